@@ -1,0 +1,346 @@
+"""Typed configuration: frozen dataclasses built from an ml_collections ConfigDict.
+
+A config file (`configs/*.py`) starts from `default_config()` and changes what its experiment needs;
+`build()` turns the result into a `Config` and refuses unknown keys, wrong types and impossible
+values with one line each.
+"""
+
+import dataclasses
+import difflib
+import typing
+
+import ml_collections
+
+from mubert_jax.errors import UserError
+
+
+def choice(default, *others):
+    """A string field that takes one of the given values; the first is the default."""
+    return dataclasses.field(default=default, metadata={"choices": (default, *others)})
+
+
+@dataclasses.dataclass(frozen=True)
+class DMAConfig:
+    """Diagonal Micro-Attention, eq. (8) and (9)."""
+
+    # diagonal: eq. (9). cross: full cross-attention, as the released weights were trained.
+    # none: the decoder reads the encoder's tokens (MB1).
+    kind: str = choice("diagonal", "cross", "none")
+    # separate: W_q and W_k. shared: one projection for both.
+    projection: str = choice("separate", "shared")
+    # similarity: W_q = W_k = a·I, so that equal tokens attend to each other from step 0.
+    initial: str = choice("similarity", "xavier")
+    # Logit of a token with itself at a similarity start: a = sqrt(logit / sqrt(d)).
+    similarity_logit: float = 12.0
+    output_projection: bool = True
+    # Rows of the attention that exist at one time; no (N, N) array is kept.
+    chunk: int = 112
+
+
+@dataclasses.dataclass(frozen=True)
+class POIConfig:
+    """Patch of Interest, eq. (11) and (12)."""
+
+    enabled: bool = True
+    # mean_one: S·N, mean 1. literal: S as in eq. (12), about 1/N.
+    scale: str = choice("mean_one", "literal")
+
+
+@dataclasses.dataclass(frozen=True)
+class DecoderConfig:
+    dim: int = 512
+    depth: int = 4
+    heads: int = 4
+    # image: the decoder gives I_t. residual: it gives I_t - I_{t/s}.
+    predict: str = choice("image", "residual")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    image_size: int = 224
+    patch_size: int = 8
+    dim: int = 512
+    depth: int = 4
+    heads: int = 4
+    mlp_ratio: float = 4.0
+    attention: str = choice("auto", "explicit", "mapped", "xla", "cudnn")
+    dtype: str = choice("auto", "float32", "bfloat16")
+    dma: DMAConfig = DMAConfig()
+    poi: POIConfig = POIConfig()
+    decoder: DecoderConfig = DecoderConfig()
+
+    @property
+    def grid(self) -> int:
+        """Patches along one side; N = grid²."""
+        return self.image_size // self.patch_size
+
+    @property
+    def num_patches(self) -> int:
+        return self.grid**2
+
+
+@dataclasses.dataclass(frozen=True)
+class SwappingConfig:
+    """Blockwise Swapping, Algorithm 1."""
+
+    ratio: float = 0.5
+    min_block: int = 16
+    min_aspect: float = 0.3
+
+
+@dataclasses.dataclass(frozen=True)
+class CropConfig:
+    """Crop(I_{t+δ}) of eq. (10): random resized crops; scale is the share of the frame's area."""
+
+    global_scale: tuple[float, float] = (0.4, 1.0)
+    local_scale: tuple[float, float] = (0.05, 0.4)
+    aspect: tuple[float, float] = (0.75, 1.3333)
+    local_size: int = 96
+    # Views beside the frame itself, which is the first global view. mse uses one global crop.
+    global_crops: int = 1
+    local_crops: int = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class DinoConfig:
+    hidden_dim: int = 2048
+    bottleneck_dim: int = 256
+    output_dim: int = 128
+    student_temperature: float = 0.1
+    teacher_temperature: float = 0.04
+    warmup_teacher_temperature: float = 0.04
+    # Share of the training over which the teacher's temperature moves linearly.
+    warmup_fraction: float = 0.1
+    center_momentum: float = 0.9
+    # EMA of the teacher; rises to 1 on a cosine.
+    teacher_momentum: float = 0.997
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """L = γ·L_r + β·L_agg, eq. (13)."""
+
+    reconstruction_weight: float = 1.0
+    agreement_weight: float = 1.0
+    agreement: str = choice("dino", "mse", "none")
+    crop: CropConfig = CropConfig()
+    dino: DinoConfig = DinoConfig()
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    path: str = ""
+    # Temporal distance in frames, both ends included.
+    delta: tuple[int, int] = (5, 11)
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW, warm-up, then cosine to zero."""
+
+    learning_rate: float = 1e-4
+    warmup_steps: int = 0
+    weight_decay: float = 0.05
+    beta1: float = 0.9
+    beta2: float = 0.999
+    # Global gradient norm above which gradients are scaled down; 0 does nothing.
+    clip_norm: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    # Pairs a step, over all devices.
+    batch_size: int = 2048
+    epochs: float = 100.0
+    # Replaces epochs when positive.
+    steps: int = 0
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class RuntimeConfig:
+    """How a run is carried out; no key here changes what is learnt, so a restart may change them."""
+
+    # Devices along (data, fsdp, tensor); -1 takes what is left.
+    mesh: tuple[int, int, int] = (-1, 1, 1)
+    # Ordered (regex, axes) pairs over parameter names, first match wins; axes are named per
+    # dimension, "" leaves a dimension whole.
+    sharding: tuple = ((".*", ()),)
+    reader_threads: int = 8
+    prefetch: int = 4
+    log_every: int = 10
+    checkpoint_every: int = 1000
+    keep_checkpoints: int = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that a pretraining run is made of."""
+
+    model: ModelConfig = ModelConfig()
+    swapping: SwappingConfig = SwappingConfig()
+    loss: LossConfig = LossConfig()
+    data: DataConfig = DataConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    training: TrainingConfig = TrainingConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+
+
+def default_config() -> ml_collections.ConfigDict:
+    """The defaults as a locked ConfigDict, for config files to start from."""
+    return ml_collections.ConfigDict(dataclasses.asdict(Config()))
+
+
+def build(values: ml_collections.ConfigDict | dict) -> Config:
+    """Turns a ConfigDict (or nested dict) into a validated `Config`; keys left out keep defaults.
+
+    Raises:
+      UserError: unknown key, wrong type or impossible value; the message names the key.
+    """
+    if isinstance(values, ml_collections.ConfigDict):
+        values = values.to_dict()
+    config = _build(Config, values, "config")
+    _check(config)
+    return config
+
+
+def to_dict(config: Config) -> dict:
+    """A nested dict of plain values that `build` turns back into the same config."""
+    return dataclasses.asdict(config)
+
+
+def flatten(config: Config) -> dict[str, object]:
+    """Dotted key -> value, e.g. `{"model.dim": 512, ...}`."""
+
+    def walk(node, prefix):
+        for key, value in node.items():
+            if isinstance(value, dict):
+                yield from walk(value, f"{prefix}{key}.")
+            else:
+                yield f"{prefix}{key}", value
+
+    return dict(walk(to_dict(config), ""))
+
+
+def _build(cls, values, path):
+    if not isinstance(values, dict):
+        raise UserError(f"{path} must be a section of keys, not {values!r}")
+    hints = typing.get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    arguments = {}
+    for key, value in values.items():
+        if key not in fields:
+            raise unknown_key(f"{path}.{key}", key, fields)
+        arguments[key] = _convert(hints[key], fields[key], value, f"{path}.{key}")
+    return cls(**arguments)
+
+
+def unknown_key(where, key, known) -> UserError:
+    """The error for a key that no section has, with the nearest one that exists."""
+    close = difflib.get_close_matches(str(key), list(known), n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+    return UserError(f"unknown key {where}; {hint}")
+
+
+def _convert(kind, field, value, path):
+    if dataclasses.is_dataclass(kind):
+        return _build(kind, value, path)
+    choices = field.metadata.get("choices")
+    if choices and value not in choices:
+        raise UserError(f"{path} is {value!r}; it takes one of: {', '.join(choices)}")
+    if kind is tuple:
+        return _as_tuple(value)
+    if typing.get_origin(kind) is tuple:
+        kinds = typing.get_args(kind)
+        if not isinstance(value, (list, tuple)) or len(value) != len(kinds):
+            raise UserError(f"{path} is {value!r}; it takes {len(kinds)} values")
+        return tuple(_scalar(k, v, path) for k, v in zip(kinds, value, strict=True))
+    return _scalar(kind, value, path)
+
+
+def _as_tuple(value):
+    return tuple(_as_tuple(v) if isinstance(v, (list, tuple)) else v for v in value)
+
+
+def _scalar(kind, value, path):
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise UserError(f"{path} is {value!r}; it takes a value of type {kind.__name__}")
+    return value
+
+
+def _check(config: Config):
+    model, crop, swapping = config.model, config.loss.crop, config.swapping
+    positive = {
+        "model.image_size": model.image_size,
+        "model.patch_size": model.patch_size,
+        "model.dim": model.dim,
+        "model.depth": model.depth,
+        "model.heads": model.heads,
+        "model.decoder.dim": model.decoder.dim,
+        "model.decoder.heads": model.decoder.heads,
+        "model.dma.chunk": model.dma.chunk,
+        "training.batch_size": config.training.batch_size,
+        "optimizer.learning_rate": config.optimizer.learning_rate,
+        "runtime.log_every": config.runtime.log_every,
+        "runtime.checkpoint_every": config.runtime.checkpoint_every,
+        "runtime.reader_threads": config.runtime.reader_threads,
+        "data.delta[0]": config.data.delta[0],
+        "swapping.min_block": swapping.min_block,
+    }
+    for key, value in positive.items():
+        _require(value > 0, f"config.{key} is {value}; it must be positive")
+    _require(
+        config.training.steps > 0 or config.training.epochs > 0,
+        "config.training.epochs and config.training.steps are both zero; nothing would be trained",
+    )
+    _divides(model.patch_size, model.image_size, "model.patch_size", "model.image_size")
+    _divides(model.heads, model.dim, "model.heads", "model.dim")
+    _divides(model.decoder.heads, model.decoder.dim, "model.decoder.heads", "model.decoder.dim")
+    for key, dim in {"model.dim": model.dim, "model.decoder.dim": model.decoder.dim}.items():
+        _require(dim % 4 == 0, f"config.{key} is {dim}; 2-D sin-cos positions need a multiple of 4")
+    if config.loss.agreement == "dino" and crop.local_crops:
+        _divides(model.patch_size, crop.local_size, "model.patch_size", "loss.crop.local_size")
+    low, high = config.data.delta
+    _require(low <= high, f"config.data.delta is ({low}, {high}); the range is empty")
+    _require(0 < swapping.ratio < 1, f"config.swapping.ratio is {swapping.ratio}; it takes (0, 1)")
+    _require(
+        0 < swapping.min_aspect <= 1,
+        f"config.swapping.min_aspect is {swapping.min_aspect}; it takes (0, 1]",
+    )
+    _require(
+        swapping.min_block <= swapping.ratio * model.num_patches,
+        f"config.swapping.min_block is {swapping.min_block}, more than config.swapping.ratio of the "
+        f"{model.num_patches} patches; one block would swap more than asked",
+    )
+    _require(
+        config.loss.agreement == "none" or crop.global_crops > 0,
+        f"config.loss.crop.global_crops is {crop.global_crops}; the agreement "
+        f"{config.loss.agreement!r} compares the frame with at least one crop",
+    )
+    for key in ("global_scale", "local_scale"):
+        low, high = getattr(crop, key)
+        _require(
+            0 < low <= high <= 1,
+            f"config.loss.crop.{key} is {(low, high)}; it needs 0 < low <= high <= 1",
+        )
+    low, high = crop.aspect
+    _require(0 < low <= high, f"config.loss.crop.aspect is {(low, high)}; it needs 0 < low <= high")
+    _require(
+        model.dma.kind == "diagonal" or not model.poi.enabled,
+        f"config.model.poi.enabled needs config.model.dma.kind='diagonal', not {model.dma.kind!r}: "
+        "POI weighs the diagonal, eq. (12)",
+    )
+
+
+def _divides(divisor, value, divisor_key, value_key):
+    _require(
+        value % divisor == 0,
+        f"config.{value_key} is {value}, not a multiple of config.{divisor_key} = {divisor}",
+    )
+
+
+def _require(condition, message):
+    if not condition:
+        raise UserError(message)

@@ -1,0 +1,207 @@
+"""Micron-BERT as one self-contained PyTorch module: copy this file into a PyTorch project.
+
+Needs PyTorch only. Tensor names are the official ones (`backbone.*`, `att.*`, `decoder_*`). Images
+are (B, 3, H, W) float, /255 and ImageNet-normalised.
+"""
+
+import dataclasses
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+@dataclasses.dataclass(frozen=True)
+class MicronBertConfig:
+    """Sizes and switches; the defaults are the paper's."""
+
+    image_size: int = 224
+    patch_size: int = 8
+    dim: int = 512
+    depth: int = 4
+    heads: int = 4
+    mlp_ratio: float = 4.0
+    decoder_dim: int = 512
+    decoder_depth: int = 4
+    decoder_heads: int = 4
+    dma: str = "diagonal"  # or "cross", "none"
+    poi: bool = True
+    poi_scale: str = "mean_one"  # or "literal"
+    predict: str = "image"  # or "residual"
+    fused_attention: bool = True
+
+
+class Attention(nn.Module):
+    def __init__(self, dim: int, heads: int, fused: bool):
+        super().__init__()
+        self.heads, self.fused = heads, fused
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x, contextual_row: bool = False):
+        """(B, L, D) -> (B, L, D) and, if asked, token 0's attention (B, heads, L)."""
+        b, length, dim = x.shape
+        qkv = self.qkv(x).reshape(b, length, 3, self.heads, dim // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        if self.fused:
+            out = F.scaled_dot_product_attention(q, k, v)
+        else:
+            out = (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(-1) @ v
+        out = self.proj(out.transpose(1, 2).reshape(b, length, dim))
+        if not contextual_row:
+            return out, None
+        logits = (q[:, :, :1] @ k.transpose(-2, -1))[:, :, 0] * q.shape[-1] ** -0.5
+        return out, logits.float().softmax(-1)
+
+
+class Mlp(nn.Module):
+    def __init__(self, dim: int, hidden: int):
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x):
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """Pre-LN transformer block, eq. (3)."""
+
+    def __init__(self, dim: int, heads: int, mlp_ratio: float, fused: bool):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
+        self.attn = Attention(dim, heads, fused)
+        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio))
+
+    def forward(self, x, contextual_row: bool = False):
+        out, row = self.attn(self.norm1(x), contextual_row)
+        x = x + out
+        return x + self.mlp(self.norm2(x)), row
+
+
+class PatchEmbed(nn.Module):
+    def __init__(self, patch_size: int, dim: int):
+        super().__init__()
+        self.proj = nn.Conv2d(3, dim, patch_size, patch_size)
+
+    def forward(self, images):
+        return self.proj(images).flatten(2).transpose(1, 2)
+
+
+class Encoder(nn.Module):
+    """μ-Encoder, eq. (4), with the contextual token at index 0."""
+
+    def __init__(self, config: MicronBertConfig):
+        super().__init__()
+        dim, grid = config.dim, config.image_size // config.patch_size
+        self.cls_token = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
+        self.register_buffer("pos_embed", _positions(grid, dim))
+        self.patch_embed = PatchEmbed(config.patch_size, dim)
+        self.blocks = nn.ModuleList(
+            Block(dim, config.heads, config.mlp_ratio, config.fused_attention)
+            for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+
+    def forward(self, images):
+        """(B, 3, H, W) -> tokens (B, N + 1, D), S of eq. (11) (B, N)."""
+        x = self.patch_embed(images) + self.pos_embed[:, 1:]
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
+        row = None
+        for i, block in enumerate(self.blocks):
+            x, row = block(x, contextual_row=i == len(self.blocks) - 1)
+        scores = row.mean(1)[:, 1:]
+        return self.norm(x), scores / scores.sum(-1, keepdim=True)
+
+
+class DiagonalMicroAttention(nn.Module):
+    """DMA, eq. (8), (9) and (12)."""
+
+    def __init__(self, dim: int, kind: str):
+        super().__init__()
+        self.kind = kind
+        self.to_q = nn.Linear(dim, dim)
+        self.to_k = nn.Linear(dim, dim)
+        self.to_v = nn.Linear(dim, dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, swapped, reference, interest=None):
+        """Tokens (B, N, D) twice, S as it weighs (B, N) -> diag(Â) (B, N) or None, P_dma."""
+        q, k, v = self.to_q(swapped), self.to_k(reference), self.to_v(swapped)
+        logits = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
+        if self.kind == "cross":
+            return None, self.proj(logits.softmax(-1) @ v)
+        diagonal = logits.float().softmax(-1).diagonal(dim1=-2, dim2=-1)
+        weights = diagonal if interest is None else diagonal * interest
+        return diagonal, self.proj(weights[..., None].to(v.dtype) * v)
+
+
+class MicronBert(nn.Module):
+    """The whole model: `reconstruction, intermediates = model(swapped, reference)`."""
+
+    def __init__(self, config: MicronBertConfig = MicronBertConfig()):  # noqa: B008 (frozen)
+        super().__init__()
+        self.config = config
+        self.backbone = Encoder(config)
+        if config.dma != "none":
+            self.att = DiagonalMicroAttention(config.dim, config.dma)
+        grid = config.image_size // config.patch_size
+        self.decoder_embed = nn.Linear(config.dim, config.decoder_dim)
+        self.register_buffer("decoder_pos_embed", _positions(grid, config.decoder_dim))
+        self.decoder_blocks = nn.ModuleList(
+            Block(
+                config.decoder_dim, config.decoder_heads, config.mlp_ratio, config.fused_attention
+            )
+            for _ in range(config.decoder_depth)
+        )
+        self.decoder_norm = nn.LayerNorm(config.decoder_dim, eps=1e-6)
+        self.decoder_pred = nn.Linear(config.decoder_dim, config.patch_size**2 * 3)
+
+    def forward(self, swapped, reference):
+        """Two (B, 3, H, W) images -> patches (B, N, ps²·3), laid out (row, column, channel)."""
+        swapped_tokens, _ = self.backbone(swapped)
+        reference_tokens, poi_scores = self.backbone(reference)
+        diagonal, features = None, swapped_tokens[:, 1:]
+        if self.config.dma != "none":
+            scale = poi_scores.shape[-1] if self.config.poi_scale == "mean_one" else 1
+            interest = poi_scores * scale if self.config.poi else None
+            diagonal, features = self.att(swapped_tokens[:, 1:], reference_tokens[:, 1:], interest)
+        patches = self.decode(features)
+        if self.config.predict == "residual":
+            patches = patches + patchify(swapped, self.config.patch_size)
+        return patches, {
+            "swapped_tokens": swapped_tokens,
+            "reference_tokens": reference_tokens,
+            "poi_scores": poi_scores,
+            "dma.diagonal": diagonal,
+            "dma_features": features,
+        }
+
+    def decode(self, features):
+        """P_dma (B, N, D) -> patches (B, N, ps²·3), eq. (5) and (6)."""
+        x = self.decoder_embed(features) + self.decoder_pos_embed[:, 1:]
+        for block in self.decoder_blocks:
+            x, _ = block(x)
+        return self.decoder_pred(self.decoder_norm(x))
+
+
+def patchify(images, patch_size: int):
+    """(B, C, H, W) -> (B, N, ps²·C), a patch laid out (row, column, channel)."""
+    b, c, height, width = images.shape
+    rows, columns = height // patch_size, width // patch_size
+    x = images.reshape(b, c, rows, patch_size, columns, patch_size)
+    return x.permute(0, 2, 4, 3, 5, 1).reshape(b, rows * columns, -1)
+
+
+def _positions(grid: int, dim: int):
+    """Fixed 2-D sin-cos positions (1, grid² + 1, dim), zero for the contextual token."""
+    frequencies = 1.0 / 10000 ** (torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
+    index = torch.arange(grid**2)
+
+    def encode(coordinates):
+        angles = coordinates[:, None].double() * frequencies
+        return torch.cat([angles.sin(), angles.cos()], dim=1)
+
+    patches = torch.cat([encode(index % grid), encode(index // grid)], dim=1)
+    return torch.cat([torch.zeros(1, dim), patches.float()])[None]

@@ -1,0 +1,85 @@
+"""The loss, eq. (13): reconstruction, eq. (14), and the agreements H of eq. (10).
+
+A new agreement is one function of `(student, teacher, center, config, progress)` that returns
+`(loss, new center)`, and one line in `AGREEMENTS`.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from mubert_jax.config import LossConfig
+
+
+@flax.struct.dataclass
+class Views:
+    """What an agreement compares: float32 features of a batch of frames and of their crops.
+
+    `frames_and_crops` (1 + G, B, K), the frame I_{t+δ} itself first; `local_crops` (L, B, K). K is
+    the contextual token's size, or the projector's where the agreement has a teacher.
+    """
+
+    frames_and_crops: jax.Array
+    local_crops: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """A `loss` and what it needs: crops of the frame, an EMA teacher and a projector."""
+
+    loss: Callable
+    crops: bool = True
+    teacher: bool = False
+
+
+def reconstruction(predicted_BxNxP, target_BxNxP):
+    """L_r of eq. (14): mean square error over all patches, normalised pixels."""
+    return jnp.mean(jnp.square(predicted_BxNxP - target_BxNxP))
+
+
+def no_agreement(student: Views, teacher, center, config: LossConfig, progress):
+    """Without POI training: L_agg = 0."""
+    return jnp.zeros(()), center
+
+
+def mse(student: Views, teacher, center, config: LossConfig, progress):
+    """L_agg of eq. (15): MSE(p^CT, p^CT of the crop). Alone it collapses: watch `contextual_std`."""
+    frame, crops = student.frames_and_crops[:1], student.frames_and_crops[1:]
+    return jnp.mean(jnp.square(crops - frame)), center
+
+
+def dino(student: Views, teacher: Views, center, config: LossConfig, progress):
+    """Cross-entropy of every student view with every other teacher view.
+
+    The teacher sees the frame and its full-size crops, centred by `center` (K,) and sharpened by a
+    temperature that warms up over `warmup_fraction` of the training; `progress` runs from 0 to 1.
+    """
+    dino = config.dino
+    warm = jnp.clip(progress / max(dino.warmup_fraction, 1e-9), 0, 1)
+    start, end = dino.warmup_teacher_temperature, dino.teacher_temperature
+    temperature = start + (end - start) * warm
+    teacher_GxBxK = jax.lax.stop_gradient(teacher.frames_and_crops)
+    targets_GxBxK = jax.nn.softmax((teacher_GxBxK - center) / temperature)
+    student_VxBxK = jnp.concatenate([student.frames_and_crops, student.local_crops])
+    log_probabilities_VxBxK = jax.nn.log_softmax(student_VxBxK / dino.student_temperature)
+    entropy_GxV = -jnp.einsum("gbk,vbk->gv", targets_GxBxK, log_probabilities_VxBxK)
+    entropy_GxV /= teacher_GxBxK.shape[1]
+    other_GxV = 1.0 - jnp.eye(*entropy_GxV.shape)
+    loss = jnp.sum(entropy_GxV * other_GxV) / jnp.sum(other_GxV)
+    mean_K = jnp.mean(teacher_GxBxK, axis=(0, 1))
+    return loss, center * dino.center_momentum + mean_K * (1 - dino.center_momentum)
+
+
+AGREEMENTS = {
+    "none": Agreement(no_agreement, crops=False),
+    "mse": Agreement(mse),
+    "dino": Agreement(dino, teacher=True),
+}
+
+
+def contextual_std(contextual_token_BxD):
+    """Standard deviation of p^CT over the batch, mean over dimensions; near 0 is a collapse."""
+    return jnp.mean(jnp.std(contextual_token_BxD, axis=0))

@@ -1,0 +1,187 @@
+"""Micron-BERT: μ-Encoder, POI, DMA and μ-Decoder put together (Figure 2).
+
+Images are normalised float arrays (B, H, W, C); Blockwise Swapping is done before, by
+`models.swapping`.
+"""
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from mubert_jax.config import Config, DinoConfig, ModelConfig
+from mubert_jax.models import vit
+from mubert_jax.models.dma import DiagonalMicroAttention, DMAOutput, calibrated_difference
+from mubert_jax.models.poi import interest, poi_scores
+from mubert_jax.models.projector import Projector
+
+
+@flax.struct.dataclass
+class Encoded:
+    """What the μ-Encoder gives of B images: P (B, N, D), p^CT (B, D), S (B, N)."""
+
+    tokens: jax.Array
+    contextual_token: jax.Array
+    poi_scores: jax.Array
+
+    def split(self, sections: int) -> list["Encoded"]:
+        parts = [jnp.split(x, sections) for x in jax.tree.leaves(self)]
+        return [Encoded(*part) for part in zip(*parts, strict=True)]
+
+
+@flax.struct.dataclass
+class Intermediates:
+    """Everything between the frames and the reconstruction.
+
+    `swapped` and `reference` are `Encoded`, `crops` too, one a full-size crop. `dma` is None
+    without DMA. `patch_weights` (B, N) is W of eq. (12), `dma_features` (B, N, D) what the decoder
+    reads.
+    """
+
+    swapped: Encoded
+    reference: Encoded
+    crops: tuple[Encoded, ...]
+    dma: DMAOutput | None
+    poi_scores: jax.Array
+    patch_weights: jax.Array | None
+    dma_features: jax.Array
+
+
+class MicronEncoder(nn.Module):
+    """E of eq. (4): patches and the contextual token through pre-LN blocks and a final LN."""
+
+    config: ModelConfig
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, images_BxHxWxC) -> Encoded:
+        config = self.config
+        patches_BxNxP = vit.patchify(images_BxHxWxC, config.patch_size).astype(self.dtype)
+        grid = images_BxHxWxC.shape[1] // config.patch_size
+        x = vit.dense(config.dim, self.dtype, "patch_embed")(patches_BxNxP)
+        x += vit.sincos_positions(grid, config.dim).astype(self.dtype)
+        token = self.param("contextual_token", nn.initializers.normal(0.02), (config.dim,))
+        token = jnp.broadcast_to(token.astype(self.dtype), (len(x), 1, config.dim))
+        x = jnp.concatenate([token, x], axis=1)
+        for i in range(config.depth):
+            block = vit.Block(
+                config.heads, config.mlp_ratio, config.attention, self.dtype, name=f"blocks_{i}"
+            )
+            x, contextual_row = block(x, contextual_row=i == config.depth - 1)
+        x = vit.layer_norm(self.dtype, "norm")(x)
+        return Encoded(x[:, 1:], x[:, 0].astype(jnp.float32), poi_scores(contextual_row))
+
+
+class MicronDecoder(nn.Module):
+    """D of eq. (5) and the linear layer of eq. (6): (B, N, D) -> (B, N, ps²·C) float32."""
+
+    config: ModelConfig
+    dtype: jnp.dtype
+    channels: int = 3
+
+    @nn.compact
+    def __call__(self, features_BxNxD):
+        config = self.config
+        x = vit.dense(config.decoder.dim, self.dtype, "embed")(features_BxNxD)
+        x += vit.sincos_positions(config.grid, config.decoder.dim).astype(self.dtype)
+        for i in range(config.decoder.depth):
+            block = vit.Block(
+                config.decoder.heads,
+                config.mlp_ratio,
+                config.attention,
+                self.dtype,
+                name=f"blocks_{i}",
+            )
+            x, _ = block(x)
+        x = vit.layer_norm(self.dtype, "norm")(x)
+        patch = config.patch_size**2 * self.channels
+        return vit.dense(patch, self.dtype, "pred")(x).astype(jnp.float32)
+
+
+class MicronBert(nn.Module):
+    """The whole model. Called, it gives `(reconstruction, Intermediates)`."""
+
+    config: ModelConfig
+    projector_config: DinoConfig | None = None
+
+    def setup(self):
+        dtype = compute_dtype(self.config)
+        self.encoder = MicronEncoder(self.config, dtype)
+        if self.config.dma.kind != "none":
+            self.dma = DiagonalMicroAttention(self.config.dma, self.config.dim, dtype)
+        self.decoder = MicronDecoder(self.config, dtype)
+        if self.projector_config is not None:
+            self.projector = Projector(self.projector_config)
+
+    def __call__(self, swapped_BxHxWxC, reference_BxHxWxC, crops=()):
+        """One encoder call for all views of full size.
+
+        Args:
+          swapped_BxHxWxC: I_{t/s}; the current frame itself at recognition time.
+          reference_BxHxWxC: I_{t+δ}.
+          crops: full-size crops of the reference, each (B, H, W, C).
+
+        Returns:
+          The reconstructed patches y_t (B, N, ps²·C) and the `Intermediates`.
+        """
+        views = jnp.concatenate([swapped_BxHxWxC, reference_BxHxWxC, *crops])
+        swapped, reference, *cropped = self.encoder(views).split(2 + len(crops))
+        dma, weights_BxN, features_BxNxD = self.compare(swapped, reference)
+        patches_BxNxP = self.decoder(features_BxNxD)
+        if self.config.decoder.predict == "residual":
+            patches_BxNxP += vit.patchify(swapped_BxHxWxC, self.config.patch_size)
+        return patches_BxNxP, Intermediates(
+            swapped=swapped,
+            reference=reference,
+            crops=tuple(cropped),
+            dma=dma,
+            poi_scores=reference.poi_scores,
+            patch_weights=weights_BxN,
+            dma_features=features_BxNxD,
+        )
+
+    def compare(self, swapped: Encoded, reference: Encoded):
+        """Eq. (8), (9) and (12): (DMAOutput, W, P_dma); without DMA the tokens are P_dma."""
+        if self.config.dma.kind == "none":
+            return None, None, swapped.tokens
+        scale = interest(reference.poi_scores, self.config.poi) if self.config.poi.enabled else None
+        dma = self.dma(swapped.tokens, reference.tokens, scale)
+        if dma.diagonal is None or scale is None:
+            return dma, dma.diagonal, dma.features
+        return dma, dma.diagonal * scale, dma.features
+
+    def encode(self, images_BxHxWxC) -> Encoded:
+        """Images of any size that is a multiple of the patch."""
+        return self.encoder(images_BxHxWxC)
+
+    def project(self, contextual_tokens):
+        """Contextual tokens (..., D) -> prototype logits (..., K) for the `dino` agreement."""
+        return self.projector(contextual_tokens)
+
+    def difference(self, current: Encoded, reference: Encoded):
+        """The calibrated map m (B, N) of two encoded frames; 0 for equal frames."""
+        return calibrated_difference(
+            self.dma.queries(current.tokens),
+            self.dma.keys(current.tokens),
+            self.dma.queries(reference.tokens),
+            self.dma.keys(reference.tokens),
+        )
+
+    def initialise(self, images_BxHxWxC):
+        """Touches every parameter: what `init` is to be called with."""
+        _, intermediates = self(images_BxHxWxC, images_BxHxWxC)
+        if self.projector_config is not None:
+            self.project(intermediates.reference.contextual_token)
+
+
+def compute_dtype(config: ModelConfig):
+    """`auto` is bfloat16 on accelerators and float32 on CPU; parameters are float32 always."""
+    if config.dtype == "auto":
+        return jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
+    return jnp.dtype(config.dtype)
+
+
+def build_model(config: Config) -> MicronBert:
+    """The model that a run trains: with the DINO projector where its agreement needs one."""
+    uses_dino = config.loss.agreement == "dino"
+    return MicronBert(config.model, config.loss.dino if uses_dino else None)

@@ -1,0 +1,26 @@
+"""The DINO head: contextual token -> prototypes, used by the `dino` agreement alone."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from mubert_jax.config import DinoConfig
+
+
+class Projector(nn.Module):
+    """MLP D -> hidden -> hidden -> bottleneck, L2-normalised, then a weight-normed linear layer."""
+
+    config: DinoConfig
+
+    @nn.compact
+    def __call__(self, x_BxD):
+        """(..., D) -> (..., output_dim) float32 logits."""
+        sizes = (self.config.hidden_dim, self.config.hidden_dim, self.config.bottleneck_dim)
+        initial = nn.initializers.lecun_normal()
+        x = x_BxD.astype(jnp.float32)
+        for i, size in enumerate(sizes):
+            x = nn.gelu(x, approximate=False) if i else x
+            x = nn.Dense(size, kernel_init=initial, name=f"mlp_{i}")(x)
+        x /= jnp.linalg.norm(x, axis=-1, keepdims=True) + 1e-6
+        shape = (self.config.bottleneck_dim, self.config.output_dim)
+        direction = self.param("prototypes", nn.initializers.normal(0.02), shape)
+        return x @ (direction / (jnp.linalg.norm(direction, axis=0, keepdims=True) + 1e-6))

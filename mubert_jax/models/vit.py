@@ -1,0 +1,107 @@
+"""The transformer that encoder and decoder share: patches, positions, attention, block.
+
+Shapes: B images, H×W pixels, C channels, N patches, L tokens (N, or N + 1 with the contextual
+token), D dimensions, h heads, d = D / h.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mubert_jax.models.attention import attend
+
+NORM_EPSILON = 1e-6
+
+
+def patchify(images_BxHxWxC, patch_size: int):
+    """Eq. (1): (B, H, W, C) -> (B, N, ps²·C), rows first, a patch laid out (row, column, channel)."""
+    b, height, width, c = images_BxHxWxC.shape
+    rows, columns = height // patch_size, width // patch_size
+    x = images_BxHxWxC.reshape(b, rows, patch_size, columns, patch_size, c)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, rows * columns, patch_size**2 * c)
+
+
+def unpatchify(patches_BxNxP, patch_size: int):
+    """Eq. (6): the inverse of `patchify` for square images."""
+    b, n, p = patches_BxNxP.shape
+    grid, c = round(n**0.5), p // patch_size**2
+    x = patches_BxNxP.reshape(b, grid, grid, patch_size, patch_size, c)
+    return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, grid * patch_size, grid * patch_size, c)
+
+
+def sincos_positions(grid: int, dim: int) -> np.ndarray:
+    """e(i) of eq. (2): fixed 2-D sin-cos positions, (grid², dim) float32, the width half first."""
+    frequencies = 1.0 / 10000 ** (np.arange(dim // 4) / (dim / 4))
+
+    def encode(coordinates):
+        angles = np.outer(coordinates, frequencies)
+        return np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+
+    rows, columns = np.divmod(np.arange(grid**2), grid)
+    return np.concatenate([encode(columns), encode(rows)], axis=1).astype(np.float32)
+
+
+def dense(features, dtype, name):
+    """A linear layer with bias, Xavier-uniform weights and float32 parameters."""
+    return nn.Dense(features, dtype=dtype, kernel_init=nn.initializers.xavier_uniform(), name=name)
+
+
+def layer_norm(dtype, name):
+    return nn.LayerNorm(epsilon=NORM_EPSILON, dtype=dtype, name=name)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention (MHA of eq. 3); also gives the contextual token's row.
+
+    Returns the (B, L, D) output and, if `contextual_row`, the (B, h, L) attention of token 0,
+    computed from that one query so that the rest may be fused.
+    """
+
+    heads: int
+    attention: str
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x_BxLxD, contextual_row: bool = False):
+        b, length, dim = x_BxLxD.shape
+        qkv = dense(3 * dim, self.dtype, "qkv")(x_BxLxD)
+        qkv = qkv.reshape(b, length, 3, self.heads, dim // self.heads)
+        q_BxLxhxd, k_BxLxhxd, v_BxLxhxd = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
+        out = attend(q_BxLxhxd, k_BxLxhxd, v_BxLxhxd, self.attention)
+        out = dense(dim, self.dtype, "proj")(out.reshape(b, length, dim))
+        if not contextual_row:
+            return out, None
+        logits_Bxhxl = jnp.einsum(
+            "bhd,blhd->bhl", q_BxLxhxd[:, 0], k_BxLxhxd, preferred_element_type=jnp.float32
+        )
+        return out, jax.nn.softmax(logits_Bxhxl * (dim // self.heads) ** -0.5)
+
+
+class MLP(nn.Module):
+    hidden: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x_BxLxD):
+        x = dense(self.hidden, self.dtype, "fc1")(x_BxLxD)
+        x = nn.gelu(x, approximate=False)
+        return dense(x_BxLxD.shape[-1], self.dtype, "fc2")(x)
+
+
+class Block(nn.Module):
+    """One pre-LN transformer block, eq. (3)."""
+
+    heads: int
+    mlp_ratio: float
+    attention: str
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x_BxLxD, contextual_row: bool = False):
+        attention = SelfAttention(self.heads, self.attention, self.dtype, name="attn")
+        out, row_Bxhxl = attention(layer_norm(self.dtype, "norm1")(x_BxLxD), contextual_row)
+        x_BxLxD = x_BxLxD + out
+        hidden = int(x_BxLxD.shape[-1] * self.mlp_ratio)
+        mlp = MLP(hidden, self.dtype, name="mlp")
+        return x_BxLxD + mlp(layer_norm(self.dtype, "norm2")(x_BxLxD)), row_Bxhxl

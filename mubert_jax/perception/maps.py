@@ -1,0 +1,125 @@
+"""What a pretrained μ-BERT sees between two frames: DMA, POI and DMA × POI, one value a patch."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mubert_jax.config import ModelConfig
+from mubert_jax.errors import UserError
+from mubert_jax.models.dma import diagonal_attention
+from mubert_jax.models.micron_bert import MicronBert
+from mubert_jax.models.poi import interest
+from mubert_jax.training.views import normalise
+
+KINDS = ("calibrated", "diagonal")
+SCALE_FILE = "perception.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Maps:
+    """Maps of P pairs; g patches a side.
+
+    `onset`, `apex` (P, H, W, 3) uint8. `difference` (P, H, W): |onset - apex| in grey levels.
+    `dma` (P, g, g): the map asked for; `calibrated` is 0 for equal frames, `diagonal` is
+    1 - diag(Â). `poi` (P, g, g): S·N of the apex, mean 1. `dma_poi`: their product.
+    """
+
+    onset: np.ndarray
+    apex: np.ndarray
+    difference: np.ndarray
+    dma: np.ndarray
+    poi: np.ndarray
+    dma_poi: np.ndarray
+
+    def __len__(self):
+        return len(self.onset)
+
+    def take(self, rows) -> "Maps":
+        return Maps(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
+
+
+class Perceiver:
+    """A trained model, compiled to compare frames of its own image size.
+
+    Raises:
+      UserError: the model has no DMA to read.
+    """
+
+    def __init__(self, model: MicronBert, params: dict, kind: str = "calibrated", batch: int = 8):
+        if model.config.dma.kind == "none":
+            raise UserError(
+                "this checkpoint was trained without DMA (config.model.dma.kind='none'), so it has "
+                "no map of movement; train with 'diagonal'"
+            )
+        self.config: ModelConfig = model.config
+        self._batch = batch
+        self._params = params
+        self._compare = jax.jit(
+            lambda params, current, reference: model.apply(
+                {"params": params}, current, reference, kind, method=_movement_and_interest
+            )
+        )
+
+    def __call__(self, onset_PxHxWx3, apex_PxHxWx3) -> Maps:
+        """uint8 RGB frames, `image_size` square."""
+        onset, apex = np.asarray(onset_PxHxWx3), np.asarray(apex_PxHxWx3)
+        dma, poi = [], []
+        for start in range(0, len(onset), self._batch):
+            part = slice(start, start + self._batch)
+            movement, scores = self._compare(
+                self._params, self._padded(onset[part]), self._padded(apex[part])
+            )
+            dma.append(np.asarray(movement)[: len(onset[part])])
+            poi.append(np.asarray(scores)[: len(onset[part])])
+        grid = (len(onset), self.config.grid, self.config.grid)
+        dma, poi = np.concatenate(dma).reshape(grid), np.concatenate(poi).reshape(grid)
+        difference = np.abs(_grey(onset) - _grey(apex))
+        return Maps(onset, apex, difference, dma, poi, dma * poi)
+
+    def _padded(self, images):
+        missing = self._batch - len(images)
+        return np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
+
+
+def _movement_and_interest(model: MicronBert, current_uint8, reference_uint8, kind: str):
+    """(B, N) movement and (B, N) S·N; a method of a bound model."""
+    frames = jnp.concatenate([normalise(current_uint8), normalise(reference_uint8)])
+    current, reference = model.encode(frames).split(2)
+    scores = interest(reference.poi_scores, dataclasses.replace(model.config.poi, scale="mean_one"))
+    if kind == "calibrated":
+        return jnp.maximum(model.difference(current, reference), 0.0), scores
+    q, k = model.dma.queries(current.tokens), model.dma.keys(reference.tokens)
+    return 1.0 - diagonal_attention(q, k, model.config.dma.chunk), scores
+
+
+def _grey(images):
+    return images.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def measure_scale(perceiver: Perceiver, pairs, count: int = 64) -> float:
+    """The movement that 1 in 100 patches of the training pairs exceeds: full colour in a picture.
+
+    Args:
+      pairs: the `FramePairs` of the training; `count` of them, spread evenly, are looked at.
+    """
+    rows = np.linspace(0, len(pairs) - 1, min(count, len(pairs))).astype(int)
+    drawn = [pairs.pair(row, row, seed=0) for row in rows]
+    maps = perceiver(
+        np.stack([pair["current"] for pair in drawn]),
+        np.stack([pair["reference"] for pair in drawn]),
+    )
+    return float(np.percentile(maps.dma, 99))
+
+
+def save_scale(workdir: Path, scale: float):
+    (workdir / SCALE_FILE).write_text(json.dumps({"calibrated": scale}) + "\n")
+
+
+def load_scale(workdir: Path) -> float | None:
+    """What `save_scale` wrote for this run; None if it never finished."""
+    path = workdir / SCALE_FILE
+    return json.loads(path.read_text())["calibrated"] if path.exists() else None

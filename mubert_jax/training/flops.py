@@ -1,0 +1,88 @@
+"""Model FLOPs of a training pair, and what the machine's matrix unit really gives.
+
+One multiply-add counts two. Only what the method asks for is counted: matrix products, forward and
+twice that backward; recomputation is not, so the share of the peak is an honest model FLOP
+utilisation.
+"""
+
+import time
+
+import jax
+import jax.numpy as jnp
+
+from mubert_jax.config import Config, ModelConfig
+from mubert_jax.losses import AGREEMENTS
+from mubert_jax.models.micron_bert import compute_dtype
+
+
+def flops_per_pair(config: Config) -> float:
+    """FLOPs of one pair in one training step: student forward and backward, teacher forward."""
+    model, crop = config.model, config.loss.crop
+    agreement = AGREEMENTS[config.loss.agreement]
+    crops = crop.global_crops if agreement.crops else 0
+    student = (2 + crops) * encoder_flops(model, model.grid)
+    student += dma_flops(model) + decoder_flops(model)
+    teacher = 0.0
+    if agreement.teacher:
+        local = encoder_flops(model, crop.local_size // model.patch_size)
+        student += crop.local_crops * local
+        dino = config.loss.dino
+        projector = 2 * (
+            model.dim * dino.hidden_dim
+            + dino.hidden_dim**2
+            + dino.hidden_dim * dino.bottleneck_dim
+            + dino.bottleneck_dim * dino.output_dim
+        )
+        student += (1 + crops + crop.local_crops) * projector
+        teacher = (1 + crops) * (encoder_flops(model, model.grid) + projector)
+    return 3 * student + teacher
+
+
+def encoder_flops(model: ModelConfig, grid: int) -> float:
+    """Forward FLOPs of the μ-Encoder on one image of grid² patches."""
+    patches = grid**2
+    embed = 2 * patches * model.patch_size**2 * 3 * model.dim
+    return embed + model.depth * _block_flops(patches + 1, model.dim, model.mlp_ratio)
+
+
+def decoder_flops(model: ModelConfig) -> float:
+    """Forward FLOPs of the μ-Decoder on one image."""
+    n, dim = model.num_patches, model.decoder.dim
+    ends = 2 * n * (model.dim * dim + dim * model.patch_size**2 * 3)
+    return ends + model.decoder.depth * _block_flops(n, dim, model.mlp_ratio)
+
+
+def dma_flops(model: ModelConfig) -> float:
+    """Forward FLOPs of DMA on one pair: projections and one N×N product (two for `cross`)."""
+    if model.dma.kind == "none":
+        return 0.0
+    n, dim = model.num_patches, model.dim
+    projections = 3 + model.dma.output_projection
+    products = 2 if model.dma.kind == "cross" else 1
+    return projections * 2 * n * dim**2 + products * 2 * n**2 * dim
+
+
+def _block_flops(length, dim, mlp_ratio):
+    projections = 2 * length * dim * (4 * dim + 2 * int(dim * mlp_ratio))
+    return projections + 4 * length**2 * dim
+
+
+def matmul_peak(dtype: str, repeats: int = 5) -> float:
+    """Measured FLOP/s of a large square matrix product on one device, best of `repeats`."""
+    n = 2048 if jax.default_backend() == "cpu" else 8192
+    x = jnp.ones((n, n), dtype)
+    product = jax.jit(lambda a, b: a @ b)
+    product(x, x).block_until_ready()
+    best = float("inf")
+    for _ in range(repeats):
+        start = time.perf_counter()
+        product(x, x).block_until_ready()
+        best = min(best, time.perf_counter() - start)
+    return 2 * n**3 / best
+
+
+def peak_of(config: Config) -> float:
+    """`matmul_peak` in the model's compute precision, all local devices together."""
+    dtype = jnp.dtype(compute_dtype(config.model)).name
+    devices = jax.local_device_count() if jax.default_backend() != "cpu" else 1
+    return matmul_peak(dtype) * devices

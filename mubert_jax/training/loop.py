@@ -1,0 +1,132 @@
+"""The pretraining loop."""
+
+import json
+import math
+from pathlib import Path
+
+import jax
+from jax.sharding import Mesh
+
+from mubert_jax import config as config_lib
+from mubert_jax.config import Config
+from mubert_jax.data.frames import FramePairs
+from mubert_jax.data.pipeline import pretraining_batches
+from mubert_jax.errors import UserError
+from mubert_jax.models.micron_bert import build_model
+from mubert_jax.training import flops, sharding
+from mubert_jax.training.checkpoints import Checkpoints
+from mubert_jax.training.preemption import Preempted, StopSignal
+from mubert_jax.training.progress import Meter, ProgressLine
+from mubert_jax.training.state import TrainState, create_state, optimizer
+from mubert_jax.training.step import make_step
+from mubert_jax.training.writers import MetricsWriter
+
+
+def pretrain(config: Config, workdir: Path, console) -> TrainState:
+    """Trains until the last step, from the latest checkpoint in `workdir` if there is one.
+
+    Step N is dispatched before the metrics of step N-1 are read, so the device never waits for the
+    host. A state is saved only after its own loss was seen to be finite, and before the next batch
+    is drawn; the same command therefore goes on where a killed run stopped.
+
+    Args:
+      config: the run.
+      workdir: its folder: checkpoints, metrics, config.json.
+      console: a rich Console for the progress line.
+
+    Raises:
+      UserError: bad data, another run's folder, NaN loss, full disk.
+      Preempted: SIGTERM or Ctrl-C; the state is saved.
+    """
+    pairs = FramePairs(
+        config.data.path, delta=config.data.delta, image_size=config.model.image_size
+    )
+    total_steps = steps_of(config, len(pairs))
+    mesh = sharding.make_mesh(config)
+    run = _Run(config, mesh, total_steps)
+
+    with Checkpoints(workdir, config, pairs.fingerprint) as checkpoints:
+        start = checkpoints.latest_step or 0
+        state = checkpoints.restore(run.abstract_state) if start else run.fresh_state()
+        _write_config(config, workdir)
+        batches = pretraining_batches(
+            pairs,
+            batch_size=config.training.batch_size,
+            seed=config.training.seed,
+            start_step=start,
+            process_index=jax.process_index(),
+            process_count=jax.process_count(),
+            reader_threads=config.runtime.reader_threads,
+            prefetch=config.runtime.prefetch,
+        )
+        meter = Meter(config, peak_flops=flops.peak_of(config))
+        with (
+            StopSignal() as stop,
+            MetricsWriter(workdir, start) as writer,
+            ProgressLine(console, start, total_steps) as progress,
+        ):
+            unread = None
+            for step in range(start + 1, total_steps + 1):
+                with meter.waiting_for_data():
+                    batch = sharding.put_batch(next(batches), run.batch_sharding)
+                state, metrics = run.step(state, batch)
+                if unread:
+                    _report(*unread, config, meter, writer, progress)
+                unread = step, metrics
+                checkpoints.check()
+                last = step == total_steps or stop.requested
+                if last or step % config.runtime.checkpoint_every == 0:
+                    _report(*unread, config, meter, writer, progress)
+                    unread = None
+                    checkpoints.save(step, state)
+                if stop.requested:
+                    raise Preempted(step, workdir)
+    return state
+
+
+class _Run:
+    """The compiled parts of a run, placed on the mesh."""
+
+    def __init__(self, config: Config, mesh: Mesh, total_steps: int):
+        model, tx = build_model(config), optimizer(config, total_steps)
+        abstract = jax.eval_shape(lambda: create_state(config, model, tx))
+        shardings = sharding.state_shardings(mesh, config.runtime.sharding, abstract)
+        self.batch_sharding = sharding.batch_sharding(mesh)
+        self.abstract_state = jax.tree.map(
+            lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
+            abstract,
+            shardings,
+        )
+        self.fresh_state = jax.jit(
+            lambda: create_state(config, model, tx), out_shardings=shardings
+        )
+        self.step = jax.jit(
+            make_step(config, model, tx, total_steps),
+            in_shardings=(shardings, self.batch_sharding),
+            out_shardings=(shardings, None),
+            donate_argnums=0,
+        )
+
+
+def steps_of(config: Config, num_examples: int) -> int:
+    """`training.steps`, or what `training.epochs` come to on a data set of `num_examples`."""
+    per_epoch = num_examples / config.training.batch_size
+    return config.training.steps or max(1, math.ceil(config.training.epochs * per_epoch))
+
+
+def _report(step, metrics, config, meter, writer, progress):
+    values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+    if not math.isfinite(values["loss"]):
+        raise UserError(
+            f"the loss is {values['loss']} at step {step}; the last good checkpoint is kept. Lower "
+            "config.optimizer.learning_rate, or set config.optimizer.clip_norm=1.0, and run again"
+        )
+    rates = meter.step()
+    progress.update(step, values, rates)
+    if step % config.runtime.log_every == 0 or step == 1:
+        writer.write(step, values | rates)
+
+
+def _write_config(config: Config, workdir: Path):
+    text = json.dumps(config_lib.to_dict(config), indent=2)
+    (workdir / "config.json").write_text(text + "\n")

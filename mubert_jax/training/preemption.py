@@ -1,0 +1,38 @@
+"""SIGTERM and Ctrl-C: finish the step, save, say how to go on."""
+
+import signal
+from pathlib import Path
+
+EXIT_CODE = 75  # EX_TEMPFAIL: run the same command again
+
+
+class Preempted(Exception):
+    """The run was asked to stop and its state is saved."""
+
+    def __init__(self, step: int, workdir: Path):
+        super().__init__(f"stopped at step {step}, saved in {workdir}; the same command goes on")
+
+
+class StopSignal:
+    """While entered, SIGTERM and SIGINT set `requested` instead of killing the process.
+
+    A second SIGINT is taken at once.
+    """
+
+    def __init__(self):
+        self.requested = False
+        self._previous = {}
+
+    def __enter__(self):
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            self._previous[signum] = signal.signal(signum, self._request)
+        return self
+
+    def __exit__(self, *_):
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+
+    def _request(self, signum, frame):
+        if self.requested and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.requested = True

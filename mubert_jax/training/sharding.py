@@ -1,0 +1,83 @@
+"""Where arrays live: the mesh, and (regex, axes) rules over parameter names."""
+
+import re
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from mubert_jax.config import Config
+from mubert_jax.errors import UserError
+
+AXES = ("data", "fsdp", "tensor")
+
+
+def make_mesh(config: Config, devices=None) -> Mesh:
+    """The mesh of `runtime.mesh` over all devices (or those given).
+
+    Raises:
+      UserError: the mesh does not fit the devices, or the batch does not divide over it.
+    """
+    devices = jax.devices() if devices is None else devices
+    shape = list(config.runtime.mesh)
+    if shape.count(-1) == 1:
+        known = -int(np.prod(shape))
+        shape[shape.index(-1)] = len(devices) // known if known and len(devices) >= known else 1
+    if np.prod(shape) != len(devices) or min(shape) < 1:
+        raise UserError(
+            f"config.runtime.mesh is {config.runtime.mesh}, which does not make "
+            f"{len(devices)} device(s); -1 takes what is left"
+        )
+    lanes = shape[0] * shape[1]
+    if config.training.batch_size % lanes:
+        raise UserError(
+            f"config.training.batch_size is {config.training.batch_size}, not divisible by the "
+            f"{lanes} devices that share a batch (config.runtime.mesh data × fsdp)"
+        )
+    return jax.make_mesh(tuple(shape), AXES, axis_types=(AxisType.Auto,) * 3, devices=devices)
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Examples over `data` and `fsdp`."""
+    return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
+
+
+def state_shardings(mesh: Mesh, rules, abstract_state):
+    """A sharding a leaf; the first rule whose regex is found in the leaf's name wins.
+
+    Names are slash-joined paths, e.g. `params/encoder/blocks_0/attn/qkv/kernel`; the optimizer's
+    moments carry their parameter's name and follow it. No match, or a scalar: replicated.
+
+    Raises:
+      UserError: a rule names an unknown axis or splits a dimension unevenly.
+    """
+
+    def place(path, leaf):
+        name = "/".join(str(getattr(p, "key", getattr(p, "name", getattr(p, "idx", p)))) for p in path)
+        axes = next((axes for regex, axes in rules if re.search(regex, name)), ())
+        if leaf.ndim == 0 or not axes:
+            return NamedSharding(mesh, PartitionSpec())
+        if len(axes) > leaf.ndim:
+            raise UserError(
+                f"config.runtime.sharding gives {name} {leaf.shape} the {len(axes)} axes {axes}"
+            )
+        for size, axis in zip(leaf.shape, axes, strict=False):
+            _check_axis(mesh, name, size, axis)
+        return NamedSharding(mesh, PartitionSpec(*(axis or None for axis in axes)))
+
+    return jax.tree_util.tree_map_with_path(place, abstract_state)
+
+
+def _check_axis(mesh, name, size, axis):
+    if axis and axis not in AXES:
+        raise UserError(f"config.runtime.sharding names the axis {axis!r}; axes are {AXES}")
+    if axis and size % mesh.shape[axis]:
+        raise UserError(
+            f"config.runtime.sharding splits {name}'s dimension of {size} over the "
+            f"{mesh.shape[axis]} devices of {axis!r}, which does not divide"
+        )
+
+
+def put_batch(batch: dict[str, np.ndarray], sharding: NamedSharding) -> dict[str, jax.Array]:
+    """This process's part of a batch -> global arrays on the mesh."""
+    return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in batch.items()}

@@ -1,0 +1,146 @@
+"""One pretraining step: (state, batch) -> (state, metrics), pure."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from mubert_jax import losses
+from mubert_jax.config import Config
+from mubert_jax.models.micron_bert import MicronBert
+from mubert_jax.models.swapping import blockwise_mask, swap
+from mubert_jax.models.vit import patchify
+from mubert_jax.training import schedules
+from mubert_jax.training.state import TrainState, teacher_part
+from mubert_jax.training.views import normalise, pair_keys, random_crops
+
+
+def make_step(
+    config: Config, model: MicronBert, tx: optax.GradientTransformation, total_steps: int
+) -> Callable[[TrainState, dict], tuple[TrainState, dict]]:
+    """Builds the step that `jax.jit` compiles.
+
+    Its batch holds uint8 `current` and `reference` (B, H, W, 3) and uint32 `index` (B,); its metrics
+    are float32 scalars.
+    """
+    agreement = losses.AGREEMENTS[config.loss.agreement]
+
+    def step(state: TrainState, batch: dict):
+        frames = make_views(config, batch)
+        progress = state.step / total_steps
+        teacher = teacher_views(model, state.teacher, frames) if agreement.teacher else None
+
+        def loss_fn(params):
+            variables = {"params": params}
+            predicted, intermediates = model.apply(
+                variables, frames["swapped"], frames["reference"], frames["global_crops"]
+            )
+            reconstruction = losses.reconstruction(
+                predicted, patchify(frames["current"], config.model.patch_size)
+            )
+            student = student_views(model, variables, frames, intermediates)
+            agreed, center = agreement.loss(student, teacher, state.center, config.loss, progress)
+            loss = (
+                config.loss.reconstruction_weight * reconstruction
+                + config.loss.agreement_weight * agreed
+            )
+            metrics = {"loss": loss, "reconstruction": reconstruction, "agreement": agreed}
+            return loss, (metrics | describe(intermediates, frames), center)
+
+        gradients, (metrics, center) = jax.grad(loss_fn, has_aux=True)(state.params)
+        updates, opt_state = tx.update(gradients, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        metrics["gradient_norm"] = optax.global_norm(gradients)
+        metrics["learning_rate"] = schedules.learning_rate(config.optimizer, total_steps)(state.step)
+        return TrainState(
+            step=state.step + 1,
+            params=params,
+            opt_state=opt_state,
+            teacher=follow(config, state.teacher, params, progress),
+            center=center,
+        ), metrics
+
+    return step
+
+
+def make_views(config: Config, batch: dict) -> dict:
+    """I_t, I_{t+δ}, I_{t/s} and the crops of I_{t+δ}, normalised; plus the swap mask (B, N)."""
+    current, reference = normalise(batch["current"]), normalise(batch["reference"])
+    keys = pair_keys(config.training.seed, batch["index"])
+    split_keys = jax.vmap(lambda key: jax.random.split(key, 3), out_axes=1)
+    swap_keys, global_keys, local_keys = split_keys(keys)
+    mask = jax.vmap(lambda k: blockwise_mask(k, config.model.grid, config.swapping))(swap_keys)
+    agreement, crop = losses.AGREEMENTS[config.loss.agreement], config.loss.crop
+    globals_ = crop.global_crops if agreement.crops else 0
+    locals_ = crop.local_crops if agreement.teacher else 0
+    size = config.model.image_size
+    return {
+        "current": current,
+        "reference": reference,
+        "swapped": swap(current, reference, mask, config.model.patch_size),
+        "swap_mask": mask,
+        "global_crops": random_crops(
+            global_keys, reference, globals_, size, crop.global_scale, crop
+        ),
+        "local_crops": random_crops(
+            local_keys, reference, locals_, crop.local_size, crop.local_scale, crop
+        ),
+    }
+
+
+def student_views(model, variables, frames, intermediates) -> losses.Views:
+    """Contextual features of the frame and its crops; projected where the model has a projector."""
+    full_size = (intermediates.reference, *intermediates.crops)
+    full_size_GxBxD = jnp.stack([view.contextual_token for view in full_size])
+    if model.projector_config is None:
+        return losses.Views(full_size_GxBxD, full_size_GxBxD[:0])
+    return losses.Views(
+        model.apply(variables, full_size_GxBxD, method="project"),
+        _encode_and_project(model, variables, frames["local_crops"], len(frames["current"])),
+    )
+
+
+def teacher_views(model, teacher, frames) -> losses.Views:
+    """The teacher's features of the frame and its full-size crops; it sees no local ones."""
+    views = [frames["reference"], *frames["global_crops"]]
+    features = _encode_and_project(model, {"params": teacher}, views, len(frames["current"]))
+    return losses.Views(features, features[:0])
+
+
+def _encode_and_project(model, variables, views, batch):
+    """(V, B, K) of V views of equal size, in one encoder call."""
+    if not views:
+        return jnp.zeros((0, batch, model.projector_config.output_dim))
+    encoded = model.apply(variables, jnp.concatenate(views), method="encode")
+    projected = model.apply(variables, encoded.contextual_token, method="project")
+    return projected.reshape(len(views), batch, -1)
+
+
+def describe(intermediates, frames) -> dict:
+    """Metrics that show whether the parts do their work.
+
+    `contextual_std` near 0 is a collapse; `diagonal_kept` and `diagonal_swapped` are the mean of
+    diag(Â) over kept and over swapped patches: DMA tells them apart when they differ.
+    """
+    metrics = {
+        "contextual_std": losses.contextual_std(intermediates.reference.contextual_token),
+        "poi_peak": jnp.mean(jnp.max(intermediates.poi_scores, axis=-1))
+        * intermediates.poi_scores.shape[-1],
+    }
+    if intermediates.dma is not None and intermediates.dma.diagonal is not None:
+        swapped = frames["swap_mask"]
+        diagonal = intermediates.dma.diagonal
+        metrics["diagonal_swapped"] = jnp.mean(diagonal, where=swapped)
+        metrics["diagonal_kept"] = jnp.mean(diagonal, where=~swapped)
+    return metrics
+
+
+def follow(config: Config, teacher: dict, params: dict, progress) -> dict:
+    """The teacher, moved towards the student; the empty dict where there is none."""
+    if not teacher:
+        return teacher
+    momentum = schedules.teacher_momentum(config.loss.dino, progress)
+    return jax.tree.map(
+        lambda old, new: old * momentum + new * (1 - momentum), teacher, teacher_part(params)
+    )
