@@ -1,10 +1,7 @@
 """The `mubert` command: parses, calls one function, prints."""
 
 import argparse
-import logging
-import os
 import sys
-import warnings
 from pathlib import Path
 
 from rich.console import Console
@@ -14,26 +11,24 @@ from mubert_jax.errors import UserError
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs `mubert VERB ...`: 0 when done, 2 after one line on what the user can mend."""
-    _quiet_libraries()
     parser = _parser()
-    arguments = sys.argv[1:] if arguments is None else arguments
-    known, rest = parser.parse_known_args(arguments)
-    takes_overrides = getattr(known, "takes_overrides", False)
-    if rest and not (takes_overrides and all(a.startswith("--config.") for a in rest)):
-        parser.error(f"unrecognised: {' '.join(rest)}; see mubert {known.verb or ''} --help")
-    if known.verb is None:
+    args, rest = parser.parse_known_args(arguments)
+    if args.verb is None:
         parser.print_help()
         return 0
-    if takes_overrides:
-        known.overrides = rest
+    overrides = [argument for argument in rest if argument.startswith("--config.")]
+    if overrides != rest or (rest and not hasattr(args, "config")):
+        unknown = next(a for a in rest if a not in overrides or not hasattr(args, "config"))
+        parser.error(f"unknown argument {unknown!r}; see: mubert {args.verb} --help")
+    args.overrides = overrides
     try:
-        return known.run(known) or 0
+        return args.run(args, Console()) or 0
     except UserError as error:
-        print(f"mubert {known.verb}: {error}", file=sys.stderr)
+        print(f"mubert {args.verb}: {error}", file=sys.stderr)
         return 2
 
 
-def _prepare(args) -> None:
+def _prepare(args, console) -> None:
     from mubert_jax.data.plan import PrepareOptions
     from mubert_jax.data.prepare import prepare
 
@@ -47,44 +42,172 @@ def _prepare(args) -> None:
         workers=args.workers,
         exclude_subjects=tuple(args.exclude_subjects),
     )
-    console = Console()
     console.print(prepare(args.source, args.input, args.output, options, console))
-    console.print(
+    _say(
+        console,
         f"Next: mubert pretrain --config=configs/pretrain.py --config.data.path={args.output} "
         f"--config.model.image_size={args.size} --workdir=runs/mine",
-        highlight=False,
-        soft_wrap=True,
     )
 
 
-def _pretrain(args) -> int:
+def _pretrain(args, console) -> int:
     from mubert_jax.config_files import load_config
-    from mubert_jax.training.loop import pretrain
     from mubert_jax.training.preemption import EXIT_CODE, Preempted
+    from mubert_jax.training.pretrain import run
 
-    console = Console()
-    config = load_config(args.config, args.overrides)
     try:
-        pretrain(config, args.workdir, console)
+        run(load_config(args.config, args.overrides), args.workdir, console)
     except Preempted as stopped:
-        console.print(f"mubert pretrain: {stopped}", highlight=False, soft_wrap=True)
+        _say(console, f"mubert pretrain: {stopped}")
         return EXIT_CODE
-    console.print(
-        f"Done. Losses: {args.workdir / 'training.png'}\n"
+    _say(
+        console,
+        f"Done: {args.workdir} (losses: {args.workdir / 'training.png'})\n"
         f"Next: mubert perceive --checkpoint={args.workdir} --video=VIDEO --output=perception.png",
-        highlight=False,
-        soft_wrap=True,
     )
     return 0
 
 
-def _perceive(args) -> None:
-    from mubert_jax.perception.perceive import perceive
+def _perceive(args, console) -> None:
+    from mubert_jax.perception import perceive
 
-    perceive(args, Console())
+    options = perceive.PerceiveOptions(
+        crop=args.crop,
+        detector=args.detector,
+        margin=args.margin,
+        align=args.align,
+        map=args.map,
+        pairs=args.pairs,
+        delta=args.delta,
+        scale=args.scale,
+    )
+    if args.video:
+        perceive.perceive_video(args.checkpoint, args.video, args.output, options, console)
+    elif args.onset and args.apex:
+        perceive.perceive_images(
+            args.checkpoint, args.onset, args.apex, args.output, options, console
+        )
+    else:
+        raise UserError("give --video=V, or both --onset=A and --apex=B")
 
 
-def _bench(args) -> None:
-    from mubert_jax.bench import run
+def _bench(args, console) -> None:
+    from mubert_jax import bench
 
-    run(args, Console())
+    bench.run(args, console)
+
+
+def _say(console, text):
+    console.print(text, highlight=False, soft_wrap=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mubert",
+        description="Micron-BERT: facial micro-expressions from unlabelled video.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(verb=None)
+    verbs = parser.add_subparsers(metavar="VERB")
+    _prepare_arguments(
+        _verb(
+            verbs,
+            "prepare",
+            _prepare,
+            "videos or images -> a data set of face frames",
+            "mubert prepare video --input=videos/ --output=data/mine",
+        )
+    )
+    _pretrain_arguments(
+        _verb(
+            verbs,
+            "pretrain",
+            _pretrain,
+            "learn from unlabelled frames; started again, it goes on",
+            "mubert pretrain --config=configs/pretrain.py --workdir=runs/mine "
+            "--config.data.path=data/mine --config.training.batch_size=64",
+        )
+    )
+    _perceive_arguments(
+        _verb(
+            verbs,
+            "perceive",
+            _perceive,
+            "two images or a video -> maps of micro-movement",
+            "mubert perceive --checkpoint=runs/mine --onset=a.png --apex=b.png --output=maps.png",
+        )
+    )
+    _bench_arguments(
+        _verb(
+            verbs,
+            "bench",
+            _bench,
+            "speed and memory of the training step or of the input",
+            "mubert bench step --config=configs/pretrain.py --batch-size=4",
+        )
+    )
+    return parser
+
+
+def _verb(verbs, name, run, summary, example):
+    parser = verbs.add_parser(
+        name,
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(verb=name, run=run)
+    return parser
+
+
+def _prepare_arguments(add):
+    add = add.add_argument
+    add("source", metavar="SOURCE", help="video (files) or frames (folders of images)")
+    add("--input", type=Path, required=True, help="a file or folder")
+    add("--output", type=Path, required=True, help="a new folder")
+    add("--size", type=int, default=224, help="side of the stored frames in pixels (%(default)s)")
+    _crop_arguments(add)
+    add("--encoding", default="png", help="png, or jpeg: smaller, noisier (%(default)s)")
+    add("--align", default="none", help="ecc registers each frame to its clip's first (none)")
+    add("--workers", type=int, help="threads (one a core)")
+    add("--exclude-subjects", nargs="+", default=(), metavar="ID", help="subjects to leave out")
+
+
+def _crop_arguments(add):
+    add("--crop", default="face", help="face, center or none (%(default)s)")
+    add("--detector", default="haar", help="haar, or the path of a YuNet .onnx file")
+    add("--margin", type=float, default=0.3, help="added around the face, in faces (%(default)s)")
+
+
+def _pretrain_arguments(add):
+    add = add.add_argument
+    add("--config", required=True, help="a file of configs/; --config.KEY=VALUE overrides a key")
+    add("--workdir", type=Path, required=True, help="the run's folder")
+
+
+def _perceive_arguments(add):
+    add = add.add_argument
+    add("--checkpoint", type=Path, required=True, help="the --workdir of a pretraining")
+    add("--onset", type=Path, help="the first image")
+    add("--apex", type=Path, help="the second image")
+    add("--video", type=Path, help="a video, instead of two images")
+    add("--output", type=Path, required=True, help="the picture; arrays go beside it as .npz")
+    _crop_arguments(add)
+    add("--align", choices=("none", "ecc"), help="register the apex to the onset (the config's)")
+    add("--map", choices=("calibrated", "diagonal"), help="how DMA is read (the config's)")
+    add("--pairs", type=int, default=4, help="rows for a video (%(default)s)")
+    add("--delta", type=int, help="frames from onset to apex in a video (the training's)")
+    add("--scale", type=float, help="movement at full colour (measured by the training)")
+
+
+def _bench_arguments(add):
+    add = add.add_argument
+    add("what", choices=("step", "input"), help="step: a training step; input: the pipeline")
+    add("--config", default="configs/pretrain.py", help="sizes to run at (%(default)s)")
+    add("--batch-size", type=int, nargs="+", default=[4], help="pairs a step (%(default)s)")
+    add("--data", type=Path, help="input: a prepared folder; without one, noise frames are made")
+    add("--steps", type=int, default=5, help="step: timed steps (%(default)s)")
+    add("--seconds", type=float, default=5.0, help="input: time of each measurement")
+    add("--peer", choices=("none", "torch"), default="none", help="step: PyTorch eager beside")
+    add("--output", type=Path, help="the figures as JSON")

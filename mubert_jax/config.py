@@ -158,6 +158,16 @@ class TrainingConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class PerceptionConfig:
+    """How a checkpoint is looked at; changes nothing that is learnt."""
+
+    # calibrated: 0 for equal frames by construction. diagonal: 1 - diag(Â), as the paper shows.
+    map: str = choice("calibrated", "diagonal")
+    # ecc registers the apex to the onset first: global drift hides micro-movements.
+    align: str = choice("none", "ecc")
+
+
+@dataclasses.dataclass(frozen=True)
 class RuntimeConfig:
     """How a run is carried out; no key here changes what is learnt, so a restart may change them."""
 
@@ -183,6 +193,7 @@ class Config:
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     training: TrainingConfig = TrainingConfig()
+    perception: PerceptionConfig = PerceptionConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
 

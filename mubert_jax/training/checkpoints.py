@@ -5,6 +5,7 @@ A run's folder holds `checkpoints/STEP/`, each with the items `params` (the mode
 """
 
 import contextlib
+import dataclasses
 import errno
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from mubert_jax.config import Config
 from mubert_jax.errors import UserError
 from mubert_jax.models.micron_bert import MicronBert, build_model
 from mubert_jax.training.state import TrainState
+
+# What a restart may change: nothing of it alters what is learnt.
+FREE_KEYS = ("runtime.", "perception.", "data.path")
 
 
 class Checkpoints:
@@ -56,13 +60,12 @@ class Checkpoints:
         Raises:
           UserError: this save, or the one before, could not be written.
         """
-        parts = state.replace(params=None)
         with _readable_errors(self._workdir):
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
                     params=ocp.args.StandardSave(state.params),
-                    training=ocp.args.StandardSave(_as_dict(parts)),
+                    training=ocp.args.StandardSave(_all_but_params(state)),
                     origin=ocp.args.JsonSave(self._origin),
                 ),
             )
@@ -86,12 +89,10 @@ class Checkpoints:
                 step,
                 args=ocp.args.Composite(
                     params=ocp.args.StandardRestore(abstract_state.params),
-                    training=ocp.args.StandardRestore(
-                        _as_dict(abstract_state.replace(params=None))
-                    ),
+                    training=ocp.args.StandardRestore(_all_but_params(abstract_state)),
                 ),
             )
-        return TrainState(params=restored["params"], **restored["training"])
+        return abstract_state.replace(params=restored["params"], **restored["training"])
 
     def _compare(self, origin):
         saved = config_lib.flatten(config_lib.build(origin["config"]))
@@ -99,7 +100,7 @@ class Checkpoints:
         differing = [
             f"{key} ({saved[key]!r} in the checkpoint, {asked[key]!r} asked)"
             for key in asked
-            if saved[key] != asked[key] and not key.startswith(("runtime.", "data.path"))
+            if saved[key] != asked[key] and not key.startswith(FREE_KEYS)
         ]
         if differing:
             raise UserError(
@@ -166,13 +167,10 @@ def _read_origin(manager, path, step):
         ]
 
 
-def _as_dict(state: TrainState) -> dict:
-    return {
-        "step": state.step,
-        "opt_state": state.opt_state,
-        "teacher": state.teacher,
-        "center": state.center,
-    }
+def _all_but_params(state: TrainState) -> dict:
+    """The state's other fields by name, those that hold arrays."""
+    fields = ((f.name, getattr(state, f.name)) for f in dataclasses.fields(state))
+    return {name: value for name, value in fields if name != "params" and value is not None}
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax
 from jax.sharding import Mesh
+from rich.console import Console
 
 from mubert_jax import config as config_lib
 from mubert_jax.config import Config
@@ -22,7 +23,7 @@ from mubert_jax.training.step import make_step
 from mubert_jax.training.writers import MetricsWriter
 
 
-def pretrain(config: Config, workdir: Path, console) -> TrainState:
+def pretrain(config: Config, pairs: FramePairs, workdir: Path, console: Console) -> TrainState:
     """Trains until the last step, from the latest checkpoint in `workdir` if there is one.
 
     Step N is dispatched before the metrics of step N-1 are read, so the device never waits for the
@@ -31,16 +32,14 @@ def pretrain(config: Config, workdir: Path, console) -> TrainState:
 
     Args:
       config: the run.
+      pairs: its data.
       workdir: its folder: checkpoints, metrics, config.json.
-      console: a rich Console for the progress line.
+      console: shows the progress line.
 
     Raises:
       UserError: bad data, another run's folder, NaN loss, full disk.
       Preempted: SIGTERM or Ctrl-C; the state is saved.
     """
-    pairs = FramePairs(
-        config.data.path, delta=config.data.delta, image_size=config.model.image_size
-    )
     total_steps = steps_of(config, len(pairs))
     mesh = sharding.make_mesh(config)
     run = _Run(config, mesh, total_steps)

@@ -15,15 +15,15 @@ from mubert_jax.training.schedules import learning_rate
 class TrainState:
     """All that a step reads and writes; a checkpoint is this and nothing else.
 
-    `teacher` is the EMA of encoder and projector and `center` (K,) its running mean; both are empty
+    `teacher` is the EMA of encoder and projector and `center` (K,) its running mean; both are None
     where the agreement has no teacher.
     """
 
     step: jax.Array
     params: dict
     opt_state: optax.OptState
-    teacher: dict
-    center: jax.Array
+    teacher: dict | None
+    center: jax.Array | None
 
 
 def optimizer(config: Config, total_steps: int) -> optax.GradientTransformation:
@@ -52,8 +52,8 @@ def create_state(config: Config, model: MicronBert, tx: optax.GradientTransforma
         step=jnp.zeros((), jnp.int32),
         params=params,
         opt_state=tx.init(params),
-        teacher=jax.tree.map(jnp.copy, teacher_part(params)) if has_teacher else {},
-        center=jnp.zeros(config.loss.dino.output_dim if has_teacher else 0),
+        teacher=jax.tree.map(jnp.copy, teacher_part(params)) if has_teacher else None,
+        center=jnp.zeros(config.loss.dino.output_dim) if has_teacher else None,
     )
 
 

@@ -136,10 +136,10 @@ def describe(intermediates, frames) -> dict:
     return metrics
 
 
-def follow(config: Config, teacher: dict, params: dict, progress) -> dict:
-    """The teacher, moved towards the student; the empty dict where there is none."""
-    if not teacher:
-        return teacher
+def follow(config: Config, teacher: dict | None, params: dict, progress) -> dict | None:
+    """The teacher, moved towards the student; None where there is none."""
+    if teacher is None:
+        return None
     momentum = schedules.teacher_momentum(config.loss.dino, progress)
     return jax.tree.map(
         lambda old, new: old * momentum + new * (1 - momentum), teacher, teacher_part(params)

@@ -1,0 +1,17 @@
+"""MB1 of Table 6: Blockwise Swapping alone.
+
+Command:  mubert pretrain --config=configs/ablations/mb1.py --workdir=runs/mb1 \
+              --config.data.path=DATA
+Cost:     as configs/pretrain.py, or less
+Expected: not reproduced yet; Table 6 of the paper gives its own figures
+"""
+
+from mubert_jax.config import default_config
+
+
+def get_config():
+    config = default_config()
+    config.model.dma.kind = "none"
+    config.model.poi.enabled = False
+    config.loss.agreement = "none"
+    return config

@@ -1,0 +1,122 @@
+"""`mubert bench step`: one training step, its model FLOPs, its share of the peak, its memory."""
+
+import dataclasses
+import resource
+import time
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from mubert_jax.config import Config
+from mubert_jax.models.micron_bert import build_model, compute_dtype
+from mubert_jax.training import flops
+from mubert_jax.training.state import create_state, optimizer
+from mubert_jax.training.step import make_step
+
+
+def bench_step(
+    config: Config, batch_sizes: list[int], steps: int, with_torch: bool, console: Console
+) -> list[dict]:
+    """Times `steps` training steps at each batch size on the default device.
+
+    With `with_torch`, a step of the plain eager PyTorch model of the same sizes (DMA, POI, decoder,
+    AdamW) runs in turns with ours in the same process, so that both meet the same machine.
+
+    Returns one dict a batch size. Rates are the median step's; the matmul peak is measured in the
+    same run; planned memory is XLA's plan (arguments + temporaries) of one step.
+    """
+    return [_measure(config, size, steps, with_torch, console) for size in batch_sizes]
+
+
+def _measure(config, batch_size, steps, with_torch, console):
+    training = dataclasses.replace(config.training, batch_size=batch_size)
+    config = dataclasses.replace(config, training=training)
+    batch = _noise_pairs(batch_size, config.model.image_size)
+    console.print(f"batch {batch_size}: compiling", highlight=False)
+    ours = _JaxStep(config, batch)
+    contenders = [ours]
+    if with_torch:
+        from mubert_jax.bench.torch_step import TorchStep
+
+        contenders.append(TorchStep(config, batch))
+    seconds = [[] for _ in contenders]
+    peaks = []
+    for contender in contenders:
+        contender()
+    for i in range(steps):
+        console.print(f"batch {batch_size}: step {i + 1} of {steps}", highlight=False)
+        for contender, times in zip(contenders, seconds, strict=True):
+            start = time.perf_counter()
+            contender()
+            times.append(time.perf_counter() - start)
+        peaks.append(flops.matmul_peak(ours.dtype, repeats=3))
+    pairs_per_second = batch_size / float(np.median(seconds[0]))
+    counted = flops.flops_per_pair(config)
+    peak = float(np.median(peaks))
+    row = {
+        "device": jax.devices()[0].device_kind,
+        "precision": ours.dtype,
+        "image": f"{config.model.image_size}, {config.model.num_patches} patches",
+        "agreement": config.loss.agreement,
+        "batch": batch_size,
+        "pairs/s": pairs_per_second,
+        "pairs/s, slowest step": batch_size / max(seconds[0]),
+        "GFLOP a pair, counted": counted / 1e9,
+        "GFLOP a pair, XLA's count": ours.xla_flops() / batch_size / 1e9,
+        "matmul peak, GFLOP/s": peak / 1e9,
+        "share of matmul peak": pairs_per_second * counted / peak,
+        "planned memory, GB": ours.planned_bytes() / 1e9,
+        "peak memory, GB": _peak_bytes() / 1e9,
+    }
+    if with_torch:
+        theirs = batch_size / float(np.median(seconds[1]))
+        row |= {"PyTorch eager, pairs/s": theirs, "ratio to PyTorch": pairs_per_second / theirs}
+    return row
+
+
+class _JaxStep:
+    """Our compiled training step; called, it runs one to its end."""
+
+    def __init__(self, config: Config, batch: dict):
+        self._config = config
+        self._batch = jax.device_put(batch)
+        self.dtype = np.dtype(compute_dtype(config.model)).name
+        lowered, self._state = self._lower(config)
+        self._step = lowered.compile()
+
+    def __call__(self):
+        self._state, metrics = self._step(self._state, self._batch)
+        jax.block_until_ready((self._state, metrics))
+
+    def planned_bytes(self) -> int:
+        plan = self._step.memory_analysis()
+        return plan.argument_size_in_bytes + plan.temp_size_in_bytes
+
+    def xla_flops(self) -> float:
+        """XLA's own count, of a step without loops: it counts a loop's body once."""
+        model = self._config.model
+        whole_rows = dataclasses.replace(model.dma, chunk=model.num_patches)
+        unrolled = dataclasses.replace(model, attention="explicit", dma=whole_rows)
+        lowered, _ = self._lower(dataclasses.replace(self._config, model=unrolled))
+        return lowered.cost_analysis()["flops"]
+
+    def _lower(self, config):
+        model, tx = build_model(config), optimizer(config, 1000)
+        state = jax.jit(lambda: create_state(config, model, tx))()
+        step = jax.jit(make_step(config, model, tx, 1000), donate_argnums=0)
+        return step.lower(state, self._batch), state
+
+
+def _noise_pairs(batch_size, size):
+    random = np.random.default_rng(0)
+    current, reference = random.integers(0, 255, (2, batch_size, size, size, 3), np.uint8)
+    index = np.arange(batch_size, dtype=np.uint32)
+    return {"current": current, "reference": reference, "index": index}
+
+
+def _peak_bytes():
+    """The device's own peak; on CPU the process's peak resident memory, PyTorch's part included."""
+    statistics = jax.devices()[0].memory_stats() or {}
+    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return statistics.get("peak_bytes_in_use", resident)

@@ -1,0 +1,144 @@
+"""`mubert perceive`: two images or a video -> one picture and one .npz of maps."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from mubert_jax.config import PerceptionConfig
+from mubert_jax.data.alignment import align_ecc
+from mubert_jax.data.faces import center_box, clip_box, crop_and_resize, make_detector
+from mubert_jax.data.video import read_image, read_video
+from mubert_jax.errors import UserError
+from mubert_jax.perception.maps import Maps, Perceiver, load_scale
+from mubert_jax.perception.render import panel
+from mubert_jax.training.checkpoints import load_model
+
+FACE_SAMPLE = 15
+CANDIDATES = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class PerceiveOptions:
+    """How frames are cut out, compared and shown.
+
+    Attributes:
+      crop, detector, margin: as at `mubert prepare`; use what the training data were made with.
+      align: none | ecc; None takes the checkpoint's `perception.align`.
+      map: calibrated | diagonal; None takes the checkpoint's `perception.map`.
+      pairs: rows of the picture, for a video.
+      delta: frames between onset and apex, for a video; None takes the middle of the training's.
+      scale: movement shown at full colour; None takes what the training measured.
+    """
+
+    crop: str = "face"
+    detector: str = "haar"
+    margin: float = 0.3
+    align: str | None = None
+    map: str | None = None
+    pairs: int = 4
+    delta: int | None = None
+    scale: float | None = None
+
+
+def perceive_images(
+    checkpoint: Path, onset: Path, apex: Path, output: Path, options: PerceiveOptions, console: Console
+):
+    """Maps of one onset/apex pair; see `_Session.write` for what is written."""
+    session = _Session(checkpoint, options)
+    frames = session.cut([read_image(onset), read_image(apex)], f"{onset} or {apex}")
+    maps = session.compare(frames[:1], frames[1:])
+    session.write(maps, [onset.stem], np.array([[0, 1]]), output, console)
+
+
+def perceive_video(
+    checkpoint: Path, video: Path, output: Path, options: PerceiveOptions, console: Console
+):
+    """Maps of the moments of a video that move most and, as the last row, of the stillest.
+
+    Up to 256 pairs of frames δ apart, spread evenly, are compared; rows are at least δ apart.
+    """
+    session = _Session(checkpoint, options)
+    delta = options.delta or sum(session.config.data.delta) // 2
+    frames = session.cut([image for _, image in read_video(video)], video)
+    if len(frames) <= delta:
+        raise UserError(
+            f"{video} has {len(frames)} frames, not more than δ = {delta}; give a smaller --delta"
+        )
+    starts = np.unique(
+        np.linspace(0, len(frames) - 1 - delta, min(CANDIDATES, len(frames) - delta)).astype(int)
+    )
+    maps = session.compare(frames[starts], frames[starts + delta])
+    rows = _moments(maps.dma_poi.mean((1, 2)), starts, delta, options.pairs)
+    numbers = np.stack([starts[rows], starts[rows] + delta], axis=1)
+    titles = [f"frames {first} → {second}" for first, second in numbers]
+    session.write(maps.take(rows), titles, numbers, output, console)
+
+
+def _moments(energy, starts, delta, count):
+    """Rows of the strongest pairs at least δ apart, strongest first, and the weakest last."""
+    weakest = int(np.argmin(energy))
+    chosen: list[int] = []
+    for row in np.argsort(-energy):
+        apart = all(abs(starts[row] - starts[other]) >= delta for other in (*chosen, weakest))
+        if len(chosen) < count - 1 and apart:
+            chosen.append(int(row))
+    return [*chosen, weakest]
+
+
+class _Session:
+    """A checkpoint and the options it is read with."""
+
+    def __init__(self, checkpoint: Path, options: PerceiveOptions):
+        self.config, model, params = load_model(checkpoint)
+        self._options = options
+        perception: PerceptionConfig = self.config.perception
+        self._map = options.map or perception.map
+        self._align = (options.align or perception.align) == "ecc"
+        self._perceiver = Perceiver(model, params, self._map)
+        self._measured_scale = load_scale(checkpoint)
+
+    def cut(self, images: list[np.ndarray], source) -> np.ndarray:
+        """One box for all images, resized to the model's size: (F, S, S, 3) uint8."""
+        options, size = self._options, self.config.model.image_size
+        box = None
+        if options.crop == "face":
+            sample = images[:: max(1, len(images) // FACE_SAMPLE)]
+            box = clip_box(sample, make_detector(options.detector), options.margin)
+            if box is None:
+                raise UserError(
+                    f"no face found in {source}; if the frames are faces already, add --crop none"
+                )
+        elif options.crop == "center":
+            box = center_box(images[0])
+        return np.stack([crop_and_resize(image, box, size) for image in images])
+
+    def compare(self, onset, apex) -> Maps:
+        if self._align:
+            apex = np.stack([align_ecc(b, a) for a, b in zip(onset, apex, strict=True)])
+        return self._perceiver(onset, apex)
+
+    def write(self, maps: Maps, titles, numbers, output: Path, console: Console):
+        """`output` as PNG and, beside it, the same name with .npz.
+
+        The arrays are those of `Maps`, and `frames` (P, 2), the frame numbers of onset and apex.
+        """
+        limit, label = self._limit(maps)
+        arrays = output.with_suffix(".npz")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        panel(maps, titles, limit, label, output)
+        fields = {f.name: getattr(maps, f.name) for f in dataclasses.fields(maps)}
+        np.savez_compressed(arrays, frames=numbers, **fields)
+        console.print(f"Maps of {len(maps)} pair(s): {output}, arrays: {arrays}", soft_wrap=True)
+
+    def _limit(self, maps: Maps) -> tuple[float, str]:
+        if self._map == "diagonal":
+            return 1.0, "1 - diag(Â)"
+        scale = self._options.scale or self._measured_scale
+        if scale is None:
+            raise UserError(
+                "this checkpoint has no measured scale for the calibrated map; give one with "
+                "--scale, or let its pretraining finish"
+            )
+        return scale, "calibrated map m"

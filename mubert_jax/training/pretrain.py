@@ -1,0 +1,34 @@
+"""`mubert pretrain`: train, then draw the losses and measure the scale of the maps."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from mubert_jax.config import Config
+from mubert_jax.data.frames import FramePairs
+from mubert_jax.errors import UserError
+from mubert_jax.models.micron_bert import build_model
+from mubert_jax.perception.maps import Perceiver, measure_scale, save_scale
+from mubert_jax.training.curves import plot_training
+from mubert_jax.training.loop import pretrain
+
+
+def run(config: Config, workdir: Path, console: Console):
+    """Pretrains in `workdir`; see `loop.pretrain` for what is raised.
+
+    Leaves checkpoints, config.json, metrics (.csv, .jsonl, TensorBoard), training.png and, where
+    there is DMA, perception.json: the movement shown at full colour.
+    """
+    if not config.data.path:
+        raise UserError(
+            "config.data.path is empty; give a folder that mubert prepare made: "
+            "--config.data.path=DIR"
+        )
+    pairs = FramePairs(
+        config.data.path, delta=config.data.delta, image_size=config.model.image_size
+    )
+    workdir.mkdir(parents=True, exist_ok=True)
+    state = pretrain(config, pairs, workdir, console)
+    plot_training(workdir)
+    if config.model.dma.kind != "none":
+        save_scale(workdir, measure_scale(Perceiver(build_model(config), state.params), pairs))
