@@ -1,0 +1,71 @@
+"""Four CPU devices for every test; made-up faces for whatever needs frames."""
+
+import os
+
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+from mubert_jax.config import Config, build  # noqa: E402
+
+TINY = {
+    "model": {
+        "image_size": 32,
+        "dim": 32,
+        "depth": 2,
+        "heads": 2,
+        "decoder": {"dim": 32, "depth": 1, "heads": 2},
+        "dma": {"chunk": 5},
+    },
+    "swapping": {"min_block": 2},
+    "loss": {
+        "crop": {"local_size": 16, "local_crops": 1},
+        "dino": {"hidden_dim": 16, "bottleneck_dim": 8, "output_dim": 8},
+    },
+    "data": {"delta": [1, 3]},
+    "training": {"batch_size": 4, "steps": 20},
+    "optimizer": {"learning_rate": 1e-3},
+    "runtime": {"mesh": [1, 1, 1], "log_every": 1, "checkpoint_every": 5, "reader_threads": 2},
+}
+
+
+def tiny_config(**overrides) -> Config:
+    """The smallest config with every part in it; overrides are dotted with `__`."""
+    values = {section: dict(keys) for section, keys in TINY.items()}
+    for dotted, value in overrides.items():
+        *sections, key = dotted.split("__")
+        node = values
+        for section in sections:
+            node[section] = dict(node.get(section, {}))
+            node = node[section]
+        node[key] = value
+    return build(values)
+
+
+@pytest.fixture
+def noise_batch():
+    """(current, reference) uint8 (4, 32, 32, 3) and index, as the input pipeline gives them."""
+    random = np.random.default_rng(0)
+    current, reference = random.integers(0, 255, (2, 4, 32, 32, 3), np.uint8)
+    return {"current": current, "reference": reference, "index": np.arange(4, dtype=np.uint32)}
+
+
+@pytest.fixture(scope="session")
+def frames_set(tmp_path_factory):
+    """A prepared `frames` data set: 2 clips of 12 frames, 32×32, a bright disc that moves."""
+    from mubert_jax.data.prepare import PrepareOptions, prepare
+    from mubert_jax.data.records import encode_image
+
+    folder = tmp_path_factory.mktemp("frames")
+    rows, columns = np.mgrid[:32, :32]
+    for clip in range(2):
+        (folder / "in" / f"clip{clip}").mkdir(parents=True)
+        for i in range(12):
+            disc = np.hypot(rows - 16, columns - 8 - i - 3 * clip) < 6
+            image = np.where(disc[..., None], (220, 180, 150), (40, 60, 90)).astype(np.uint8)
+            path = folder / "in" / f"clip{clip}" / f"img{i}.png"
+            path.write_bytes(encode_image(image, "png"))
+    prepare("frames", folder / "in", folder / "set", PrepareOptions(size=32, crop="none"))
+    return folder / "set"

@@ -1,0 +1,104 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from mubert_jax.config import DMAConfig
+from mubert_jax.models.dma import DiagonalMicroAttention, calibrated_difference, diagonal_attention
+
+
+def tokens(seed, n=23, dim=16):
+    return jax.random.normal(jax.random.key(seed), (2, n, dim))
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 23, 100])
+def test_diagonal_equals_the_full_softmaxs(chunk):
+    q, k = tokens(0), tokens(1)
+    full = jax.nn.softmax(jnp.einsum("bqd,bkd->bqk", q, k) * 16**-0.5)
+    expected = jnp.diagonal(full, axis1=1, axis2=2)
+    np.testing.assert_allclose(diagonal_attention(q, k, chunk), expected, rtol=1e-5)
+
+
+def test_diagonal_sums_over_the_reference_not_the_swapped():
+    q, k = tokens(0), tokens(1)
+    logits = jnp.einsum("bqd,bkd->bqk", q, k) * 16**-0.5
+    other_axis = jnp.diagonal(jax.nn.softmax(logits, axis=1), axis1=1, axis2=2)
+    assert np.abs(diagonal_attention(q, k, 7) - other_axis).max() > 1e-2
+
+
+def test_gradients_agree_with_finite_differences():
+    q, k = tokens(0, n=6, dim=4), tokens(1, n=6, dim=4)
+    check_grads(
+        lambda q, k: diagonal_attention(q, k, 4), (q, k), order=1, modes=["rev"], atol=1e-2, rtol=1e-2
+    )
+
+
+def test_gradients_equal_the_full_softmaxs():
+    def chunked(q, k):
+        return jnp.sum(diagonal_attention(q, k, 7) ** 2)
+
+    def full(q, k):
+        weights = jax.nn.softmax(jnp.einsum("bqd,bkd->bqk", q, k) * 16**-0.5)
+        return jnp.sum(jnp.diagonal(weights, axis1=1, axis2=2) ** 2)
+
+    ours, expected = (jax.grad(f, argnums=(0, 1))(tokens(0), tokens(1)) for f in (chunked, full))
+    for a, b in zip(ours, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_no_square_array_is_kept_for_the_backward_pass():
+    n = 64
+    q, k = tokens(0, n), tokens(1, n)
+    residuals = jax.tree.leaves(jax.vjp(lambda q, k: diagonal_attention(q, k, 8), q, k)[1])
+    assert residuals and max(x.size for x in residuals) < 2 * n * n
+
+
+@pytest.mark.parametrize("projection", ["shared", "separate"])
+def test_null_test_equal_frames_give_an_empty_map(projection):
+    config = DMAConfig(projection=projection, initial="xavier")
+    module = DiagonalMicroAttention(config, 16, jnp.float32)
+    params = module.init(jax.random.key(0), tokens(0), tokens(1))
+
+    def difference(a, b):
+        q = [module.apply(params, x, method="queries") for x in (a, b)]
+        k = [module.apply(params, x, method="keys") for x in (a, b)]
+        return np.asarray(calibrated_difference(q[0], k[0], q[1], k[1]))
+
+    np.testing.assert_array_equal(difference(tokens(0), tokens(0)), 0)
+    assert np.abs(difference(tokens(0), tokens(1))).max() > 0.1
+    if projection == "shared":
+        assert (difference(tokens(0), tokens(1)) >= 0).all()
+
+
+def test_calibrated_difference_is_the_sum_of_four_logits():
+    qc, kc, qr, kr = (tokens(seed) for seed in range(4))
+
+    def dot(a, b):
+        return jnp.sum(a * b, axis=-1)
+
+    expected = (dot(qc, kc) + dot(qr, kr) - dot(qc, kr) - dot(qr, kc)) / 4
+    np.testing.assert_allclose(calibrated_difference(qc, kc, qr, kr), expected, atol=1e-4)
+
+
+def test_similarity_start_prefers_the_own_patch_and_xavier_does_not():
+    n, dim = 196, 64
+    normed = jax.random.normal(jax.random.key(0), (1, n, dim))
+    diagonals = {}
+    for initial in ("similarity", "xavier"):
+        module = DiagonalMicroAttention(DMAConfig(initial=initial), dim, jnp.float32)
+        params = module.init(jax.random.key(1), normed, normed)
+        diagonals[initial] = float(jnp.mean(module.apply(params, normed, normed).diagonal))
+    assert diagonals["similarity"] > 0.5
+    assert diagonals["xavier"] < 0.1
+
+
+def test_weights_are_the_diagonal_times_the_interest():
+    config = DMAConfig(output_projection=False)
+    module = DiagonalMicroAttention(config, 16, jnp.float32)
+    params = module.init(jax.random.key(0), tokens(0), tokens(1))
+    interest = jax.random.uniform(jax.random.key(5), (2, 23))
+    plain = module.apply(params, tokens(0), tokens(1))
+    weighed = module.apply(params, tokens(0), tokens(1), interest)
+    np.testing.assert_allclose(weighed.features, plain.features * interest[..., None], rtol=1e-5)
+    np.testing.assert_array_equal(weighed.diagonal, plain.diagonal)

@@ -1,0 +1,85 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mubert_jax.config import SwappingConfig
+from mubert_jax.models.swapping import blockwise_mask, draw_block, swap
+from mubert_jax.models.vit import patchify
+
+PAPER = SwappingConfig()
+GRID = 28
+
+
+@pytest.fixture(scope="module")
+def blocks():
+    """2,000 blocks drawn with half the patches missing: (2000, 4) top, left, height, width."""
+    keys = jax.random.split(jax.random.key(1), 2000)
+    return np.stack(jax.vmap(lambda key: jnp.stack(draw_block(key, 392.0, GRID, PAPER)))(keys))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**31 - 1),
+    grid=st.sampled_from([8, 14, 28]),
+    ratio=st.sampled_from([0.25, 0.5, 0.75]),
+)
+def test_share_is_within_one_smallest_block_of_the_ratio(seed, grid, ratio):
+    config = SwappingConfig(ratio=ratio, min_block=8)
+    mask = np.asarray(blockwise_mask(jax.random.key(seed), grid, config))
+    rounding = 2 * np.sqrt(8 / config.min_aspect) + 1
+    assert ratio * grid**2 <= mask.sum() <= ratio * grid**2 + config.min_block + rounding
+
+
+def test_mask_is_a_union_of_the_blocks_drawn():
+    for seed in range(20):
+        key = jax.random.key(seed)
+        mask = np.asarray(blockwise_mask(key, GRID, PAPER)).reshape(GRID, GRID)
+        union = np.zeros_like(mask)
+        while union.sum() < PAPER.ratio * GRID**2:
+            key, block_key = jax.random.split(key)
+            missing = PAPER.ratio * GRID**2 - union.sum()
+            top, left, height, width = map(int, draw_block(block_key, missing, GRID, PAPER))
+            union[top : top + height, left : left + width] = True
+        np.testing.assert_array_equal(mask, union)
+
+
+def test_blocks_fit_and_keep_size_and_aspect(blocks):
+    top, left, height, width = blocks.T
+    assert (top >= 0).all() and (left >= 0).all()
+    assert (top + height <= GRID).all() and (left + width <= GRID).all()
+    narrowest = (np.minimum(height, width) + 0.5) / (np.maximum(height, width) - 0.5)
+    assert (narrowest >= PAPER.min_aspect).all()
+    assert ((height + 0.5) * (width + 0.5) >= PAPER.min_block).all()
+    assert np.corrcoef(height, width)[0, 1] < 0.9
+    assert abs(np.mean(np.log(height / width))) < 0.05
+
+
+def test_places_are_uniform_over_where_a_block_fits(blocks):
+    for position, side in ((blocks[:, 0], blocks[:, 2]), (blocks[:, 1], blocks[:, 3])):
+        for length in np.unique(side):
+            places = GRID - length + 1
+            counts = np.bincount(position[side == length], minlength=places)
+            expected = counts.sum() / places
+            if expected >= 5:
+                chi_square = ((counts - expected) ** 2 / expected).sum()
+                assert chi_square < places + 5 * np.sqrt(2 * places)
+
+
+def test_masks_differ_between_keys_and_repeat_for_one():
+    first, second, again = (
+        np.asarray(blockwise_mask(jax.random.key(seed), GRID, PAPER)) for seed in (0, 1, 0)
+    )
+    assert (first != second).any()
+    np.testing.assert_array_equal(first, again)
+
+
+def test_swapped_pixels_are_the_references_and_all_others_the_currents():
+    random = np.random.default_rng(0)
+    current, reference = random.normal(size=(2, 3, 64, 64, 3)).astype(np.float32)
+    masks = random.random((3, 64)) < 0.5
+    swapped = np.asarray(patchify(swap(current, reference, masks, 8), 8))
+    np.testing.assert_array_equal(swapped[masks], np.asarray(patchify(reference, 8))[masks])
+    np.testing.assert_array_equal(swapped[~masks], np.asarray(patchify(current, 8))[~masks])
