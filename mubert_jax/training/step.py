@@ -51,7 +51,7 @@ def make_step(
         gradients, (metrics, center) = jax.grad(loss_fn, has_aux=True)(state.params)
         updates, opt_state = tx.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        metrics["gradient_norm"] = optax.global_norm(gradients)
+        metrics["gradient_norm"] = optax.tree.norm(gradients)
         metrics["learning_rate"] = schedules.learning_rate(config.optimizer, total_steps)(state.step)
         return TrainState(
             step=state.step + 1,

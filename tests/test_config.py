@@ -1,0 +1,111 @@
+from pathlib import Path
+
+import pytest
+from conftest import TINY, tiny_config
+
+from mubert_jax.config import Config, build, default_config, flatten, to_dict
+from mubert_jax.config_files import load_config
+from mubert_jax.errors import UserError
+
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+def test_defaults_are_the_papers_sizes():
+    model = Config().model
+    assert (model.image_size, model.patch_size, model.num_patches) == (224, 8, 784)
+    assert (model.dim, model.depth, model.heads) == (512, 4, 4)
+    assert (model.decoder.dim, model.decoder.depth, model.decoder.heads) == (512, 4, 4)
+    assert Config().data.delta == (5, 11)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.py")), ids=lambda path: path.stem)
+def test_every_config_file_builds_and_says_command_cost_and_expectation(path):
+    load_config(str(path), [])
+    text = path.read_text()
+    assert all(word in text for word in ("Command:", "Cost:", "Expected:"))
+
+
+def test_round_trip():
+    config = tiny_config()
+    assert build(to_dict(config)) == config
+    assert build(default_config()) == Config()
+
+
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        ({"modle": {}}, ["config.modle", "did you mean 'model'"]),
+        ({"model": {"dma": {"knd": "none"}}}, ["config.model.dma.knd", "did you mean 'kind'"]),
+        ({"model": {"dim": "512"}}, ["config.model.dim", "'512'", "int"]),
+        ({"model": {"dim": True}}, ["config.model.dim"]),
+        ({"model": 3}, ["config.model", "section"]),
+        ({"model": {"dma": {"kind": "diag"}}}, ["config.model.dma.kind", "diagonal, cross, none"]),
+        ({"data": {"delta": [5]}}, ["config.data.delta", "2 values"]),
+        ({"model": {"image_size": 100}}, ["image_size is 100", "patch_size = 8"]),
+        ({"model": {"heads": 3}}, ["model.dim is 512", "model.heads = 3"]),
+        ({"model": {"dim": 510, "heads": 2}}, ["model.dim is 510", "multiple of 4"]),
+        ({"data": {"delta": [11, 5]}}, ["delta is (11, 5)", "empty"]),
+        ({"data": {"delta": [0, 5]}}, ["data.delta[0] is 0"]),
+        ({"swapping": {"ratio": 1.5}}, ["swapping.ratio is 1.5"]),
+        ({"swapping": {"min_block": 500}}, ["swapping.min_block is 500"]),
+        ({"loss": {"crop": {"global_scale": [0.9, 0.1]}}}, ["global_scale"]),
+        ({"loss": {"crop": {"local_size": 50}}}, ["local_size is 50"]),
+        ({"loss": {"crop": {"global_crops": 0}}}, ["global_crops is 0", "dino"]),
+        ({"model": {"dma": {"kind": "none"}}}, ["poi.enabled", "diagonal"]),
+        ({"training": {"epochs": 0.0}}, ["epochs", "steps"]),
+    ],
+)
+def test_wrong_values_are_refused_by_name(values, words):
+    with pytest.raises(UserError) as error:
+        build(values)
+    assert "\n" not in str(error.value)
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+@pytest.fixture
+def config_file(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from mubert_jax.config import default_config\n"
+        "def get_config():\n"
+        "    config = default_config()\n"
+        "    config.model.image_size = 96\n"
+        "    return config\n"
+    )
+    return path
+
+
+def test_overrides_on_the_command_line(config_file):
+    overrides = ["--config.model.dim=64", "--config.data.delta=(1, 3)", "--config.training.epochs=2"]
+    config = load_config(str(config_file), overrides)
+    assert config.model.image_size == 96
+    assert (config.model.dim, config.data.delta, config.training.epochs) == (64, (1, 3), 2.0)
+
+
+@pytest.mark.parametrize(
+    "override, words",
+    [
+        ("--config.model.dimm=3", ["config.model.dimm", "did you mean 'model.dim'"]),
+        ("--config.model.dim=many", ["model.dim", "many"]),
+        ("--config.model.image_size=100", ["image_size is 100"]),
+    ],
+)
+def test_wrong_overrides(config_file, override, words):
+    with pytest.raises(UserError) as error:
+        load_config(str(config_file), [override])
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_wrong_files(tmp_path, config_file):
+    with pytest.raises(UserError, match="no such config file"):
+        load_config(str(tmp_path / "absent.py"), [])
+    config_file.write_text(config_file.read_text().replace("image_size", "imagesize"))
+    with pytest.raises(UserError, match="imagesize"):
+        load_config(str(config_file), [])
+    config_file.write_text("def get_config(:")
+    with pytest.raises(UserError, match=str(config_file)):
+        load_config(str(config_file), [])
+
+
+def test_flatten_names_every_key():
+    assert flatten(tiny_config())["model.dma.chunk"] == TINY["model"]["dma"]["chunk"]

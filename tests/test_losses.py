@@ -1,0 +1,78 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mubert_jax.config import LossConfig
+from mubert_jax.losses import AGREEMENTS, Views, contextual_std, dino, mse, reconstruction
+
+CONFIG = LossConfig()
+
+
+def logits(seed, *shape):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+def test_reconstruction_is_the_mean_square_error_over_all_patches():
+    a, b = logits(0, 2, 5, 12), logits(1, 2, 5, 12)
+    np.testing.assert_allclose(reconstruction(a, b), np.mean((a - b) ** 2), rtol=1e-6)
+
+
+def test_mse_compares_the_frame_with_each_crop():
+    frame, crops = logits(0, 1, 4, 8), logits(1, 2, 4, 8)
+    student = Views(jnp.concatenate([frame, crops]), crops[:0])
+    loss, center = mse(student, None, None, CONFIG, 0.0)
+    np.testing.assert_allclose(loss, np.mean((crops - frame) ** 2), rtol=1e-6)
+    assert center is None
+
+
+def test_dino_by_hand():
+    student = Views(logits(0, 2, 3, 5), logits(1, 1, 3, 5))
+    teacher = Views(logits(2, 2, 3, 5), logits(2, 0, 3, 5))
+    center = logits(3, 5)
+    loss, new_center = dino(student, teacher, center, CONFIG, 0.5)
+    students = [*student.frames_and_crops, *student.local_crops]
+    terms = []
+    for i, t in enumerate(teacher.frames_and_crops):
+        target = np.exp((t - center) / 0.04)
+        target /= target.sum(-1, keepdims=True)
+        for j, s in enumerate(students):
+            if i != j:
+                log_p = s / 0.1 - np.log(np.exp(s / 0.1).sum(-1, keepdims=True))
+                terms.append(-(target * log_p).sum(-1).mean())
+    np.testing.assert_allclose(loss, np.mean(terms), rtol=1e-4)
+    mean = np.asarray(teacher.frames_and_crops).mean((0, 1))
+    np.testing.assert_allclose(new_center, 0.9 * center + 0.1 * mean, rtol=1e-5, atol=1e-6)
+
+
+def test_no_gradient_reaches_the_teacher():
+    student = Views(logits(0, 2, 3, 5), logits(1, 1, 3, 5))
+
+    def loss(teacher):
+        return dino(student, Views(teacher, teacher[:0]), jnp.zeros(5), CONFIG, 0.0)[0]
+
+    np.testing.assert_array_equal(jax.grad(loss)(logits(2, 2, 3, 5)), 0)
+
+
+def test_temperature_warms_up():
+    import dataclasses
+
+    warm = dataclasses.replace(CONFIG.dino, warmup_teacher_temperature=0.4, warmup_fraction=0.5)
+    config = dataclasses.replace(CONFIG, dino=warm)
+    student = Views(logits(0, 2, 3, 5), logits(1, 0, 3, 5))
+    teacher = Views(logits(2, 2, 3, 5), logits(2, 0, 3, 5))
+    at = [float(dino(student, teacher, jnp.zeros(5), config, p)[0]) for p in (0.0, 0.5, 1.0)]
+    cold = float(dino(student, teacher, jnp.zeros(5), CONFIG, 0.0)[0])
+    assert abs(at[0] - cold) > 1e-3
+    np.testing.assert_allclose(at[1:], cold, rtol=1e-5)
+
+
+def test_contextual_std_shows_collapse():
+    assert float(contextual_std(jnp.ones((8, 4)))) == 0.0
+    assert float(contextual_std(logits(0, 64, 4))) > 0.5
+
+
+def test_names_match_the_configs_choices():
+    import dataclasses
+
+    fields = {field.name: field for field in dataclasses.fields(LossConfig)}
+    assert set(fields["agreement"].metadata["choices"]) == set(AGREEMENTS)

@@ -1,0 +1,139 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from conftest import tiny_config
+
+from mubert_jax.models.micron_bert import build_model
+from mubert_jax.training import sharding
+from mubert_jax.training.schedules import learning_rate, teacher_momentum
+from mubert_jax.training.state import create_state, optimizer, teacher_part
+from mubert_jax.training.step import make_step, make_views
+from mubert_jax.training.views import normalise, pair_keys, random_crops
+
+STEPS = 20
+
+
+def parts(**overrides):
+    config = tiny_config(**overrides)
+    model, tx = build_model(config), optimizer(config, STEPS)
+    return config, create_state(config, model, tx), make_step(config, model, tx, STEPS)
+
+
+@pytest.mark.parametrize("agreement", ["none", "mse", "dino"])
+def test_the_loss_falls_on_one_batch(agreement, noise_batch):
+    _, state, step = parts(loss__agreement=agreement, optimizer__learning_rate=3e-3)
+    step = jax.jit(step)
+    losses = []
+    for _ in range(STEPS):
+        state, metrics = step(state, noise_batch)
+        losses.append(float(metrics["reconstruction"]))
+    assert losses[-1] < 0.9 * losses[0]
+    assert int(state.step) == STEPS
+    assert {"contextual_std", "diagonal_kept", "diagonal_swapped"} <= set(metrics)
+
+
+def test_total_loss_is_the_weighted_sum(noise_batch):
+    _, state, step = parts(
+        loss__agreement="mse", loss__reconstruction_weight=2.0, loss__agreement_weight=0.5
+    )
+    _, metrics = step(state, noise_batch)
+    expected = 2.0 * metrics["reconstruction"] + 0.5 * metrics["agreement"]
+    np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-6)
+
+
+def test_views_of_a_pair_depend_on_its_index_not_on_its_place(noise_batch):
+    config = tiny_config()
+    order = np.array([2, 0, 3, 1])
+    views = make_views(config, noise_batch)
+    shuffled = make_views(config, {k: v[order] for k, v in noise_batch.items()})
+    np.testing.assert_array_equal(shuffled["swap_mask"], views["swap_mask"][order])
+    np.testing.assert_allclose(
+        shuffled["global_crops"][0], views["global_crops"][0][order], atol=1e-5
+    )
+    assert (views["swap_mask"][0] != views["swap_mask"][1]).any()
+    assert len(views["local_crops"]) == 1 and views["local_crops"][0].shape == (4, 16, 16, 3)
+
+
+def test_the_teacher_follows_by_the_momentum(noise_batch):
+    config, state, step = parts()
+    after, _ = step(state, noise_batch)
+    momentum = float(teacher_momentum(config.loss.dino, 0.0))
+    assert momentum == pytest.approx(config.loss.dino.teacher_momentum)
+    expected = jax.tree.map(
+        lambda old, new: momentum * old + (1 - momentum) * new,
+        state.teacher,
+        teacher_part(after.params),
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), after.teacher, expected)
+    assert float(teacher_momentum(config.loss.dino, 1.0)) == pytest.approx(1.0)
+
+
+def test_schedule_warms_up_and_ends_at_zero():
+    schedule = learning_rate(tiny_config(optimizer__warmup_steps=5).optimizer, STEPS)
+    rates = [float(schedule(step)) for step in range(STEPS + 1)]
+    assert rates[0] == 0 and rates[5] == pytest.approx(1e-3) and rates[-1] == pytest.approx(0)
+    assert rates[5:] == sorted(rates[5:], reverse=True)
+
+
+def test_weight_decay_spares_vectors():
+    config = tiny_config(optimizer__weight_decay=0.5)
+    tx = optimizer(config, STEPS)
+    params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    decayed = optax.apply_updates(params, updates)
+    assert (decayed["kernel"] < 1).all() and (decayed["bias"] == 1).all()
+
+
+def test_normalise_is_imagenets():
+    white = normalise(np.full((1, 1, 1, 3), 255, np.uint8))
+    np.testing.assert_allclose(white[0, 0, 0], [2.2489, 2.4286, 2.64], atol=1e-3)
+
+
+def test_a_crop_is_a_piece_of_the_frame():
+    """A frame whose pixels hold their own coordinates: a crop is linear in them, inside them."""
+    rows, columns = np.mgrid[:32, :32].astype(np.float32)
+    image = np.stack([rows, columns, np.ones_like(rows)], -1)[None]
+    config = tiny_config().loss.crop
+    for seed in range(10):
+        key = pair_keys(seed, jnp.zeros(1, jnp.uint32))
+        (crop,) = random_crops(key, jnp.asarray(image), 1, 32, (0.3, 0.5), config)
+        inner = np.asarray(crop[0, 2:-2, 2:-2])
+        np.testing.assert_allclose(inner[..., 2], 1, atol=1e-4)
+        down, across = np.diff(inner[..., 0], axis=0), np.diff(inner[..., 1], axis=1)
+        np.testing.assert_allclose(down, down.mean(), atol=1e-3)
+        np.testing.assert_allclose(across, across.mean(), atol=1e-3)
+        assert 0.29 < down.mean() * across.mean() < 0.51
+        assert inner[..., :2].min() > -0.6 and inner[..., :2].max() < 31.6
+
+
+def sharded_losses(devices, noise_batch, mesh, rules=((".*", ()),)):
+    config, state, step = parts(runtime__mesh=mesh, runtime__sharding=rules)
+    mesh = sharding.make_mesh(config, jax.devices()[:devices])
+    placed = sharding.state_shardings(mesh, config.runtime.sharding, state)
+    state = jax.device_put(state, placed)
+    step = jax.jit(step, out_shardings=(placed, None))
+    losses = []
+    for _ in range(3):
+        batch = sharding.put_batch(noise_batch, sharding.batch_sharding(mesh))
+        state, metrics = step(state, batch)
+        losses.append(float(metrics["loss"]))
+    return losses, state
+
+
+def test_one_two_and_four_devices_learn_the_same(noise_batch):
+    one, two, four = (sharded_losses(n, noise_batch, (-1, 1, 1))[0] for n in (1, 2, 4))
+    np.testing.assert_allclose(two, one, rtol=1e-4)
+    np.testing.assert_allclose(four, one, rtol=1e-4)
+
+
+def test_sharded_parameters_learn_the_same(noise_batch):
+    rules = (("qkv/kernel", ("fsdp", "")), (".*", ()))
+    one, _ = sharded_losses(1, noise_batch, (1, 1, 1))
+    fsdp, state = sharded_losses(4, noise_batch, (2, 2, 1), rules)
+    np.testing.assert_allclose(fsdp, one, rtol=1e-4)
+    kernel = state.params["encoder"]["blocks_0"]["attn"]["qkv"]["kernel"]
+    moments = state.opt_state[0].mu["encoder"]["blocks_0"]["attn"]["qkv"]["kernel"]
+    assert kernel.sharding.spec == moments.sharding.spec
+    assert kernel.addressable_shards[0].data.shape[0] * 2 == kernel.shape[0]
