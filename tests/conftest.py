@@ -8,7 +8,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
-from mubert_jax.config import Config, build  # noqa: E402
+from mubert_jax.config import Config, build, to_dict  # noqa: E402
 
 TINY = {
     "model": {
@@ -69,3 +69,25 @@ def frames_set(tmp_path_factory):
             path.write_bytes(encode_image(image, "png"))
     prepare("frames", folder / "in", folder / "set", PrepareOptions(size=32, crop="none"))
     return folder / "set"
+
+
+def write_config_file(path, config: Config):
+    """A config file, as `--config` takes it."""
+    path.write_text(
+        "import ml_collections\n"
+        "def get_config():\n"
+        f"    return ml_collections.ConfigDict({to_dict(config)!r})\n"
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory, frames_set):
+    """The folder of a finished tiny run: 20 steps, `calibrated` map, MSE agreement."""
+    from mubert_jax.cli import main
+
+    folder = tmp_path_factory.mktemp("run")
+    config = write_config_file(folder / "config.py", tiny_config(loss__agreement="mse"))
+    arguments = [f"--config={config}", f"--workdir={folder / 'run'}"]
+    assert main(["pretrain", *arguments, f"--config.data.path={frames_set}"]) == 0
+    return folder / "run"

@@ -27,8 +27,8 @@ def pretrain(config: Config, pairs: FramePairs, workdir: Path, console: Console)
     """Trains until the last step, from the latest checkpoint in `workdir` if there is one.
 
     Step N is dispatched before the metrics of step N-1 are read, so the device never waits for the
-    host. A state is saved only after its own loss was seen to be finite, and before the next batch
-    is drawn; the same command therefore goes on where a killed run stopped.
+    host. A state is saved only after its own loss and gradients were seen to be finite, and before
+    the next batch is drawn; the same command therefore goes on where a killed run stopped.
 
     Args:
       config: the run.
@@ -115,11 +115,13 @@ def steps_of(config: Config, num_examples: int) -> int:
 
 def _report(step, metrics, config, meter, writer, progress):
     values = {name: float(value) for name, value in jax.device_get(metrics).items()}
-    if not math.isfinite(values["loss"]):
-        raise UserError(
-            f"the loss is {values['loss']} at step {step}; the last good checkpoint is kept. Lower "
-            "config.optimizer.learning_rate, or set config.optimizer.clip_norm=1.0, and run again"
-        )
+    for name in ("loss", "gradient_norm"):
+        if not math.isfinite(values[name]):
+            raise UserError(
+                f"{name} is {values[name]} at step {step}; the last good checkpoint is kept. Lower "
+                "config.optimizer.learning_rate or set config.optimizer.clip_norm=1.0, in another "
+                "--workdir"
+            )
     rates = meter.step()
     progress.update(step, values, rates)
     if step % config.runtime.log_every == 0 or step == 1:

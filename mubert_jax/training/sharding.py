@@ -13,7 +13,7 @@ AXES = ("data", "fsdp", "tensor")
 
 
 def make_mesh(config: Config, devices=None) -> Mesh:
-    """The mesh of `runtime.mesh` over all devices (or those given).
+    """The mesh of `runtime.mesh` over all devices (or those given); a smaller one takes the first.
 
     Raises:
       UserError: the mesh does not fit the devices, or the batch does not divide over it.
@@ -23,10 +23,10 @@ def make_mesh(config: Config, devices=None) -> Mesh:
     if shape.count(-1) == 1:
         known = -int(np.prod(shape))
         shape[shape.index(-1)] = len(devices) // known if known and len(devices) >= known else 1
-    if np.prod(shape) != len(devices) or min(shape) < 1:
+    if np.prod(shape) > len(devices) or min(shape) < 1:
         raise UserError(
-            f"config.runtime.mesh is {config.runtime.mesh}, which does not make "
-            f"{len(devices)} device(s); -1 takes what is left"
+            f"config.runtime.mesh is {config.runtime.mesh}, which the {len(devices)} device(s) here "
+            "cannot make; -1 takes what is left"
         )
     lanes = shape[0] * shape[1]
     if config.training.batch_size % lanes:
@@ -34,7 +34,8 @@ def make_mesh(config: Config, devices=None) -> Mesh:
             f"config.training.batch_size is {config.training.batch_size}, not divisible by the "
             f"{lanes} devices that share a batch (config.runtime.mesh data × fsdp)"
         )
-    return jax.make_mesh(tuple(shape), AXES, axis_types=(AxisType.Auto,) * 3, devices=devices)
+    taken = devices[: np.prod(shape)]
+    return jax.make_mesh(tuple(shape), AXES, axis_types=(AxisType.Auto,) * 3, devices=taken)
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:

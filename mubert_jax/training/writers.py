@@ -15,13 +15,13 @@ class MetricsWriter:
     """
 
     def __init__(self, workdir: Path, start_step: int):
-        rows = [row for row in read_metrics(workdir) if row["step"] <= start_step]
-        self._csv_path = workdir / "metrics.csv"
+        kept = [row for row in read_metrics(workdir) if row["step"] <= start_step]
+        self._workdir = workdir
         self._columns: list[str] = []
         self._jsonl = (workdir / "metrics.jsonl").open("w")
-        self._csv = self._csv_path.open("w", newline="")
+        self._csv = (workdir / "metrics.csv").open("w", newline="")
         self._tensorboard = SummaryWriter(str(workdir), purge_step=start_step + 1)
-        for row in rows:
+        for row in kept:
             self._append(row)
 
     def __enter__(self):
@@ -40,10 +40,18 @@ class MetricsWriter:
     def _append(self, row):
         self._jsonl.write(json.dumps(row) + "\n")
         self._jsonl.flush()
-        if not self._columns:
-            self._columns = list(row)
-            csv.writer(self._csv).writerow(self._columns)
-        csv.writer(self._csv).writerow([row.get(column, "") for column in self._columns])
+        new_columns = [name for name in row if name not in self._columns]
+        if new_columns:
+            self._columns += new_columns
+            self._csv.seek(0)
+            self._csv.truncate()
+            rows = read_metrics(self._workdir)
+        else:
+            rows = [row]
+        table = csv.DictWriter(self._csv, self._columns)
+        if new_columns:
+            table.writeheader()
+        table.writerows(rows)
         self._csv.flush()
 
 

@@ -12,7 +12,7 @@ def test_minus_one_takes_what_is_left():
     assert dict(mesh.shape) == {"data": 2, "fsdp": 2, "tensor": 1}
 
 
-@pytest.mark.parametrize("mesh", [(3, 1, 1), (-1, 3, 1), (-1, -1, 1), (0, 1, 1), (8, 1, 1)])
+@pytest.mark.parametrize("mesh", [(5, 1, 1), (-1, 5, 1), (-1, -1, 1), (0, 1, 1), (2, 4, 1)])
 def test_meshes_that_do_not_fit(mesh):
     with pytest.raises(UserError, match="config.runtime.mesh"):
         make_mesh(tiny_config(runtime__mesh=mesh), jax.devices()[:4])

@@ -1,0 +1,97 @@
+"""Killed and started again: the same parameters, bit for bit, and every metric once."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+from conftest import tiny_config, write_config_file
+
+from mubert_jax.training.checkpoints import load_model
+from mubert_jax.training.preemption import EXIT_CODE
+from mubert_jax.training.writers import read_metrics
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory, frames_set):
+    folder = tmp_path_factory.mktemp("resume")
+    config = write_config_file(folder / "config.py", tiny_config(data__path=str(frames_set)))
+
+    def start(workdir):
+        environment = os.environ | {"XLA_FLAGS": "", "PYTHONUNBUFFERED": "1"}
+        return subprocess.Popen(
+            [sys.executable, "-c", "import sys; from mubert_jax.cli import main; sys.exit(main())"]
+            + ["pretrain", f"--config={config}", f"--workdir={workdir}"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(command, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    process = command(workdir)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return workdir
+
+
+def stop_at(process, workdir, step, signum):
+    """Sends the signal once the run has logged `step`; returns its output."""
+    deadline = time.monotonic() + 300
+    while process.poll() is None and time.monotonic() < deadline:
+        rows = read_metrics(workdir)
+        if rows and rows[-1]["step"] >= step:
+            process.send_signal(signum)
+            break
+        time.sleep(0.005)
+    return process.communicate(timeout=300)[0]
+
+
+def assert_same_end(workdir, expected):
+    ours, theirs = (load_model(folder)[2] for folder in (workdir, expected))
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+    assert [row["step"] for row in read_metrics(workdir)] == list(range(1, 21))
+    losses = [[row["loss"] for row in read_metrics(folder)] for folder in (workdir, expected)]
+    assert losses[0] == losses[1]
+    csv_steps = [line.split(",")[0] for line in (workdir / "metrics.csv").read_text().split()[1:]]
+    assert csv_steps == [str(step) for step in range(1, 21)]
+
+
+def test_sigkill_at_a_random_step(command, uninterrupted, tmp_path):
+    step = random.SystemRandom().randint(2, 17)
+    process = command(tmp_path / "run")
+    stop_at(process, tmp_path / "run", step, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL, f"was to be killed after step {step}"
+    process = command(tmp_path / "run")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert_same_end(tmp_path / "run", uninterrupted)
+
+
+def test_sigterm_saves_and_says_how_to_go_on(command, uninterrupted, tmp_path):
+    process = command(tmp_path / "run")
+    output = stop_at(process, tmp_path / "run", 7, signal.SIGTERM)
+    assert process.returncode == EXIT_CODE, output
+    assert "the same command goes on" in output
+    process = command(tmp_path / "run")
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert_same_end(tmp_path / "run", uninterrupted)
+
+
+def test_a_finished_run_started_again_does_nothing(command, uninterrupted):
+    before = (uninterrupted / "metrics.jsonl").read_text()
+    process = command(uninterrupted)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert (uninterrupted / "metrics.jsonl").read_text() == before
