@@ -169,7 +169,7 @@ class PerceptionConfig:
 
 @dataclasses.dataclass(frozen=True)
 class RuntimeConfig:
-    """How a run is carried out; no key here changes what is learnt, so a restart may change them."""
+    """How a run is carried out; nothing here changes what is learnt: a restart may change it."""
 
     # Devices along (data, fsdp, tensor); -1 takes what is left.
     mesh: tuple[int, int, int] = (-1, 1, 1)
@@ -322,8 +322,8 @@ def _check(config: Config):
     )
     _require(
         swapping.min_block <= swapping.ratio * model.num_patches,
-        f"config.swapping.min_block is {swapping.min_block}, more than config.swapping.ratio of the "
-        f"{model.num_patches} patches; one block would swap more than asked",
+        f"config.swapping.min_block is {swapping.min_block}, more than config.swapping.ratio of "
+        f"the {model.num_patches} patches; one block would swap more than asked",
     )
     _require(
         config.loss.agreement == "none" or crop.global_crops > 0,

@@ -46,7 +46,7 @@ def no_agreement(student: Views, teacher, center, config: LossConfig, progress):
 
 
 def mse(student: Views, teacher, center, config: LossConfig, progress):
-    """L_agg of eq. (15): MSE(p^CT, p^CT of the crop). Alone it collapses: watch `contextual_std`."""
+    """L_agg of eq. (15): MSE(p^CT, p^CT of the crop). Collapses alone: watch `contextual_std`."""
     frame, crops = student.frames_and_crops[:1], student.frames_and_crops[1:]
     return jnp.mean(jnp.square(crops - frame)), center
 

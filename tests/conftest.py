@@ -1,7 +1,11 @@
-"""Four CPU devices for every test; made-up faces for whatever needs frames."""
+"""Four CPU devices and one compile cache for every test; made-up frames where frames are needed."""
 
 import os
+import tempfile
 
+CACHE = tempfile.TemporaryDirectory(prefix="mubert-compiled-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
 os.environ["JAX_PLATFORMS"] = "cpu"
 

@@ -84,10 +84,15 @@ def test_pretrain_refuses(capsys, tmp_path, frames_set):
     assert "32x32" in line and "48x48" in line
     line = refused(capsys, *pretrain(tmp_path, frames_set, data__delta=(30, 40)))
     assert "30 to 40" in line and "clip0" in line
-    line = refused(capsys, *pretrain(tmp_path, frames_set, training__batch_size=3),
-                   "--config.runtime.mesh=(-1,1,1)")
+    line = refused(
+        capsys,
+        *pretrain(tmp_path, frames_set, training__batch_size=3),
+        "--config.runtime.mesh=(-1,1,1)",
+    )
     assert "batch_size is 3" in line
-    assert not (tmp_path / "run").exists() or not list((tmp_path / "run").glob("checkpoints/[0-9]*"))
+    assert not (tmp_path / "run").exists() or not list(
+        (tmp_path / "run").glob("checkpoints/[0-9]*")
+    )
 
 
 def test_pretrain_names_the_corrupted_record(capsys, tmp_path, frames_set):
@@ -156,16 +161,16 @@ def test_perceive_a_video(trained_run, tmp_path, capsys):
 def test_perceive_refuses(trained_run, images, tmp_path, capsys):
     output = f"--output={tmp_path / 'maps.png'}"
     onset = f"--onset={images[0]}"
-    line = refused(capsys, "perceive", f"--checkpoint={tmp_path}", onset, f"--apex={images[1]}", output)
+    line = refused(
+        capsys, "perceive", f"--checkpoint={tmp_path}", onset, f"--apex={images[1]}", output
+    )
     assert "no checkpoint" in line
     run = f"--checkpoint={trained_run}"
     assert "--apex" in refused(capsys, "perceive", run, onset, output)
     assert "absent.png" in refused(
         capsys, "perceive", run, onset, "--apex=absent.png", "--crop=none", output
     )
-    assert "--crop none" in refused(
-        capsys, "perceive", run, onset, f"--apex={images[1]}", output
-    )
+    assert "--crop none" in refused(capsys, "perceive", run, onset, f"--apex={images[1]}", output)
 
 
 def test_diagonal_map_of_the_paper(trained_run, images, tmp_path):

@@ -76,7 +76,11 @@ def config_file(tmp_path):
 
 
 def test_overrides_on_the_command_line(config_file):
-    overrides = ["--config.model.dim=64", "--config.data.delta=(1, 3)", "--config.training.epochs=2"]
+    overrides = [
+        "--config.model.dim=64",
+        "--config.data.delta=(1, 3)",
+        "--config.training.epochs=2",
+    ]
     config = load_config(str(config_file), overrides)
     assert config.model.image_size == 96
     assert (config.model.dim, config.data.delta, config.training.epochs) == (64, (1, 3), 2.0)

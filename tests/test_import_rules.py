@@ -1,4 +1,4 @@
-"""Imports go one way, data/ holds no JAX, torch is in interop/ and the peer of a benchmark alone."""
+"""Imports go one way; data/ holds no JAX; torch is in interop/ and a benchmark's peer alone."""
 
 import ast
 import subprocess
@@ -65,7 +65,9 @@ def test_the_command_line_starts_without_torch_or_tensorflow():
         "import sys, mubert_jax.training.step, mubert_jax.perception.perceive, mubert_jax.cli;"
         "print(sorted({'torch', 'tensorflow'} & set(sys.modules)))"
     )
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert output.stdout.strip() == "[]"
 
 

@@ -56,4 +56,3 @@ def _made_up_frames(folder: Path, size: int, console: Console, count: int = 128)
     output = folder / "data"
     prepare("frames", frames, output, PrepareOptions(size=size, crop="none"), console)
     return output
-

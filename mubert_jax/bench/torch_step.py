@@ -18,8 +18,7 @@ class TorchStep:
     def __init__(self, config: Config, batch: dict):
         if config.loss.agreement != "none":
             raise UserError(
-                "--peer=torch compares the step without agreement; add "
-                "--config.loss.agreement=none"
+                "--peer=torch compares the step without agreement; add --config.loss.agreement=none"
             )
         model = config.model
         self._patch_size = model.patch_size

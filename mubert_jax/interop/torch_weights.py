@@ -24,7 +24,9 @@ def from_official(tensors: dict[str, np.ndarray]) -> dict:
     if any(name.startswith("att.") for name in tensors):
         names = ("to_q", "to_k", "to_v", "proj")
         params["dma"] = {
-            name: _linear(tensors, f"att.{name}") for name in names if f"att.{name}.weight" in tensors
+            name: _linear(tensors, f"att.{name}")
+            for name in names
+            if f"att.{name}.weight" in tensors
         }
     return params
 

@@ -29,9 +29,7 @@ def diagonal_attention(q_BxNxD, k_BxNxD, chunk: int):
 
     @jax.checkpoint
     def logsumexp(rows_Bxrxd):
-        logits = jnp.einsum(
-            "brd,bnd->brn", rows_Bxrxd, k_BxNxD, preferred_element_type=jnp.float32
-        )
+        logits = jnp.einsum("brd,bnd->brn", rows_Bxrxd, k_BxNxD, preferred_element_type=jnp.float32)
         return jax.nn.logsumexp(logits * scale, axis=-1)
 
     count = -(-n // chunk)

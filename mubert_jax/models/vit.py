@@ -15,7 +15,7 @@ NORM_EPSILON = 1e-6
 
 
 def patchify(images_BxHxWxC, patch_size: int):
-    """Eq. (1): (B, H, W, C) -> (B, N, ps²·C), rows first, a patch laid out (row, column, channel)."""
+    """Eq. (1): (B, H, W, C) -> (B, N, ps²·C), rows first; a patch is (row, column, channel)."""
     b, height, width, c = images_BxHxWxC.shape
     rows, columns = height // patch_size, width // patch_size
     x = images_BxHxWxC.reshape(b, rows, patch_size, columns, patch_size, c)

@@ -43,7 +43,12 @@ class PerceiveOptions:
 
 
 def perceive_images(
-    checkpoint: Path, onset: Path, apex: Path, output: Path, options: PerceiveOptions, console: Console
+    checkpoint: Path,
+    onset: Path,
+    apex: Path,
+    output: Path,
+    options: PerceiveOptions,
+    console: Console,
 ):
     """Maps of one onset/apex pair; see `_Session.write` for what is written."""
     session = _Session(checkpoint, options)

@@ -156,7 +156,7 @@ def _find(path: Path) -> tuple[Path, int | None]:
     if path.is_dir() and path.name.isdigit():
         return path.parent, int(path.name)
     raise UserError(
-        f"no checkpoint in {path}; give the --workdir of a run of mubert pretrain that has saved one"
+        f"no checkpoint in {path}; give the --workdir of a mubert pretrain that has saved one"
     )
 
 

@@ -96,9 +96,7 @@ class _Run:
             abstract,
             shardings,
         )
-        self.fresh_state = jax.jit(
-            lambda: create_state(config, model, tx), out_shardings=shardings
-        )
+        self.fresh_state = jax.jit(lambda: create_state(config, model, tx), out_shardings=shardings)
         self.step = jax.jit(
             make_step(config, model, tx, total_steps),
             in_shardings=(shardings, self.batch_sharding),

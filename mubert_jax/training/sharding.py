@@ -25,8 +25,8 @@ def make_mesh(config: Config, devices=None) -> Mesh:
         shape[shape.index(-1)] = len(devices) // known if known and len(devices) >= known else 1
     if np.prod(shape) > len(devices) or min(shape) < 1:
         raise UserError(
-            f"config.runtime.mesh is {config.runtime.mesh}, which the {len(devices)} device(s) here "
-            "cannot make; -1 takes what is left"
+            f"config.runtime.mesh is {config.runtime.mesh}, more than the {len(devices)} device(s) "
+            "here; -1 takes what is left"
         )
     lanes = shape[0] * shape[1]
     if config.training.batch_size % lanes:
@@ -54,7 +54,9 @@ def state_shardings(mesh: Mesh, rules, abstract_state):
     """
 
     def place(path, leaf):
-        name = "/".join(str(getattr(p, "key", getattr(p, "name", getattr(p, "idx", p)))) for p in path)
+        name = "/".join(
+            str(getattr(p, "key", getattr(p, "name", getattr(p, "idx", p)))) for p in path
+        )
         axes = next((axes for regex, axes in rules if re.search(regex, name)), ())
         if leaf.ndim == 0 or not axes:
             return NamedSharding(mesh, PartitionSpec())

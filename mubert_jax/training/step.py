@@ -21,8 +21,8 @@ def make_step(
 ) -> Callable[[TrainState, dict], tuple[TrainState, dict]]:
     """Builds the step that `jax.jit` compiles.
 
-    Its batch holds uint8 `current` and `reference` (B, H, W, 3) and uint32 `index` (B,); its metrics
-    are float32 scalars.
+    Its batch holds uint8 `current` and `reference` (B, H, W, 3) and uint32 `index` (B,); its
+    metrics are float32 scalars.
     """
     agreement = losses.AGREEMENTS[config.loss.agreement]
 
@@ -52,7 +52,9 @@ def make_step(
         updates, opt_state = tx.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics["gradient_norm"] = optax.tree.norm(gradients)
-        metrics["learning_rate"] = schedules.learning_rate(config.optimizer, total_steps)(state.step)
+        metrics["learning_rate"] = schedules.learning_rate(config.optimizer, total_steps)(
+            state.step
+        )
         return TrainState(
             step=state.step + 1,
             params=params,

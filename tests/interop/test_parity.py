@@ -88,7 +88,9 @@ def test_swap_with_the_official_mask():
 
 
 def test_unpatchify_inverts_patchify():
-    np.testing.assert_array_equal(unpatchify(patchify(images("cur_frame"), 8), 8), images("cur_frame"))
+    np.testing.assert_array_equal(
+        unpatchify(patchify(images("cur_frame"), 8), 8), images("cur_frame")
+    )
 
 
 def test_missing_tensor_is_named():

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 from safetensors.numpy import load_file
+from test_parity import IO, PARITY, assert_close
 
 from mubert_jax.interop.torch_module import MicronBert, MicronBertConfig
-from test_parity import IO, PARITY, assert_close
 
 
 def module(**options):

@@ -30,7 +30,12 @@ def test_diagonal_sums_over_the_reference_not_the_swapped():
 def test_gradients_agree_with_finite_differences():
     q, k = tokens(0, n=6, dim=4), tokens(1, n=6, dim=4)
     check_grads(
-        lambda q, k: diagonal_attention(q, k, 4), (q, k), order=1, modes=["rev"], atol=1e-2, rtol=1e-2
+        lambda q, k: diagonal_attention(q, k, 4),
+        (q, k),
+        order=1,
+        modes=["rev"],
+        atol=1e-2,
+        rtol=1e-2,
     )
 
 

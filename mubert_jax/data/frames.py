@@ -1,0 +1,181 @@
+"""Pairs of frames δ apart, drawn afresh each time from stored single frames."""
+
+import hashlib
+import os
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from mubert_jax.data.metadata import INFO_FILE
+from mubert_jax.data.plan import PLAN_FILE
+from mubert_jax.data.records import decode_frame, decode_image
+from mubert_jax.data.source import RecordSource
+from mubert_jax.errors import UserError
+
+_FRAME_BITS = 32
+
+
+class FramePairs:
+    """The current frames of a data set, each with a reference frame δ later in the same video.
+
+    A frame is a current frame if its video holds a frame whose number is larger by some δ of the
+    range; gaps in the numbering are no obstacle. `len` counts the current frames.
+
+    Args:
+      directory: a folder made by `mubert prepare`.
+      delta: smallest and largest temporal distance in frames, both included.
+      image_size: height and width that the stored images must have.
+
+    Raises:
+      UserError: no such data set, half prepared, damaged, no pair in it, images of another size.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        delta: tuple[int, int] = (5, 11),
+        image_size: int = 224,
+    ):
+        self.directory = Path(directory)
+        self.delta = (int(delta[0]), int(delta[1]))
+        self.image_size = image_size
+        if not 1 <= self.delta[0] <= self.delta[1]:
+            raise UserError(
+                f"delta {self.delta[0]} to {self.delta[1]}: give two frame distances, "
+                "1 <= first <= second"
+            )
+        _check_complete(self.directory)
+        self.source = RecordSource(self.directory)
+        index = self.source.index
+        self._records = np.lexsort((index.frame, index.video))
+        video = index.video[self._records].astype(np.int64)
+        self._keys = (video << _FRAME_BITS) + index.frame[self._records]
+        self._eligible = self._with_partner()
+        if not len(self._eligible):
+            raise self._no_pair()
+        self._image(0)
+
+    def __len__(self) -> int:
+        return len(self._eligible)
+
+    @property
+    def num_frames(self) -> int:
+        """Frames stored, with or without a partner."""
+        return len(self.source)
+
+    @property
+    def num_videos(self) -> int:
+        """Videos stored."""
+        return len(self.source.index.video_names)
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Everyone in the data set, sorted."""
+        return tuple(sorted(set(self.source.index.video_subjects.tolist())))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits over names, subjects, frame numbers and record lengths, in record order.
+
+        Equal for copies of a data set and however it is cut into shards.
+        """
+        index = self.source.index
+        digest = hashlib.sha256()
+        for names in (index.video_names, index.video_subjects):
+            digest.update("\0".join(names.tolist()).encode() + b"\1")
+        for column in (index.video, index.frame, index.length):
+            digest.update(column.astype("<i8").tobytes())
+        return digest.hexdigest()[:16]
+
+    def deltas(self, i: int) -> np.ndarray:
+        """The valid δ of current frame `i`, ascending, int64."""
+        position = self._eligible[i]
+        lowest, highest = self.delta
+        ahead = self._keys[position + 1 : position + 1 + highest] - self._keys[position]
+        return ahead[(ahead >= lowest) & (ahead <= highest)]
+
+    def pair(self, global_index: int, i: int, seed: int) -> dict[str, np.ndarray]:
+        """Current frame `i` and its reference, δ drawn uniformly among the valid ones.
+
+        δ is a function of (seed, global_index, i) alone.
+
+        Args:
+          global_index: number of this example since the start of training, over all processes.
+          i: which current frame, 0 <= i < len(self).
+          seed: any non-negative integer below 2**64.
+
+        Returns:
+          current, reference: (H, W, 3) uint8 RGB; index: global_index, uint32 (modulo 2**32);
+          delta: int32, frames from current to reference.
+        """
+        position = self._eligible[i]
+        deltas = self.deltas(i)
+        random = np.random.Philox(key=(seed << 64) | global_index).random_raw()
+        delta = deltas[random % len(deltas)]
+        reference = np.searchsorted(
+            self._keys[position : position + 1 + self.delta[1]], self._keys[position] + delta
+        )
+        return {
+            "current": self._image(position),
+            "reference": self._image(position + reference),
+            "index": np.uint32(global_index & 0xFFFFFFFF),
+            "delta": np.int32(delta),
+        }
+
+    def _with_partner(self) -> np.ndarray:
+        lowest, highest = self.delta
+        nearest = np.searchsorted(self._keys, self._keys + lowest)
+        nearest_keys = self._keys[np.minimum(nearest, len(self._keys) - 1)]
+        found = (nearest < len(self._keys)) & (nearest_keys <= self._keys + highest)
+        return np.flatnonzero(found)
+
+    def _image(self, position: int) -> np.ndarray:
+        number = self._records[position]
+        index = self.source.index
+        try:
+            image = decode_image(decode_frame(self.source[number]).image)
+        except UserError as error:
+            if str(self.directory) in str(error):
+                raise
+            video, frame = index.video_names[index.video[number]], index.frame[number]
+            raise UserError(f"{self.directory}: video {video}, frame {frame}: {error}") from error
+        if image.shape[:2] != (self.image_size, self.image_size):
+            height, width = image.shape[:2]
+            raise UserError(
+                f"{self.directory}: images are stored as {width}x{height}, asked for are "
+                f"{self.image_size}x{self.image_size}; run `mubert prepare --size "
+                f"{self.image_size}` into a new folder, or set --config.model.image_size={width}"
+            )
+        return image
+
+    def _no_pair(self) -> UserError:
+        index = self.source.index
+        if not len(index):
+            return UserError(f"{self.directory}: no frame in it; run `mubert prepare` again")
+        counts = np.bincount(index.video)
+        longest = int(np.argmax(counts))
+        return UserError(
+            f"{self.directory}: no two frames of a video are {self.delta[0]} to {self.delta[1]} "
+            f"frames apart; the longest clip, {index.video_names[longest]}, has "
+            f"{counts[longest]} frames; prepare longer clips or lower the range of delta"
+        )
+
+
+def _check_complete(directory: Path) -> None:
+    if not directory.is_dir():
+        raise UserError(
+            f"{directory}: no such data-set folder; make it with "
+            f"`mubert prepare video --input VIDEOS --output {directory}`"
+        )
+    if (directory / INFO_FILE).exists():
+        return
+    if (directory / PLAN_FILE).exists():
+        raise UserError(
+            f"{directory}: only half prepared ({INFO_FILE} is missing); "
+            "run the same `mubert prepare` again, it goes on where it stopped"
+        )
+    raise UserError(
+        f"{directory}: not a data-set folder ({INFO_FILE} is missing); make one with "
+        f"`mubert prepare video --input VIDEOS --output DIR`"
+    )

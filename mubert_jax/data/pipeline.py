@@ -1,0 +1,109 @@
+"""Batches of frame pairs as a function of (seed, global step), by Grain.
+
+The order of the transformations is the contract: shuffle over the whole data set, repeat, number
+every example, batch, and only then give each process its part. So a batch depends neither on the
+number of processes or threads nor on where the stream was started.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grain
+import numpy as np
+
+from mubert_jax.data.frames import FramePairs
+from mubert_jax.data.order import ShuffledEpochs
+from mubert_jax.errors import UserError
+
+
+def pretraining_batches(
+    pairs: FramePairs,
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+    reader_threads: int = 8,
+    prefetch: int = 4,
+) -> Iterator[dict[str, np.ndarray]]:
+    """An endless stream of this process's part of the global batches from `start_step` on.
+
+    Process p of P gets rows [p·b, (p+1)·b) of every global batch, b = batch_size / P. The data are
+    reshuffled each epoch, an epoch may end inside a batch, and a data set smaller than a batch is
+    repeated within it. Closing the iterator ends its threads.
+
+    Args:
+      pairs: the current frames and their references.
+      batch_size: B, over all processes; a multiple of process_count.
+      seed: of order and δ, 0 <= seed < 2**32.
+      start_step: the global step of the first batch.
+      process_index, process_count: p and P.
+      reader_threads: threads that read and decode.
+      prefetch: batches prepared ahead.
+
+    Yields:
+      current, reference (b, H, W, 3) uint8 RGB; index (b,) uint32, the global index of the example;
+      delta (b,) int32.
+
+    Raises:
+      UserError: batch size that does not divide, seed out of range; and while iterating, what
+        `FramePairs.pair` raises.
+    """
+    if batch_size < 1 or batch_size % process_count:
+        raise UserError(
+            f"batch_size {batch_size}: must be a positive multiple of the {process_count} processes"
+        )
+    if not 0 <= seed < 2**32:
+        raise UserError(f"seed {seed}: choose 0 to {2**32 - 1}")
+    for name, value in (("reader_threads", reader_threads), ("prefetch", prefetch)):
+        if value < 1:
+            raise UserError(f"{name} {value}: choose 1 or more")
+    block = batch_size // process_count
+    shuffled = ShuffledEpochs(len(pairs), seed)
+    order = (
+        grain.MapDataset.range(len(pairs))
+        .repeat()
+        .map_with_index(lambda global_index, _: (global_index, shuffled(global_index)))
+        .batch(block)[start_step * process_count + process_index :: process_count]
+    )
+    return _read(pairs, order, block, seed, reader_threads, prefetch)
+
+
+def _read(
+    pairs: FramePairs,
+    order: grain.MapDataset,
+    block: int,
+    seed: int,
+    reader_threads: int,
+    prefetch: int,
+) -> Iterator[dict[str, np.ndarray]]:
+    turns = range(min(reader_threads, block))
+    shape = (block, pairs.image_size, pairs.image_size, 3)
+    readers = ThreadPoolExecutor(reader_threads, "mubert-pairs")
+
+    def read_batch(numbers: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
+        batch = {
+            "current": np.empty(shape, np.uint8),
+            "reference": np.empty(shape, np.uint8),
+            "index": np.empty(block, np.uint32),
+            "delta": np.empty(block, np.int32),
+        }
+
+        def read_rows(rows: range) -> None:
+            for row in rows:
+                pair = pairs.pair(int(numbers[0][row]), int(numbers[1][row]), seed)
+                for name, value in pair.items():
+                    batch[name][row] = value
+
+        for _ in readers.map(read_rows, [range(n, block, reader_threads) for n in turns]):
+            pass
+        return batch
+
+    options = grain.ReadOptions(num_threads=prefetch, prefetch_buffer_size=prefetch)
+    batches = iter(order.map(read_batch).to_iter_dataset(options))
+    try:
+        yield from batches
+    finally:
+        batches.close()
+        readers.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,216 @@
+"""`mubert prepare`: clips in, a data set of frame records out, safe to kill and to start again.
+
+While it runs, everything but the plan is in `.progress/`: one shard file and one report for each
+finished shard. The shards get their final names, and the folder its `dataset_info.json`, only when
+all are there, so a half-made folder never looks whole.
+"""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import accumulate
+from pathlib import Path
+
+import cv2
+from rich.console import Console
+
+from mubert_jax.data.clips import Clip
+from mubert_jax.data.faces import make_detector
+from mubert_jax.data.files import exclusive, writing_errors
+from mubert_jax.data.index import Index
+from mubert_jax.data.metadata import INFO_FILE, shard_name, write_metadata
+from mubert_jax.data.plan import PLAN_FILE, Plan, PrepareOptions
+from mubert_jax.data.progress import PrepareProgress
+from mubert_jax.data.records import load_protos
+from mubert_jax.data.report import ClipReport, PrepareReport, write_report
+from mubert_jax.data.sets import load_set
+from mubert_jax.data.shards import NO_FACE, ShardWriter, read_shard_report
+from mubert_jax.data.tfrecord import FRAMING_BYTES
+from mubert_jax.errors import UserError
+
+PROGRESS_FOLDER = ".progress"
+_RESUME = "run the same command again, finished shards are kept"
+
+
+def prepare(
+    source: str,
+    input: str | os.PathLike,
+    output: str | os.PathLike,
+    options: PrepareOptions | None = None,
+    console: Console | None = None,
+) -> PrepareReport:
+    """Makes a `frames` data set of every clip of `input`.
+
+    Started again after it was killed, it goes on where it stopped; on a complete data set of the
+    same plan it does nothing.
+
+    Args:
+      source: name of a module in `mubert_jax.data.sets`, such as "video" or "frames".
+      input: file or folder with the clips.
+      output: folder for the data set; new, empty, or begun by the same command.
+      options: how to crop and store.
+      console: where progress is shown; stderr if not given.
+
+    Raises:
+      UserError: unknown source, nothing to read, an output that holds something else, a full disk,
+        no clip with a face.
+    """
+    input, output, options = Path(input), Path(output), options or PrepareOptions()
+    console = console or Console(stderr=True)
+    read_clips = load_set(source).clips
+    if not input.exists():
+        raise UserError(f"{input}: no such file or folder; check --input")
+    clips = sorted(read_clips(input), key=lambda clip: clip.name)
+    plan = Plan.make(source, input, options, clips)
+    saved = Plan.load(output)
+    if saved is not None and (differences := plan.differences(saved)):
+        raise UserError(
+            f"{output}: holds a data set of another plan: {'; '.join(differences)}; "
+            "choose another --output, or delete this folder first"
+        )
+    if (output / INFO_FILE).exists():
+        shutil.rmtree(output / PROGRESS_FOLDER, ignore_errors=True)
+        return replace(PrepareReport.load(output), already_complete=True)
+    detector = make_detector(options.detector) if options.crop == "face" else None
+    plan = saved or plan
+    by_name = {clip.name: clip for clip in clips}
+    shards = [
+        [by_name[name] for name in plan.clips[end - count : end]]
+        for count, end in zip(plan.shard_clips, accumulate(plan.shard_clips), strict=True)
+    ]
+    with writing_errors(output, f"free some or choose another --output, then {_RESUME}"):
+        progress_folder = output / PROGRESS_FOLDER
+        progress_folder.mkdir(parents=True, exist_ok=True)
+        with exclusive(progress_folder / "lock"):
+            plan.save(output)
+            for leftover in progress_folder.glob("*.tmp"):
+                leftover.unlink()
+            reports = _write_shards(progress_folder, shards, options, detector, console)
+            if not any(clip.frames for shard in reports for clip in shard):
+                _discard(output)
+                raise _nothing_kept(input, reports)
+            return _finish(output, plan, options, reports)
+
+
+def _shard_path(folder: Path, shard: int) -> Path:
+    return folder / f"{shard:05d}.tfrecord"
+
+
+@contextmanager
+def _single_threaded_opencv() -> Iterator[None]:
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _write_shards(
+    folder: Path,
+    shards: Sequence[Sequence[Clip]],
+    options: PrepareOptions,
+    detector,
+    console: Console,
+) -> list[list[ClipReport]]:
+    """Writes the shards that have no report yet; the reports of all, in order."""
+    load_protos()
+    reports = {shard: read_shard_report(_shard_path(folder, shard)) for shard in range(len(shards))}
+    todo = [shard for shard, report in reports.items() if report is None]
+    stop = threading.Event()
+    with (
+        PrepareProgress(
+            console, {clip.name: clip.num_frames for clips in shards for clip in clips}
+        ) as progress,
+        _single_threaded_opencv(),
+        ThreadPoolExecutor(options.threads, "mubert-encode") as encoders,
+        ThreadPoolExecutor(options.threads, "mubert-read") as readers,
+    ):
+        for shard in set(reports) - set(todo):
+            for clip in shards[shard]:
+                progress.skip(clip.name)
+        writer = ShardWriter(options, detector, encoders, progress, stop)
+        futures = {
+            readers.submit(writer.write, _shard_path(folder, shard), shards[shard]): shard
+            for shard in todo
+        }
+        try:
+            for future in as_completed(futures):
+                reports[futures[future]] = future.result()
+        except BaseException:
+            stop.set()
+            readers.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [reports[shard] for shard in range(len(shards))]
+
+
+def _discard(output: Path) -> None:
+    shutil.rmtree(output / PROGRESS_FOLDER)
+    (output / PLAN_FILE).unlink()
+    output.rmdir()
+
+
+def _nothing_kept(input: Path, reports: list[list[ClipReport]]) -> UserError:
+    dropped = [clip for shard in reports for clip in shard]
+    if all(clip.reason.startswith(NO_FACE) for clip in dropped):
+        return UserError(
+            f"{input}: no face found in any of {len(dropped)} clips; use --crop center or "
+            "--crop none if the frames are faces already, or --detector PATH of a YuNet .onnx file"
+        )
+    return UserError(
+        f"{input}: none of {len(dropped)} clips could be used; the first: "
+        f"{dropped[0].name}: {dropped[0].reason}"
+    )
+
+
+def _finish(
+    output: Path, plan: Plan, options: PrepareOptions, reports: list[list[ClipReport]]
+) -> PrepareReport:
+    """Names the shards, then writes report, index and metadata; can be killed and run again."""
+    folder = output / PROGRESS_FOLDER
+    filled = [n for n, shard in enumerate(reports) if any(clip.frames for clip in shard)]
+    for final, shard in enumerate(filled):
+        path = output / shard_name("frames", final, len(filled))
+        if _shard_path(folder, shard).exists():
+            os.replace(_shard_path(folder, shard), path)
+        size = sum(n + FRAMING_BYTES for clip in reports[shard] for n in clip.lengths)
+        if not path.exists() or path.stat().st_size != size:
+            raise UserError(
+                f"{path}: lost or changed since it was written; delete {output} and run "
+                "`mubert prepare` again"
+            )
+    clips = [clip for shard in reports for clip in shard]
+    excluded = [ClipReport(name, subject, "excluded") for name, subject in plan.excluded]
+    write_report(output, clips + excluded)
+    _index(output, [reports[shard] for shard in filled]).save(output)
+    report = PrepareReport.load(output)
+    write_metadata(
+        output,
+        kind="frames",
+        shard_lengths=[sum(len(clip.frames) for clip in reports[shard]) for shard in filled],
+        num_bytes=report.bytes,
+        size=options.size,
+        encoding=options.encoding,
+        description=f"Frames of {report.kept} clips, made by `mubert prepare {plan.source}`.",
+    )
+    shutil.rmtree(folder)
+    return report
+
+
+def _index(output: Path, reports: list[list[ClipReport]]) -> Index:
+    columns: dict[str, list] = {
+        name: [] for name in ("shard", "offset", "length", "videos", "frame", "subjects")
+    }
+    for shard, clips in enumerate(reports):
+        offset = 0
+        for clip in clips:
+            for frame, length in zip(clip.frames, clip.lengths, strict=True):
+                row = (shard, offset, length, clip.name, frame, clip.subject)
+                for column, value in zip(columns.values(), row, strict=True):
+                    column.append(value)
+                offset += length + FRAMING_BYTES
+    return Index.from_columns(output, **columns)

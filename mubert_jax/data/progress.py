@@ -1,0 +1,80 @@
+"""Progress of `mubert prepare`: a bar on a terminal, a line now and then in a log."""
+
+import threading
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class PrepareProgress:
+    """Counts clips and frames from many threads; a context manager.
+
+    Args:
+      console: where to draw.
+      expected: frames announced by each clip, by name.
+    """
+
+    def __init__(self, console: Console, expected: dict[str, int]):
+        self._console = console
+        self._expected = {name: max(1, count) for name, count in expected.items()}
+        self._lock = threading.Lock()
+        self._frames = self._clips = 0
+        self._start = self._last_line = time.monotonic()
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.fields[text]}"),
+            BarColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=sum(self._expected.values()), text="")
+
+    def __enter__(self) -> "PrepareProgress":
+        self._show()
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._bar.stop()
+
+    def frame(self) -> None:
+        """One frame is stored."""
+        with self._lock:
+            self._frames += 1
+        self._bar.advance(self._task)
+        self._show()
+
+    def clip(self, name: str, frames: int) -> None:
+        """A clip is through, with `frames` frames counted for it by `frame`."""
+        with self._lock:
+            self._clips += 1
+        self._bar.advance(self._task, self._expected[name] - frames)
+        self._show()
+
+    def skip(self, name: str) -> None:
+        """A clip was stored by an earlier run."""
+        with self._lock:
+            self._clips += 1
+            self._bar.update(
+                self._task, total=self._bar.tasks[self._task].total - self._expected[name]
+            )
+
+    def _show(self) -> None:
+        now = time.monotonic()
+        rate = self._frames / max(now - self._start, 1e-9)
+        text = (
+            f"{self._clips}/{len(self._expected)} clips  {self._frames:,} frames  "
+            f"{rate:,.0f} frames/s"
+        )
+        self._bar.update(self._task, text=text)
+        with self._lock:
+            due = not self._console.is_terminal and now - self._last_line > _SECONDS_BETWEEN_LINES
+            if due:
+                self._last_line = now
+        if due:
+            self._console.print(text, highlight=False)

@@ -1,0 +1,26 @@
+"""The data sets `mubert prepare` knows: one module a set, found by its name.
+
+A module defines `clips(input: Path) -> list[Clip]`, which raises UserError when it finds nothing,
+saying what it searched for and where.
+"""
+
+import difflib
+import importlib
+import pkgutil
+from types import ModuleType
+
+from mubert_jax.errors import UserError
+
+
+def available_sets() -> list[str]:
+    """The names of all data sets, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def load_set(name: str) -> ModuleType:
+    """The module of a data set; UserError with the nearest name when there is none."""
+    if name not in available_sets():
+        near = difflib.get_close_matches(name, available_sets(), n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UserError(f"no data set {name!r}: {hint}Known: {', '.join(available_sets())}")
+    return importlib.import_module(f"{__name__}.{name}")

@@ -1,0 +1,202 @@
+"""The sidecar index: rebuilt when missing, stale or corrupt, and equal to the first one."""
+
+import os
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from mubert_jax.data.frames import FramePairs
+from mubert_jax.data.index import INDEX_FILE, Index
+from mubert_jax.data.records import decode_frame
+from mubert_jax.data.source import RecordSource
+from mubert_jax.errors import UserError
+
+
+def assert_equal(a: Index, b: Index) -> None:
+    for field in fields(Index):
+        np.testing.assert_array_equal(getattr(a, field.name), getattr(b, field.name), field.name)
+
+
+@pytest.fixture
+def builds(monkeypatch) -> list:
+    """Counts how often an index is built."""
+    calls, build = [], Index.build
+    monkeypatch.setattr(Index, "build", lambda directory: calls.append(1) or build(directory))
+    return calls
+
+
+def test_the_index_of_prepare_equals_one_read_from_the_shards(prepared):
+    with np.load(prepared / INDEX_FILE) as saved:
+        built = Index.build(prepared)
+        for field in fields(Index):
+            if field.name != "shard_mtimes":  # the fixture is a copy
+                np.testing.assert_array_equal(saved[field.name], getattr(built, field.name))
+    assert len(built) == 48
+    assert len(built.shard_names) == 3
+
+
+def test_a_fitting_index_is_used(prepared, builds):
+    first = Index.open(prepared)
+    builds.clear()
+    assert_equal(Index.open(prepared), first)
+    assert not builds
+
+
+def _encrypted(path):
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"PK\x03\x04 not a zip"),
+        lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+        _encrypted,
+        lambda path: np.savez(path, format=np.array(0)),
+        lambda path: np.savez(path, format=np.array(1), shard=np.zeros(3)),
+    ],
+    ids=[
+        "missing",
+        "empty",
+        "not a zip",
+        "half",
+        "flag flipped",
+        "older format",
+        "columns missing",
+    ],
+)
+def test_a_missing_or_corrupt_index_is_rebuilt(prepared, builds, spoil):
+    original = Index.open(prepared)
+    builds.clear()
+    spoil(prepared / INDEX_FILE)
+    assert_equal(Index.open(prepared), original)
+    assert builds == [1]
+    assert_equal(Index.open(prepared), original)
+    assert builds == [1], "the rebuilt index is saved"
+
+
+def test_an_index_older_than_its_shards_is_rebuilt(prepared, builds, write_shards):
+    Index.open(prepared)
+    builds.clear()
+    for path in prepared.glob("*.tfrecord-*"):
+        path.unlink()
+    write_shards(prepared, [[("a/x", [4, 5, 6])]])
+    index = Index.open(prepared)
+    assert builds == [1]
+    assert index.frame.tolist() == [4, 5, 6]
+    assert index.video_subjects.tolist() == ["a"]
+
+
+def test_a_touched_shard_is_read_again(prepared, builds):
+    Index.open(prepared)
+    builds.clear()
+    shard = next(prepared.glob("*.tfrecord-*"))
+    os.utime(shard, ns=(1, 1))
+    Index.open(prepared)
+    assert builds == [1]
+
+
+def test_an_index_with_a_flipped_byte_never_gives_wrong_records(prepared):
+    original = Index.open(prepared)
+    path = prepared / INDEX_FILE
+    content = path.read_bytes()
+    for position in range(0, len(content), 97):
+        spoiled = bytearray(content)
+        spoiled[position] ^= 0xFF
+        path.write_bytes(spoiled)
+        assert_equal(Index.open(prepared), original)
+
+
+def test_a_folder_that_cannot_be_written_still_opens(prepared, monkeypatch, caplog):
+    (prepared / INDEX_FILE).unlink()
+
+    def refuse(self, directory):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Index, "save", refuse)
+    assert len(Index.open(prepared)) == 48
+    assert "rebuilt at every start" in caplog.text
+
+
+def test_a_missing_shard_is_named(prepared):
+    (prepared / "frames-train.tfrecord-00001-of-00003").unlink()
+    with pytest.raises(
+        UserError, match="1 of 3 shards missing, the first is frames-train.tfrecord-00001-of-00003"
+    ):
+        Index.open(prepared)
+
+
+def test_a_folder_without_shards_says_how_to_make_one(tmp_path):
+    with pytest.raises(UserError, match="mubert prepare"):
+        RecordSource(tmp_path)
+
+
+def test_a_record_that_is_no_example_is_named(tmp_path):
+    from mubert_jax.data.tfrecord import TFRecordWriter
+
+    with TFRecordWriter(tmp_path / "x.tfrecord-00000-of-00001") as writer:
+        writer.write(b"\xff\xff\xff")
+    with pytest.raises(UserError, match=r"x.tfrecord-00000-of-00001: record 0: .*tf.train.Example"):
+        RecordSource(tmp_path)
+
+
+def test_damage_found_while_training_names_shard_record_and_offset(prepared):
+    source = RecordSource(prepared)
+    number = 20
+    path, offset, length = source.locate(number)
+    in_shard = number - int(np.searchsorted(source.index.shard, source.index.shard[number]))
+    content = bytearray(path.read_bytes())
+    content[offset + 12 + length // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError) as error:
+        source[number]
+    assert f"{path}: record {in_shard} at byte offset {offset}" in str(error.value)
+
+
+def test_many_shards_are_read_without_holding_them_open(tmp_path, write_shards, monkeypatch):
+    monkeypatch.setattr("mubert_jax.data.index._MAX_OPEN_FILES", 2)
+    write_shards(tmp_path / "set", [[("a/x", [n])] for n in range(5)])
+    source = RecordSource(tmp_path / "set")
+    assert [decode_frame(source[i]).frame for i in range(5)] == list(range(5))
+    assert all(file._descriptor is None for file in source._files)
+
+
+def test_array_record_shards_read_through_the_same_interface(prepared, tmp_path):
+    array_record = pytest.importorskip("array_record.python.array_record_module")
+    original = RecordSource(prepared)
+    for name in original.index.shard_names:
+        target = tmp_path / name.replace(".tfrecord", ".array_record")
+        writer = array_record.ArrayRecordWriter(str(target), "group_size:1")
+        for i in np.flatnonzero(
+            original.index.shard == original.index.shard_names.tolist().index(name)
+        ):
+            writer.write(original[int(i)])
+        writer.close()
+    (tmp_path / "dataset_info.json").write_text("{}")
+    copy = RecordSource(tmp_path)
+    assert len(copy) == len(original)
+    assert all(copy[i] == original[i] for i in range(len(copy)))
+    a = FramePairs(prepared, (1, 3), 32)
+    b = FramePairs(tmp_path, (1, 3), 32)
+    assert a.fingerprint == b.fingerprint
+    for name, value in a.pair(7, 5, seed=1).items():
+        np.testing.assert_array_equal(value, b.pair(7, 5, seed=1)[name])
+
+
+def test_a_damaged_array_record_shard_is_named(prepared, tmp_path):
+    array_record = pytest.importorskip("array_record.python.array_record_module")
+    path = tmp_path / "x.array_record-00000-of-00001"
+    writer = array_record.ArrayRecordWriter(str(path), "group_size:1")
+    source = RecordSource(prepared)
+    for i in range(6):
+        writer.write(source[i])
+    writer.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="x.array_record-00000-of-00001"):
+        RecordSource(tmp_path)

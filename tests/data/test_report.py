@@ -1,0 +1,90 @@
+"""What `mubert prepare` shows of progress and outcome, and the rates of `mubert bench input`."""
+
+import io
+import subprocess
+import sys
+
+from rich.console import Console
+
+from mubert_jax.data.frames import FramePairs
+from mubert_jax.data.plan import PrepareOptions
+from mubert_jax.data.prepare import prepare
+from mubert_jax.data.progress import PrepareProgress
+from mubert_jax.data.rates import decode_rate, pipeline_rate
+from mubert_jax.data.report import ClipReport, PrepareReport, write_report
+from mubert_jax.data.sets import load_set
+
+
+def test_a_log_gets_a_line_now_and_then(monkeypatch):
+    out = io.StringIO()
+    now = [0.0]
+    monkeypatch.setattr("mubert_jax.data.progress.time.monotonic", lambda: now[0])
+    with PrepareProgress(Console(file=out, width=80), {"a": 3, "b": 3}) as progress:
+        for frame in range(6):
+            now[0] += 4.0
+            progress.frame()
+            if frame == 2:
+                progress.clip("a", 3)
+    assert out.getvalue().splitlines() == [
+        "0/2 clips  3 frames  0 frames/s",
+        "1/2 clips  6 frames  0 frames/s",
+    ]
+
+
+def test_a_terminal_gets_a_bar_that_goes_when_done(make_video, tmp_path):
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=80)
+    video = make_video(tmp_path / "x.avi", 5)
+    report = prepare(
+        "video", video, tmp_path / "out", PrepareOptions(size=32, crop="none"), console
+    )
+    assert "clips" in out.getvalue()
+    assert report.frames == 5
+
+
+PREPARE_ON_A_TERMINAL = """
+import sys
+from rich.console import Console
+from mubert_jax.data import prepare
+from mubert_jax.data.plan import PrepareOptions
+
+start = prepare.PrepareProgress.__enter__
+def check_then_start(self):
+    assert "tensorflow_datasets" in sys.modules
+    return start(self)
+prepare.PrepareProgress.__enter__ = check_then_start
+console = Console(force_terminal=True)
+options = PrepareOptions(size=32, crop="none")
+prepare.prepare("frames", sys.argv[1], sys.argv[2], options, console)
+"""
+
+
+def test_no_thread_runs_while_the_protos_are_imported(frame_input, tmp_path):
+    """Their import replaces `__import__` for a while, which broke the thread of the bar."""
+    command = [sys.executable, "-c", PREPARE_ON_A_TERMINAL, str(frame_input), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_video_that_ends_early_is_kept_and_listed(make_video, tmp_path, quiet, monkeypatch):
+    video = make_video(tmp_path / "x.avi", 5)
+    module = load_set("video")
+    monkeypatch.setattr(module, "announced_frames", lambda path: 50)
+    options = PrepareOptions(size=32, crop="none")
+    report = prepare("video", video, tmp_path / "out", options, quiet)
+    assert report.cut_short == (("x", "only 5 of 50 frames could be read"),)
+    assert "1 clip cut short" in "\n".join(report.lines())
+
+
+def test_a_long_list_of_dropped_clips_is_shortened(tmp_path):
+    write_report(tmp_path, [ClipReport(f"c{n}", "s", "dropped", "no face") for n in range(30)])
+    report = PrepareReport.load(tmp_path)
+    assert len(report.dropped) == 30
+    assert report.lines()[-1] == "  and 10 more"
+
+
+def test_rates_count_images_a_second(tmp_path, write_shards):
+    folder = write_shards(tmp_path / "set", [[("a/x", list(range(20)))]])
+    pairs = FramePairs(folder, image_size=8)
+    assert decode_rate(pairs, seconds=0.1, threads=2) > 100
+    assert pipeline_rate(pairs, seconds=0.1, threads=2, batch_size=4) > 10
