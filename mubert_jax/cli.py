@@ -6,26 +6,38 @@ from pathlib import Path
 
 from rich.console import Console
 
+from mubert_jax.config import unknown
 from mubert_jax.errors import UserError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs `mubert VERB ...`: 0 when done, 2 after one line on what the user can mend."""
-    parser = _parser()
-    args, rest = parser.parse_known_args(arguments)
-    if args.verb is None:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser, verbs = _parser()
+    if not arguments:
         parser.print_help()
         return 0
-    overrides = [argument for argument in rest if argument.startswith("--config.")]
-    if overrides != rest or (rest and not hasattr(args, "config")):
-        unknown = next(a for a in rest if a not in overrides or not hasattr(args, "config"))
-        parser.error(f"unknown argument {unknown!r}; see: mubert {args.verb} --help")
-    args.overrides = overrides
+    verb = arguments[0]
     try:
+        if not verb.startswith("-") and verb not in verbs:
+            raise unknown(f"verb {verb}", verb, verbs)
+        args, rest = parser.parse_known_args(arguments)
+        args.overrides = [a for a in rest if a.startswith("--config.") and "config" in args]
+        for argument in rest:
+            if argument not in args.overrides:
+                flags = verbs[verb]._option_string_actions
+                raise unknown(f"argument {argument}", argument.split("=")[0], flags)
         return args.run(args, Console()) or 0
     except UserError as error:
-        print(f"mubert {args.verb}: {error}", file=sys.stderr)
+        print(f"mubert {verb}: {error}", file=sys.stderr)
         return 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def _prepare(args, console) -> None:
@@ -101,13 +113,13 @@ def _say(console, text):
     console.print(text, highlight=False, soft_wrap=True)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser and its verbs' parsers by name."""
+    parser = _Parser(
         prog="mubert",
         description="Micron-BERT: facial micro-expressions from unlabelled video.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(verb=None)
     verbs = parser.add_subparsers(metavar="VERB")
     _prepare_arguments(
         _verb(
@@ -146,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
             "mubert bench step --config=configs/pretrain.py --batch-size=4",
         )
     )
-    return parser
+    return parser, verbs.choices
 
 
 def _verb(verbs, name, run, summary, example):
@@ -157,57 +169,120 @@ def _verb(verbs, name, run, summary, example):
         epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(verb=name, run=run)
+    parser.set_defaults(run=run)
     return parser
 
 
 def _prepare_arguments(add):
     add = add.add_argument
     add("source", metavar="SOURCE", help="video (files) or frames (folders of images)")
-    add("--input", type=Path, required=True, help="a file or folder")
-    add("--output", type=Path, required=True, help="a new folder")
-    add("--size", type=int, default=224, help="side of the stored frames in pixels (%(default)s)")
+    add("--input", metavar="PATH", type=Path, required=True, help="a file or folder")
+    add("--output", metavar="DIR", type=Path, required=True, help="a new folder")
+    add(
+        "--size",
+        metavar="N",
+        type=int,
+        default=224,
+        help="side of the stored frames in pixels (%(default)s)",
+    )
     _crop_arguments(add)
-    add("--encoding", default="png", help="png, or jpeg: smaller, noisier (%(default)s)")
-    add("--align", default="none", help="ecc registers each frame to its clip's first (none)")
-    add("--workers", type=int, help="threads (one a core)")
+    add("--encoding", choices=("png", "jpeg"), default="png", help="jpeg is smaller, but noisy")
+    add("--align", choices=("none", "ecc"), default="none", help="ecc: to the clip's first frame")
+    add("--workers", metavar="N", type=int, help="threads (one a core)")
     add("--exclude-subjects", nargs="+", default=(), metavar="ID", help="subjects to leave out")
 
 
 def _crop_arguments(add):
-    add("--crop", default="face", help="face, center or none (%(default)s)")
-    add("--detector", default="haar", help="haar, or the path of a YuNet .onnx file")
-    add("--margin", type=float, default=0.3, help="added around the face, in faces (%(default)s)")
+    add(
+        "--crop",
+        choices=("face", "center", "none"),
+        default="face",
+        help="what to cut out (%(default)s)",
+    )
+    add(
+        "--detector", metavar="NAME", default="haar", help="haar, or the path of a YuNet .onnx file"
+    )
+    add(
+        "--margin",
+        metavar="X",
+        type=float,
+        default=0.3,
+        help="added around the face, in faces (%(default)s)",
+    )
 
 
 def _pretrain_arguments(add):
     add = add.add_argument
-    add("--config", required=True, help="a file of configs/; --config.KEY=VALUE overrides a key")
-    add("--workdir", type=Path, required=True, help="the run's folder")
+    add(
+        "--config",
+        metavar="FILE",
+        required=True,
+        help="a file of configs/; --config.KEY=VALUE overrides a key",
+    )
+    add("--workdir", metavar="DIR", type=Path, required=True, help="the run's folder")
 
 
 def _perceive_arguments(add):
     add = add.add_argument
-    add("--checkpoint", type=Path, required=True, help="the --workdir of a pretraining")
-    add("--onset", type=Path, help="the first image")
-    add("--apex", type=Path, help="the second image")
-    add("--video", type=Path, help="a video, instead of two images")
-    add("--output", type=Path, required=True, help="the picture; arrays go beside it as .npz")
+    add(
+        "--checkpoint",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="the --workdir of a pretraining",
+    )
+    add("--onset", metavar="FILE", type=Path, help="the first image")
+    add("--apex", metavar="FILE", type=Path, help="the second image")
+    add("--video", metavar="FILE", type=Path, help="a video, instead of two images")
+    add(
+        "--output",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="the picture; arrays go beside it as .npz",
+    )
     _crop_arguments(add)
     add("--align", choices=("none", "ecc"), help="register the apex to the onset (the config's)")
     add("--map", choices=("calibrated", "diagonal"), help="how DMA is read (the config's)")
-    add("--pairs", type=int, default=4, help="rows for a video (%(default)s)")
-    add("--delta", type=int, help="frames from onset to apex in a video (the training's)")
-    add("--scale", type=float, help="movement at full colour (measured by the training)")
+    add("--pairs", metavar="N", type=int, default=4, help="rows for a video (%(default)s)")
+    add(
+        "--delta",
+        metavar="N",
+        type=int,
+        help="frames from onset to apex in a video (the training's)",
+    )
+    add(
+        "--scale",
+        metavar="X",
+        type=float,
+        help="movement at full colour (measured by the training)",
+    )
 
 
 def _bench_arguments(add):
     add = add.add_argument
     add("what", choices=("step", "input"), help="step: a training step; input: the pipeline")
-    add("--config", default="configs/pretrain.py", help="sizes to run at (%(default)s)")
-    add("--batch-size", type=int, nargs="+", default=[4], help="pairs a step (%(default)s)")
-    add("--data", type=Path, help="input: a prepared folder; without one, noise frames are made")
-    add("--steps", type=int, default=5, help="step: timed steps (%(default)s)")
-    add("--seconds", type=float, default=5.0, help="input: time of each measurement")
+    add(
+        "--config",
+        metavar="FILE",
+        default="configs/pretrain.py",
+        help="sizes to run at (%(default)s)",
+    )
+    add(
+        "--batch-size",
+        metavar="B",
+        type=int,
+        nargs="+",
+        default=[4],
+        help="pairs a step (%(default)s)",
+    )
+    add(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        help="input: a prepared folder; without one, noise frames are made",
+    )
+    add("--steps", metavar="N", type=int, default=5, help="step: timed steps (%(default)s)")
+    add("--seconds", metavar="S", type=float, default=5.0, help="input: time of each measurement")
     add("--peer", choices=("none", "torch"), default="none", help="step: PyTorch eager beside")
-    add("--output", type=Path, help="the figures as JSON")
+    add("--output", metavar="FILE", type=Path, help="the figures as JSON")

@@ -8,6 +8,7 @@ values with one line each.
 import dataclasses
 import difflib
 import typing
+from collections.abc import Iterable
 
 import ml_collections
 
@@ -241,16 +242,16 @@ def _build(cls, values, path):
     arguments = {}
     for key, value in values.items():
         if key not in fields:
-            raise unknown_key(f"{path}.{key}", key, fields)
+            raise unknown(f"key {path}.{key}", key, fields)
         arguments[key] = _convert(hints[key], fields[key], value, f"{path}.{key}")
     return cls(**arguments)
 
 
-def unknown_key(where, key, known) -> UserError:
-    """The error for a key that no section has, with the nearest one that exists."""
+def unknown(where: str, key: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is not among the known ones; suggests the nearest."""
     close = difflib.get_close_matches(str(key), list(known), n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-    return UserError(f"unknown key {where}; {hint}")
+    return UserError(f"unknown {where}; {hint}")
 
 
 def _convert(kind, field, value, path):

@@ -5,7 +5,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from mubert_jax.config import Config, build, flatten, unknown_key
+from mubert_jax.config import Config, build, flatten, unknown
 from mubert_jax.errors import UserError
 
 
@@ -24,7 +24,7 @@ def load_config(path: str, overrides: list[str]) -> Config:
     for override in overrides:
         key = override.removeprefix("--config.").split("=")[0]
         if key not in flatten(Config()):
-            raise unknown_key(f"config.{key}", key, flatten(Config()))
+            raise unknown(f"key config.{key}", key, flatten(Config()))
     command_line = ["mubert", f"--config={path}", *overrides]
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=command_line)

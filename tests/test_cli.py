@@ -59,11 +59,21 @@ def test_help_is_short_and_has_an_example(verb, capsys):
     assert len(text.splitlines()) < 45
 
 
-@pytest.mark.parametrize("arguments", [["pretrian"], ["perceive", "--checkpiont=x"], ["prepare"]])
-def test_unknown_verbs_and_flags_exit_with_2(arguments, capsys):
+def test_misspelt_verbs_and_flags(capsys, tmp_path):
+    assert "did you mean 'pretrain'" in refused(capsys, "pretrian")
+    line = refused(capsys, *pretrain(tmp_path, tmp_path), "--wrokdir=x")
+    assert "--wrokdir=x" in line and "did you mean '--workdir'" in line
+    line = refused(capsys, "perceive", "--checkpoint=x", "--output=y", "--config.model.dim=3")
+    assert "--config.model.dim=3" in line
+
+
+@pytest.mark.parametrize("arguments", [["prepare"], ["perceive", "--pairs=many"]])
+def test_missing_and_wrong_flags_take_one_line(arguments, capsys):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
     assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "--help" in error
 
 
 def test_prepare_refuses_what_is_not_there(capsys, tmp_path):

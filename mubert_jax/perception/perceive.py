@@ -1,6 +1,7 @@
 """`mubert perceive`: two images or a video -> one picture and one .npz of maps."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,19 @@ from rich.console import Console
 
 from mubert_jax.config import PerceptionConfig
 from mubert_jax.data.alignment import align_ecc
-from mubert_jax.data.faces import center_box, clip_box, crop_and_resize, make_detector
-from mubert_jax.data.video import read_image, read_video
+from mubert_jax.data.faces import (
+    SAMPLED_FRAMES,
+    center_box,
+    clip_box,
+    crop_and_resize,
+    make_detector,
+)
+from mubert_jax.data.video import read_image, read_video, sample_video
 from mubert_jax.errors import UserError
 from mubert_jax.perception.maps import Maps, Perceiver, load_scale
 from mubert_jax.perception.render import panel
 from mubert_jax.training.checkpoints import load_model
 
-FACE_SAMPLE = 15
 CANDIDATES = 256
 
 
@@ -52,8 +58,9 @@ def perceive_images(
 ):
     """Maps of one onset/apex pair; see `_Session.write` for what is written."""
     session = _Session(checkpoint, options)
-    frames = session.cut([read_image(onset), read_image(apex)], f"{onset} or {apex}")
-    maps = session.compare(frames[:1], frames[1:])
+    images = [read_image(onset), read_image(apex)]
+    cut = session.cutter(images, f"{onset} or {apex}")
+    maps = session.compare(cut(images[0])[None], cut(images[1])[None])
     session.write(maps, [onset.stem], np.array([[0, 1]]), output, console)
 
 
@@ -66,15 +73,19 @@ def perceive_video(
     """
     session = _Session(checkpoint, options)
     delta = options.delta or sum(session.config.data.delta) // 2
-    frames = session.cut([image for _, image in read_video(video)], video)
-    if len(frames) <= delta:
+    count = sum(1 for _ in read_video(video))
+    if count <= delta:
         raise UserError(
-            f"{video} has {len(frames)} frames, not more than δ = {delta}; give a smaller --delta"
+            f"{video} has {count} frames, not more than δ = {delta}; give a smaller --delta"
         )
+    cut = session.cutter(sample_video(video, SAMPLED_FRAMES), video)
     starts = np.unique(
-        np.linspace(0, len(frames) - 1 - delta, min(CANDIDATES, len(frames) - delta)).astype(int)
+        np.linspace(0, count - 1 - delta, min(CANDIDATES, count - delta)).astype(int)
     )
-    maps = session.compare(frames[starts], frames[starts + delta])
+    needed = {*starts, *(starts + delta)}
+    frames = {number: cut(image) for number, image in read_video(video) if number in needed}
+    onsets, apexes = (np.stack([frames[i] for i in which]) for which in (starts, starts + delta))
+    maps = session.compare(onsets, apexes)
     rows = _moments(maps.dma_poi.mean((1, 2)), starts, delta, options.pairs)
     numbers = np.stack([starts[rows], starts[rows] + delta], axis=1)
     titles = [f"frames {first} → {second}" for first, second in numbers]
@@ -104,20 +115,18 @@ class _Session:
         self._perceiver = Perceiver(model, params, self._map)
         self._measured_scale = load_scale(checkpoint)
 
-    def cut(self, images: list[np.ndarray], source) -> np.ndarray:
-        """One box for all images, resized to the model's size: (F, S, S, 3) uint8."""
-        options, size = self._options, self.config.model.image_size
-        box = None
+    def cutter(self, sample: list[np.ndarray], source) -> Callable[[np.ndarray], np.ndarray]:
+        """One box for all, found in `sample`: image -> (S, S, 3) uint8, S the model's size."""
+        options, size, box = self._options, self.config.model.image_size, None
         if options.crop == "face":
-            sample = images[:: max(1, len(images) // FACE_SAMPLE)]
             box = clip_box(sample, make_detector(options.detector), options.margin)
             if box is None:
                 raise UserError(
                     f"no face found in {source}; if the frames are faces already, add --crop none"
                 )
         elif options.crop == "center":
-            box = center_box(images[0])
-        return np.stack([crop_and_resize(image, box, size) for image in images])
+            box = center_box(sample[0])
+        return lambda image: crop_and_resize(image, box, size)
 
     def compare(self, onset, apex) -> Maps:
         if self._align:

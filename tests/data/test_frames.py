@@ -79,7 +79,7 @@ def test_draws_of_neighbouring_indices_are_independent(make_pairs):
 
 
 def test_gaps_in_the_numbering_leave_only_distances_that_exist(make_pairs):
-    numbers = [0, 3, 7, 20, 26, 60]
+    numbers = [0, 3, 7, 20, 26, 60, 68]
     pairs = make_pairs(("a/x", numbers), delta=(4, 7))
     expected = {
         n: [m - n for m in numbers if 4 <= m - n <= 7]

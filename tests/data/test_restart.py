@@ -161,6 +161,26 @@ def test_dataset_info_is_the_last_file_to_appear(frame_input, tmp_path, quiet, m
     assert set(appeared) == {path.name for path in output.iterdir()}
 
 
+def test_killed_between_the_metadata_files(frame_input, tmp_path, whole, quiet, monkeypatch):
+    output, replace, moved = tmp_path / "out", os.replace, []
+
+    def move(source, target):
+        if Path(source).parent.name == ".metadata":
+            if moved:
+                raise Killed
+            moved.append(target)
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mubert_jax.data.metadata.os.replace", move)
+        with pytest.raises(Killed):
+            prepare("frames", frame_input, output, OPTIONS, quiet)
+    assert len(moved) == 1
+    assert_refused(output)
+    prepare("frames", frame_input, output, OPTIONS, quiet)
+    assert_same_set(output, whole)
+
+
 SLOW_PREPARE = """
 import sys, time
 from rich.console import Console
