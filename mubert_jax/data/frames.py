@@ -95,7 +95,13 @@ class FramePairs:
         ahead = self._keys[position + 1 : position + 1 + highest] - self._keys[position]
         return ahead[(ahead >= lowest) & (ahead <= highest)]
 
-    def pair(self, global_index: int, i: int, seed: int) -> dict[str, np.ndarray]:
+    def pair(
+        self,
+        global_index: int,
+        i: int,
+        seed: int,
+        out: tuple[np.ndarray, np.ndarray] | tuple[None, None] = (None, None),
+    ) -> dict[str, np.ndarray]:
         """Current frame `i` and its reference, δ drawn uniformly among the valid ones.
 
         δ is a function of (seed, global_index, i) alone.
@@ -104,6 +110,7 @@ class FramePairs:
           global_index: number of this example since the start of training, over all processes.
           i: which current frame, 0 <= i < len(self).
           seed: any non-negative integer below 2**64.
+          out: two (H, W, 3) uint8 arrays to decode into, such as rows of a batch.
 
         Returns:
           current, reference: (H, W, 3) uint8 RGB; index: global_index, uint32 (modulo 2**32);
@@ -117,8 +124,8 @@ class FramePairs:
             self._keys[position : position + 1 + self.delta[1]], self._keys[position] + delta
         )
         return {
-            "current": self._image(position),
-            "reference": self._image(position + reference),
+            "current": self._image(position, out[0]),
+            "reference": self._image(position + reference, out[1]),
             "index": np.uint32(global_index & 0xFFFFFFFF),
             "delta": np.int32(delta),
         }
@@ -130,11 +137,11 @@ class FramePairs:
         found = (nearest < len(self._keys)) & (nearest_keys <= self._keys + highest)
         return np.flatnonzero(found)
 
-    def _image(self, position: int) -> np.ndarray:
+    def _image(self, position: int, out: np.ndarray | None = None) -> np.ndarray:
         number = self._records[position]
         index = self.source.index
         try:
-            image = decode_image(decode_frame(self.source[number]).image)
+            image = decode_image(decode_frame(self.source[number]).image, out)
         except UserError as error:
             if str(self.directory) in str(error):
                 raise

@@ -92,9 +92,9 @@ def _read(
 
         def read_rows(rows: range) -> None:
             for row in rows:
-                pair = pairs.pair(int(numbers[0][row]), int(numbers[1][row]), seed)
-                for name, value in pair.items():
-                    batch[name][row] = value
+                out = batch["current"][row], batch["reference"][row]
+                pair = pairs.pair(int(numbers[0][row]), int(numbers[1][row]), seed, out)
+                batch["index"][row], batch["delta"][row] = pair["index"], pair["delta"]
 
         for _ in readers.map(read_rows, [range(n, block, reader_threads) for n in turns]):
             pass

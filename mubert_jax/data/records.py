@@ -131,15 +131,18 @@ def describe(record: bytes) -> tuple[str, int, str]:
     return frame.video, frame.frame, frame.subject
 
 
-def decode_image(encoded: bytes) -> np.ndarray:
-    """PNG or JPEG bytes to (H, W, 3) uint8 RGB; UserError when they are not an image."""
+def decode_image(encoded: bytes, out: np.ndarray | None = None) -> np.ndarray:
+    """PNG or JPEG bytes to (H, W, 3) uint8 RGB; UserError when they are not an image.
+
+    The pixels go into `out`, which is returned, if it is given and has the shape of the image.
+    """
     buffer = np.frombuffer(encoded, np.uint8)
     image = cv2.imdecode(buffer, cv2.IMREAD_COLOR) if encoded else None
     if image is None:
         raise UserError(
             f"{len(encoded)} bytes are not a PNG or JPEG image; run `mubert prepare` again"
         )
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image if out is None else out)
 
 
 def encode_image(image: np.ndarray, encoding: str) -> bytes:
