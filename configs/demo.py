@@ -21,9 +21,9 @@ def get_config():
     config.loss.agreement_weight = 0.1
     config.data.delta = (2, 6)
     config.training.batch_size = 8
-    config.training.steps = 500
+    config.training.steps = 350
     config.optimizer.learning_rate = 2e-3
-    config.optimizer.warmup_steps = 50
+    config.optimizer.warmup_steps = 40
     config.runtime.log_every = 5
-    config.runtime.checkpoint_every = 250
+    config.runtime.checkpoint_every = 100
     return config

@@ -25,7 +25,7 @@ if [ -z "$video" ]; then
   fi
 fi
 
-crop=(--crop face --margin 0.6)
+crop=(--crop face --margin 0.4)
 echo; echo "1/3  Preparing $video"
 .venv/bin/mubert prepare video --input="$video" --output="$out/data" --size=128 "${crop[@]}"
 

@@ -89,6 +89,7 @@ def perceive_video(
     rows = _moments(maps.dma_poi.mean((1, 2)), starts, delta, options.pairs)
     numbers = np.stack([starts[rows], starts[rows] + delta], axis=1)
     titles = [f"frames {first} → {second}" for first, second in numbers]
+    titles[-1] = f"stillest: {titles[-1]}"
     session.write(maps.take(rows), titles, numbers, output, console)
 
 
