@@ -21,7 +21,7 @@ def bench_step(
     """Times `steps` training steps at each batch size on the default device.
 
     With `with_torch`, a step of the plain eager PyTorch model of the same sizes (DMA, POI, decoder,
-    AdamW) runs in turns with ours in the same process, so that both meet the same machine.
+    AdamW) runs in turns with ours, so that both meet the same machine.
 
     Returns one dict a batch size. Rates are the median step's; the matmul peak is measured in the
     same run; planned memory is XLA's plan (arguments + temporaries) of one step.
@@ -37,9 +37,9 @@ def _measure(config, batch_size, steps, with_torch, console):
     ours = _JaxStep(config, batch)
     contenders = [ours]
     if with_torch:
-        from mubert_jax.bench.torch_step import TorchStep
+        from mubert_jax.bench.torch_step import TorchPeer
 
-        contenders.append(TorchStep(config, batch))
+        contenders.append(peer := TorchPeer(config, batch))
     seconds = [[] for _ in contenders]
     peaks = []
     for contender in contenders:
@@ -70,6 +70,7 @@ def _measure(config, batch_size, steps, with_torch, console):
         "peak memory, GB": _peak_bytes() / 1e9,
     }
     if with_torch:
+        peer.close()
         theirs = batch_size / float(np.median(seconds[1]))
         row |= {"PyTorch eager, pairs/s": theirs, "ratio to PyTorch": pairs_per_second / theirs}
     return row
@@ -116,7 +117,7 @@ def _noise_pairs(batch_size, size):
 
 
 def _peak_bytes():
-    """The device's own peak; on CPU the process's peak resident memory, PyTorch's part included."""
+    """The device's own peak; on CPU the process's peak resident memory."""
     statistics = jax.devices()[0].memory_stats() or {}
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return statistics.get("peak_bytes_in_use", resident)

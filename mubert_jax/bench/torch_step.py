@@ -1,5 +1,8 @@
 """The peer of `mubert bench step`: the same training step in plain eager PyTorch."""
 
+import multiprocessing
+
+import numpy as np
 import torch
 
 from mubert_jax.config import Config
@@ -8,8 +11,11 @@ from mubert_jax.interop.torch_module import MicronBert, MicronBertConfig, patchi
 from mubert_jax.training.views import normalise
 
 
-class TorchStep:
-    """Two encoder passes, DMA, POI, decoder, AdamW; called, it runs one step to its end.
+class TorchPeer:
+    """A PyTorch training step in a process of its own; called, it runs one to its end.
+
+    Two encoder passes, DMA, POI, decoder, AdamW. The process of its own keeps PyTorch's threads and
+    allocator out of ours; it sleeps while ours computes.
 
     Raises:
       UserError: an agreement is asked for, which the peer does not train.
@@ -20,36 +26,56 @@ class TorchStep:
             raise UserError(
                 "--peer=torch compares the step without agreement; add --config.loss.agreement=none"
             )
-        model = config.model
-        self._patch_size = model.patch_size
-        self._model = MicronBert(
-            MicronBertConfig(
-                image_size=model.image_size,
-                patch_size=model.patch_size,
-                dim=model.dim,
-                depth=model.depth,
-                heads=model.heads,
-                mlp_ratio=model.mlp_ratio,
-                decoder_dim=model.decoder.dim,
-                decoder_depth=model.decoder.depth,
-                decoder_heads=model.decoder.heads,
-                dma=model.dma.kind,
-                poi=model.poi.enabled,
-                fused_attention=False,
-            )
-        )
-        self._optimizer = torch.optim.AdamW(
-            self._model.parameters(), config.optimizer.learning_rate
-        )
-        self._current, self._reference = (
-            torch.tensor(normalise(batch[name]).__array__().transpose(0, 3, 1, 2).copy())
+        frames = [
+            np.ascontiguousarray(np.asarray(normalise(batch[name])).transpose(0, 3, 1, 2))
             for name in ("current", "reference")
-        )
+        ]
+        spawn = multiprocessing.get_context("spawn")
+        self._pipe, theirs = spawn.Pipe()
+        self._process = spawn.Process(target=_serve, args=(theirs, config, *frames), daemon=True)
+        self._process.start()
+        theirs.close()
 
     def __call__(self):
-        self._optimizer.zero_grad(set_to_none=True)
-        predicted, _ = self._model(self._reference, self._reference)
-        loss = (predicted - patchify(self._current, self._patch_size)).square().mean()
+        self._pipe.send("step")
+        self._pipe.recv()
+
+    def close(self):
+        self._pipe.close()
+        self._process.join()
+
+
+def _serve(pipe, config: Config, current, reference):
+    model = MicronBert(_module_config(config))
+    optimizer = torch.optim.AdamW(model.parameters(), config.optimizer.learning_rate)
+    target = patchify(torch.from_numpy(current), config.model.patch_size)
+    reference = torch.from_numpy(reference)
+    while True:
+        try:
+            pipe.recv()
+        except EOFError:
+            return
+        optimizer.zero_grad(set_to_none=True)
+        predicted, _ = model(reference, reference)
+        loss = (predicted - target).square().mean()
         loss.backward()
-        self._optimizer.step()
-        return loss.item()
+        optimizer.step()
+        pipe.send(loss.item())
+
+
+def _module_config(config: Config) -> MicronBertConfig:
+    model = config.model
+    return MicronBertConfig(
+        image_size=model.image_size,
+        patch_size=model.patch_size,
+        dim=model.dim,
+        depth=model.depth,
+        heads=model.heads,
+        mlp_ratio=model.mlp_ratio,
+        decoder_dim=model.decoder.dim,
+        decoder_depth=model.decoder.depth,
+        decoder_heads=model.decoder.heads,
+        dma=model.dma.kind,
+        poi=model.poi.enabled,
+        fused_attention=False,
+    )

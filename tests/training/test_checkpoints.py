@@ -17,7 +17,7 @@ from mubert_jax.training.state import create_state, optimizer
 def state_of(config, devices=1):
     model, tx = build_model(config), optimizer(config, 20)
     mesh = sharding.make_mesh(config, jax.devices()[:devices])
-    state = create_state(config, model, tx)
+    state = jax.jit(lambda: create_state(config, model, tx))()
     return jax.device_put(state, sharding.state_shardings(mesh, config.runtime.sharding, state))
 
 

@@ -18,7 +18,8 @@ STEPS = 20
 def parts(**overrides):
     config = tiny_config(**overrides)
     model, tx = build_model(config), optimizer(config, STEPS)
-    return config, create_state(config, model, tx), make_step(config, model, tx, STEPS)
+    state = jax.jit(lambda: create_state(config, model, tx))()
+    return config, state, make_step(config, model, tx, STEPS)
 
 
 @pytest.mark.parametrize("agreement", ["none", "mse", "dino"])
@@ -38,7 +39,7 @@ def test_total_loss_is_the_weighted_sum(noise_batch):
     _, state, step = parts(
         loss__agreement="mse", loss__reconstruction_weight=2.0, loss__agreement_weight=0.5
     )
-    _, metrics = step(state, noise_batch)
+    _, metrics = jax.jit(step)(state, noise_batch)
     expected = 2.0 * metrics["reconstruction"] + 0.5 * metrics["agreement"]
     np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-6)
 
@@ -46,8 +47,9 @@ def test_total_loss_is_the_weighted_sum(noise_batch):
 def test_views_of_a_pair_depend_on_its_index_not_on_its_place(noise_batch):
     config = tiny_config()
     order = np.array([2, 0, 3, 1])
-    views = make_views(config, noise_batch)
-    shuffled = make_views(config, {k: v[order] for k, v in noise_batch.items()})
+    see = jax.jit(lambda batch: make_views(config, batch))
+    views = see(noise_batch)
+    shuffled = see({k: v[order] for k, v in noise_batch.items()})
     np.testing.assert_array_equal(shuffled["swap_mask"], views["swap_mask"][order])
     np.testing.assert_allclose(
         shuffled["global_crops"][0], views["global_crops"][0][order], atol=1e-5
@@ -58,7 +60,7 @@ def test_views_of_a_pair_depend_on_its_index_not_on_its_place(noise_batch):
 
 def test_the_teacher_follows_by_the_momentum(noise_batch):
     config, state, step = parts()
-    after, _ = step(state, noise_batch)
+    after, _ = jax.jit(step)(state, noise_batch)
     momentum = float(teacher_momentum(config.loss.dino, 0.0))
     assert momentum == pytest.approx(config.loss.dino.teacher_momentum)
     expected = jax.tree.map(
@@ -109,7 +111,7 @@ def test_a_crop_is_a_piece_of_the_frame():
 
 
 def sharded_losses(devices, noise_batch, mesh, rules=((".*", ()),)):
-    config, state, step = parts(runtime__mesh=mesh, runtime__sharding=rules)
+    config, state, step = parts(loss__agreement="mse", runtime__mesh=mesh, runtime__sharding=rules)
     mesh = sharding.make_mesh(config, jax.devices()[:devices])
     placed = sharding.state_shardings(mesh, config.runtime.sharding, state)
     state = jax.device_put(state, placed)
