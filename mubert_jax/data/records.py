@@ -137,12 +137,15 @@ def decode_image(encoded: bytes, out: np.ndarray | None = None) -> np.ndarray:
     The pixels go into `out`, which is returned, if it is given and has the shape of the image.
     """
     buffer = np.frombuffer(encoded, np.uint8)
-    image = cv2.imdecode(buffer, cv2.IMREAD_COLOR) if encoded else None
+    image = cv2.imdecode(buffer, cv2.IMREAD_COLOR_RGB) if encoded else None
     if image is None:
         raise UserError(
             f"{len(encoded)} bytes are not a PNG or JPEG image; run `mubert prepare` again"
         )
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image if out is None else out)
+    if out is None or out.shape != image.shape:
+        return image
+    np.copyto(out, image)
+    return out
 
 
 def encode_image(image: np.ndarray, encoding: str) -> bytes:

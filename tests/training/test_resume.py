@@ -68,7 +68,7 @@ def assert_same_end(workdir, expected):
 
 
 def test_sigkill_at_a_random_step(command, uninterrupted, tmp_path):
-    step = random.SystemRandom().randint(2, 17)
+    step = random.SystemRandom().randint(8, 17)
     process = command(tmp_path / "run")
     stop_at(process, tmp_path / "run", step, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL, f"was to be killed after step {step}"
