@@ -17,7 +17,7 @@ from mubert_jax import config as config_lib
 from mubert_jax.config import Config
 from mubert_jax.errors import UserError
 from mubert_jax.models.micron_bert import MicronBert, build_model
-from mubert_jax.training.state import TrainState
+from mubert_jax.training.state import TrainState, init_params
 
 # What a restart may change: nothing of it alters what is learnt.
 FREE_KEYS = ("runtime.", "perception.", "data.path")
@@ -137,15 +137,10 @@ def load_model(path: Path) -> tuple[Config, MicronBert, dict]:
 
 def abstract_params(config: Config, model: MicronBert) -> dict:
     """Shapes of the parameters, placed on the first device."""
-    size = config.model.image_size
-    variables = jax.eval_shape(
-        lambda: model.init(
-            jax.random.key(0), jax.numpy.zeros((1, size, size, 3)), method=MicronBert.initialise
-        )
-    )
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     return jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), variables["params"]
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here),
+        jax.eval_shape(lambda: init_params(config, model)),
     )
 
 

@@ -43,10 +43,7 @@ def optimizer(config: Config, total_steps: int) -> optax.GradientTransformation:
 
 def create_state(config: Config, model: MicronBert, tx: optax.GradientTransformation) -> TrainState:
     """A fresh state, a function of `config.training.seed`; to be jitted with output shardings."""
-    size = config.model.image_size
-    images = jnp.zeros((1, size, size, 3))
-    key = jax.random.key(config.training.seed)
-    params = model.init(key, images, method=MicronBert.initialise)["params"]
+    params = init_params(config, model)
     has_teacher = AGREEMENTS[config.loss.agreement].teacher
     return TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -55,6 +52,14 @@ def create_state(config: Config, model: MicronBert, tx: optax.GradientTransforma
         teacher=jax.tree.map(jnp.copy, teacher_part(params)) if has_teacher else None,
         center=jnp.zeros(config.loss.dino.output_dim) if has_teacher else None,
     )
+
+
+def init_params(config: Config, model: MicronBert) -> dict:
+    """The model's first parameters, a function of `config.training.seed`."""
+    size = config.model.image_size
+    images = jnp.zeros((1, size, size, 3))
+    key = jax.random.key(config.training.seed)
+    return model.init(key, images, method=MicronBert.initialise)["params"]
 
 
 def teacher_part(params: dict) -> dict:
