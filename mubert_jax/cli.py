@@ -103,6 +103,24 @@ def _perceive(args, console) -> None:
         raise UserError("give --video=V, or both --onset=A and --apex=B")
 
 
+def _export(args, console) -> None:
+    from mubert_jax.interop.exporting import export
+
+    export(args.checkpoint, args.format, args.output, args.recognizer, console)
+
+
+def _import(args, console) -> None:
+    from mubert_jax.interop.importing import import_weights
+
+    import_weights(args.input, args.workdir, args.overrides, console)
+    _say(
+        console,
+        f"Next: mubert perceive --checkpoint={args.workdir} --video=VIDEO --output=maps.png\n"
+        "  or: mubert pretrain --config=FILE --workdir=DIR "
+        f"--config.training.init_from={args.workdir}",
+    )
+
+
 def _bench(args, console) -> None:
     from mubert_jax import bench
 
@@ -147,6 +165,24 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             _perceive,
             "two images or a video -> maps of micro-movement",
             "mubert perceive --checkpoint=runs/mine --onset=a.png --apex=b.png --output=maps.png",
+        )
+    )
+    _export_arguments(
+        _verb(
+            verbs,
+            "export",
+            _export,
+            "a checkpoint -> PyTorch, safetensors, ONNX or StableHLO",
+            "mubert export --checkpoint=runs/mine --format=torch --output=model.pth",
+        )
+    )
+    _import_arguments(
+        _verb(
+            verbs,
+            "import",
+            _import,
+            "an official .pth, or an export of ours -> a checkpoint",
+            "mubert import --input=CASME2-is224-p8-b16-ep200.pth --workdir=runs/official",
         )
     )
     _bench_arguments(
@@ -256,6 +292,42 @@ def _perceive_arguments(add):
         metavar="X",
         type=float,
         help="movement at full colour (measured by the training)",
+    )
+
+
+def _export_arguments(add):
+    add = add.add_argument
+    add("--checkpoint", metavar="DIR", type=Path, required=True, help="a run's --workdir")
+    add(
+        "--format",
+        choices=("torch", "safetensors", "onnx", "stablehlo"),
+        required=True,
+        help="torch, safetensors: a state dict under the official names; onnx, stablehlo: the "
+        "whole computation, any batch size",
+    )
+    add(
+        "--output",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="the file; replaced if it is there",
+    )
+    add(
+        "--recognizer",
+        action="store_true",
+        help="torch, safetensors: keep the recogniser, which the official classes do not load",
+    )
+
+
+def _import_arguments(add):
+    add = add.add_argument
+    add("--input", metavar="FILE", type=Path, required=True, help=".pth or .safetensors")
+    add("--workdir", metavar="DIR", type=Path, required=True, help="a new run's folder")
+    add(
+        "--config.KEY",
+        dest="config",
+        metavar="VALUE",
+        help="what the file does not show, or another image size",
     )
 
 

@@ -57,6 +57,16 @@ class DecoderConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class RecognizerConfig:
+    """The head that names emotions, section 5.3."""
+
+    # 0: the model has no recogniser.
+    classes: int = 0
+    # mean: over all patches. poi: weighted by S.
+    pool: str = choice("mean", "poi")
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelConfig:
     image_size: int = 224
     patch_size: int = 8
@@ -69,6 +79,7 @@ class ModelConfig:
     dma: DMAConfig = DMAConfig()
     poi: POIConfig = POIConfig()
     decoder: DecoderConfig = DecoderConfig()
+    recognizer: RecognizerConfig = RecognizerConfig()
 
     @property
     def grid(self) -> int:
@@ -156,6 +167,8 @@ class TrainingConfig:
     # Replaces epochs when positive.
     steps: int = 0
     seed: int = 0
+    # A run's folder, or an import's: its weights are what the training starts from.
+    init_from: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -306,6 +319,10 @@ def _check(config: Config):
     _require(
         config.training.steps > 0 or config.training.epochs > 0,
         "config.training.epochs and config.training.steps are both zero; nothing would be trained",
+    )
+    _require(
+        model.recognizer.classes >= 0,
+        f"config.model.recognizer.classes is {model.recognizer.classes}; 0 is no recogniser",
     )
     _divides(model.patch_size, model.image_size, "model.patch_size", "model.image_size")
     _divides(model.heads, model.dim, "model.heads", "model.dim")

@@ -1,11 +1,12 @@
 """`--config=FILE` and `--config.KEY=VALUE`, as ml_collections config_flags take them."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from absl import flags
 from ml_collections import config_flags
 
-from mubert_jax.config import Config, build, flatten, unknown
+from mubert_jax.config import Config, build, default_config, flatten, unknown
 from mubert_jax.errors import UserError
 
 
@@ -21,16 +22,42 @@ def load_config(path: str, overrides: list[str]) -> Config:
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: no such config file; configs/ holds one an experiment")
-    for override in overrides:
-        key = override.removeprefix("--config.").split("=")[0]
-        if key not in flatten(Config()):
-            raise unknown(f"key config.{key}", key, flatten(Config()))
-    command_line = ["mubert", f"--config={path}", *overrides]
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=command_line)
+
+    def define(flag_values, command_line):
+        config_flags.DEFINE_config_file("config", flag_values=flag_values, sys_argv=command_line)
+
+    return _parse(define, [f"--config={path}", *overrides], path)
+
+
+def override_config(values: dict, overrides: list[str]) -> Config:
+    """The config that nested `values` describe, the rest at its defaults, then overridden.
+
+    Raises:
+      UserError: unknown key or wrong value.
+    """
+    config = default_config()
+    config.update(values)
+
+    def define(flag_values, command_line):
+        config_flags.DEFINE_config_dict(
+            "config", config, flag_values=flag_values, sys_argv=command_line
+        )
+
+    return _parse(define, overrides, "config")
+
+
+def _parse(define: Callable, arguments: list[str], source: str) -> Config:
+    known = flatten(Config())
+    for argument in arguments:
+        key = argument.removeprefix("--config").removeprefix(".").split("=")[0]
+        if key and key not in known:
+            raise unknown(f"key config.{key}", key, known)
+    command_line = ["mubert", *arguments]
+    flag_values = flags.FlagValues()
     try:
-        values(command_line)
-        config = values.config.to_dict()
+        define(flag_values, command_line)
+        flag_values(command_line)
+        values = flag_values.config.to_dict()
     except Exception as error:
-        raise UserError(f"{path}: {' '.join(str(error).split())[-300:]}") from error
-    return build(config)
+        raise UserError(f"{source}: {' '.join(str(error).split())[-300:]}") from error
+    return build(values)

@@ -5,7 +5,7 @@ import multiprocessing
 import numpy as np
 import torch
 
-from mubert_jax.config import Config
+from mubert_jax.config import Config, to_dict
 from mubert_jax.errors import UserError
 from mubert_jax.interop.torch_module import MicronBert, MicronBertConfig, patchify
 from mubert_jax.training.views import normalise
@@ -46,7 +46,8 @@ class TorchPeer:
 
 
 def _serve(pipe, config: Config, current, reference):
-    model = MicronBert(_module_config(config))
+    sizes = to_dict(config)["model"]
+    model = MicronBert(MicronBertConfig.from_model_section(sizes, fused_attention=False))
     optimizer = torch.optim.AdamW(model.parameters(), config.optimizer.learning_rate)
     target = patchify(torch.from_numpy(current), config.model.patch_size)
     reference = torch.from_numpy(reference)
@@ -61,21 +62,3 @@ def _serve(pipe, config: Config, current, reference):
         loss.backward()
         optimizer.step()
         pipe.send(loss.item())
-
-
-def _module_config(config: Config) -> MicronBertConfig:
-    model = config.model
-    return MicronBertConfig(
-        image_size=model.image_size,
-        patch_size=model.patch_size,
-        dim=model.dim,
-        depth=model.depth,
-        heads=model.heads,
-        mlp_ratio=model.mlp_ratio,
-        decoder_dim=model.decoder.dim,
-        decoder_depth=model.decoder.depth,
-        decoder_heads=model.decoder.heads,
-        dma=model.dma.kind,
-        poi=model.poi.enabled,
-        fused_attention=False,
-    )

@@ -1,10 +1,15 @@
 """Micron-BERT as one self-contained PyTorch module: copy this file into a PyTorch project.
 
-Needs PyTorch only. Tensor names are the official ones (`backbone.*`, `att.*`, `decoder_*`). Images
-are (B, 3, H, W) float, /255 and ImageNet-normalised.
+    model = MicronBert.from_pretrained("model.pth")      # what `mubert export` wrote
+    patches, seen = model(normalise(onset), normalise(apex))
+
+Needs PyTorch only (and the package safetensors to read a .safetensors file). Tensor names are the
+official ones (`backbone.*`, `att.*`, `decoder_*`), and `recognizer.*`. Images are (B, 3, H, W)
+float, /255 and ImageNet-normalised.
 """
 
 import dataclasses
+import json
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +33,27 @@ class MicronBertConfig:
     poi: bool = True
     poi_scale: str = "mean_one"  # or "literal"
     predict: str = "image"  # or "residual"
+    classes: int = 0  # emotions that the recogniser tells apart; 0: no recogniser
+    pool: str = "mean"  # or "poi"
     fused_attention: bool = True
+
+    @classmethod
+    def from_model_section(cls, model: dict, **options) -> "MicronBertConfig":
+        """From the section `model` of a mubert_jax config; `options` are fields of this class."""
+        decoder, recognizer = model["decoder"], model["recognizer"]
+        same = ("image_size", "patch_size", "dim", "depth", "heads", "mlp_ratio")
+        values = {name: model[name] for name in same} | {
+            "decoder_dim": decoder["dim"],
+            "decoder_depth": decoder["depth"],
+            "decoder_heads": decoder["heads"],
+            "dma": model["dma"]["kind"],
+            "poi": model["poi"]["enabled"],
+            "poi_scale": model["poi"]["scale"],
+            "predict": decoder["predict"],
+            "classes": recognizer["classes"],
+            "pool": recognizer["pool"],
+        }
+        return cls(**values | options)
 
 
 class Attention(nn.Module):
@@ -105,8 +130,12 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(dim, eps=1e-6)
 
     def forward(self, images):
-        """(B, 3, H, W) -> tokens (B, N + 1, D), S of eq. (11) (B, N)."""
-        x = self.patch_embed(images) + self.pos_embed[:, 1:]
+        """(B, 3, H, W), of any square size -> tokens (B, N + 1, D), S of eq. (11) (B, N)."""
+        x = self.patch_embed(images)
+        positions = self.pos_embed
+        if len(x[0]) + 1 != positions.shape[1]:
+            positions = _positions(round(len(x[0]) ** 0.5), x.shape[-1]).to(x)
+        x = x + positions[:, 1:]
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
         row = None
         for i, block in enumerate(self.blocks):
@@ -136,6 +165,30 @@ class DiagonalMicroAttention(nn.Module):
         weights = diagonal if interest is None else diagonal * interest
         return diagonal, self.proj(weights[..., None].to(v.dtype) * v)
 
+    def difference(self, current, reference):
+        """The calibrated map m of two frames' tokens (B, N, D): (B, N), 0 for equal frames."""
+        q = (self.to_q(current) - self.to_q(reference)).float()
+        k = (self.to_k(current) - self.to_k(reference)).float()
+        return (q * k).sum(-1) * current.shape[-1] ** -0.5
+
+
+class Recognizer(nn.Module):
+    """P_dma pooled over the patches (mean, or weighted by S), LN, linear."""
+
+    def __init__(self, dim: int, classes: int, pool: str):
+        super().__init__()
+        self.pool = pool
+        self.norm = nn.LayerNorm(dim, eps=1e-6)
+        self.head = nn.Linear(dim, classes)
+
+    def forward(self, dma_features, poi_scores):
+        """(B, N, D), (B, N) -> logits (B, classes)."""
+        if self.pool == "poi":
+            pooled = torch.einsum("bn,bnd->bd", poi_scores.to(dma_features.dtype), dma_features)
+        else:
+            pooled = dma_features.mean(1)
+        return self.head(self.norm(pooled))
+
 
 class MicronBert(nn.Module):
     """The whole model: `reconstruction, intermediates = model(swapped, reference)`."""
@@ -158,8 +211,47 @@ class MicronBert(nn.Module):
         self.decoder_norm = nn.LayerNorm(config.decoder_dim, eps=1e-6)
         self.decoder_pred = nn.Linear(config.decoder_dim, config.patch_size**2 * 3)
 
+        if config.classes:
+            self.recognizer = Recognizer(config.dim, config.classes, config.pool)
+
+    @classmethod
+    def from_pretrained(cls, path, **options) -> "MicronBert":
+        """The model in a .pth or .safetensors file that `mubert export` wrote, in eval mode.
+
+        `options` are fields of `MicronBertConfig` to change, such as `image_size`. Tensors that
+        only training needs (the EMA teacher, DINO's heads) are passed over.
+        """
+        tensors, model_section = _read(path)
+        return cls.from_tensors(
+            tensors, MicronBertConfig.from_model_section(model_section, **options)
+        )
+
+    @classmethod
+    def from_tensors(cls, tensors: dict, config: MicronBertConfig) -> "MicronBert":
+        """The model with these tensors, by official name, in eval mode."""
+        model = cls(config)
+        unused = ("student.", "teacher.", "dino_loss_fn.")
+        unused += ("att.",) if config.dma == "none" else ()
+        state = {name: x for name, x in tensors.items() if not name.startswith(unused)}
+        fixed = {name: x for name, x in model.named_buffers() if name.endswith("pos_embed")}
+        model.load_state_dict(state | fixed, strict=True)
+        return model.eval()
+
     def forward(self, swapped, reference):
-        """Two (B, 3, H, W) images -> patches (B, N, ps²·3), laid out (row, column, channel)."""
+        """Two (B, 3, H, W) images -> patches (B, N, ps²·3), laid out (row, column, channel).
+
+        And a dict of what is in between; to look at two frames, give the onset as `swapped`, the
+        apex as `reference`.
+        """
+        swapped_tokens, reference_tokens, seen = self.compare(swapped, reference)
+        return self.reconstruct(swapped, seen["dma_features"]), {
+            "swapped_tokens": swapped_tokens,
+            "reference_tokens": reference_tokens,
+            **seen,
+        }
+
+    def compare(self, swapped, reference):
+        """Tokens (B, N + 1, D) of both images, and S, diag(Â) (None without) and P_dma by name."""
         swapped_tokens, _ = self.backbone(swapped)
         reference_tokens, poi_scores = self.backbone(reference)
         diagonal, features = None, swapped_tokens[:, 1:]
@@ -167,16 +259,25 @@ class MicronBert(nn.Module):
             scale = poi_scores.shape[-1] if self.config.poi_scale == "mean_one" else 1
             interest = poi_scores * scale if self.config.poi else None
             diagonal, features = self.att(swapped_tokens[:, 1:], reference_tokens[:, 1:], interest)
+        seen = {"poi_scores": poi_scores, "dma.diagonal": diagonal, "dma_features": features}
+        return swapped_tokens, reference_tokens, seen
+
+    def difference(self, onset, apex):
+        """The calibrated map of movement between two images: (B, N), 0 for equal images."""
+        tokens = (self.backbone(image)[0][:, 1:] for image in (onset, apex))
+        return self.att.difference(*tokens)
+
+    def recognise(self, onset, apex):
+        """Emotion logits (B, classes)."""
+        _, _, seen = self.compare(onset, apex)
+        return self.recognizer(seen["dma_features"], seen["poi_scores"])
+
+    def reconstruct(self, swapped, features):
+        """I_t's patches (B, N, ps²·3) from P_dma; `swapped` is what a residual is added to."""
         patches = self.decode(features)
         if self.config.predict == "residual":
             patches = patches + patchify(swapped, self.config.patch_size)
-        return patches, {
-            "swapped_tokens": swapped_tokens,
-            "reference_tokens": reference_tokens,
-            "poi_scores": poi_scores,
-            "dma.diagonal": diagonal,
-            "dma_features": features,
-        }
+        return patches
 
     def decode(self, features):
         """P_dma (B, N, D) -> patches (B, N, ps²·3), eq. (5) and (6)."""
@@ -184,6 +285,12 @@ class MicronBert(nn.Module):
         for block in self.decoder_blocks:
             x, _ = block(x)
         return self.decoder_pred(self.decoder_norm(x))
+
+
+def normalise(images):
+    """(B, H, W, 3) uint8 RGB -> (B, 3, H, W) float, /255, ImageNet mean and standard deviation."""
+    mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], device=images.device)
+    return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
 
 
 def patchify(images, patch_size: int):
@@ -205,3 +312,22 @@ def _positions(grid: int, dim: int):
 
     patches = torch.cat([encode(index % grid), encode(index // grid)], dim=1)
     return torch.cat([torch.zeros(1, dim), patches.float()])[None]
+
+
+def _read(path):
+    """Tensors by name, and the section `model` of the config that travels with them."""
+    if str(path).endswith(".safetensors"):
+        from safetensors import safe_open
+
+        with safe_open(path, "pt") as file:
+            description = (file.metadata() or {}).get("mubert_jax")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    else:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+        description = getattr(tensors, "_metadata", {}).get("", {}).get("mubert_jax")
+    if description is None:
+        raise ValueError(
+            f"{path} was not written by `mubert export`; convert an official checkpoint with "
+            "`mubert import`, then `mubert export`"
+        )
+    return tensors, json.loads(description)["config"]["model"]

@@ -14,6 +14,7 @@ from mubert_jax.models import vit
 from mubert_jax.models.dma import DiagonalMicroAttention, DMAOutput, calibrated_difference
 from mubert_jax.models.poi import interest, poi_scores
 from mubert_jax.models.projector import Projector
+from mubert_jax.models.recognizer import Recognizer
 
 
 @flax.struct.dataclass
@@ -61,7 +62,7 @@ class MicronEncoder(nn.Module):
         x = vit.dense(config.dim, self.dtype, "patch_embed")(patches_BxNxP)
         x += vit.sincos_positions(grid, config.dim).astype(self.dtype)
         token = self.param("contextual_token", nn.initializers.normal(0.02), (config.dim,))
-        token = jnp.broadcast_to(token.astype(self.dtype), (len(x), 1, config.dim))
+        token = jnp.broadcast_to(token.astype(self.dtype), (x.shape[0], 1, config.dim))
         x = jnp.concatenate([token, x], axis=1)
         for i in range(config.depth):
             block = vit.Block(
@@ -112,6 +113,8 @@ class MicronBert(nn.Module):
         self.decoder = MicronDecoder(self.config, dtype)
         if self.projector_config is not None:
             self.projector = Projector(self.projector_config)
+        if self.config.recognizer.classes:
+            self.recognizer = Recognizer(self.config.recognizer)
 
     def __call__(self, swapped_BxHxWxC, reference_BxHxWxC, crops=()):
         """One encoder call for all views of full size.
@@ -167,11 +170,19 @@ class MicronBert(nn.Module):
             self.dma.keys(reference.tokens),
         )
 
+    def recognise(self, onset_BxHxWxC, apex_BxHxWxC):
+        """Emotion logits (B, classes) of onset and apex; nothing is swapped or decoded."""
+        onset, apex = self.encoder(jnp.concatenate([onset_BxHxWxC, apex_BxHxWxC])).split(2)
+        _, _, features_BxNxD = self.compare(onset, apex)
+        return self.recognizer(features_BxNxD, apex.poi_scores)
+
     def initialise(self, images_BxHxWxC):
         """Touches every parameter: what `init` is to be called with."""
         _, intermediates = self(images_BxHxWxC, images_BxHxWxC)
         if self.projector_config is not None:
             self.project(intermediates.reference.contextual_token)
+        if self.config.recognizer.classes:
+            self.recognizer(intermediates.dma_features, intermediates.poi_scores)
 
 
 def compute_dtype(config: ModelConfig):

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 
 from mubert_jax.config import DinoConfig
 
+SMALLEST_NORM = 1e-12
+
 
 class Projector(nn.Module):
     """MLP D -> hidden -> hidden -> bottleneck, L2-normalised, then a weight-normed linear layer."""
@@ -20,7 +22,12 @@ class Projector(nn.Module):
         for i, size in enumerate(sizes):
             x = nn.gelu(x, approximate=False) if i else x
             x = nn.Dense(size, kernel_init=initial, name=f"mlp_{i}")(x)
-        x /= jnp.linalg.norm(x, axis=-1, keepdims=True) + 1e-6
         shape = (self.config.bottleneck_dim, self.config.output_dim)
         direction = self.param("prototypes", nn.initializers.normal(0.02), shape)
-        return x @ (direction / (jnp.linalg.norm(direction, axis=0, keepdims=True) + 1e-6))
+        return _unit(x, axis=-1) @ _unit(direction, axis=0)
+
+
+def _unit(x, axis):
+    """x at length 1; 0 stays 0, with gradient 0."""
+    squared = jnp.sum(jnp.square(x), axis=axis, keepdims=True)
+    return x / jnp.sqrt(jnp.maximum(squared, SMALLEST_NORM**2))

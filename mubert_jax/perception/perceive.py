@@ -35,7 +35,8 @@ class PerceiveOptions:
       map: calibrated | diagonal; None takes the checkpoint's `perception.map`.
       pairs: rows of the picture, for a video.
       delta: frames between onset and apex, for a video; None takes the middle of the training's.
-      scale: movement shown at full colour; None takes what the training measured.
+      scale: movement shown at full colour; None takes what the training measured, or, for
+        weights that came without one, the pairs' own.
     """
 
     crop: str = "face"
@@ -139,7 +140,7 @@ class _Session:
 
         The arrays are those of `Maps`, and `frames` (P, 2), the frame numbers of onset and apex.
         """
-        limit, label = self._limit(maps)
+        limit, label = self._limit(maps, console)
         arrays = output.with_suffix(".npz")
         output.parent.mkdir(parents=True, exist_ok=True)
         panel(maps, titles, limit, label, output)
@@ -147,13 +148,16 @@ class _Session:
         np.savez_compressed(arrays, frames=numbers, **fields)
         console.print(f"Maps of {len(maps)} pair(s): {output}, arrays: {arrays}", soft_wrap=True)
 
-    def _limit(self, maps: Maps) -> tuple[float, str]:
+    def _limit(self, maps: Maps, console: Console) -> tuple[float, str]:
         if self._map == "diagonal":
             return 1.0, "1 - diag(Â)"
         scale = self._options.scale or self._measured_scale
-        if scale is None:
-            raise UserError(
-                "this checkpoint has no measured scale for the calibrated map; give one with "
-                "--scale, or let its pretraining finish"
-            )
-        return scale, "calibrated map m"
+        if scale is not None:
+            return scale, "calibrated map m"
+        own = float(np.percentile(maps.dma, 99)) or 1.0
+        console.print(
+            f"No scale was measured for this checkpoint: full colour is {own:.3g}, the strongest "
+            "hundredth of these pairs, so still pairs look lively; --scale=X fixes it",
+            soft_wrap=True,
+        )
+        return own, "m, own scale"

@@ -1,7 +1,7 @@
 """Orbax checkpoints: state, config and data fingerprint, saved and checked together.
 
-A run's folder holds `checkpoints/STEP/`, each with the items `params` (the model alone),
-`training` (the rest of the state) and `origin` (config, data fingerprint, version).
+A run's folder holds `checkpoints/STEP/`, each with the items of `ITEMS`, so that a model can be
+read without its optimizer, and `origin` (config, data fingerprint, version).
 """
 
 import contextlib
@@ -10,17 +10,37 @@ import errno
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 import mubert_jax
 from mubert_jax import config as config_lib
 from mubert_jax.config import Config
 from mubert_jax.errors import UserError
+from mubert_jax.losses import AGREEMENTS
 from mubert_jax.models.micron_bert import MicronBert, build_model
-from mubert_jax.training.state import TrainState, init_params
+from mubert_jax.training.state import TrainState, init_params, teacher_part
 
 # What a restart may change: nothing of it alters what is learnt.
 FREE_KEYS = ("runtime.", "perception.", "data.path")
+
+# Item -> the fields of the state in it. Fields that are None are left out; weights that were not
+# trained here have no `training`.
+ITEMS = {
+    "params": ("params",),
+    "teacher": ("teacher", "center"),
+    "training": ("step", "opt_state"),
+}
+IMPORTED = "imported from "
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """A trained model: its parameters and, after `dino`, the EMA teacher and its centre (K,)."""
+
+    params: dict
+    teacher: dict | None = None
+    center: jax.Array | None = None
 
 
 class Checkpoints:
@@ -28,11 +48,7 @@ class Checkpoints:
 
     def __init__(self, workdir: Path, config: Config, data_fingerprint: str):
         self._workdir = workdir
-        self._origin = {
-            "config": config_lib.to_dict(config),
-            "data": data_fingerprint,
-            "version": mubert_jax.__version__,
-        }
+        self._origin = _origin(config, data_fingerprint)
         self._config = config
         with _readable_errors(workdir):
             self._manager = ocp.CheckpointManager(
@@ -61,14 +77,7 @@ class Checkpoints:
           UserError: this save, or the one before, could not be written.
         """
         with _readable_errors(self._workdir):
-            self._manager.save(
-                step,
-                args=ocp.args.Composite(
-                    params=ocp.args.StandardSave(state.params),
-                    training=ocp.args.StandardSave(_all_but_params(state)),
-                    origin=ocp.args.JsonSave(self._origin),
-                ),
-            )
+            _save(self._manager, step, state, self._origin)
 
     def check(self):
         """Raises UserError if an asynchronous save has failed."""
@@ -85,16 +94,14 @@ class Checkpoints:
         origin = _read_origin(self._manager, self._workdir, step)
         self._compare(origin)
         with _readable_errors(self._workdir):
-            restored = self._manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    params=ocp.args.StandardRestore(abstract_state.params),
-                    training=ocp.args.StandardRestore(_all_but_params(abstract_state)),
-                ),
-            )
-        return abstract_state.replace(params=restored["params"], **restored["training"])
+            return abstract_state.replace(**_restore(self._manager, step, abstract_state))
 
     def _compare(self, origin):
+        if origin["data"].startswith(IMPORTED):
+            raise UserError(
+                f"{self._workdir} holds weights that were {origin['data']}; train in another "
+                f"--workdir, from them: --config.training.init_from={self._workdir}"
+            )
         saved = config_lib.flatten(config_lib.build(origin["config"]))
         asked = config_lib.flatten(self._config)
         differing = [
@@ -124,24 +131,84 @@ def load_model(path: Path) -> tuple[Config, MicronBert, dict]:
     Raises:
       UserError: there is no checkpoint.
     """
+    config, model, weights = load_weights(path, teacher=False)
+    return config, model, weights.params
+
+
+def load_weights(path: Path, teacher: bool = True) -> tuple[Config, MicronBert, Weights]:
+    """As `load_model`, with the teacher where the agreement has one."""
     folder, step = _find(path)
     with ocp.CheckpointManager(folder.absolute()) as manager:
         step = manager.latest_step() if step is None else step
         config = config_lib.build(_read_origin(manager, path, step)["config"])
         model = build_model(config)
-        abstract = abstract_params(config, model)
+        abstract = abstract_weights(config, model)
+        if not teacher:
+            abstract = Weights(abstract.params)
         with _readable_errors(path):
-            args = ocp.args.Composite(params=ocp.args.StandardRestore(abstract))
-            return config, model, manager.restore(step, args=args)["params"]
+            return config, model, Weights(**_restore(manager, step, abstract))
 
 
-def abstract_params(config: Config, model: MicronBert) -> dict:
-    """Shapes of the parameters, placed on the first device."""
+def save_imported(workdir: Path, config: Config, weights: Weights, source: str):
+    """Writes weights from elsewhere, named `source`, as step 0 of a new run's folder.
+
+    Raises:
+      UserError: the folder holds checkpoints already, or cannot be written.
+    """
+    if (workdir / "checkpoints").exists():
+        raise UserError(f"{workdir} holds checkpoints already; take another --workdir")
+    with _readable_errors(workdir):
+        with ocp.CheckpointManager((workdir / "checkpoints").absolute()) as manager:
+            _save(manager, 0, weights, _origin(config, IMPORTED + source))
+
+
+def abstract_weights(config: Config, model: MicronBert) -> Weights:
+    """Shapes of a model's weights, placed on the first device."""
     here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    return jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here),
-        jax.eval_shape(lambda: init_params(config, model)),
+
+    def first_weights():
+        params = init_params(config, model)
+        if not AGREEMENTS[config.loss.agreement].teacher:
+            return params, None, None
+        return params, teacher_part(params), jnp.zeros(config.loss.dino.output_dim)
+
+    return Weights(
+        *jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here),
+            jax.eval_shape(first_weights),
+        )
     )
+
+
+def _origin(config, data):
+    return {
+        "config": config_lib.to_dict(config),
+        "data": data,
+        "version": mubert_jax.__version__,
+    }
+
+
+def _save(manager, step, state, origin):
+    items = {name: ocp.args.StandardSave(tree) for name, tree in _items(state).items()}
+    manager.save(step, args=ocp.args.Composite(origin=ocp.args.JsonSave(origin), **items))
+
+
+def _restore(manager, step, abstract) -> dict:
+    """Fields by name, as `abstract` has them."""
+    items = {name: ocp.args.StandardRestore(tree) for name, tree in _items(abstract).items()}
+    restored = manager.restore(step, args=ocp.args.Composite(**items))
+    return {field: value for item in items for field, value in restored[item].items()}
+
+
+def _items(state) -> dict:
+    items = {
+        item: {name: getattr(state, name, None) for name in names} for item, names in ITEMS.items()
+    }
+    return {
+        item: fields
+        for item, fields in items.items()
+        if all(value is not None for value in fields.values())
+    }
 
 
 def _find(path: Path) -> tuple[Path, int | None]:
@@ -151,7 +218,7 @@ def _find(path: Path) -> tuple[Path, int | None]:
     if path.is_dir() and path.name.isdigit():
         return path.parent, int(path.name)
     raise UserError(
-        f"no checkpoint in {path}; give the --workdir of a mubert pretrain that has saved one"
+        f"no checkpoint in {path}; give the --workdir of a mubert pretrain or a mubert import"
     )
 
 
@@ -160,12 +227,6 @@ def _read_origin(manager, path, step):
         return manager.restore(step, args=ocp.args.Composite(origin=ocp.args.JsonRestore()))[
             "origin"
         ]
-
-
-def _all_but_params(state: TrainState) -> dict:
-    """The state's other fields by name, those that hold arrays."""
-    fields = ((f.name, getattr(state, f.name)) for f in dataclasses.fields(state))
-    return {name: value for name, value in fields if name != "params" and value is not None}
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from mubert_jax.errors import UserError
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.training import flops, sharding
 from mubert_jax.training.checkpoints import Checkpoints
+from mubert_jax.training.initial import first_state
 from mubert_jax.training.preemption import Preempted, StopSignal
 from mubert_jax.training.progress import Meter, ProgressLine
 from mubert_jax.training.state import TrainState, create_state, optimizer
@@ -45,8 +46,11 @@ def pretrain(config: Config, pairs: FramePairs, workdir: Path, console: Console)
     run = _Run(config, mesh, total_steps)
 
     with Checkpoints(workdir, config, pairs.fingerprint) as checkpoints:
-        start = checkpoints.latest_step or 0
-        state = checkpoints.restore(run.abstract_state) if start else run.fresh_state()
+        start = checkpoints.latest_step
+        if start is None:
+            start, state = 0, first_state(config, run.fresh_state(), console)
+        else:
+            state = checkpoints.restore(run.abstract_state)
         _write_config(config, workdir)
         batches = pretraining_batches(
             pairs,

@@ -1,0 +1,197 @@
+"""`mubert export`: a checkpoint -> PyTorch, safetensors, ONNX or StableHLO."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+import mubert_jax
+from mubert_jax import config as config_lib
+from mubert_jax.config import Config
+from mubert_jax.data.files import writing_errors
+from mubert_jax.errors import UserError
+from mubert_jax.interop.torch_weights import to_official
+from mubert_jax.perception.maps import load_scale
+from mubert_jax.training.checkpoints import Weights, load_weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """What there is to write of a checkpoint.
+
+    Attributes:
+      config, weights: as trained.
+      tensors: the state dict under the official names, `recognizer.*` only if it was asked for.
+      description: JSON that travels with the tensors: config, scale of the maps, version.
+    """
+
+    config: Config
+    weights: Weights
+    tensors: dict[str, np.ndarray]
+    description: str
+
+
+def export(checkpoint: Path, format: str, output: Path, recognizer: bool, console: Console):
+    """Writes `output` whole or not at all, and says what the other side does not have.
+
+    Args:
+      checkpoint: a run's folder.
+      format: a key of `FORMATS`.
+      output: the file.
+      recognizer: write `recognizer.*` too, which the official classes do not load.
+      console: is told what was written and left out.
+
+    Raises:
+      UserError: no checkpoint, PyTorch or ONNX is needed and not installed, disk full.
+    """
+    config, _, weights = load_weights(checkpoint)
+    tensors = to_official(config, weights)
+    if not recognizer and FORMATS[format].official:
+        tensors = {n: x for n, x in tensors.items() if not n.startswith("recognizer.")}
+    exported = Exported(
+        config, weights, tensors, _describe(config, tensors, load_scale(checkpoint))
+    )
+    with writing_errors(output.parent, "free some space or choose another --output"):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        how_to_load = FORMATS[format].write(exported, output)
+    size = output.stat().st_size
+    lines = [f"{output}: {size / 1e6:.1f} MB", how_to_load]
+    if FORMATS[format].official:
+        lines[1:1] = [f"  {note}" for note in differences(config, recognizer)]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+
+
+def differences(config: Config, recognizer: bool) -> list[str]:
+    """What the official model has that ours lacks, and the other way round."""
+    model, dma = config.model, config.model.dma
+    notes = []
+    if dma.kind == "none":
+        notes.append(
+            f"att.*: ours has no DMA; written so that it passes every token through (N = "
+            f"{model.num_patches}, diag_att=True)"
+        )
+    else:
+        if dma.projection == "shared":
+            notes.append("att.to_k: a copy of att.to_q (config.model.dma.projection='shared')")
+        if not dma.output_projection:
+            notes.append("att.proj: the identity; ours has no output projection")
+    if model.poi.enabled:
+        notes.append(
+            "left out: POI has no weights, and the official forward() does not weigh by S; "
+            "torch_module.py does"
+        )
+    if model.decoder.predict == "residual":
+        notes.append(
+            "left out: the decoder gives the residual to the swapped frame; the official forward() "
+            "does not add the frame, torch_module.py does"
+        )
+    if model.recognizer.classes and not recognizer:
+        notes.append(
+            "left out: recognizer.* (4 tensors), which the official model lacks; add --recognizer "
+            "to keep it for torch_module.py"
+        )
+    elif model.recognizer.classes:
+        notes.append("recognizer.*: the official classes do not load it; torch_module.py does")
+    return notes
+
+
+def _describe(config: Config, tensors, scale) -> str:
+    values = config_lib.to_dict(config)
+    if not any(name.startswith("recognizer.") for name in tensors):
+        values["model"]["recognizer"]["classes"] = 0
+    return json.dumps({"version": mubert_jax.__version__, "config": values, "scale": scale})
+
+
+def _torch(exported: Exported, output: Path) -> str:
+    torch_files = _needs("torch", "torch_files")
+    torch_files.write_pickle(output, exported.tensors, exported.description)
+    return _official_call(exported, f'torch.load("{output}")')
+
+
+def _safetensors(exported: Exported, output: Path) -> str:
+    from mubert_jax.interop.files import write_safetensors
+
+    write_safetensors(output, exported.tensors, exported.description)
+    return _official_call(exported, f'safetensors.torch.load_file("{output}")')
+
+
+def _onnx(exported: Exported, output: Path) -> str:
+    return _needs("onnx", "onnx_file").write(exported, output)
+
+
+def _stablehlo(exported: Exported, output: Path) -> str:
+    from mubert_jax.interop import stablehlo_file
+
+    return stablehlo_file.write(exported, output)
+
+
+def _needs(extra: str, module: str):
+    """A module of this package that imports PyTorch, or one line on how to get that."""
+    import importlib
+
+    try:
+        return importlib.import_module(f"mubert_jax.interop.{module}")
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"this format needs {error.name}, which is not installed: pip install "
+            f"'mubert_jax[{extra}]'"
+        ) from error
+
+
+def _official_call(exported: Exported, load: str) -> str:
+    config, model = exported.config, exported.config.model
+    options = {"img_size": model.image_size, "diag_att": model.dma.kind != "cross"}
+    if exported.weights.teacher is not None:
+        options |= {
+            "enable_dino": True,
+            "out_dim": config.loss.dino.output_dim,
+            "local_crops_number": config.loss.crop.local_crops,
+        }
+    sizes = {
+        "patch_size": model.patch_size,
+        "embed_dim": model.dim,
+        "depth": model.depth,
+        "num_heads": model.heads,
+        "decoder_embed_dim": model.decoder.dim,
+        "decoder_depth": model.decoder.depth,
+        "decoder_num_heads": model.decoder.heads,
+        "mlp_ratio": model.mlp_ratio,
+    }
+    small = dict(zip(sizes, (8, 512, 4, 4, 512, 4, 4, 4.0), strict=True))
+    name = "mae_vit_small_patch8"
+    if sizes != small:
+        name, options = "MaskedAutoencoderViT", sizes | options
+    arguments = ", ".join(f"{key}={value!r}" for key, value in options.items())
+    if sizes != small:
+        arguments += ", norm_layer=partial(nn.LayerNorm, eps=1e-6)"
+    lines = [
+        "In the official code:",
+        f"  model = {name}({arguments})",
+        f"  model.load_state_dict({load}, strict=True)",
+    ]
+    dino = config.loss.dino
+    if "enable_dino" in options and (dino.hidden_dim, dino.bottleneck_dim) != (2048, 256):
+        lines[1:1] = [
+            f"  (with DINOHead's hidden_dim={dino.hidden_dim}, "
+            f"bottleneck_dim={dino.bottleneck_dim})"
+        ]
+    return "\n".join(lines)
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A kind of file: what writes it and says how it is loaded; whether it is a state dict."""
+
+    write: Callable[[Exported, Path], str]
+    official: bool
+
+
+FORMATS = {
+    "torch": Format(_torch, True),
+    "safetensors": Format(_safetensors, True),
+    "onnx": Format(_onnx, False),
+    "stablehlo": Format(_stablehlo, False),
+}

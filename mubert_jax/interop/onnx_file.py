@@ -1,0 +1,112 @@
+"""ONNX from the PyTorch module, checked with onnxruntime."""
+
+import contextlib
+import io
+import logging
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from torch import nn
+
+from mubert_jax import config as config_lib
+from mubert_jax.data.files import replacing
+from mubert_jax.errors import UserError
+from mubert_jax.interop.torch_module import MicronBert, MicronBertConfig
+
+OPSET = 18
+TOLERANCE = 1e-4
+
+
+class Comparison(nn.Module):
+    """Two images -> all that a μ-BERT says of them, as a tuple in the order of `outputs`."""
+
+    def __init__(self, model: MicronBert):
+        super().__init__()
+        self.model = model
+        dma, config = model.config.dma, model.config
+        self.outputs = [
+            "poi_scores",
+            "dma_features",
+            *(["diagonal"] if dma == "diagonal" else []),
+            *(["movement"] if dma != "none" else []),
+            *(["logits"] if config.classes else []),
+            "patches",
+        ]
+
+    def forward(self, onset, apex):
+        onset_tokens, apex_tokens, seen = self.model.compare(onset, apex)
+        values = [seen["poi_scores"], seen["dma_features"]]
+        if "diagonal" in self.outputs:
+            values.append(seen["dma.diagonal"])
+        if "movement" in self.outputs:
+            values.append(self.model.att.difference(onset_tokens[:, 1:], apex_tokens[:, 1:]))
+        if "logits" in self.outputs:
+            values.append(self.model.recognizer(seen["dma_features"], seen["poi_scores"]))
+        return (*values, self.model.reconstruct(onset, seen["dma_features"]))
+
+
+def write(exported, output: Path) -> str:
+    """Writes the file, runs it at batch 1 and 5, and says how it is called.
+
+    Raises:
+      UserError: onnxruntime and PyTorch differ by more than `TOLERANCE`, relative; nothing is kept.
+    """
+    section = config_lib.to_dict(exported.config)["model"]
+    tensors = {name: torch.from_numpy(np.array(x)) for name, x in exported.tensors.items()}
+    sizes = MicronBertConfig.from_model_section(section)
+    module = Comparison(MicronBert.from_tensors(tensors, sizes)).eval()
+    side = sizes.image_size
+    with replacing(output) as temporary:
+        _quietly(
+            torch.onnx.export,
+            module,
+            (torch.zeros(2, 3, side, side), torch.ones(2, 3, side, side)),
+            temporary,
+            input_names=["onset", "apex"],
+            output_names=module.outputs,
+            dynamic_shapes=[{0: "batch"}, {0: "batch"}],
+            opset_version=OPSET,
+            external_data=False,
+            dynamo=True,
+        )
+        error = max(_difference(temporary, module, batch) for batch in (1, 5))
+        if not error < TOLERANCE:
+            raise UserError(
+                f"{output}: onnxruntime and PyTorch differ by {error:.1e}, more than "
+                f"{TOLERANCE:.0e}; nothing was written"
+            )
+    return (
+        f"ONNX opset {OPSET}, any batch size; onnxruntime agrees with PyTorch to {error:.0e}, "
+        "relative, at batch 1 and 5\n"
+        f"  inputs:  onset, apex: float32 (batch, 3, {side}, {side}), /255, ImageNet-normalised\n"
+        f"  outputs: {', '.join(module.outputs)}"
+    )
+
+
+def _difference(path, module, batch):
+    side = module.model.config.image_size
+    generator = torch.Generator().manual_seed(batch)
+    images = [torch.randn(batch, 3, side, side, generator=generator) for _ in range(2)]
+    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    found = session.run(
+        None, dict(zip(("onset", "apex"), (x.numpy() for x in images), strict=True))
+    )
+    with torch.no_grad():
+        wanted = module(*images)
+    return max(
+        float(np.abs(a - b.numpy()).max() / np.abs(b.numpy()).max())
+        for a, b in zip(found, wanted, strict=True)
+    )
+
+
+def _quietly(call, *args, **kwargs):
+    """The exporter reports its steps on stdout and through warnings; none is for the user."""
+    os.environ.setdefault("TORCHDYNAMO_VERBOSE", "0")
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        call(*args, **kwargs)

@@ -1,0 +1,53 @@
+"""StableHLO through `jax.export`: the whole computation, weights inside, to be served by JAX."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from jax import export
+
+from mubert_jax.data.files import replacing
+from mubert_jax.models.micron_bert import MicronBert
+from mubert_jax.training.views import normalise
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def write(exported, output: Path) -> str:
+    """Writes the serialized `jax.export.Exported` and says how it is called."""
+    config = dataclasses.replace(exported.config.model, attention="xla", dtype="float32")
+    model, params = MicronBert(config), exported.weights.params
+    params = {name: params[name] for name in params if name != "projector"}
+    compare = jax.jit(
+        lambda onset, apex: model.apply({"params": params}, onset, apex, method=_compare)
+    )
+    side = config.image_size
+    (batch,) = export.symbolic_shape("batch")
+    images = jax.ShapeDtypeStruct((batch, side, side, 3), jnp.uint8)
+    function = export.export(compare, platforms=PLATFORMS)(images, images)
+    with replacing(output) as temporary:
+        temporary.write_bytes(function.serialize())
+    return (
+        f"StableHLO for {', '.join(PLATFORMS)}, any batch size\n"
+        f'  call = jax.export.deserialize(open("{output}", "rb").read()).call\n'
+        f"  seen = call(onset, apex)  # uint8 (batch, {side}, {side}, 3)\n"
+        f"  seen: {', '.join(jax.eval_shape(function.call, *_two_images(side)))}"
+    )
+
+
+def _two_images(side):
+    return [jax.ShapeDtypeStruct((1, side, side, 3), jnp.uint8)] * 2
+
+
+def _compare(model: MicronBert, onset_uint8, apex_uint8) -> dict:
+    """All that a μ-BERT says of two frames; a method of a bound model."""
+    patches, inside = model(normalise(onset_uint8), normalise(apex_uint8))
+    seen = {"poi_scores": inside.poi_scores, "dma_features": inside.dma_features}
+    if inside.dma is not None:
+        seen["movement"] = model.difference(inside.swapped, inside.reference)
+        if inside.dma.diagonal is not None:
+            seen["diagonal"] = inside.dma.diagonal
+    if model.config.recognizer.classes:
+        seen["logits"] = model.recognizer(inside.dma_features, inside.poi_scores)
+    return seen | {"patches": patches}

@@ -1,0 +1,61 @@
+"""Where a training starts: fresh weights, or those of another run (`training.init_from`)."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from mubert_jax.config import Config
+from mubert_jax.errors import UserError
+from mubert_jax.training.checkpoints import load_weights
+from mubert_jax.training.state import TrainState, teacher_part
+
+
+def first_state(config: Config, fresh: TrainState, console: Console) -> TrainState:
+    """`fresh`, or `fresh` with the modules that `training.init_from` has.
+
+    Modules that the other run lacks (a projector, say) keep their fresh weights. The teacher is the
+    other run's, or a copy of the student.
+
+    Raises:
+      UserError: no checkpoint there, or a module of another shape.
+    """
+    source = config.training.init_from
+    if not source:
+        return fresh
+    _, _, weights = load_weights(Path(source))
+    taken = [name for name in fresh.params if name in weights.params]
+    params = fresh.params | {
+        name: _placed(weights.params[name], fresh.params[name], f"{source}: {name}")
+        for name in taken
+    }
+    new = [name for name in params if name not in taken]
+    console.print(
+        f"Starting from {source}: {', '.join(taken)}" + (f"; new: {', '.join(new)}" if new else ""),
+        soft_wrap=True,
+    )
+    if fresh.teacher is None:
+        return fresh.replace(params=params)
+    teacher, center = weights.teacher, weights.center
+    if teacher is None:
+        teacher, center = teacher_part(params), fresh.center
+    return fresh.replace(
+        params=params,
+        teacher=_placed(teacher, fresh.teacher, f"{source}: teacher"),
+        center=_placed(center, fresh.center, f"{source}: center"),
+    )
+
+
+def _placed(tree, like, where):
+    """A copy of `tree`, each leaf on the devices of its counterpart in `like`."""
+    ours, theirs = (dict(jax.tree_util.tree_leaves_with_path(x)) for x in (like, tree))
+    for path in ours | theirs:
+        sizes = [leaves[path].shape if path in leaves else None for leaves in (ours, theirs)]
+        if sizes[0] != sizes[1]:
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise UserError(
+                f"config.training.init_from={where}/{name} has the shape {sizes[1]}, this config "
+                f"needs {sizes[0]}; take the config.model that those weights were trained with"
+            )
+    return jax.tree.map(lambda new, old: jax.device_put(np.array(new), old.sharding), tree, like)
