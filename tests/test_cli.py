@@ -44,12 +44,15 @@ def pretrain(tmp_path, data, **overrides):
     ]
 
 
-@pytest.mark.parametrize("verb", [None, "prepare", "pretrain", "perceive", "bench"])
+VERBS = ("prepare", "pretrain", "perceive", "export", "import", "bench")
+
+
+@pytest.mark.parametrize("verb", [None, *VERBS])
 def test_help_is_short_and_has_an_example(verb, capsys):
     if verb is None:
         assert main([]) == 0
         text = capsys.readouterr().out
-        assert all(name in text for name in ("prepare", "pretrain", "perceive", "bench"))
+        assert all(name in text for name in VERBS)
     else:
         with pytest.raises(SystemExit) as stop:
             main([verb, "--help"])

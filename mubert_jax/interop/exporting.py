@@ -12,7 +12,9 @@ import mubert_jax
 from mubert_jax import config as config_lib
 from mubert_jax.config import Config
 from mubert_jax.data.files import writing_errors
-from mubert_jax.errors import UserError
+from mubert_jax.interop import stablehlo_file
+from mubert_jax.interop.files import write_safetensors
+from mubert_jax.interop.optional import needing
 from mubert_jax.interop.torch_weights import to_official
 from mubert_jax.perception.maps import load_scale
 from mubert_jax.training.checkpoints import Weights, load_weights
@@ -106,39 +108,22 @@ def _describe(config: Config, tensors, scale) -> str:
 
 
 def _torch(exported: Exported, output: Path) -> str:
-    torch_files = _needs("torch", "torch_files")
-    torch_files.write_pickle(output, exported.tensors, exported.description)
+    files = needing("torch", "torch_files")
+    files.write_pickle(output, exported.tensors, exported.description)
     return _official_call(exported, f'torch.load("{output}")')
 
 
 def _safetensors(exported: Exported, output: Path) -> str:
-    from mubert_jax.interop.files import write_safetensors
-
     write_safetensors(output, exported.tensors, exported.description)
     return _official_call(exported, f'safetensors.torch.load_file("{output}")')
 
 
 def _onnx(exported: Exported, output: Path) -> str:
-    return _needs("onnx", "onnx_file").write(exported, output)
+    return needing("onnx", "onnx_file").write(exported, output)
 
 
 def _stablehlo(exported: Exported, output: Path) -> str:
-    from mubert_jax.interop import stablehlo_file
-
     return stablehlo_file.write(exported, output)
-
-
-def _needs(extra: str, module: str):
-    """A module of this package that imports PyTorch, or one line on how to get that."""
-    import importlib
-
-    try:
-        return importlib.import_module(f"mubert_jax.interop.{module}")
-    except ModuleNotFoundError as error:
-        raise UserError(
-            f"this format needs {error.name}, which is not installed: pip install "
-            f"'mubert_jax[{extra}]'"
-        ) from error
 
 
 def _official_call(exported: Exported, load: str) -> str:

@@ -12,6 +12,7 @@ from safetensors.numpy import save
 
 from mubert_jax.data.files import replacing
 from mubert_jax.errors import UserError
+from mubert_jax.interop.optional import needing
 
 # The key of our own description: config, the scale of the maps and the version, as JSON.
 DESCRIPTION = "mubert_jax"
@@ -54,9 +55,7 @@ def read(path: Path) -> TensorFile:
     if path.suffix == ".safetensors":
         raw, description, args = _read_safetensors(path)
     else:
-        from mubert_jax.interop.torch_files import read_pickle
-
-        raw, description, args = read_pickle(path)
+        raw, description, args = needing("torch", "torch_files").read_pickle(path)
     tensors, notes = _as_float32(raw)
     return TensorFile(tensors, json.loads(description) if description else {}, args, notes)
 

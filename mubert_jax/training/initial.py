@@ -19,12 +19,13 @@ def first_state(config: Config, fresh: TrainState, console: Console) -> TrainSta
     other run's, or a copy of the student.
 
     Raises:
-      UserError: no checkpoint there, or a module of another shape.
+      UserError: no checkpoint there, a module of another shape, another number of heads.
     """
     source = config.training.init_from
     if not source:
         return fresh
-    _, _, weights = load_weights(Path(source))
+    other, _, weights = load_weights(Path(source))
+    _compare_heads(config, other, source)
     taken = [name for name in fresh.params if name in weights.params]
     params = fresh.params | {
         name: _placed(weights.params[name], fresh.params[name], f"{source}: {name}")
@@ -45,6 +46,20 @@ def first_state(config: Config, fresh: TrainState, console: Console) -> TrainSta
         teacher=_placed(teacher, fresh.teacher, f"{source}: teacher"),
         center=_placed(center, fresh.center, f"{source}: center"),
     )
+
+
+def _compare_heads(config: Config, other: Config, source: str):
+    """The number of heads is the one size that no tensor's shape shows."""
+    heads = {
+        "model.heads": (config.model.heads, other.model.heads),
+        "model.decoder.heads": (config.model.decoder.heads, other.model.decoder.heads),
+    }
+    for key, (here, there) in heads.items():
+        if here != there:
+            raise UserError(
+                f"config.training.init_from={source}: config.{key} is {here} here and {there} "
+                "there; take theirs"
+            )
 
 
 def _placed(tree, like, where):

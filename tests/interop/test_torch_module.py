@@ -2,8 +2,9 @@
 
 import numpy as np
 import torch
+from examples import assert_close
 from safetensors.numpy import load_file
-from test_parity import IO, PARITY, assert_close
+from test_parity import IO, PARITY
 
 from mubert_jax.interop.torch_module import MicronBert, MicronBertConfig
 

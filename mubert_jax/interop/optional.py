@@ -1,0 +1,21 @@
+"""The modules of this package that need PyTorch or ONNX, which are extras of the installation."""
+
+import importlib
+from types import ModuleType
+
+from mubert_jax.errors import UserError
+
+
+def needing(extra: str, module: str) -> ModuleType:
+    """`mubert_jax.interop.MODULE`.
+
+    Raises:
+      UserError: what it imports is not installed; names the extra that brings it.
+    """
+    try:
+        return importlib.import_module(f"mubert_jax.interop.{module}")
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"this needs the package {error.name}, which is not installed: pip install "
+            f"'mubert_jax[{extra}]'"
+        ) from error

@@ -1,0 +1,45 @@
+"""Random weights for any config, and the comparison that every parity test uses."""
+
+import jax
+import numpy as np
+
+from mubert_jax.models.micron_bert import build_model
+from mubert_jax.training.checkpoints import Weights, abstract_weights
+
+
+def random_weights(config, seed=0) -> Weights:
+    """Every tensor filled: matrices at a width that keeps activations near 1, norms around 1."""
+    random = np.random.default_rng(seed)
+
+    def draw(path, leaf):
+        values = random.standard_normal(leaf.shape).astype(np.float32)
+        if path[-1].key == "scale":
+            return 1 + 0.1 * values
+        return values * (leaf.shape[0] ** -0.5 if len(leaf.shape) > 1 else 0.1)
+
+    shapes = abstract_weights(config, build_model(config))
+    return Weights(
+        *(jax.tree_util.tree_map_with_path(draw, tree) for tree in (shapes.params, shapes.teacher)),
+        None if shapes.center is None else random.random(shapes.center.shape).astype(np.float32),
+    )
+
+
+def relative_error(ours, theirs) -> float:
+    """Largest difference over the largest value; 1.0 for arrays of other shapes or with NaN."""
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    if ours.shape != theirs.shape or not np.isfinite(ours).all():
+        return 1.0
+    return float(np.abs(ours - theirs).max() / max(np.abs(theirs).max(), 1e-30))
+
+
+def assert_close(ours, theirs, tolerance=1e-5):
+    error = relative_error(ours, theirs)
+    assert error < tolerance, f"relative error {error:.1e}"
+
+
+def assert_identical(ours, theirs):
+    """Two trees of arrays: same structure, same bits."""
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        a, b = np.asarray(a), np.asarray(b)
+        assert a.dtype == b.dtype and a.tobytes() == b.tobytes()

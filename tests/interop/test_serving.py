@@ -1,0 +1,106 @@
+"""ONNX and StableHLO files compute what the model computes, at any batch size."""
+
+import jax
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from conftest import tiny_config
+from examples import assert_close, random_weights
+from test_jax_and_torch import nchw, torch_model
+
+from mubert_jax.cli import main
+from mubert_jax.interop import onnx_file
+from mubert_jax.models.micron_bert import build_model
+from mubert_jax.training.checkpoints import save_imported
+from mubert_jax.training.views import normalise
+
+CONFIGS = {
+    "dma and poi": {"model__recognizer__classes": 3},
+    "cross": {"model__dma__kind": "cross", "model__poi__enabled": False},
+    "no dma": {
+        "model__dma__kind": "none",
+        "model__poi__enabled": False,
+        "model__decoder__predict": "residual",
+    },
+}
+
+
+def exported(tmp_path, format, **overrides):
+    config = tiny_config(**overrides)
+    weights = random_weights(config)
+    save_imported(tmp_path / "run", config, weights, "random")
+    file = tmp_path / f"model.{format}"
+    source = f"--checkpoint={tmp_path / 'run'}"
+    assert main(["export", source, f"--format={format}", f"--output={file}"]) == 0
+    return config, weights, file
+
+
+def two_images(batch):
+    return np.random.default_rng(batch).integers(0, 256, (2, batch, 32, 32, 3), np.uint8)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_onnx_agrees_with_torch(tmp_path, name, capsys):
+    config, weights, file = exported(tmp_path, "onnx", **CONFIGS[name])
+    assert "opset 18" in capsys.readouterr().out
+    onnx.checker.check_model(str(file), full_check=True)
+    assert onnx.load(file).opset_import[0].version == 18
+    module = torch_model(config, weights)
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    for batch in (1, 5):
+        onset, apex = (nchw(normalise(images)) for images in two_images(batch))
+        values = session.run(None, {"onset": onset.numpy(), "apex": apex.numpy()})
+        found = dict(zip(names, values, strict=True))
+        with torch.no_grad():
+            patches, seen = module(onset, apex)
+            wanted = {
+                "poi_scores": seen["poi_scores"],
+                "dma_features": seen["dma_features"],
+                "patches": patches,
+            }
+            if config.model.dma.kind == "diagonal":
+                wanted["diagonal"] = seen["dma.diagonal"]
+            if config.model.dma.kind != "none":
+                wanted["movement"] = module.difference(onset, apex)
+            if config.model.recognizer.classes:
+                wanted["logits"] = module.recognise(onset, apex)
+        assert found.keys() == wanted.keys()
+        for output, value in wanted.items():
+            assert_close(found[output], value, 1e-4)
+
+
+def test_an_onnx_file_that_computes_otherwise_is_not_kept(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(onnx_file, "_difference", lambda *_: 0.5)
+    config = tiny_config()
+    save_imported(tmp_path / "run", config, random_weights(config), "random")
+    arguments = ["--format=onnx", f"--output={tmp_path / 'model.onnx'}"]
+    assert main(["export", f"--checkpoint={tmp_path / 'run'}", *arguments]) == 2
+    assert "differ by 5.0e-01" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_stablehlo_agrees_with_the_model(tmp_path, name):
+    config, weights, file = exported(tmp_path, "stablehlo", **CONFIGS[name])
+    function = jax.export.deserialize(bytearray(file.read_bytes()))
+    assert set(function.platforms) == {"cpu", "cuda", "tpu"}
+    model, variables = build_model(config), {"params": weights.params}
+    for batch in (1, 5):
+        onset, apex = two_images(batch)
+        seen = function.call(onset, apex)
+        frames = normalise(onset), normalise(apex)
+        patches, inside = jax.jit(model.apply)(variables, *frames)
+        assert_close(seen["patches"], patches)
+        assert_close(seen["poi_scores"], inside.poi_scores)
+        assert_close(seen["dma_features"], inside.dma_features)
+        if config.model.dma.kind == "diagonal":
+            assert_close(seen["diagonal"], inside.dma.diagonal)
+        if config.model.recognizer.classes:
+            logits = model.apply(variables, *frames, method="recognise")
+            assert_close(seen["logits"], logits)
+        if config.model.dma.kind != "none":
+            movement = model.apply(variables, inside.swapped, inside.reference, method="difference")
+            assert_close(seen["movement"], movement)
