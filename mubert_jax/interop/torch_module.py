@@ -218,8 +218,9 @@ class MicronBert(nn.Module):
     def from_pretrained(cls, path, **options) -> "MicronBert":
         """The model in a .pth or .safetensors file that `mubert export` wrote, in eval mode.
 
-        `options` are fields of `MicronBertConfig` to change, such as `image_size`. Tensors that
-        only training needs (the EMA teacher, DINO's heads) are passed over.
+        `options` are fields of `MicronBertConfig` to change: another `image_size`; `classes=5`
+        starts a fresh recogniser where the file has none. Tensors that only training needs (the
+        EMA teacher, DINO's heads) are passed over.
         """
         tensors, model_section = _read(path)
         return cls.from_tensors(
@@ -233,8 +234,11 @@ class MicronBert(nn.Module):
         unused = ("student.", "teacher.", "dino_loss_fn.")
         unused += ("att.",) if config.dma == "none" else ()
         state = {name: x for name, x in tensors.items() if not name.startswith(unused)}
-        fixed = {name: x for name, x in model.named_buffers() if name.endswith("pos_embed")}
-        model.load_state_dict(state | fixed, strict=True)
+        own = model.state_dict()
+        if "recognizer.head.weight" not in state:
+            state |= {name: x for name, x in own.items() if name.startswith("recognizer.")}
+        state |= {name: x for name, x in own.items() if name.endswith("pos_embed")}
+        model.load_state_dict(state, strict=True)
         return model.eval()
 
     def forward(self, swapped, reference):

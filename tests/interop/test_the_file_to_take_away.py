@@ -20,8 +20,9 @@ ABSENT = ("mubert_jax", "jax", "flax", "numpy", "safetensors", "timm", "torchvis
 def test_the_lines_of_the_readme(tmp_path):
     config = tiny_config(model__recognizer__classes=3)
     save_imported(tmp_path / "run", config, random_weights(config), "random")
-    export = ["export", f"--checkpoint={tmp_path / 'run'}", "--format=torch", "--recognizer"]
-    assert main([*export, f"--output={tmp_path / 'model.pth'}"]) == 0
+    export = ["export", f"--checkpoint={tmp_path / 'run'}", "--format=torch"]
+    assert main([*export, f"--output={tmp_path / 'model.pth'}", "--recognizer"]) == 0
+    assert main([*export, f"--output={tmp_path / 'plain.pth'}"]) == 0
     shutil.copy(torch_module.__file__, tmp_path / "torch_module.py")
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     (lines,) = (block for block in blocks if "from_pretrained" in block)
@@ -37,6 +38,9 @@ def test_the_lines_of_the_readme(tmp_path):
         "assert model.recognise(*frames).shape == (2, 3)\n"
         "assert not model.difference(frames[0], frames[0]).any()\n"
         "assert model.difference(*frames).any()\n"
+        "other = MicronBert.from_pretrained('plain.pth', classes=4, image_size=48)\n"
+        "larger = torch.randn(2, 1, 3, 48, 48)\n"
+        "assert other.recognise(*larger).shape == (1, 4)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
