@@ -1,6 +1,7 @@
 """The `mubert` command: parses, calls one function, prints."""
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from mubert_jax.errors import UserError
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs `mubert VERB ...`: 0 when done, 2 after one line on what the user can mend."""
+    # Orbax logs tracebacks of what reaches the user as one line.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     arguments = sys.argv[1:] if arguments is None else arguments
     parser, verbs = _parser()
     if not arguments:
@@ -112,6 +115,8 @@ def _export(args, console) -> None:
 def _import(args, console) -> None:
     from mubert_jax.interop.importing import import_weights
 
+    if args.config is not None:
+        raise UserError("--config takes no file here, only --config.KEY=VALUE for a key")
     import_weights(args.input, args.workdir, args.overrides, console)
     _say(
         console,
@@ -128,7 +133,7 @@ def _bench(args, console) -> None:
 
 
 def _say(console, text):
-    console.print(text, highlight=False, soft_wrap=True)
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:

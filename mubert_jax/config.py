@@ -274,6 +274,8 @@ def _convert(kind, field, value, path):
     if choices and value not in choices:
         raise UserError(f"{path} is {value!r}; it takes one of: {', '.join(choices)}")
     if kind is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise UserError(f"{path} is {value!r}; it takes a tuple")
         return _as_tuple(value)
     if typing.get_origin(kind) is tuple:
         kinds = typing.get_args(kind)
@@ -296,7 +298,8 @@ def _scalar(kind, value, path):
 
 
 def _check(config: Config):
-    model, crop, swapping = config.model, config.loss.crop, config.swapping
+    model, swapping = config.model, config.swapping
+    crop, dino = config.loss.crop, config.loss.dino
     positive = {
         "model.image_size": model.image_size,
         "model.patch_size": model.patch_size,
@@ -313,6 +316,13 @@ def _check(config: Config):
         "runtime.reader_threads": config.runtime.reader_threads,
         "data.delta[0]": config.data.delta[0],
         "swapping.min_block": swapping.min_block,
+        "loss.crop.local_size": crop.local_size,
+        "loss.dino.hidden_dim": dino.hidden_dim,
+        "loss.dino.bottleneck_dim": dino.bottleneck_dim,
+        "loss.dino.output_dim": dino.output_dim,
+        "loss.dino.student_temperature": dino.student_temperature,
+        "loss.dino.teacher_temperature": dino.teacher_temperature,
+        "loss.dino.warmup_teacher_temperature": dino.warmup_teacher_temperature,
     }
     for key, value in positive.items():
         _require(value > 0, f"config.{key} is {value}; it must be positive")
@@ -320,10 +330,12 @@ def _check(config: Config):
         config.training.steps > 0 or config.training.epochs > 0,
         "config.training.epochs and config.training.steps are both zero; nothing would be trained",
     )
-    _require(
-        model.recognizer.classes >= 0,
-        f"config.model.recognizer.classes is {model.recognizer.classes}; 0 is no recogniser",
-    )
+    counts = {
+        "model.recognizer.classes": model.recognizer.classes,
+        "loss.crop.local_crops": crop.local_crops,
+    }
+    for key, value in counts.items():
+        _require(value >= 0, f"config.{key} is {value}; it cannot be negative")
     _divides(model.patch_size, model.image_size, "model.patch_size", "model.image_size")
     _divides(model.heads, model.dim, "model.heads", "model.dim")
     _divides(model.decoder.heads, model.decoder.dim, "model.decoder.heads", "model.decoder.dim")

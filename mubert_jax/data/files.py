@@ -42,7 +42,7 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def writing_errors(directory: Path, remedy: str) -> Iterator[None]:
-    """Turns a full disk, a spent quota or a missing permission into a UserError with `remedy`."""
+    """Turns a full disk, a missing permission and the like into a UserError with `remedy`."""
     try:
         yield
     except OSError as error:
@@ -52,7 +52,7 @@ def writing_errors(directory: Path, remedy: str) -> Iterator[None]:
             raise UserError(
                 f"{error.filename or directory}: may not be written; {remedy}"
             ) from error
-        raise
+        raise UserError(f"{error.filename or directory}: {error.strerror}; {remedy}") from error
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """`mubert export`: a checkpoint -> PyTorch, safetensors, ONNX or StableHLO."""
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,12 +11,22 @@ import mubert_jax
 from mubert_jax import config as config_lib
 from mubert_jax.config import Config
 from mubert_jax.data.files import writing_errors
+from mubert_jax.errors import UserError
 from mubert_jax.interop import stablehlo_file
-from mubert_jax.interop.files import write_safetensors
+from mubert_jax.interop.files import Description, write_safetensors
 from mubert_jax.interop.optional import needing
 from mubert_jax.interop.torch_weights import to_official
 from mubert_jax.perception.maps import load_scale
-from mubert_jax.training.checkpoints import Weights, load_weights
+from mubert_jax.training.checkpoints import Weights, load_weights, run_folder
+
+REMEDY = "free some space or choose another --output"
+SUFFIXES = {
+    ".pth": "torch",
+    ".pt": "torch",
+    ".safetensors": "safetensors",
+    ".onnx": "onnx",
+    ".stablehlo": "stablehlo",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,13 +36,13 @@ class Exported:
     Attributes:
       config, weights: as trained.
       tensors: the state dict under the official names, `recognizer.*` only if it was asked for.
-      description: JSON that travels with the tensors: config, scale of the maps, version.
+      description: what travels with the tensors.
     """
 
     config: Config
     weights: Weights
     tensors: dict[str, np.ndarray]
-    description: str
+    description: Description
 
 
 def export(checkpoint: Path, format: str, output: Path, recognizer: bool, console: Console):
@@ -47,23 +56,37 @@ def export(checkpoint: Path, format: str, output: Path, recognizer: bool, consol
       console: is told what was written and left out.
 
     Raises:
-      UserError: no checkpoint, PyTorch or ONNX is needed and not installed, disk full.
+      UserError: no checkpoint, no such place to write, PyTorch or ONNX is needed and not installed,
+        disk full.
     """
+    with writing_errors(output.parent, REMEDY):
+        _check_output(output, format)
+    state_dict = FORMATS[format].state_dict
+    if recognizer and not state_dict:
+        raise UserError(f"--recognizer is for torch and safetensors; {format} always holds it")
     config, _, weights = load_weights(checkpoint)
     tensors = to_official(config, weights)
-    if not recognizer and FORMATS[format].official:
+    if state_dict and not recognizer:
         tensors = {n: x for n, x in tensors.items() if not n.startswith("recognizer.")}
-    exported = Exported(
-        config, weights, tensors, _describe(config, tensors, load_scale(checkpoint))
-    )
-    with writing_errors(output.parent, "free some space or choose another --output"):
+    scale = load_scale(run_folder(checkpoint))
+    exported = Exported(config, weights, tensors, _describe(config, tensors, scale))
+    with writing_errors(output.parent, REMEDY):
         output.parent.mkdir(parents=True, exist_ok=True)
         how_to_load = FORMATS[format].write(exported, output)
-    size = output.stat().st_size
-    lines = [f"{output}: {size / 1e6:.1f} MB", how_to_load]
-    if FORMATS[format].official:
+    lines = [f"{output}: {output.stat().st_size / 1e6:.1f} MB", how_to_load]
+    if state_dict:
         lines[1:1] = [f"  {note}" for note in differences(config, recognizer)]
-    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+
+
+def _check_output(output: Path, format: str):
+    if output.is_dir():
+        raise UserError(f"--output={output} is a folder; name a file")
+    means = SUFFIXES.get(output.suffix, format)
+    if means != format:
+        raise UserError(
+            f"--output={output} has the suffix of --format={means}, --format={format} was asked"
+        )
 
 
 def differences(config: Config, recognizer: bool) -> list[str]:
@@ -100,11 +123,13 @@ def differences(config: Config, recognizer: bool) -> list[str]:
     return notes
 
 
-def _describe(config: Config, tensors, scale) -> str:
+def _describe(config: Config, tensors, scale) -> Description:
+    """The config as trained, without the author's paths, for the tensors that are written."""
     values = config_lib.to_dict(config)
+    values["data"]["path"] = values["training"]["init_from"] = ""
     if not any(name.startswith("recognizer.") for name in tensors):
         values["model"]["recognizer"]["classes"] = 0
-    return json.dumps({"version": mubert_jax.__version__, "config": values, "scale": scale})
+    return Description(values, scale, mubert_jax.__version__)
 
 
 def _torch(exported: Exported, output: Path) -> str:
@@ -152,6 +177,8 @@ def _official_call(exported: Exported, load: str) -> str:
     arguments = ", ".join(f"{key}={value!r}" for key, value in options.items())
     if sizes != small:
         arguments += ", norm_layer=partial(nn.LayerNorm, eps=1e-6)"
+    if any(key.startswith("recognizer.") for key in exported.tensors):
+        load = f'{{n: x for n, x in {load}.items() if not n.startswith("recognizer.")}}'
     lines = [
         "In the official code:",
         f"  model = {name}({arguments})",
@@ -171,7 +198,7 @@ class Format:
     """A kind of file: what writes it and says how it is loaded; whether it is a state dict."""
 
     write: Callable[[Exported, Path], str]
-    official: bool
+    state_dict: bool
 
 
 FORMATS = {

@@ -1,12 +1,19 @@
 """`mubert import`: a PyTorch file -> a run's folder that every other command takes."""
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
+import mubert_jax
 from mubert_jax import config as config_lib
+from mubert_jax.config import Config
 from mubert_jax.config_files import override_config
+from mubert_jax.data.files import writing_errors
+from mubert_jax.errors import UserError
 from mubert_jax.interop import files
 from mubert_jax.interop.infer import infer_config
 from mubert_jax.interop.torch_weights import from_official
@@ -19,32 +26,83 @@ def import_weights(path: Path, workdir: Path, overrides: list[str], console: Con
 
     Args:
       path: an official .pth, or what `mubert export` wrote as torch or safetensors.
-      workdir: a folder without checkpoints.
+      workdir: a new or an empty folder.
       overrides: `--config.KEY=VALUE` strings, for what the file does not show.
       console: is told what was found and assumed.
 
     Raises:
-      UserError: the file cannot be read or does not fit; nothing is written then.
+      UserError: the file cannot be read or does not fit, the folder holds something; nothing is
+        written then.
     """
     file = files.read(path)
-    if file.description:
-        values, notes = config_lib.to_dict(config_lib.build(file.description["config"])), []
-    else:
-        values, notes = infer_config(file.tensors, file.args, str(path))
+    values, assumed = _config_of(file, path)
     config = override_config(values, overrides)
     weights, passed_over = from_official(config, file.tensors, str(path))
-    save_imported(workdir, config, weights, path.name)
-    text = json.dumps(config_lib.to_dict(config), indent=2)
-    (workdir / "config.json").write_text(text + "\n")
-    scale = file.description.get("scale")
-    if scale:
-        save_scale(workdir, scale)
-    model = config.model
+    with _whole_or_not_at_all(workdir) as folder:
+        save_imported(folder, config, weights, path.name)
+        text = json.dumps(config_lib.to_dict(config), indent=2)
+        (folder / "config.json").write_text(text + "\n")
+        if file.description is not None and file.description.scale:
+            save_scale(folder, file.description.scale)
+    model, decoder = config.model, config.model.decoder
     lines = [
         f"{path} -> {workdir}: {model.image_size}x{model.image_size} images, patch "
         f"{model.patch_size}, encoder d {model.dim}, {model.depth} blocks, {model.heads} heads, "
-        f"decoder d {model.decoder.dim}, {model.decoder.depth} blocks, {model.decoder.heads} "
-        f"heads, DMA {model.dma.kind}, agreement {config.loss.agreement}",
-        *(f"  {note}" for note in (*file.notes, *notes, *passed_over)),
+        f"decoder d {decoder.dim}, {decoder.depth} blocks, {decoder.heads} heads, DMA "
+        f"{model.dma.kind}, agreement {config.loss.agreement}",
+        *(f"  {note}" for note in file.notes),
+        *(f"  {note}" for note in _config_notes(values, config, assumed, overrides)),
+        *(f"  {note}" for note in passed_over),
     ]
-    console.print("\n".join(lines), highlight=False, soft_wrap=True)
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+
+
+def _config_of(file: files.TensorFile, path: Path) -> tuple[dict, dict[str, str]]:
+    """Config values, and what of them was assumed, by key."""
+    if file.description is None:
+        return infer_config(file.tensors, file.args, str(path))
+    try:
+        return config_lib.to_dict(config_lib.build(file.description.config)), {}
+    except UserError as error:
+        raise UserError(
+            f"{path} was written by mubert_jax {file.description.version}, this is "
+            f"{mubert_jax.__version__}: {error}"
+        ) from error
+
+
+def _config_notes(values, config: Config, assumed: dict[str, str], overrides: list[str]):
+    """What was assumed and stayed so, and what of the file's own config was overridden."""
+    given = {override.removeprefix("--config.").split("=")[0] for override in overrides}
+    for key, text in assumed.items():
+        if key not in given:
+            yield f"config.{key}: {text} (--config.{key}=...)"
+    final = config_lib.flatten(config)
+    for key in sorted(given - assumed.keys() - {"model.image_size"}):
+        known = _value(values, key)
+        if key.startswith("model.") and known not in (None, final[key]):
+            yield (
+                f"config.{key}: {final[key]!r} asked, {known!r} in the file; the same weights "
+                "compute something else now"
+            )
+
+
+def _value(values: dict, key: str):
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
+
+
+@contextmanager
+def _whole_or_not_at_all(workdir: Path) -> Iterator[Path]:
+    """A folder that becomes `workdir` if the block succeeds, and goes if it does not."""
+    if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
+        raise UserError(f"{workdir} is there already and not empty; take another --workdir")
+    beside = workdir.absolute().with_name(f".{workdir.name}.importing")
+    with writing_errors(workdir, "free some space or take another --workdir"):
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        try:
+            yield beside
+            beside.replace(workdir)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)

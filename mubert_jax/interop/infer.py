@@ -4,12 +4,14 @@ import numpy as np
 
 from mubert_jax.errors import UserError
 
-# Sizes that the shapes do not show; the official models have 4 heads in encoder and decoder.
+# The official models have 4 heads in encoder and decoder; no shape shows them.
 HEADS = 4
 
 
-def infer_config(tensors: dict[str, np.ndarray], args: dict, source: str) -> tuple[dict, list[str]]:
-    """Values for `config.build`, and notes on what was assumed.
+def infer_config(
+    tensors: dict[str, np.ndarray], args: dict, source: str
+) -> tuple[dict, dict[str, str]]:
+    """Values for `config.build`, and what was assumed, by config key.
 
     Args:
       tensors: under the official names.
@@ -17,7 +19,8 @@ def infer_config(tensors: dict[str, np.ndarray], args: dict, source: str) -> tup
       source: the file, for the messages.
 
     Raises:
-      UserError: a tensor that every official model has is missing.
+      UserError: a tensor that every official model has is missing or of another rank; an argument
+        of another type.
     """
 
     def shape(name, rank=2):
@@ -26,16 +29,29 @@ def infer_config(tensors: dict[str, np.ndarray], args: dict, source: str) -> tup
                 f"{source} is no Micron-BERT under the official names: it lacks {name}; it holds "
                 f"{len(tensors)} tensor(s), such as {', '.join(sorted(tensors)[:3])}"
             )
-        if tensors[name].ndim != rank:
+        found = tensors[name].shape
+        if len(found) != rank or 0 in found:
             raise UserError(
-                f"{source} is no Micron-BERT: {name} has the shape {tensors[name].shape}, not "
-                f"{rank} dimensions"
+                f"{source} is no Micron-BERT: {name} has the shape {found}, not {rank} dimensions "
+                "of 1 and more"
             )
-        return tensors[name].shape
+        return found
+
+    def argument(name, kind, default):
+        value = args.get(name, default)
+        if not isinstance(value, kind):
+            raise UserError(
+                f"{source}: its training argument {name} is {value!r}, no {kind.__name__}"
+            )
+        return value
 
     dim, _, patch_size, _ = shape("backbone.patch_embed.proj.weight", 4)
-    num_patches = shape("backbone.pos_embed", 3)[1] - 1
-    grid = round(num_patches**0.5)
+    positions = shape("backbone.pos_embed", 3)[1]
+    grid = round((positions - 1) ** 0.5)
+    if grid < 1 or grid**2 + 1 != positions:
+        raise UserError(
+            f"{source}: backbone.pos_embed holds {positions} positions; square images have n² + 1"
+        )
     model = {
         "image_size": grid * patch_size,
         "patch_size": patch_size,
@@ -48,49 +64,39 @@ def infer_config(tensors: dict[str, np.ndarray], args: dict, source: str) -> tup
             "depth": _depth(tensors, "decoder_blocks."),
             "heads": HEADS,
         },
-        "dma": {"kind": "diagonal" if args.get("diag_att", True) else "cross"},
+        "dma": {"kind": "diagonal" if argument("diag_att", bool, True) else "cross"},
         "poi": {"enabled": False},
     }
-    notes = [
-        f"heads: {HEADS} and {HEADS} assumed, as in the official models; the shapes do not show "
-        "them (--config.model.heads=N, --config.model.decoder.heads=N)",
-        "POI off: the official model has none (--config.model.poi.enabled=True puts it on)",
-    ]
+    assumed = {
+        "model.heads": f"{HEADS} heads assumed, as in the official models",
+        "model.decoder.heads": f"{HEADS} heads assumed, as in the official models",
+        "model.poi.enabled": "False, as the official model was trained; True weighs DMA by POI",
+    }
     if "diag_att" not in args:
-        notes.append(
-            "DMA diagonal assumed: the file has no training arguments (the released weights were "
-            "trained with --config.model.dma.kind=cross)"
+        assumed["model.dma.kind"] = (
+            "diagonal assumed: the file has no training arguments (the released weights were "
+            "trained with 'cross')"
         )
-    values = {
-        "model": model,
-        "swapping": {"min_block": max(1, min(16, num_patches // 4))},
-        "loss": {"agreement": "none"},
-    }
+    loss = {"agreement": "none"}
     if any(name.startswith("student.head.") for name in tensors):
-        hidden_dim, _ = shape("student.head.mlp.0.weight")
-        head = hidden_dim, *shape("student.head.last_layer.weight_v")
-        values["loss"] = _dino(*head, args, patch_size)
-    return values, notes
-
-
-def _dino(hidden_dim, output_dim, bottleneck_dim, args, patch_size) -> dict:
-    dino = {
-        "hidden_dim": hidden_dim,
-        "output_dim": output_dim,
-        "bottleneck_dim": bottleneck_dim,
-    }
-    if "teacher_temp" in args:
-        dino["teacher_temperature"] = float(args["teacher_temp"])
-    if "warmup_teacher_temp" in args:
-        dino["warmup_teacher_temperature"] = float(args["warmup_teacher_temp"])
-    crop = {"local_size": max(1, 96 // patch_size) * patch_size}
-    if "local_crops_number" in args:
-        crop["local_crops"] = int(args["local_crops_number"])
-    return {"agreement": "dino", "dino": dino, "crop": crop}
+        output_dim, bottleneck_dim = shape("student.head.last_layer.weight_v")
+        local_size = max(1, 96 // patch_size) * patch_size
+        local_crops = argument("local_crops_number", int, 8)
+        loss = {
+            "agreement": "dino",
+            "crop": {"local_size": local_size, "local_crops": local_crops},
+            "dino": {
+                "hidden_dim": shape("student.head.mlp.0.weight")[0],
+                "output_dim": output_dim,
+                "bottleneck_dim": bottleneck_dim,
+                "teacher_temperature": argument("teacher_temp", float, 0.04),
+                "warmup_teacher_temperature": argument("warmup_teacher_temp", float, 0.04),
+            },
+        }
+    swapping = {"min_block": max(1, min(16, grid**2 // 4))}
+    return {"model": model, "swapping": swapping, "loss": loss}, assumed
 
 
 def _depth(tensors, prefix) -> int:
-    blocks = {
-        name.removeprefix(prefix).split(".")[0] for name in tensors if name.startswith(prefix)
-    }
-    return len(blocks)
+    names = (name.removeprefix(prefix) for name in tensors if name.startswith(prefix))
+    return len({name.split(".")[0] for name in names})

@@ -10,12 +10,13 @@ def needing(extra: str, module: str) -> ModuleType:
     """`mubert_jax.interop.MODULE`.
 
     Raises:
-      UserError: what it imports is not installed; names the extra that brings it.
+      UserError: what it imports is not installed, or broken; names the extra that brings it.
     """
     try:
         return importlib.import_module(f"mubert_jax.interop.{module}")
-    except ModuleNotFoundError as error:
+    except (ImportError, OSError) as error:
+        reason = str(error).splitlines()[0]
         raise UserError(
-            f"this needs the package {error.name}, which is not installed: pip install "
+            f"this needs a package that cannot be imported ({reason}): pip install "
             f"'mubert_jax[{extra}]'"
         ) from error

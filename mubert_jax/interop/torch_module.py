@@ -97,7 +97,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(dim, eps=1e-6)
         self.attn = Attention(dim, heads, fused)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio))
+        self.mlp = Mlp(dim, round(dim * mlp_ratio))
 
     def forward(self, x, contextual_row: bool = False):
         out, row = self.attn(self.norm1(x), contextual_row)
@@ -131,6 +131,8 @@ class Encoder(nn.Module):
 
     def forward(self, images):
         """(B, 3, H, W), of any square size -> tokens (B, N + 1, D), S of eq. (11) (B, N)."""
+        if images.shape[-1] != images.shape[-2]:
+            raise ValueError(f"images are {tuple(images.shape[-2:])}; they must be square")
         x = self.patch_embed(images)
         positions = self.pos_embed
         if len(x[0]) + 1 != positions.shape[1]:
@@ -285,6 +287,11 @@ class MicronBert(nn.Module):
 
     def decode(self, features):
         """P_dma (B, N, D) -> patches (B, N, ps²·3), eq. (5) and (6)."""
+        if features.shape[1] + 1 != self.decoder_pos_embed.shape[1]:
+            raise ValueError(
+                f"{features.shape[1]} patches; this model was made for image_size="
+                f"{self.config.image_size}: from_pretrained(FILE, image_size=...)"
+            )
         x = self.decoder_embed(features) + self.decoder_pos_embed[:, 1:]
         for block in self.decoder_blocks:
             x, _ = block(x)

@@ -4,6 +4,8 @@ Where the official model has a tensor that ours lacks, the neutral one is writte
 it is read back.
 """
 
+import collections
+
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -11,18 +13,11 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from mubert_jax.config import Config, ModelConfig
 from mubert_jax.errors import UserError
 from mubert_jax.interop.official import from_official_layout, official_name, to_official_layout
+from mubert_jax.losses import AGREEMENTS
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.models.vit import sincos_positions
 from mubert_jax.training.checkpoints import Weights, abstract_weights
 
-# What a file may hold beyond the model that is asked for.
-LEFT_OUT = {
-    "student.": "the student's DINO head (loss.agreement is not 'dino')",
-    "teacher.": "the EMA teacher (loss.agreement is not 'dino')",
-    "dino_loss_fn.": "the teacher's centre (loss.agreement is not 'dino')",
-    "fc.": "the official code's auxiliary classifier, which ours lacks",
-    "recognizer.": "the recogniser (model.recognizer.classes is 0)",
-}
 POSITIONS = ("backbone.pos_embed", "decoder_pos_embed")
 # Half a bfloat16 step below 1, and some room: fixed positions may have been stored so.
 ROUNDING = 5e-3
@@ -70,16 +65,21 @@ def from_official(
         (shapes.params, shapes.teacher, shapes.center),
     )
     expected = to_official(config, Weights(*blank))
-    notes = _resized(config.model, tensors)
-    resized = [name for name in expected if name.endswith("pos_embed")] if notes else []
-    left_out = [name for name in tensors if name not in expected and name.startswith(_KNOWN)]
-    _check_table(source, expected, tensors, set(left_out), resized)
-    _check_values(source, config.model, tensors)
-    notes += [
+    left_out = {
+        name: reason
+        for prefix, reason in _not_of_this_model(config).items()
+        for name in tensors.keys() - expected.keys()
+        if name.startswith(prefix)
+    }
+    tensors = {name: array for name, array in tensors.items() if name not in left_out}
+    _check_table(source, expected, tensors)
+    _check_values(source, tensors)
+    notes = [
         f"left out: {reason}, {count} tensor(s)"
-        for prefix, reason in LEFT_OUT.items()
-        if (count := sum(name.startswith(prefix) for name in left_out))
+        for reason, count in collections.Counter(left_out.values()).items()
     ]
+    notes += _check_copies(source, config.model, tensors)
+    notes += _check_positions(source, config.model, tensors)
 
     def read(tree, rename=lambda name: name):
         paths = {path: official_name(path) for path in flatten_dict(tree, sep="/")}
@@ -96,7 +96,17 @@ def from_official(
     return Weights(params, teacher, tensors["dino_loss_fn.center"][0]), notes
 
 
-_KNOWN = tuple(LEFT_OUT)
+def _not_of_this_model(config: Config) -> dict[str, str]:
+    """What a file may hold beyond the model that is asked for: beginning of the name -> reason."""
+    reasons = {"fc.": "the official code's auxiliary classifier, which ours lacks"}
+    if not AGREEMENTS[config.loss.agreement].teacher:
+        agreement = f"config.loss.agreement is {config.loss.agreement!r}"
+        reasons["student."] = f"the student's DINO head ({agreement})"
+        reasons["teacher."] = f"the EMA teacher ({agreement})"
+        reasons["dino_loss_fn."] = f"the teacher's centre ({agreement})"
+    if not config.model.recognizer.classes:
+        reasons["recognizer."] = "the recogniser (config.model.recognizer.classes is 0)"
+    return reasons
 
 
 def _named(params):
@@ -133,23 +143,12 @@ def _absent_attention(model: ModelConfig, tensors) -> dict[str, np.ndarray]:
     return absent
 
 
-def _resized(model: ModelConfig, tensors) -> list[str]:
-    length = tensors["backbone.pos_embed"].shape[1] - 1 if POSITIONS[0] in tensors else None
-    if length is None or length == model.num_patches:
-        return []
-    was = round(length**0.5) * model.patch_size
-    return [
-        f"positions recomputed for {model.image_size}x{model.image_size} images (the file's are "
-        f"for {was}x{was}); weights trained at one size may need more training at another"
-    ]
-
-
-def _check_table(source, expected, tensors, left_out, resized):
+def _check_table(source, expected, tensors):
     rows = []
-    for name in sorted(expected.keys() | tensors.keys() - left_out):
+    for name in sorted(expected.keys() | tensors.keys()):
         found = tensors[name].shape if name in tensors else "missing"
         wanted = expected[name].shape if name in expected else "unexpected"
-        if found != wanted and name not in resized:
+        if found != wanted and not _other_grid(name, found, wanted):
             rows.append((name, str(found), str(wanted)))
     if not rows:
         return
@@ -166,31 +165,74 @@ def _check_table(source, expected, tensors, left_out, resized):
     )
 
 
-def _check_values(source, model: ModelConfig, tensors):
+def _other_grid(name, found, wanted):
+    """Positions of another number of patches: they are recomputed, not read."""
+    return (
+        name.endswith("pos_embed")
+        and "missing" != found
+        and "unexpected" != wanted
+        and len(found) == 3
+        and (found[0], found[2]) == (wanted[0], wanted[2])
+    )
+
+
+def _check_values(source, tensors):
     for name, array in tensors.items():
         if not np.isfinite(array).all():
             raise UserError(f"{source}: {name} holds NaN or infinity; take an earlier checkpoint")
-    for name in POSITIONS:
-        found = tensors[name]
-        fixed = _positions(round((found.shape[1] - 1) ** 0.5), found.shape[2])
+        if name.endswith("last_layer.weight_g") and (array != 1).any():
+            raise UserError(
+                f"{source}: {name} is not 1; import without the DINO heads: "
+                "--config.loss.agreement=none"
+            )
+
+
+def _check_copies(source, model: ModelConfig, tensors) -> list[str]:
+    """The tensors that ours lacks must change nothing, and the student's encoder be the encoder."""
+    notes = []
+    if model.dma.kind == "none":
+        if tensors["att.to_q.weight"].any() or tensors["att.to_k.weight"].any():
+            notes.append("left out: DMA, which was trained (config.model.dma.kind is 'none')")
+    else:
+        for name, neutral in _absent_attention(model, tensors).items():
+            if not np.array_equal(tensors[name], neutral):
+                raise UserError(
+                    f"{source}: {name} is a projection of its own, which config.model.dma "
+                    f"(projection={model.dma.projection!r}, output_projection="
+                    f"{model.dma.output_projection}) has no room for; change these keys"
+                )
+    differing = [
+        name
+        for name in tensors
+        if name.startswith("student.backbone.")
+        and not np.array_equal(tensors[name], tensors[name.removeprefix("student.")])
+    ]
+    if differing:
+        notes.append(
+            f"left out: {len(differing)} tensor(s) of student.backbone differ from backbone, which "
+            "is taken; the official model has them as one"
+        )
+    return notes
+
+
+def _check_positions(source, model: ModelConfig, tensors) -> list[str]:
+    """Every position must be the fixed one, of this grid or, said so, of another."""
+    notes = set()
+    for name, found in tensors.items():
+        if not name.endswith("pos_embed"):
+            continue
+        grid = round((found.shape[1] - 1) ** 0.5)
+        fixed = _positions(grid, found.shape[2])
         if fixed.shape != found.shape or np.abs(found - fixed).max() > ROUNDING:
             raise UserError(
-                f"{source}: {name} is not the fixed 2-D sin-cos encoding; learned positions cannot "
-                "be imported"
+                f"{source}: {name} is not the fixed 2-D sin-cos encoding of a square grid; learned "
+                "positions cannot be imported"
             )
-    for side in ("student", "teacher"):
-        gain = tensors.get(f"{side}.head.last_layer.weight_g")
-        if gain is not None and (gain != 1).any():
-            raise UserError(
-                f"{source}: {side}.head.last_layer.weight_g is not 1; import without the DINO "
-                "heads: --config.loss.agreement=none"
+        if grid != model.grid:
+            was = grid * model.patch_size
+            notes.add(
+                f"positions recomputed for {model.image_size}x{model.image_size} images (the "
+                f"file's are for {was}x{was}); weights trained at one size may need more training "
+                "at another"
             )
-    if model.dma.kind == "none":
-        return
-    for name, neutral in _absent_attention(model, tensors).items():
-        if not np.array_equal(tensors[name], neutral):
-            raise UserError(
-                f"{source}: {name} is a projection of its own, which config.model.dma "
-                f"(projection={model.dma.projection!r}, output_projection="
-                f"{model.dma.output_projection}) has no room for; drop that override"
-            )
+    return sorted(notes)

@@ -102,6 +102,6 @@ class Block(nn.Module):
         attention = SelfAttention(self.heads, self.attention, self.dtype, name="attn")
         out, row_Bxhxl = attention(layer_norm(self.dtype, "norm1")(x_BxLxD), contextual_row)
         x_BxLxD = x_BxLxD + out
-        hidden = int(x_BxLxD.shape[-1] * self.mlp_ratio)
+        hidden = round(x_BxLxD.shape[-1] * self.mlp_ratio)
         mlp = MLP(hidden, self.dtype, name="mlp")
         return x_BxLxD + mlp(layer_norm(self.dtype, "norm2")(x_BxLxD)), row_Bxhxl

@@ -120,6 +120,15 @@ def save_scale(workdir: Path, scale: float):
 
 
 def load_scale(workdir: Path) -> float | None:
-    """What `save_scale` wrote for this run; None if it never finished."""
+    """What `save_scale` wrote for this run; None if it never finished.
+
+    Raises:
+      UserError: the file says something else.
+    """
     path = workdir / SCALE_FILE
-    return json.loads(path.read_text())["calibrated"] if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return float(json.loads(path.read_text())["calibrated"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path} is damaged; delete it, and give --scale instead") from error

@@ -20,7 +20,7 @@ from mubert_jax.data.video import read_image, read_video, sample_video
 from mubert_jax.errors import UserError
 from mubert_jax.perception.maps import Maps, Perceiver, load_scale
 from mubert_jax.perception.render import panel
-from mubert_jax.training.checkpoints import load_model
+from mubert_jax.training.checkpoints import load_model, run_folder
 
 CANDIDATES = 256
 
@@ -115,7 +115,7 @@ class _Session:
         self._map = options.map or perception.map
         self._align = (options.align or perception.align) == "ecc"
         self._perceiver = Perceiver(model, params, self._map)
-        self._measured_scale = load_scale(checkpoint)
+        self._measured_scale = load_scale(run_folder(checkpoint))
 
     def cutter(self, sample: list[np.ndarray], source) -> Callable[[np.ndarray], np.ndarray]:
         """One box for all, found in `sample`: image -> (S, S, 3) uint8, S the model's size."""
@@ -146,7 +146,9 @@ class _Session:
         panel(maps, titles, limit, label, output)
         fields = {f.name: getattr(maps, f.name) for f in dataclasses.fields(maps)}
         np.savez_compressed(arrays, frames=numbers, **fields)
-        console.print(f"Maps of {len(maps)} pair(s): {output}, arrays: {arrays}", soft_wrap=True)
+        console.print(
+            f"Maps of {len(maps)} pair(s): {output}, arrays: {arrays}", markup=False, soft_wrap=True
+        )
 
     def _limit(self, maps: Maps, console: Console) -> tuple[float, str]:
         if self._map == "diagonal":

@@ -138,15 +138,19 @@ def load_model(path: Path) -> tuple[Config, MicronBert, dict]:
 def load_weights(path: Path, teacher: bool = True) -> tuple[Config, MicronBert, Weights]:
     """As `load_model`, with the teacher where the agreement has one."""
     folder, step = _find(path)
-    with ocp.CheckpointManager(folder.absolute()) as manager:
+    with _readable_errors(path), ocp.CheckpointManager(folder.absolute()) as manager:
         step = manager.latest_step() if step is None else step
         config = config_lib.build(_read_origin(manager, path, step)["config"])
         model = build_model(config)
         abstract = abstract_weights(config, model)
         if not teacher:
             abstract = Weights(abstract.params)
-        with _readable_errors(path):
-            return config, model, Weights(**_restore(manager, step, abstract))
+        return config, model, Weights(**_restore(manager, step, abstract))
+
+
+def run_folder(path: Path) -> Path:
+    """The run's folder of what `load_weights` takes: itself, its `checkpoints`, or one step."""
+    return _find(path)[0].parent
 
 
 def save_imported(workdir: Path, config: Config, weights: Weights, source: str):
@@ -157,9 +161,10 @@ def save_imported(workdir: Path, config: Config, weights: Weights, source: str):
     """
     if (workdir / "checkpoints").exists():
         raise UserError(f"{workdir} holds checkpoints already; take another --workdir")
-    with _readable_errors(workdir):
-        with ocp.CheckpointManager((workdir / "checkpoints").absolute()) as manager:
-            _save(manager, 0, weights, _origin(config, IMPORTED + source))
+    options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
+    folder = (workdir / "checkpoints").absolute()
+    with _readable_errors(workdir), ocp.CheckpointManager(folder, options=options) as manager:
+        _save(manager, 0, weights, _origin(config, IMPORTED + source))
 
 
 def abstract_weights(config: Config, model: MicronBert) -> Weights:
@@ -212,10 +217,12 @@ def _items(state) -> dict:
 
 
 def _find(path: Path) -> tuple[Path, int | None]:
+    """The folder of checkpoints, and the step if `path` is one."""
+    path = path.absolute()
     for folder in (path / "checkpoints", path):
         if folder.is_dir() and any(child.name.isdigit() for child in folder.iterdir()):
             return folder, None
-    if path.is_dir() and path.name.isdigit():
+    if path.name.isdigit() and (path / "params").is_dir():
         return path.parent, int(path.name)
     raise UserError(
         f"no checkpoint in {path}; give the --workdir of a mubert pretrain or a mubert import"

@@ -63,7 +63,7 @@ def dma_flops(model: ModelConfig) -> float:
 
 
 def _block_flops(length, dim, mlp_ratio):
-    projections = 2 * length * dim * (4 * dim + 2 * int(dim * mlp_ratio))
+    projections = 2 * length * dim * (4 * dim + 2 * round(dim * mlp_ratio))
     return projections + 4 * length**2 * dim
 
 

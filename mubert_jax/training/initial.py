@@ -1,15 +1,19 @@
 """Where a training starts: fresh weights, or those of another run (`training.init_from`)."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 import numpy as np
 from rich.console import Console
 
-from mubert_jax.config import Config
+from mubert_jax.config import Config, flatten
 from mubert_jax.errors import UserError
-from mubert_jax.training.checkpoints import load_weights
+from mubert_jax.training.checkpoints import Weights, load_weights
 from mubert_jax.training.state import TrainState, teacher_part
+
+# Keys of config.model that may differ without changing what the weights compute.
+HARMLESS = ("model.attention", "model.dtype", "model.dma.chunk", "model.dma.initial")
 
 
 def first_state(config: Config, fresh: TrainState, console: Console) -> TrainState:
@@ -26,16 +30,13 @@ def first_state(config: Config, fresh: TrainState, console: Console) -> TrainSta
         return fresh
     other, _, weights = load_weights(Path(source))
     _compare_heads(config, other, source)
-    taken = [name for name in fresh.params if name in weights.params]
     params = fresh.params | {
         name: _placed(weights.params[name], fresh.params[name], f"{source}: {name}")
-        for name in taken
+        for name in fresh.params
+        if name in weights.params
     }
-    new = [name for name in params if name not in taken]
-    console.print(
-        f"Starting from {source}: {', '.join(taken)}" + (f"; new: {', '.join(new)}" if new else ""),
-        soft_wrap=True,
-    )
+    text = "\n".join(_report(config, other, fresh, weights))
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
     if fresh.teacher is None:
         return fresh.replace(params=params)
     teacher, center = weights.teacher, weights.center
@@ -46,6 +47,23 @@ def first_state(config: Config, fresh: TrainState, console: Console) -> TrainSta
         teacher=_placed(teacher, fresh.teacher, f"{source}: teacher"),
         center=_placed(center, fresh.center, f"{source}: center"),
     )
+
+
+def _report(config: Config, other: Config, fresh: TrainState, weights: Weights) -> Iterator[str]:
+    """What comes along, what does not, and what the same weights will compute differently."""
+    taken = [name for name in fresh.params if name in weights.params]
+    yield f"Starting from {config.training.init_from}: {', '.join(taken)}"
+    if new := [name for name in fresh.params if name not in taken]:
+        yield f"  fresh: {', '.join(new)}"
+    left = [name for name in weights.params if name not in taken]
+    if weights.teacher is not None and fresh.teacher is None:
+        left.append("teacher")
+    if left:
+        yield f"  left behind: {', '.join(left)}"
+    ours, theirs = flatten(config), flatten(other)
+    for key in ours:
+        if key.startswith("model.") and key not in HARMLESS and ours[key] != theirs[key]:
+            yield f"  config.{key}: {ours[key]!r} here, {theirs[key]!r} there"
 
 
 def _compare_heads(config: Config, other: Config, source: str):
@@ -71,6 +89,7 @@ def _placed(tree, like, where):
             name = jax.tree_util.keystr(path, simple=True, separator="/")
             raise UserError(
                 f"config.training.init_from={where}/{name} has the shape {sizes[1]}, this config "
-                f"needs {sizes[0]}; take the config.model that those weights were trained with"
+                f"needs {sizes[0]}; take the config.model and config.loss.dino that those weights "
+                "were trained with"
             )
     return jax.tree.map(lambda new, old: jax.device_put(np.array(new), old.sharding), tree, like)

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import torch
 
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.training.checkpoints import Weights, abstract_weights
@@ -22,6 +23,10 @@ def random_weights(config, seed=0) -> Weights:
         *(jax.tree_util.tree_map_with_path(draw, tree) for tree in (shapes.params, shapes.teacher)),
         None if shapes.center is None else random.random(shapes.center.shape).astype(np.float32),
     )
+
+
+def as_torch(tensors):
+    return {name: torch.tensor(np.array(array)) for name, array in tensors.items()}
 
 
 def relative_error(ours, theirs) -> float:

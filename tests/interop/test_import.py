@@ -3,6 +3,7 @@
 import argparse
 import collections
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import tiny_config, write_config_file
-from examples import assert_identical, random_weights
+from examples import as_torch, assert_identical, random_weights
 from safetensors.numpy import save_file
 from test_parity import PARITY, WEIGHTS
 
@@ -21,10 +22,6 @@ from mubert_jax.interop.torch_weights import to_official
 from mubert_jax.training.checkpoints import load_weights, save_imported
 
 SMALL = ["--config.swapping.min_block=4"]
-
-
-def as_torch(tensors):
-    return {name: torch.tensor(np.array(array)) for name, array in tensors.items()}
 
 
 def run_import(tmp_path, file, *flags):
@@ -75,7 +72,8 @@ def test_an_official_file(official_file, tmp_path, capsys):
     path, weights = official_file
     assert run_import(tmp_path, path) == 0
     said = capsys.readouterr().out
-    assert "32x32" in said and "4 heads" in said and "DMA cross" in said and "POI off" in said
+    assert "32x32" in said and "4 heads" in said and "DMA cross" in said
+    assert "config.model.poi.enabled: False" in said
     config, _, found = load_weights(tmp_path / "run")
     assert_identical(
         (found.params, found.teacher, found.center),
@@ -94,7 +92,8 @@ def test_an_official_file(official_file, tmp_path, capsys):
 def test_a_state_dict_without_arguments(tmp_path, capsys):
     assert run_import(tmp_path, PARITY / "tiny_weights.safetensors", *SMALL) == 0
     said = capsys.readouterr().out
-    assert "DMA diagonal assumed" in said and "heads: 4 and 4 assumed" in said
+    assert "config.model.dma.kind: diagonal assumed" in said
+    assert "config.model.heads: 4 heads assumed" in said
     config, _, weights = load_weights(tmp_path / "run")
     assert config.loss.agreement == "none" and config.model.decoder.dim == 48
     official = WEIGHTS["att.to_q.weight"].T
@@ -239,6 +238,8 @@ def test_what_ours_cannot_express_is_refused(official_file, tmp_path, capsys):
     torch.save(content, tmp_path / "gain.pth")
     line = refused(capsys, tmp_path, tmp_path / "gain.pth")
     assert "teacher.head.last_layer.weight_g is not 1" in line
+    assert run_import(tmp_path, tmp_path / "gain.pth", "--config.loss.agreement=none") == 0
+    shutil.rmtree(tmp_path / "run")
     line = refused(
         capsys,
         tmp_path,
@@ -257,7 +258,7 @@ def test_bad_overrides_and_a_taken_workdir(tmp_path, capsys):
     assert run_import(tmp_path, file, *SMALL) == 0
     capsys.readouterr()
     assert run_import(tmp_path, file, *SMALL) == 2
-    assert "holds checkpoints already" in capsys.readouterr().err
+    assert "is there already and not empty" in capsys.readouterr().err
 
 
 def test_perceiving_with_an_import(official_file, tmp_path, capsys):
@@ -294,7 +295,8 @@ def test_training_starts_from_an_import(tmp_path, frames_set, capsys):
     )
     assert pretrain(tmp_path, frames_set, config, tmp_path / "run") == 0
     said = capsys.readouterr().out
-    assert "decoder, dma, encoder; new: projector" in said
+    assert "decoder, dma, encoder\n  fresh: projector\n" in said
+    assert "left behind" not in said
     _, _, trained = load_weights(tmp_path / "run")
     for name in ("encoder", "dma", "decoder"):
         for ours, theirs in zip(
@@ -333,22 +335,46 @@ def tree_leaves(tree):
     return jax.tree.leaves(tree)
 
 
-def test_without_pytorch(tmp_path):
-    """One line on what to install; safetensors need none."""
+def test_what_is_left_behind_and_what_computes_otherwise_is_said(tmp_path, frames_set, capsys):
+    given = tiny_config(model__recognizer__classes=3, model__decoder__predict="residual")
+    save_imported(tmp_path / "given", given, random_weights(given), "random")
+    config = tiny_config(
+        loss__agreement="none",
+        model__dma__kind="none",
+        model__poi__enabled=False,
+        training__init_from=str(tmp_path / "given"),
+        training__steps=1,
+    )
+    assert pretrain(tmp_path, frames_set, config, tmp_path / "run") == 0
+    said = capsys.readouterr().out
+    assert "left behind: dma, projector, recognizer, teacher" in said
+    assert "config.model.decoder.predict: 'image' here, 'residual' there" in said
+    assert "config.model.dma.kind: 'none' here, 'diagonal' there" in said
+    assert "model.dma.chunk" not in said and "model.dim" not in said
+
+
+@pytest.mark.parametrize("missing", ["torch", "onnx", "onnxscript", "onnxruntime"])
+def test_without_the_extras(tmp_path, missing):
+    """One line on what to install; safetensors and StableHLO need none."""
     config = tiny_config(loss__agreement="none")
     save_imported(tmp_path / "run", config, random_weights(config), "random")
     code = (
-        "import sys; sys.modules['torch'] = None\n"
+        f"import sys; sys.modules |= dict.fromkeys([{missing!r}, 'tensorflow'])\n"
         "from mubert_jax.cli import main\n"
-        "common = ['export', '--checkpoint=run']\n"
-        "assert main([*common, '--format=safetensors', '--output=m.safetensors']) == 0\n"
-        "assert main(['import', '--input=m.safetensors', '--workdir=back']) == 0\n"
-        "assert main([*common, '--format=torch', '--output=m.pth']) == 2\n"
-        "open('m.pth', 'w').close()\n"
-        "assert main(['import', '--input=m.pth', '--workdir=other']) == 2\n"
+        "def export(format):\n"
+        "    return main(['export', '--checkpoint=run', f'--format={format}', '--output=m'])\n"
+        "assert export('onnx') == 2\n"
+        f"if {missing!r} == 'torch':\n"
+        "    assert export('torch') == 2\n"
+        "    assert export('safetensors') == 0\n"
+        "    assert main(['import', '--input=m', '--workdir=back']) == 0\n"
+        "    open('m.pth', 'w').close()\n"
+        "    assert main(['import', '--input=m.pth', '--workdir=other']) == 2\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("pip install") == 2 and "Traceback" not in done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == (3 if missing == "torch" else 1)
+    assert all("pip install" in line and missing in line for line in lines)

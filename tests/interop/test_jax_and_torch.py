@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import tiny_config
-from examples import assert_close, random_weights, relative_error
+from examples import as_torch, assert_close, random_weights, relative_error
 
 from mubert_jax.config import build, to_dict
 from mubert_jax.interop.torch_module import (
@@ -33,10 +33,6 @@ CONFIGS = {
     "residual": {"model__decoder__predict": "residual", "model__decoder__dim": 48},
     "poi-weighted pool": {"model__recognizer__pool": "poi"},
 }
-
-
-def as_torch(tensors):
-    return {name: torch.tensor(np.array(array)) for name, array in tensors.items()}
 
 
 def torch_model(config, weights, **options):

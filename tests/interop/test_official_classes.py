@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import tiny_config
-from examples import assert_close, random_weights
+from examples import as_torch, assert_close, random_weights
 from test_parity import WEIGHTS
 from test_round_trip import CONFIGS
 from torch import nn
@@ -71,10 +71,6 @@ def official_shaped(config, enable_dino):
             "center", torch.zeros(1, config.loss.dino.output_dim)
         )
     return module
-
-
-def as_torch(tensors):
-    return {name: torch.tensor(np.array(array)) for name, array in tensors.items()}
 
 
 def test_the_shaped_modules_have_the_official_names():
