@@ -3,28 +3,28 @@
 import argparse
 import logging
 import sys
-from pathlib import Path
 
 from rich.console import Console
 
+from mubert_jax import arguments
 from mubert_jax.config import unknown
 from mubert_jax.errors import UserError
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(words: list[str] | None = None) -> int:
     """Runs `mubert VERB ...`: 0 when done, 2 after one line on what the user can mend."""
     # Orbax logs tracebacks of what reaches the user as one line.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
-    arguments = sys.argv[1:] if arguments is None else arguments
+    words = sys.argv[1:] if words is None else words
     parser, verbs = _parser()
-    if not arguments:
+    if not words:
         parser.print_help()
         return 0
-    verb = arguments[0]
+    verb = words[0]
     try:
         if not verb.startswith("-") and verb not in verbs:
             raise unknown(f"verb {verb}", verb, verbs)
-        args, rest = parser.parse_known_args(arguments)
+        args, rest = parser.parse_known_args(words)
         args.overrides = [a for a in rest if a.startswith("--config.") and "config" in args]
         for argument in rest:
             if argument not in args.overrides:
@@ -46,10 +46,22 @@ class _Parser(argparse.ArgumentParser):
 def _prepare(args, console) -> None:
     from mubert_jax.data.plan import PrepareOptions
     from mubert_jax.data.prepare import prepare
+    from mubert_jax.data.sets.controlled import Cast
 
+    made_up = args.source == "controlled"
+    if made_up == (args.input is not None):
+        needs = "makes its frames and takes no --input" if made_up else "needs --input=PATH"
+        raise UserError(f"{args.source} {needs}")
+    given = {
+        name: getattr(args, name) for name in arguments.CAST if getattr(args, name) is not None
+    }
+    if "conditions" in given:
+        given["conditions"] = tuple(given["conditions"])
+    if given and not made_up:
+        raise UserError(f"--{next(iter(given)).replace('_', '-')} is for `controlled` alone")
     options = PrepareOptions(
         size=args.size,
-        crop=args.crop,
+        crop="none" if made_up else args.crop,
         detector=args.detector,
         margin=args.margin,
         encoding=args.encoding,
@@ -57,7 +69,8 @@ def _prepare(args, console) -> None:
         workers=args.workers,
         exclude_subjects=tuple(args.exclude_subjects),
     )
-    console.print(prepare(args.source, args.input, args.output, options, console))
+    input = Cast(size=args.size, **given) if made_up else args.input
+    console.print(prepare(args.source, input, args.output, options, console))
     _say(
         console,
         f"Next: mubert pretrain --config=configs/pretrain.py --config.data.path={args.output} "
@@ -144,7 +157,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(metavar="VERB")
-    _prepare_arguments(
+    arguments.prepare(
         _verb(
             verbs,
             "prepare",
@@ -153,7 +166,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             "mubert prepare video --input=videos/ --output=data/mine",
         )
     )
-    _pretrain_arguments(
+    arguments.pretrain(
         _verb(
             verbs,
             "pretrain",
@@ -163,7 +176,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             "--config.data.path=data/mine --config.training.batch_size=64",
         )
     )
-    _perceive_arguments(
+    arguments.perceive(
         _verb(
             verbs,
             "perceive",
@@ -172,7 +185,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             "mubert perceive --checkpoint=runs/mine --onset=a.png --apex=b.png --output=maps.png",
         )
     )
-    _export_arguments(
+    arguments.export(
         _verb(
             verbs,
             "export",
@@ -181,7 +194,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             "mubert export --checkpoint=runs/mine --format=torch --output=model.pth",
         )
     )
-    _import_arguments(
+    arguments.import_(
         _verb(
             verbs,
             "import",
@@ -190,7 +203,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             "mubert import --input=CASME2-is224-p8-b16-ep200.pth --workdir=runs/official",
         )
     )
-    _bench_arguments(
+    arguments.bench(
         _verb(
             verbs,
             "bench",
@@ -212,154 +225,3 @@ def _verb(verbs, name, run, summary, example):
     )
     parser.set_defaults(run=run)
     return parser
-
-
-def _prepare_arguments(add):
-    add = add.add_argument
-    add("source", metavar="SOURCE", help="video (files) or frames (folders of images)")
-    add("--input", metavar="PATH", type=Path, required=True, help="a file or folder")
-    add("--output", metavar="DIR", type=Path, required=True, help="a new folder")
-    add(
-        "--size",
-        metavar="N",
-        type=int,
-        default=224,
-        help="side of the stored frames in pixels (%(default)s)",
-    )
-    _crop_arguments(add)
-    add("--encoding", choices=("png", "jpeg"), default="png", help="jpeg is smaller, but noisy")
-    add("--align", choices=("none", "ecc"), default="none", help="ecc: to the clip's first frame")
-    add("--workers", metavar="N", type=int, help="threads (one a core)")
-    add("--exclude-subjects", nargs="+", default=(), metavar="ID", help="subjects to leave out")
-
-
-def _crop_arguments(add):
-    add(
-        "--crop",
-        choices=("face", "center", "none"),
-        default="face",
-        help="what to cut out (%(default)s)",
-    )
-    add(
-        "--detector", metavar="NAME", default="haar", help="haar, or the path of a YuNet .onnx file"
-    )
-    add(
-        "--margin",
-        metavar="X",
-        type=float,
-        default=0.3,
-        help="added around the face, in faces (%(default)s)",
-    )
-
-
-def _pretrain_arguments(add):
-    add = add.add_argument
-    add(
-        "--config",
-        metavar="FILE",
-        required=True,
-        help="a file of configs/; --config.KEY=VALUE overrides a key",
-    )
-    add("--workdir", metavar="DIR", type=Path, required=True, help="the run's folder")
-
-
-def _perceive_arguments(add):
-    add = add.add_argument
-    add(
-        "--checkpoint",
-        metavar="DIR",
-        type=Path,
-        required=True,
-        help="the --workdir of a pretraining",
-    )
-    add("--onset", metavar="FILE", type=Path, help="the first image")
-    add("--apex", metavar="FILE", type=Path, help="the second image")
-    add("--video", metavar="FILE", type=Path, help="a video, instead of two images")
-    add(
-        "--output",
-        metavar="FILE",
-        type=Path,
-        required=True,
-        help="the picture; arrays go beside it as .npz",
-    )
-    _crop_arguments(add)
-    add("--align", choices=("none", "ecc"), help="register the apex to the onset (the config's)")
-    add("--map", choices=("calibrated", "diagonal"), help="how DMA is read (the config's)")
-    add("--pairs", metavar="N", type=int, default=4, help="rows for a video (%(default)s)")
-    add(
-        "--delta",
-        metavar="N",
-        type=int,
-        help="frames from onset to apex in a video (the training's)",
-    )
-    add(
-        "--scale",
-        metavar="X",
-        type=float,
-        help="movement at full colour (measured by the training)",
-    )
-
-
-def _export_arguments(add):
-    add = add.add_argument
-    add("--checkpoint", metavar="DIR", type=Path, required=True, help="a run's --workdir")
-    add(
-        "--format",
-        choices=("torch", "safetensors", "onnx", "stablehlo"),
-        required=True,
-        help="torch, safetensors: a state dict under the official names; onnx, stablehlo: the "
-        "whole computation, any batch size",
-    )
-    add(
-        "--output",
-        metavar="FILE",
-        type=Path,
-        required=True,
-        help="the file; replaced if it is there",
-    )
-    add(
-        "--recognizer",
-        action="store_true",
-        help="torch, safetensors: keep the recogniser, which the official classes do not load",
-    )
-
-
-def _import_arguments(add):
-    add = add.add_argument
-    add("--input", metavar="FILE", type=Path, required=True, help=".pth or .safetensors")
-    add("--workdir", metavar="DIR", type=Path, required=True, help="a new run's folder")
-    add(
-        "--config.KEY",
-        dest="config",
-        metavar="VALUE",
-        help="what the file does not show, or another image size",
-    )
-
-
-def _bench_arguments(add):
-    add = add.add_argument
-    add("what", choices=("step", "input"), help="step: a training step; input: the pipeline")
-    add(
-        "--config",
-        metavar="FILE",
-        default="configs/pretrain.py",
-        help="sizes to run at (%(default)s)",
-    )
-    add(
-        "--batch-size",
-        metavar="B",
-        type=int,
-        nargs="+",
-        default=[4],
-        help="pairs a step (%(default)s)",
-    )
-    add(
-        "--data",
-        metavar="DIR",
-        type=Path,
-        help="input: a prepared folder; without one, noise frames are made",
-    )
-    add("--steps", metavar="N", type=int, default=5, help="step: timed steps (%(default)s)")
-    add("--seconds", metavar="S", type=float, default=5.0, help="input: time of each measurement")
-    add("--peer", choices=("none", "torch"), default="none", help="step: PyTorch eager beside")
-    add("--output", metavar="FILE", type=Path, help="the figures as JSON")

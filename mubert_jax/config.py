@@ -101,6 +101,21 @@ class SwappingConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class AugmentationConfig:
+    """What a frame may be seen under, drawn anew for each view; beyond the paper, 0 is off.
+
+    The swapped frame and its target share one light; the reference has another. Every view has
+    noise of its own.
+    """
+
+    # Largest relative change of the light, over the frame and from one side to the other.
+    gain: float = 0.0
+    gradient: float = 0.0
+    # Largest standard deviation of the noise, in grey levels of 255; each view draws its own.
+    noise: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
 class CropConfig:
     """Crop(I_{t+δ}) of eq. (10): random resized crops; scale is the share of the frame's area."""
 
@@ -134,7 +149,10 @@ class LossConfig:
 
     reconstruction_weight: float = 1.0
     agreement_weight: float = 1.0
-    agreement: str = choice("dino", "mse", "none")
+    # mse: eq. (15). dino: as the official code. contrastive: beyond the paper.
+    agreement: str = choice("dino", "mse", "contrastive", "none")
+    # contrastive: how sharply a frame is to be told from the others of its batch.
+    contrastive_temperature: float = 0.1
     crop: CropConfig = CropConfig()
     dino: DinoConfig = DinoConfig()
 
@@ -177,8 +195,9 @@ class PerceptionConfig:
 
     # calibrated: 0 for equal frames by construction. diagonal: 1 - diag(Â), as the paper shows.
     map: str = choice("calibrated", "diagonal")
-    # ecc registers the apex to the onset first: global drift hides micro-movements.
-    align: str = choice("none", "ecc")
+    # Registers the apex to the onset first: global drift hides micro-movements. ecc: shift and
+    # turn of the whole frame. robust: shift, turn and light of the face.
+    align: str = choice("none", "ecc", "robust")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,6 +222,7 @@ class Config:
 
     model: ModelConfig = ModelConfig()
     swapping: SwappingConfig = SwappingConfig()
+    augmentation: AugmentationConfig = AugmentationConfig()
     loss: LossConfig = LossConfig()
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
@@ -316,6 +336,7 @@ def _check(config: Config):
         "runtime.reader_threads": config.runtime.reader_threads,
         "data.delta[0]": config.data.delta[0],
         "swapping.min_block": swapping.min_block,
+        "loss.contrastive_temperature": config.loss.contrastive_temperature,
         "loss.crop.local_size": crop.local_size,
         "loss.dino.hidden_dim": dino.hidden_dim,
         "loss.dino.bottleneck_dim": dino.bottleneck_dim,

@@ -51,6 +51,25 @@ def mse(student: Views, teacher, center, config: LossConfig, progress):
     return jnp.mean(jnp.square(crops - frame)), center
 
 
+def contrastive(student: Views, teacher, center, config: LossConfig, progress):
+    """InfoNCE: p^CT of a frame is to be nearest to p^CT of its own crop, among all of the batch.
+
+    Beyond the paper. It cannot collapse: tokens that are all alike have the loss log B.
+    """
+    frame_BxK = _unit(student.frames_and_crops[0])
+    crops_GxBxK = _unit(student.frames_and_crops[1:])
+    logits_GxBxB = jnp.einsum("bk,gck->gbc", frame_BxK, crops_GxBxK)
+    logits_GxBxB /= config.contrastive_temperature
+    own = jnp.arange(len(frame_BxK))
+    of_frames = jax.nn.log_softmax(logits_GxBxB, axis=-1)[:, own, own]
+    of_crops = jax.nn.log_softmax(logits_GxBxB, axis=-2)[:, own, own]
+    return -0.5 * jnp.mean(of_frames + of_crops), center
+
+
+def _unit(x):
+    return x * jax.lax.rsqrt(jnp.sum(jnp.square(x), axis=-1, keepdims=True) + 1e-12)
+
+
 def dino(student: Views, teacher: Views, center, config: LossConfig, progress):
     """Cross-entropy of every student view with every other teacher view.
 
@@ -76,6 +95,7 @@ def dino(student: Views, teacher: Views, center, config: LossConfig, progress):
 AGREEMENTS = {
     "none": Agreement(no_agreement, crops=False),
     "mse": Agreement(mse),
+    "contrastive": Agreement(contrastive),
     "dino": Agreement(dino, teacher=True),
 }
 

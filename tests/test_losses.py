@@ -76,3 +76,35 @@ def test_names_match_the_configs_choices():
 
     fields = {field.name: field for field in dataclasses.fields(LossConfig)}
     assert set(fields["agreement"].metadata["choices"]) == set(AGREEMENTS)
+
+
+def test_contrastive_wants_a_frame_nearest_to_its_own_crop():
+    random = np.random.default_rng(0)
+    frames = random.standard_normal((1, 6, 16)).astype(np.float32)
+    near = frames + 0.05 * random.standard_normal((2, 6, 16)).astype(np.float32)
+    loss = {}
+    for name, crops in {
+        "own": near,
+        "others": near[:, ::-1],
+        "alike": np.ones_like(near) * frames[:, :1],
+    }.items():
+        views = Views(jnp.concatenate([frames, crops]), jnp.zeros((0, 6, 16)))
+        loss[name], center = AGREEMENTS["contrastive"].loss(views, None, None, LossConfig(), 0.0)
+        assert center is None
+    assert loss["own"] < 0.1 < loss["others"]
+    collapsed = Views(jnp.ones((2, 6, 16)), jnp.zeros((0, 6, 16)))
+    value, _ = AGREEMENTS["contrastive"].loss(collapsed, None, None, LossConfig(), 0.0)
+    np.testing.assert_allclose(value, np.log(6), rtol=1e-5)
+
+
+def test_contrastive_is_cross_entropy_both_ways():
+    random = np.random.default_rng(1)
+    tokens = random.standard_normal((2, 5, 8)).astype(np.float32)
+    views = Views(jnp.asarray(tokens), jnp.zeros((0, 5, 8)))
+    config = LossConfig(contrastive_temperature=0.5)
+    value, _ = AGREEMENTS["contrastive"].loss(views, None, None, config, 0.0)
+    frame, crop = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in tokens)
+    logits = frame @ crop.T / 0.5
+    rows = np.log(np.exp(logits) / np.exp(logits).sum(1, keepdims=True))
+    columns = np.log(np.exp(logits) / np.exp(logits).sum(0, keepdims=True))
+    np.testing.assert_allclose(value, -0.5 * np.mean(np.diag(rows) + np.diag(columns)), rtol=1e-5)

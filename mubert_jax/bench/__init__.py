@@ -13,6 +13,13 @@ def run(args, console: Console):
     """Runs `args.what`, prints its table and writes its rows as JSON where `args.output` says."""
     from mubert_jax.config_files import load_config
 
+    if args.what == "perception":
+        from mubert_jax.bench.perception import bench_perception
+
+        rows = bench_perception(args.checkpoint, args.conditions, args.subjects, args.size, console)
+        if args.output:
+            _write(args.output, rows)
+        return
     config = load_config(args.config, args.overrides)
     if args.what == "step":
         from mubert_jax.bench.step import bench_step

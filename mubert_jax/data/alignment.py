@@ -1,5 +1,7 @@
 """Registration of a frame to a template, so that head drift does not hide micro-movements."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 
@@ -43,3 +45,102 @@ def align_ecc(image: np.ndarray, template: np.ndarray, motion: str = "euclidean"
     grey_aligned = cv2.cvtColor(aligned, cv2.COLOR_RGB2GRAY)
     before = cv2.computeECC(grey_template, grey_image)
     return aligned if cv2.computeECC(grey_template, grey_aligned) > before else image
+
+
+def align_robust(image: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """`image` moved onto `template` and lit like it, as far as the whole face changed alike.
+
+    Shift, turn, gain, offset and gradient of the light are fitted by robust least squares (Cauchy)
+    in the middle of the frame, where the face of a cropped frame is: a still background does not
+    hold the head back, and what moves by itself is an outlier.
+
+    Args:
+      image, template: (H, W, 3) uint8 RGB of one size.
+
+    Returns:
+      (H, W, 3) uint8; the image as it came where the fit moves a corner by more than 15 % of the
+      side.
+    """
+    fit = fit_motion_and_light(_grey(image), _grey(template), _middle(image.shape[:2]))
+    reach = np.abs(fit.motion[:2]).max() + abs(fit.motion[2]) * max(image.shape) / 2
+    if not reach <= _LARGEST_SHIFT * max(image.shape[:2]):
+        return image
+    aligned = move(image.astype(np.float32), fit.motion) * fit.gain[..., None] + fit.offset
+    return np.clip(np.round(aligned), 0, 255).astype(np.uint8)
+
+
+@dataclasses.dataclass(frozen=True)
+class MotionAndLight:
+    """How one picture became another, but for what moved by itself.
+
+    Attributes:
+      motion: (3,): shift along x and y in pixels, turn in radians, as `move` takes it.
+      gain: (H, W), offset: what the light did.
+      residual: (H, W) grey levels that are left.
+    """
+
+    motion: np.ndarray
+    gain: np.ndarray
+    offset: float
+    residual: np.ndarray
+
+
+def fit_motion_and_light(source, target, inside, rounds: int = 5) -> MotionAndLight:
+    """Fits `target` = light(move(`source`)) where `inside`; all (H, W), grey floats and a mask.
+
+    Gauss-Newton steps of the motion, light linear in each, weights after Cauchy.
+    """
+    height, width = source.shape
+    rows, columns = np.mgrid[:height, :width].astype(np.float64)
+    y, x = rows / height - 0.5, columns / width - 0.5
+    motion = np.zeros(3)
+    for _ in range(rounds):
+        moved = move(source.astype(np.float32), motion).astype(np.float64)
+        dy, dx = np.gradient(moved)
+        turn = dy * (columns - width / 2) - dx * (rows - height / 2)
+        terms = np.stack([moved, np.ones_like(x), x * moved, y * moved, dx, dy, turn], -1)
+        found = _cauchy(terms[inside], (target - moved)[inside])
+        motion = motion + found[4:]
+    gain = 1 + found[0] + found[2] * x + found[3] * y
+    return MotionAndLight(motion, gain, float(found[1]), target - moved - terms @ found)
+
+
+def move(image: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """A float image (H, W[, C]) shifted by `motion` (x, y) pixels and turned by its radians."""
+    height, width = image.shape[:2]
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    x = columns + motion[0] - motion[2] * (rows - height / 2)
+    y = rows + motion[1] + motion[2] * (columns - width / 2)
+    return cv2.remap(
+        image,
+        x.astype(np.float32),
+        y.astype(np.float32),
+        cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+
+
+def _cauchy(terms, target, rounds: int = 5):
+    """Least squares whose residuals count less the larger they are."""
+    weights = np.ones(len(target))
+    for _ in range(rounds):
+        found = np.linalg.lstsq(terms * weights[:, None], target * weights, rcond=None)[0]
+        left = np.abs(target - terms @ found)
+        spread = 2.385 * max(1.4826 * float(np.median(left)), 1e-3)
+        weights = 1 / np.sqrt(1 + (left / spread) ** 2)
+    return found
+
+
+def _middle(shape: tuple[int, int]) -> np.ndarray:
+    """Mask of the ellipse in which the face of a cropped frame lies."""
+    height, width = shape
+    rows, columns = np.mgrid[:height, :width]
+    y, x = (rows + 0.5) / height - 0.52, (columns + 0.5) / width - 0.5
+    return (x / 0.28) ** 2 + (y / 0.36) ** 2 < 1
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    return image.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+
+
+ALIGNERS = {"ecc": align_ecc, "robust": align_robust}

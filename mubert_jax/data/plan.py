@@ -18,7 +18,7 @@ _SHARD_BYTES = 256 * 2**20
 _BYTES_PER_PIXEL = {"png": 1.7, "jpeg": 0.4}
 CROPS = ("face", "center", "none")
 ENCODINGS = tuple(_BYTES_PER_PIXEL)
-ALIGNMENTS = ("none", "ecc")
+ALIGNMENTS = ("none", "ecc", "robust")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class PrepareOptions:
       detector: "haar", or the path of a YuNet .onnx file.
       margin: added on each side of the face box, as a fraction of its side.
       encoding: "png" (lossless) or "jpeg"; JPEG noise is as large as a micro-movement.
-      align: "none", or "ecc" to register every frame to the first of its clip.
+      align: "none", or how to register every frame to the first of its clip.
       workers: threads; None takes one a processor. Has no influence on the records.
       exclude_subjects: subjects to leave out, such as those of a test set.
 
@@ -73,7 +73,7 @@ class Plan:
 
     Attributes:
       source: name of the data set's module.
-      input: absolute path of what is read.
+      input: absolute path of what is read, or what is made up.
       options: the options that shape the records, all but `workers`.
       clips: names of the clips kept, in order; consecutive ones share a shard.
       excluded: (name, subject) of the clips of excluded subjects.
@@ -89,7 +89,7 @@ class Plan:
 
     @classmethod
     def make(
-        cls, source: str, input: Path, options: PrepareOptions, clips: Sequence[Clip]
+        cls, source: str, input: object, options: PrepareOptions, clips: Sequence[Clip]
     ) -> "Plan":
         """The plan for `clips`, which are sorted by name; UserError for an unknown exclusion."""
         subjects = {clip.subject for clip in clips}
@@ -106,7 +106,7 @@ class Plan:
         shaping["exclude_subjects"] = sorted(options.exclude_subjects)
         return cls(
             source=source,
-            input=str(input.resolve()),
+            input=str(input.resolve() if isinstance(input, Path) else input),
             options=shaping,
             clips=[clip.name for clip in kept],
             excluded=[[c.name, c.subject] for c in clips if c.subject in options.exclude_subjects],

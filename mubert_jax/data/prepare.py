@@ -28,6 +28,7 @@ from mubert_jax.data.progress import PrepareProgress
 from mubert_jax.data.records import load_protos
 from mubert_jax.data.report import ClipReport, PrepareReport, write_report
 from mubert_jax.data.sets import load_set
+from mubert_jax.data.sets.controlled import Cast
 from mubert_jax.data.shards import NO_FACE, ShardWriter, read_shard_report
 from mubert_jax.data.tfrecord import FRAMING_BYTES
 from mubert_jax.errors import UserError
@@ -38,7 +39,7 @@ _RESUME = "run the same command again, finished shards are kept"
 
 def prepare(
     source: str,
-    input: str | os.PathLike,
+    input: str | os.PathLike | Cast,
     output: str | os.PathLike,
     options: PrepareOptions | None = None,
     console: Console | None = None,
@@ -50,7 +51,7 @@ def prepare(
 
     Args:
       source: name of a module in `mubert_jax.data.sets`, such as "video" or "frames".
-      input: file or folder with the clips.
+      input: file or folder with the clips; for "controlled", whom to make up.
       output: folder for the data set; new, empty, or begun by the same command.
       options: how to crop and store.
       console: where progress is shown; stderr if not given.
@@ -59,10 +60,11 @@ def prepare(
       UserError: unknown source, nothing to read, an output that holds something else, a full disk,
         no clip with a face.
     """
-    input, output, options = Path(input), Path(output), options or PrepareOptions()
+    input = input if isinstance(input, Cast) else Path(input)
+    output, options = Path(output), options or PrepareOptions()
     console = console or Console(stderr=True)
     read_clips = load_set(source).clips
-    if not input.exists():
+    if isinstance(input, Path) and not input.exists():
         raise UserError(f"{input}: no such file or folder; check --input")
     clips = sorted(read_clips(input), key=lambda clip: clip.name)
     plan = Plan.make(source, input, options, clips)
@@ -154,7 +156,7 @@ def _discard(output: Path) -> None:
     output.rmdir()
 
 
-def _nothing_kept(input: Path, reports: list[list[ClipReport]]) -> UserError:
+def _nothing_kept(input: Path | Cast, reports: list[list[ClipReport]]) -> UserError:
     dropped = [clip for shard in reports for clip in shard]
     if all(clip.reason.startswith(NO_FACE) for clip in dropped):
         return UserError(

@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 
 from mubert_jax.config import PerceptionConfig
-from mubert_jax.data.alignment import align_ecc
+from mubert_jax.data.alignment import ALIGNERS
 from mubert_jax.data.faces import (
     SAMPLED_FRAMES,
     center_box,
@@ -31,7 +31,7 @@ class PerceiveOptions:
 
     Attributes:
       crop, detector, margin: as at `mubert prepare`; use what the training data were made with.
-      align: none | ecc; None takes the checkpoint's `perception.align`.
+      align: none | ecc | robust; None takes the checkpoint's `perception.align`.
       map: calibrated | diagonal; None takes the checkpoint's `perception.map`.
       pairs: rows of the picture, for a video.
       delta: frames between onset and apex, for a video; None takes the middle of the training's.
@@ -113,7 +113,7 @@ class _Session:
         self._options = options
         perception: PerceptionConfig = self.config.perception
         self._map = options.map or perception.map
-        self._align = (options.align or perception.align) == "ecc"
+        self._align = options.align or perception.align
         self._perceiver = Perceiver(model, params, self._map)
         self._measured_scale = load_scale(run_folder(checkpoint))
 
@@ -131,8 +131,9 @@ class _Session:
         return lambda image: crop_and_resize(image, box, size)
 
     def compare(self, onset, apex) -> Maps:
-        if self._align:
-            apex = np.stack([align_ecc(b, a) for a, b in zip(onset, apex, strict=True)])
+        if self._align != "none":
+            align = ALIGNERS[self._align]
+            apex = np.stack([align(b, a) for a, b in zip(onset, apex, strict=True)])
         return self._perceiver(onset, apex)
 
     def write(self, maps: Maps, titles, numbers, output: Path, console: Console):

@@ -13,7 +13,7 @@ from mubert_jax.models.swapping import blockwise_mask, swap
 from mubert_jax.models.vit import patchify
 from mubert_jax.training import schedules
 from mubert_jax.training.state import TrainState, teacher_part
-from mubert_jax.training.views import normalise, pair_keys, random_crops
+from mubert_jax.training.views import normalise, pair_keys, random_crops, recorded_alike
 
 
 def make_step(
@@ -68,11 +68,14 @@ def make_step(
 
 def make_views(config: Config, batch: dict) -> dict:
     """I_t, I_{t+δ}, I_{t/s} and the crops of I_{t+δ}, normalised; plus the swap mask (B, N)."""
-    current, reference = normalise(batch["current"]), normalise(batch["reference"])
     keys = pair_keys(config.training.seed, batch["index"])
-    split_keys = jax.vmap(lambda key: jax.random.split(key, 3), out_axes=1)
-    swap_keys, global_keys, local_keys = split_keys(keys)
+    split_keys = jax.vmap(lambda key: jax.random.split(key, 5), out_axes=1)
+    swap_keys, global_keys, local_keys, current_keys, reference_keys = split_keys(keys)
     mask = jax.vmap(lambda k: blockwise_mask(k, config.model.grid, config.swapping))(swap_keys)
+    current, reference = normalise(batch["current"]), normalise(batch["reference"])
+    swapped = swap(current, reference, mask, config.model.patch_size)
+    current, swapped = recorded_alike(current_keys, (current, swapped), config.augmentation)
+    (reference,) = recorded_alike(reference_keys, (reference,), config.augmentation)
     agreement, crop = losses.AGREEMENTS[config.loss.agreement], config.loss.crop
     globals_ = crop.global_crops if agreement.crops else 0
     locals_ = crop.local_crops if agreement.teacher else 0
@@ -80,7 +83,7 @@ def make_views(config: Config, batch: dict) -> dict:
     return {
         "current": current,
         "reference": reference,
-        "swapped": swap(current, reference, mask, config.model.patch_size),
+        "swapped": swapped,
         "swap_mask": mask,
         "global_crops": random_crops(
             global_keys, reference, globals_, size, crop.global_scale, crop

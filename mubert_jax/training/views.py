@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mubert_jax.config import CropConfig
+from mubert_jax.config import AugmentationConfig, CropConfig
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
@@ -23,6 +23,31 @@ def pair_keys(seed: int, index_B):
     """One key a pair, (B,): a function of the seed and the pair's global index alone."""
     key = jax.random.key(seed)
     return jax.vmap(lambda index: jax.random.fold_in(key, index))(index_B)
+
+
+def recorded_alike(keys_B, views, config: AugmentationConfig):
+    """Views of one moment (each (B, H, W, C), normalised) under one new light, each with its noise.
+
+    The first view is the target and stays free of noise where there are several.
+    """
+    if not (config.gain or config.gradient or config.noise):
+        return views
+
+    def one(key, images):
+        of_gain, of_gradient, of_angle, of_strength, of_noise = jax.random.split(key, 5)
+        height, width, _ = images[0].shape
+        angle = jax.random.uniform(of_angle, maxval=2 * np.pi)
+        y, x = jnp.mgrid[:height, :width]
+        across = (x / width - 0.5) * jnp.cos(angle) + (y / height - 0.5) * jnp.sin(angle)
+        gain = 1 + config.gain * jax.random.uniform(of_gain, minval=-1)
+        gain += config.gradient * jax.random.uniform(of_gradient, minval=-1) * across
+        strength = config.noise / 255 * jax.random.uniform(of_strength)
+        lit = [(image * IMAGENET_STD + IMAGENET_MEAN) * gain[..., None] for image in images]
+        clean = lit[:-1]
+        noise = strength * jax.random.normal(of_noise, lit[-1].shape)
+        return [(image - IMAGENET_MEAN) / IMAGENET_STD for image in (*clean, lit[-1] + noise)]
+
+    return jax.vmap(one)(keys_B, views)
 
 
 def random_crops(keys_B, images_BxHxWxC, count: int, size: int, scale, config: CropConfig):

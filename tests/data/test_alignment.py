@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mubert_jax.data.alignment import align_ecc
+from mubert_jax.data.alignment import align_ecc, align_robust
 from mubert_jax.data.plan import PrepareOptions
 from mubert_jax.data.prepare import prepare
 from mubert_jax.data.records import decode_frame, decode_image, encode_image
@@ -102,3 +102,52 @@ def test_prepare_registers_every_frame_to_the_first(tmp_path, quiet):
     np.testing.assert_array_equal(ecc[0], frames[0])
     np.testing.assert_array_equal(none[5], frames[5])
     assert error(ecc[5], ecc[0]) < 0.2 * error(none[5], none[0])
+
+
+def lit(image, gain=1.0, slope=0.0, offset=0.0):
+    columns = np.mgrid[: len(image), : image.shape[1]][1] / image.shape[1] - 0.5
+    light = (gain + slope * columns)[..., None]
+    return np.clip(np.round(image * light + offset), 0, 255).astype(np.uint8)
+
+
+def middle(a, b):
+    inside = slice(len(a) // 4, -len(a) // 4)
+    return error(a[inside, inside], b[inside, inside])
+
+
+@pytest.mark.parametrize(
+    "moved", [{"x": 3.0, "y": -2.0}, {"x": 0.4, "y": 0.3}, {"degrees": 2.0}, {"x": 1, "degrees": 1}]
+)
+@pytest.mark.parametrize("light", [{}, {"gain": 0.9, "slope": 0.15, "offset": 4.0}])
+def test_robust_undoes_motion_and_light(moved, light):
+    template, image = view(texture()), lit(view(texture(), **moved), **light)
+    aligned = align_robust(image, template)
+    assert aligned.shape == template.shape and aligned.dtype == np.uint8
+    assert middle(aligned, template) < 0.2 * middle(image, template)
+
+
+def test_robust_leaves_what_moves_by_itself():
+    """An eighth of the face brightens; the rest is registered as if they had not."""
+    template, image = view(texture()), view(texture(), x=1.0)
+    rest = template.copy()
+    image[40:56, 36:60] = np.clip(image[40:56, 36:60].astype(int) + 60, 0, 255)
+    aligned = align_robust(image, template)
+    left = np.abs(aligned.astype(float) - rest)
+    assert left[58:70, 36:60].mean() < 1.5 and left[42:54, 38:58].mean() > 30
+
+
+def test_robust_is_not_held_by_a_still_background():
+    size = 96
+    rows, columns = np.mgrid[:size, :size] / size - 0.5
+    face = ((columns / 0.32) ** 2 + (rows / 0.4) ** 2 < 1)[..., None]
+    still, head = view(texture()), view(texture()[::-1].copy())
+    moved = view(texture()[::-1].copy(), x=1.5)
+    template, image = np.where(face, head, still), np.where(face, moved, still)
+    aligned = align_robust(image, template)
+    assert middle(aligned, template) < 0.3 * middle(image, template)
+    assert middle(align_ecc(image, template), template) > middle(aligned, template)
+
+
+def test_robust_gives_up_on_another_picture():
+    image = np.random.default_rng(5).integers(0, 255, (96, 96, 3), np.uint8)
+    assert align_robust(image, view(texture())).shape == (96, 96, 3)

@@ -1,0 +1,181 @@
+"""The flags of every verb, one function a verb."""
+
+from pathlib import Path
+
+ALIGN = ("none", "ecc", "robust")
+# Flags of `prepare controlled`: fields of `Cast`.
+CAST = {
+    "subjects": "people (60)",
+    "first_subject": "number of the first (0; 100000 and up are for testing)",
+    "clips": "recordings of each (4)",
+    "frames": "frames of each recording (24)",
+    "conditions": "what else changes: clean, light, drift, noise, ... (four of them)",
+    "seed": "another seed makes other people (0)",
+}
+
+
+def prepare(parser):
+    add = parser.add_argument
+    add(
+        "source",
+        metavar="SOURCE",
+        help="video (files), frames (folders of images) or controlled (made-up people)",
+    )
+    add("--input", metavar="PATH", type=Path, help="a file or folder")
+    add("--output", metavar="DIR", type=Path, required=True, help="a new folder")
+    add(
+        "--size",
+        metavar="N",
+        type=int,
+        default=224,
+        help="side of the stored frames in pixels (%(default)s)",
+    )
+    crop(parser)
+    add("--encoding", choices=("png", "jpeg"), default="png", help="jpeg is smaller, but noisy")
+    add("--align", choices=ALIGN, default="none", help="register to the clip's first frame")
+    add("--workers", metavar="N", type=int, help="threads (one a core)")
+    add("--exclude-subjects", nargs="+", default=(), metavar="ID", help="subjects to leave out")
+    for name, text in CAST.items():
+        kind = {"nargs": "+"} if name == "conditions" else {"type": int}
+        add(f"--{name.replace('_', '-')}", help=f"controlled: {text}", metavar="N", **kind)
+
+
+def crop(parser):
+    add = parser.add_argument
+    add(
+        "--crop",
+        choices=("face", "center", "none"),
+        default="face",
+        help="what to cut out (%(default)s)",
+    )
+    add(
+        "--detector", metavar="NAME", default="haar", help="haar, or the path of a YuNet .onnx file"
+    )
+    add(
+        "--margin",
+        metavar="X",
+        type=float,
+        default=0.3,
+        help="added around the face, in faces (%(default)s)",
+    )
+
+
+def pretrain(parser):
+    add = parser.add_argument
+    add(
+        "--config",
+        metavar="FILE",
+        required=True,
+        help="a file of configs/; --config.KEY=VALUE overrides a key",
+    )
+    add("--workdir", metavar="DIR", type=Path, required=True, help="the run's folder")
+
+
+def perceive(parser):
+    add = parser.add_argument
+    add(
+        "--checkpoint",
+        metavar="DIR",
+        type=Path,
+        required=True,
+        help="the --workdir of a pretraining",
+    )
+    add("--onset", metavar="FILE", type=Path, help="the first image")
+    add("--apex", metavar="FILE", type=Path, help="the second image")
+    add("--video", metavar="FILE", type=Path, help="a video, instead of two images")
+    add(
+        "--output",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="the picture; arrays go beside it as .npz",
+    )
+    crop(parser)
+    add("--align", choices=ALIGN, help="register the apex to the onset (the config's)")
+    add("--map", choices=("calibrated", "diagonal"), help="how DMA is read (the config's)")
+    add("--pairs", metavar="N", type=int, default=4, help="rows for a video (%(default)s)")
+    add(
+        "--delta",
+        metavar="N",
+        type=int,
+        help="frames from onset to apex in a video (the training's)",
+    )
+    add(
+        "--scale",
+        metavar="X",
+        type=float,
+        help="movement at full colour (measured by the training)",
+    )
+
+
+def export(parser):
+    add = parser.add_argument
+    add("--checkpoint", metavar="DIR", type=Path, required=True, help="a run's --workdir")
+    add(
+        "--format",
+        choices=("torch", "safetensors", "onnx", "stablehlo"),
+        required=True,
+        help="torch, safetensors: a state dict under the official names; onnx, stablehlo: the "
+        "whole computation, any batch size",
+    )
+    add(
+        "--output",
+        metavar="FILE",
+        type=Path,
+        required=True,
+        help="the file; replaced if it is there",
+    )
+    add(
+        "--recognizer",
+        action="store_true",
+        help="torch, safetensors: keep the recogniser, which the official classes do not load",
+    )
+
+
+def import_(parser):
+    add = parser.add_argument
+    add("--input", metavar="FILE", type=Path, required=True, help=".pth or .safetensors")
+    add("--workdir", metavar="DIR", type=Path, required=True, help="a new run's folder")
+    add(
+        "--config.KEY",
+        dest="config",
+        metavar="VALUE",
+        help="what the file does not show, or another image size",
+    )
+
+
+def bench(parser):
+    add = parser.add_argument
+    add(
+        "what",
+        choices=("step", "input", "perception"),
+        help="step: a training step; input: the pipeline; perception: maps of known movements",
+    )
+    add(
+        "--config",
+        metavar="FILE",
+        default="configs/pretrain.py",
+        help="sizes to run at (%(default)s)",
+    )
+    add(
+        "--batch-size",
+        metavar="B",
+        type=int,
+        nargs="+",
+        default=[4],
+        help="pairs a step (%(default)s)",
+    )
+    add(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        help="input: a prepared folder; without one, noise frames are made",
+    )
+    add("--steps", metavar="N", type=int, default=5, help="step: timed steps (%(default)s)")
+    add("--seconds", metavar="S", type=float, default=5.0, help="input: time of each measurement")
+    add("--peer", choices=("none", "torch"), default="none", help="step: PyTorch eager beside")
+    add("--output", metavar="FILE", type=Path, help="the figures as JSON")
+    add("--checkpoint", metavar="DIR", type=Path, help="perception: a run beside the rivals")
+    add("--conditions", nargs="+", default=["clean", "light", "drift", "all"], metavar="NAME")
+    add("--subjects", metavar="N", type=int, default=24, help="perception: people (%(default)s)")
+    add("--size", metavar="N", type=int, default=112, help="perception: pixels (%(default)s)")

@@ -1,0 +1,89 @@
+"""`mubert bench perception`: the controlled benchmark as a table, with 95 % intervals."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from mubert_jax.data.controlled.nuisances import CONDITIONS
+from mubert_jax.errors import UserError
+from mubert_jax.perception.controlled import (
+    benchmark_pairs,
+    evaluate,
+    learned_methods,
+    mass_on_face,
+    rival_methods,
+)
+from mubert_jax.perception.maps import Perceiver
+from mubert_jax.training.checkpoints import load_model
+
+SCORES = {
+    "auc": "AUC, frame",
+    "auc_in_face": "AUC, face",
+    "pointing": "pointing",
+    "null": "null test",
+    "correlation": "correlation",
+}
+
+
+def bench_perception(
+    checkpoint: Path | None, conditions: list[str], subjects: int, size: int, console: Console
+) -> list[dict]:
+    """Scores rivals and, if given, a checkpoint's maps on test subjects; prints a table each.
+
+    Args:
+      checkpoint: a run's folder; its image size and patch are taken. None: rivals alone.
+      conditions: names of `nuisances.CONDITIONS`.
+      subjects: how many test subjects.
+      size: of the frames, without a checkpoint.
+      console: shows the tables as they come.
+
+    Returns:
+      One row a (condition, difficulty, method), each score with its `low` and `high`.
+
+    Raises:
+      UserError: no checkpoint there, unknown condition, fewer than 3 subjects.
+    """
+    if unknown := [name for name in conditions if name not in CONDITIONS]:
+        raise UserError(f"--conditions {unknown[0]}: choose from {', '.join(CONDITIONS)}")
+    if subjects < 3:
+        raise UserError(f"--subjects {subjects}: an interval needs 3 or more")
+    patch, perceivers = 8, {}
+    if checkpoint is not None:
+        config, model, params = load_model(checkpoint)
+        size, patch = config.model.image_size, config.model.patch_size
+        perceivers = {
+            "": Perceiver(model, params, "calibrated", batch=1),
+            "1 - diag(Â) as ": Perceiver(model, params, "diagonal", batch=1),
+        }
+    methods = rival_methods(patch) | learned_methods(perceivers)
+    rows = []
+    for condition in conditions:
+        pairs = list(benchmark_pairs(condition, subjects, size, patch))
+        found = {name: evaluate(method, pairs) for name, method in methods.items()}
+        for name, estimates in found.items():
+            rows += [_row(condition, difficulty, name, e) for difficulty, e in estimates.items()]
+        console.print(_table(condition, found))
+        for name, perceiver in perceivers.items():
+            if not name:
+                share = mass_on_face(perceiver, pairs)
+                console.print(f"POI on the face: {share:.2f} of its mass", highlight=False)
+                rows.append({"condition": condition, "POI on the face": share})
+    return rows
+
+
+def _row(condition, difficulty, method, estimates) -> dict:
+    row = {"condition": condition, "difficulty": difficulty, "method": method}
+    for name, estimate in estimates.items():
+        row |= {name: estimate.value, f"{name} low": estimate.low, f"{name} high": estimate.high}
+    return row
+
+
+def _table(condition, found) -> Table:
+    table = Table(title=f"{condition}: mean [95 % interval over subjects]")
+    table.add_column("method")
+    for label in SCORES.values():
+        table.add_column(label, justify="right")
+    for name, estimates in found.items():
+        table.add_row(name, *(str(estimates["all"][score]) for score in SCORES))
+    return table

@@ -1,0 +1,95 @@
+"""Made-up people whose movements are known; see `mubert_jax.data.controlled`."""
+
+import dataclasses
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mubert_jax.data.clips import Clip
+from mubert_jax.data.controlled.clip import ControlledClip
+from mubert_jax.data.controlled.nuisances import CONDITIONS
+from mubert_jax.errors import UserError
+
+# Subjects from here on are for testing: `mubert bench perception` takes them, no training may.
+FIRST_TEST_SUBJECT = 100_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Cast:
+    """Which clips are made.
+
+    Attributes:
+      subjects: how many people; first_subject: the number of the first.
+      clips: recordings of each.
+      frames: of each recording.
+      conditions: names of `nuisances.CONDITIONS`, which the clips of a subject take in turn.
+      seed: another seed makes other people.
+      size: side of the frames in pixels.
+    """
+
+    subjects: int = 60
+    first_subject: int = 0
+    clips: int = 4
+    frames: int = 24
+    conditions: tuple[str, ...] = ("all", "light", "background", "drift")
+    seed: int = 0
+    size: int = 224
+
+    def __post_init__(self):
+        for name, least in {"subjects": 1, "clips": 1, "frames": 8, "first_subject": 0}.items():
+            if getattr(self, name) < least:
+                flag = f"--{name.replace('_', '-')}"
+                raise UserError(f"{flag} {getattr(self, name)}: choose {least} or more")
+        if unknown := [name for name in self.conditions if name not in CONDITIONS]:
+            raise UserError(f"--conditions {unknown[0]}: choose from {', '.join(CONDITIONS)}")
+
+    def __str__(self):
+        values = dataclasses.asdict(self) | {"conditions": "+".join(self.conditions)}
+        return "made: " + " ".join(f"{name}={value}" for name, value in values.items())
+
+
+def clips(cast: Cast) -> list[Clip]:
+    """One clip a recording, of any condition; movements show an emotion or are anywhere."""
+    return [
+        _clip(cast, subject, index)
+        for subject in range(cast.first_subject, cast.first_subject + cast.subjects)
+        for index in range(cast.clips)
+    ]
+
+
+def _clip(cast: Cast, subject: int, index: int) -> Clip:
+    condition = cast.conditions[(subject + index) % len(cast.conditions)]
+    make = partial(
+        ControlledClip,
+        subject=subject,
+        index=index,
+        seed=cast.seed,
+        nuisances=CONDITIONS[condition],
+        size=cast.size,
+        frames=cast.frames,
+        labelled=False,
+    )
+    name = f"s{subject:06d}/{index:02d}-{condition}"
+    return Clip(
+        name=name,
+        subject=f"s{subject:06d}",
+        num_frames=cast.frames,
+        frames=partial(_frames, make),
+        sample=partial(_sample, make),
+        files=Path(name),
+    )
+
+
+def _frames(make) -> Iterator[tuple[int, np.ndarray]]:
+    recording = make()
+    return ((number, recording.frame(number)) for number in range(recording.frames))
+
+
+def _sample(make, count: int) -> list[np.ndarray]:
+    recording = make()
+    return [
+        recording.frame(number)
+        for number in np.unique(np.linspace(0, recording.frames - 1, count).astype(int))
+    ]

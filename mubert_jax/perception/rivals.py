@@ -1,0 +1,120 @@
+"""What can be seen of a movement without learning: the rows that a learned map has to beat.
+
+Every method takes onset and apex, (H, W, 3) uint8, and the true face mask (H, W), which most leave
+unused, and gives a map (H, W) that is larger where it sees more movement.
+"""
+
+import cv2
+import numpy as np
+
+from mubert_jax.data.alignment import fit_motion_and_light
+
+UPSAMPLING = 4
+
+
+def difference(onset, apex, face):
+    """|onset - apex| in grey levels."""
+    return np.abs(_grey(apex) - _grey(onset))
+
+
+def difference_in_face(onset, apex, face):
+    """The same times the true face mask: what knowing the face is worth."""
+    return difference(onset, apex, face) * face
+
+
+def compensated(onset, apex, face):
+    """|difference| after a robust least-squares fit of light and drift over the true face."""
+    return np.abs(fit_motion_and_light(_grey(onset), _grey(apex), face > 0.5).residual)
+
+
+def dis_flow(onset, apex, face):
+    """Length of the DIS optical flow, in pixels, found at four times the size."""
+    return np.linalg.norm(_dis(onset, apex), axis=-1)
+
+
+def dis_flow_less_median(onset, apex, face):
+    """The same, less the median flow of the true face."""
+    return _less_median(_dis(onset, apex), face)
+
+
+def farneback_flow(onset, apex, face):
+    """Length of Farnebäck's optical flow, in pixels, found at four times the size."""
+    return np.linalg.norm(_farneback(onset, apex), axis=-1)
+
+
+def farneback_flow_less_median(onset, apex, face):
+    """The same, less the median flow of the true face."""
+    return _less_median(_farneback(onset, apex), face)
+
+
+def eulerian(onset, apex, face, magnification: float = 10.0, levels: int = 4):
+    """|difference| after linear Eulerian magnification of the middle bands of a Laplacian pyramid.
+
+    Of two frames nothing can be filtered in time: the change itself is magnified.
+    """
+    change = _grey(apex) - _grey(onset)
+    total, low = np.zeros_like(change), change
+    for level in range(levels):
+        smooth = cv2.GaussianBlur(low, (0, 0), 2.0**level)
+        if level > 0:
+            total += low - smooth
+        low = smooth
+    return np.abs(magnification * total)
+
+
+def structural(onset, apex, face):
+    """1 - SSIM of the grey pictures, Gaussian windows of 1.5 pixels."""
+    a, b = _grey(onset), _grey(apex)
+
+    def mean(image):
+        return cv2.GaussianBlur(image, (11, 11), 1.5)
+
+    mean_a, mean_b = mean(a), mean(b)
+    variance_a, variance_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
+    covariance = mean(a * b) - mean_a * mean_b
+    light, structure = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    similarity = (2 * mean_a * mean_b + light) * (2 * covariance + structure)
+    similarity /= (mean_a**2 + mean_b**2 + light) * (variance_a + variance_b + structure)
+    return 1 - similarity
+
+
+RIVALS = {
+    "difference": difference,
+    "difference, light and drift removed": compensated,
+    "DIS flow": dis_flow,
+    "DIS flow - face's median": dis_flow_less_median,
+    "Farnebäck flow": farneback_flow,
+    "Farnebäck flow - face's median": farneback_flow_less_median,
+    "Eulerian magnification": eulerian,
+    "1 - SSIM": structural,
+    "difference × true face": difference_in_face,
+}
+
+
+def _grey(image):
+    return image.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
+
+
+def _enlarged(image):
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return cv2.resize(grey, None, fx=UPSAMPLING, fy=UPSAMPLING, interpolation=cv2.INTER_CUBIC)
+
+
+def _back(flow, shape):
+    return cv2.resize(flow, shape[1::-1], interpolation=cv2.INTER_AREA) / UPSAMPLING
+
+
+def _dis(onset, apex):
+    finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return _back(finder.calc(_enlarged(onset), _enlarged(apex), None), onset.shape)
+
+
+def _farneback(onset, apex):
+    flow = cv2.calcOpticalFlowFarneback(
+        _enlarged(onset), _enlarged(apex), None, 0.5, 4, 31, 3, 7, 1.5, 0
+    )
+    return _back(flow, onset.shape)
+
+
+def _less_median(flow, face):
+    return np.linalg.norm(flow - np.median(flow[face > 0.5], axis=0), axis=-1)

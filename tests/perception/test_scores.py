@@ -1,0 +1,75 @@
+"""Scores against scikit-learn, and on maps whose scores are known."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from mubert_jax.data.controlled.clip import Truth
+from mubert_jax.perception.scores import auc, moved_patches, score, summarise
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.booleans())
+@settings(deadline=None, max_examples=50)
+def test_auc_is_scikit_learns(seed, count, ties):
+    random = np.random.default_rng(seed)
+    values = random.integers(0, 4, count) if ties else random.random(count)
+    positive = random.random(count) < 0.4
+    if positive.all() or not positive.any():
+        assert np.isnan(auc(values, positive, ~positive))
+    else:
+        expected = roc_auc_score(positive, values)
+        assert auc(values, positive, ~positive) == pytest.approx(expected)
+
+
+@pytest.fixture
+def truth():
+    displacement = np.zeros((6, 6))
+    displacement[2, 2], displacement[2, 3], displacement[3, 3] = 2.0, 1.0, 0.2
+    visible = displacement * 10
+    visible[2, 3] = 0.1  # moves, but is smooth
+    face = np.zeros((6, 6))
+    face[1:5, 1:5] = 1
+    return Truth(displacement, visible, face)
+
+
+def test_what_moved_what_is_still_and_what_is_neither(truth):
+    moved, still = moved_patches(truth)
+    assert np.argwhere(moved).tolist() == [[2, 2]]
+    assert not still[2, 3] and not still[3, 3] and still.sum() == 33
+
+
+def test_a_perfect_and_a_wrong_map(truth):
+    perfect = score(truth.displacement, truth)
+    assert (perfect.auc, perfect.auc_in_face, perfect.pointing) == (1, 1, 1)
+    outside = np.zeros((6, 6))
+    outside[0, 0], outside[2, 2] = 5, 1
+    found = score(outside, truth)
+    assert found.pointing == 0 and found.auc_in_face == 1 and found.auc == pytest.approx(32 / 33)
+    assert found.energy == pytest.approx(6 / 36)
+
+
+def test_nothing_moved_gives_no_auc(truth):
+    still = Truth(truth.displacement * 0, truth.visible * 0, truth.face)
+    found = score(truth.displacement, still)
+    assert np.isnan(found.auc) and np.isnan(found.auc_in_face) and np.isnan(found.pointing)
+    assert found.energy > 0
+
+
+def test_summary_and_its_interval(truth):
+    random = np.random.default_rng(0)
+    subjects = np.repeat(np.arange(20), 2)
+    amplitudes = random.uniform(0.3, 3, 40)
+    maps = [truth.displacement * a + 0.01 * random.random((6, 6)) for a in amplitudes]
+    moving = [score(map_, truth) for map_ in maps]
+    still = [score(truth.displacement * 0 + 0.02, truth) for _ in maps]
+    found = summarise(moving, still, amplitudes, subjects)
+    assert found["auc"].value == 1 and found["correlation"].value > 0.99
+    energy = np.mean([pair.energy for pair in moving])
+    assert found["null"].value == pytest.approx(0.02 / energy)
+    assert found["null"].low < found["null"].value < found["null"].high
+    noise = [score(random.random((6, 6)), truth) for _ in maps]
+    chance = summarise(noise, noise, amplitudes, subjects)
+    assert chance["auc"].low < 0.5 < chance["auc"].high
+    assert chance["null"].value == 1
