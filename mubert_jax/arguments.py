@@ -21,7 +21,12 @@ def prepare(parser):
         metavar="SOURCE",
         help="video (files), frames (folders of images) or controlled (made-up people)",
     )
-    add("--input", metavar="PATH", type=Path, help="a file or folder")
+    add(
+        "--input",
+        metavar="PATH",
+        type=Path,
+        help="a file or folder; for controlled, photographs, one sub-folder a subject (drawn)",
+    )
     add("--output", metavar="DIR", type=Path, required=True, help="a new folder")
     add(
         "--size",

@@ -49,9 +49,8 @@ def _prepare(args, console) -> None:
     from mubert_jax.data.sets.controlled import Cast
 
     made_up = args.source == "controlled"
-    if made_up == (args.input is not None):
-        needs = "makes its frames and takes no --input" if made_up else "needs --input=PATH"
-        raise UserError(f"{args.source} {needs}")
+    if args.input is None and not made_up:
+        raise UserError(f"{args.source} needs --input=PATH, a file or folder")
     given = {
         name: getattr(args, name) for name in arguments.CAST if getattr(args, name) is not None
     }
@@ -69,7 +68,7 @@ def _prepare(args, console) -> None:
         workers=args.workers,
         exclude_subjects=tuple(args.exclude_subjects),
     )
-    input = Cast(size=args.size, **given) if made_up else args.input
+    input = Cast(size=args.size, photos=args.input, **given) if made_up else args.input
     console.print(prepare(args.source, input, args.output, options, console))
     _say(
         console,

@@ -12,6 +12,7 @@ import mubert_jax
 PACKAGE = Path(mubert_jax.__file__).parent
 LAYERS = {
     "errors": 0,
+    "config_checks": 1,
     "config": 1,
     "config_files": 1,
     "models": 2,

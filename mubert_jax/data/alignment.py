@@ -50,7 +50,7 @@ def align_ecc(image: np.ndarray, template: np.ndarray, motion: str = "euclidean"
 def align_robust(image: np.ndarray, template: np.ndarray) -> np.ndarray:
     """`image` moved onto `template` and lit like it, as far as the whole face changed alike.
 
-    Shift, turn, gain, offset and gradient of the light are fitted by robust least squares (Cauchy)
+    Shift, turn, gain and gradient of the light are fitted by robust least squares (Cauchy)
     in the middle of the frame, where the face of a cropped frame is: a still background does not
     hold the head back, and what moves by itself is an outlier.
 
@@ -65,7 +65,7 @@ def align_robust(image: np.ndarray, template: np.ndarray) -> np.ndarray:
     reach = np.abs(fit.motion[:2]).max() + abs(fit.motion[2]) * max(image.shape) / 2
     if not reach <= _LARGEST_SHIFT * max(image.shape[:2]):
         return image
-    aligned = move(image.astype(np.float32), fit.motion) * fit.gain[..., None] + fit.offset
+    aligned = move(image.astype(np.float32), fit.motion) * fit.gain[..., None]
     return np.clip(np.round(aligned), 0, 255).astype(np.uint8)
 
 
@@ -75,13 +75,12 @@ class MotionAndLight:
 
     Attributes:
       motion: (3,): shift along x and y in pixels, turn in radians, as `move` takes it.
-      gain: (H, W), offset: what the light did.
+      gain: (H, W), what the light did.
       residual: (H, W) grey levels that are left.
     """
 
     motion: np.ndarray
     gain: np.ndarray
-    offset: float
     residual: np.ndarray
 
 
@@ -98,11 +97,11 @@ def fit_motion_and_light(source, target, inside, rounds: int = 5) -> MotionAndLi
         moved = move(source.astype(np.float32), motion).astype(np.float64)
         dy, dx = np.gradient(moved)
         turn = dy * (columns - width / 2) - dx * (rows - height / 2)
-        terms = np.stack([moved, np.ones_like(x), x * moved, y * moved, dx, dy, turn], -1)
+        terms = np.stack([moved, x * moved, y * moved, dx, dy, turn], -1)
         found = _cauchy(terms[inside], (target - moved)[inside])
-        motion = motion + found[4:]
-    gain = 1 + found[0] + found[2] * x + found[3] * y
-    return MotionAndLight(motion, gain, float(found[1]), target - moved - terms @ found)
+        motion = motion + found[3:]
+    gain = 1 + found[0] + found[1] * x + found[2] * y
+    return MotionAndLight(motion, gain, target - moved - terms @ found)
 
 
 def move(image: np.ndarray, motion: np.ndarray) -> np.ndarray:

@@ -10,9 +10,12 @@ from mubert_jax.data.controlled.clip import ControlledClip
 from mubert_jax.data.controlled.identity import Identity
 from mubert_jax.data.controlled.movements import ACTION_UNITS, EMOTIONS, Course, Movement
 from mubert_jax.data.controlled.nuisances import CONDITIONS, Nuisances
+from mubert_jax.data.controlled.photos import read_subjects
+from mubert_jax.data.faces import HaarDetector
 from mubert_jax.data.frames import FramePairs
 from mubert_jax.data.plan import PrepareOptions
 from mubert_jax.data.prepare import prepare
+from mubert_jax.data.records import encode_image
 from mubert_jax.data.sets.controlled import Cast
 from mubert_jax.errors import UserError
 
@@ -40,11 +43,9 @@ def test_subjects_look_different_and_keep_their_looks():
 
 
 def test_haar_finds_most_of_the_faces():
-    from mubert_jax.data.faces import make_detector
-
-    detector = make_detector("haar")
+    detector = HaarDetector()
     frames = [clip(subject=s, size=224).frame(0) for s in range(12)]
-    assert sum(detector(frame) is not None for frame in frames) >= 8
+    assert sum(len(detector(frame)) > 0 for frame in frames) >= 8
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
@@ -127,6 +128,41 @@ def test_a_prepared_cast_is_a_data_set_to_train_on(tmp_path, quiet):
         prepare(
             "controlled", dataclasses.replace(cast, frames=10), tmp_path / "set", options, quiet
         )
+
+
+def test_photographs_are_cut_out_brought_to_the_pose_and_moved(tmp_path, quiet):
+    """The photographs are frames of made-up people, the only faces that may be in a test."""
+    for number in range(2):
+        folder = tmp_path / "faces" / f"person{number}"
+        folder.mkdir(parents=True)
+        photo = clip(subject=10 + number, size=320).frame(0)
+        (folder / "a.png").write_bytes(encode_image(photo, "png"))
+    made = clip(photo=tmp_path / "faces" / "person0" / "a.png", size=128, amplitudes=(2.0, 2.1))
+    (found,) = HaarDetector()(made.frame(0))
+    middle = np.array([found.x + found.width / 2, found.y + 0.51 * found.height]) / 128
+    np.testing.assert_allclose(middle, made.pose.center, atol=0.05)
+    onset, apex = made.course.onset, made.course.apex
+    truth = made.truth(onset, apex, 8)
+    change = np.abs(made.frame(apex).astype(int) - made.frame(onset)).mean(-1)
+    change = change.reshape(16, 8, 16, 8).mean((1, 3))
+    assert change[truth.displacement > 0.5].mean() > 10 * change[truth.displacement < 0.01].mean()
+
+    cast = Cast(clips=2, frames=8, size=32, photos=tmp_path / "faces")
+    report = prepare(
+        "controlled", cast, tmp_path / "set", PrepareOptions(size=32, crop="none"), quiet
+    )
+    assert (report.kept, report.frames) == (4, 32)
+
+
+def test_folders_that_are_no_photographs(tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        read_subjects(tmp_path / "absent")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="no photograph in any sub-folder"):
+        read_subjects(tmp_path)
+    (tmp_path / "grey.png").write_bytes(encode_image(np.full((64, 64, 3), 90, np.uint8), "png"))
+    with pytest.raises(UserError, match="grey.png: no frontal face found"):
+        clip(photo=tmp_path / "grey.png").frame(0)
 
 
 def test_a_cast_says_what_is_wrong():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from mubert_jax.data.controlled.drawing import Pose, draw_person
 from mubert_jax.data.controlled.identity import Identity
 from mubert_jax.data.controlled.movements import EMOTIONS, Course, Movement
 from mubert_jax.data.controlled.nuisances import Nuisances, Wander
+from mubert_jax.data.controlled.photos import LANDMARKS, cut_out
 
 # Pictures are drawn and moved at this many times their size, so that moving blurs nothing.
 OVERSAMPLING = 2
@@ -46,6 +48,7 @@ class ControlledClip:
       frames: how many there are.
       amplitudes: range of the movement at its apex, in pixels of a 224-pixel frame.
       labelled: the movement shows an emotion; if not, it is anywhere in 3 of 10 clips.
+      photo: a photograph of the subject, instead of a drawing.
     """
 
     subject: int
@@ -56,13 +59,15 @@ class ControlledClip:
     frames: int = 24
     amplitudes: tuple[float, float] = AMPLITUDES
     labelled: bool = True
+    photo: Path | None = None
 
     def _random(self, *purpose: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, self.subject, self.index, *purpose])
 
     @functools.cached_property
     def identity(self) -> Identity:
-        return Identity.draw(int(np.random.default_rng([self.seed, self.subject]).integers(2**31)))
+        made = Identity.draw(int(np.random.default_rng([self.seed, self.subject]).integers(2**31)))
+        return made if self.photo is None else dataclasses.replace(made, **LANDMARKS)
 
     @functools.cached_property
     def pose(self) -> Pose:
@@ -90,7 +95,10 @@ class ControlledClip:
     def _drawn(self):
         """Person, face mask, background and displacement at the apex, oversampled."""
         canvas = self.size * OVERSAMPLING
-        person, face = draw_person(self.identity, self.pose, canvas)
+        if self.photo is None:
+            person, face = draw_person(self.identity, self.pose, canvas)
+        else:
+            person, face = cut_out(self.photo, self.pose, canvas)
         draw = textured_background if self.nuisances.textured else shared_background
         return person, face, draw(self._random(4), canvas), self.movement.field(self.pose, canvas)
 

@@ -10,6 +10,7 @@ import numpy as np
 from mubert_jax.data.clips import Clip
 from mubert_jax.data.controlled.clip import ControlledClip
 from mubert_jax.data.controlled.nuisances import CONDITIONS
+from mubert_jax.data.controlled.photos import read_subjects
 from mubert_jax.errors import UserError
 
 # Subjects from here on are for testing: `mubert bench perception` takes them, no training may.
@@ -27,6 +28,8 @@ class Cast:
       conditions: names of `nuisances.CONDITIONS`, which the clips of a subject take in turn.
       seed: another seed makes other people.
       size: side of the frames in pixels.
+      photos: a folder of photographs, one sub-folder a subject, instead of drawings; `subjects` is
+        then the most that are taken.
     """
 
     subjects: int = 60
@@ -36,6 +39,7 @@ class Cast:
     conditions: tuple[str, ...] = ("all", "light", "background", "drift")
     seed: int = 0
     size: int = 224
+    photos: Path | None = None
 
     def __post_init__(self):
         for name, least in {"subjects": 1, "clips": 1, "frames": 8, "first_subject": 0}.items():
@@ -52,14 +56,20 @@ class Cast:
 
 def clips(cast: Cast) -> list[Clip]:
     """One clip a recording, of any condition; movements show an emotion or are anywhere."""
+    numbers = range(cast.first_subject, cast.first_subject + cast.subjects)
+    if cast.photos is None:
+        people = [(number, f"s{number:06d}", [None]) for number in numbers]
+    else:
+        found = read_subjects(cast.photos).items()
+        people = [(n, name, photos) for n, (name, photos) in zip(numbers, found, strict=False)]
     return [
-        _clip(cast, subject, index)
-        for subject in range(cast.first_subject, cast.first_subject + cast.subjects)
+        _clip(cast, number, name, index, photos[index % len(photos)])
+        for number, name, photos in people
         for index in range(cast.clips)
     ]
 
 
-def _clip(cast: Cast, subject: int, index: int) -> Clip:
+def _clip(cast: Cast, subject: int, person: str, index: int, photo: Path | None) -> Clip:
     condition = cast.conditions[(subject + index) % len(cast.conditions)]
     make = partial(
         ControlledClip,
@@ -70,11 +80,12 @@ def _clip(cast: Cast, subject: int, index: int) -> Clip:
         size=cast.size,
         frames=cast.frames,
         labelled=False,
+        photo=photo,
     )
-    name = f"s{subject:06d}/{index:02d}-{condition}"
+    name = f"{person}/{index:02d}-{condition}"
     return Clip(
         name=name,
-        subject=f"s{subject:06d}",
+        subject=person,
         num_frames=cast.frames,
         frames=partial(_frames, make),
         sample=partial(_sample, make),

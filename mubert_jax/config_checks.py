@@ -1,0 +1,95 @@
+"""What a config must hold to make sense, beyond the types of its keys."""
+
+from mubert_jax.errors import UserError
+
+
+def check(config):
+    """Raises UserError, naming the key, for a `config.Config` that cannot be run."""
+    model, swapping = config.model, config.swapping
+    crop, dino = config.loss.crop, config.loss.dino
+    positive = {
+        "model.image_size": model.image_size,
+        "model.patch_size": model.patch_size,
+        "model.dim": model.dim,
+        "model.depth": model.depth,
+        "model.heads": model.heads,
+        "model.decoder.dim": model.decoder.dim,
+        "model.decoder.heads": model.decoder.heads,
+        "model.dma.chunk": model.dma.chunk,
+        "training.batch_size": config.training.batch_size,
+        "optimizer.learning_rate": config.optimizer.learning_rate,
+        "runtime.log_every": config.runtime.log_every,
+        "runtime.checkpoint_every": config.runtime.checkpoint_every,
+        "runtime.reader_threads": config.runtime.reader_threads,
+        "data.delta[0]": config.data.delta[0],
+        "swapping.min_block": swapping.min_block,
+        "loss.contrastive_temperature": config.loss.contrastive_temperature,
+        "loss.crop.local_size": crop.local_size,
+        "loss.dino.hidden_dim": dino.hidden_dim,
+        "loss.dino.bottleneck_dim": dino.bottleneck_dim,
+        "loss.dino.output_dim": dino.output_dim,
+        "loss.dino.student_temperature": dino.student_temperature,
+        "loss.dino.teacher_temperature": dino.teacher_temperature,
+        "loss.dino.warmup_teacher_temperature": dino.warmup_teacher_temperature,
+    }
+    for key, value in positive.items():
+        _require(value > 0, f"config.{key} is {value}; it must be positive")
+    _require(
+        config.training.steps > 0 or config.training.epochs > 0,
+        "config.training.epochs and config.training.steps are both zero; nothing would be trained",
+    )
+    counts = {
+        "model.recognizer.classes": model.recognizer.classes,
+        "loss.crop.local_crops": crop.local_crops,
+    }
+    for key, value in counts.items():
+        _require(value >= 0, f"config.{key} is {value}; it cannot be negative")
+    _divides(model.patch_size, model.image_size, "model.patch_size", "model.image_size")
+    _divides(model.heads, model.dim, "model.heads", "model.dim")
+    _divides(model.decoder.heads, model.decoder.dim, "model.decoder.heads", "model.decoder.dim")
+    for key, dim in {"model.dim": model.dim, "model.decoder.dim": model.decoder.dim}.items():
+        _require(dim % 4 == 0, f"config.{key} is {dim}; 2-D sin-cos positions need a multiple of 4")
+    if config.loss.agreement == "dino" and crop.local_crops:
+        _divides(model.patch_size, crop.local_size, "model.patch_size", "loss.crop.local_size")
+    low, high = config.data.delta
+    _require(low <= high, f"config.data.delta is ({low}, {high}); the range is empty")
+    _require(0 < swapping.ratio < 1, f"config.swapping.ratio is {swapping.ratio}; it takes (0, 1)")
+    _require(
+        0 < swapping.min_aspect <= 1,
+        f"config.swapping.min_aspect is {swapping.min_aspect}; it takes (0, 1]",
+    )
+    _require(
+        swapping.min_block <= swapping.ratio * model.num_patches,
+        f"config.swapping.min_block is {swapping.min_block}, more than config.swapping.ratio of "
+        f"the {model.num_patches} patches; one block would swap more than asked",
+    )
+    _require(
+        config.loss.agreement == "none" or crop.global_crops > 0,
+        f"config.loss.crop.global_crops is {crop.global_crops}; the agreement "
+        f"{config.loss.agreement!r} compares the frame with at least one crop",
+    )
+    for key in ("global_scale", "local_scale"):
+        low, high = getattr(crop, key)
+        _require(
+            0 < low <= high <= 1,
+            f"config.loss.crop.{key} is {(low, high)}; it needs 0 < low <= high <= 1",
+        )
+    low, high = crop.aspect
+    _require(0 < low <= high, f"config.loss.crop.aspect is {(low, high)}; it needs 0 < low <= high")
+    _require(
+        model.dma.kind == "diagonal" or not model.poi.enabled,
+        f"config.model.poi.enabled needs config.model.dma.kind='diagonal', not {model.dma.kind!r}: "
+        "POI weighs the diagonal, eq. (12)",
+    )
+
+
+def _divides(divisor, value, divisor_key, value_key):
+    _require(
+        value % divisor == 0,
+        f"config.{value_key} is {value}, not a multiple of config.{divisor_key} = {divisor}",
+    )
+
+
+def _require(condition, message):
+    if not condition:
+        raise UserError(message)
