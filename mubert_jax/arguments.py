@@ -149,6 +149,21 @@ def import_(parser):
     )
 
 
+def ablate(parser):
+    add = parser.add_argument
+    add("--configs", metavar="FILE", nargs="+", required=True, help="files of configs/")
+    add("--workdir", metavar="DIR", type=Path, required=True, help="the folder of all runs")
+    add("--seeds", metavar="N", type=int, default=1, help="runs of each config (%(default)s)")
+    add("--config.KEY", dest="config", metavar="VALUE", help="overrides a key of all configs")
+    _benchmark(add)
+
+
+def _benchmark(add):
+    conditions = ["clean", "light", "drift", "all"]
+    add("--conditions", nargs="+", default=conditions, metavar="NAME", help="what else changes")
+    add("--subjects", metavar="N", type=int, default=24, help="test people (%(default)s)")
+
+
 def bench(parser):
     add = parser.add_argument
     add(
@@ -181,6 +196,5 @@ def bench(parser):
     add("--peer", choices=("none", "torch"), default="none", help="step: PyTorch eager beside")
     add("--output", metavar="FILE", type=Path, help="the figures as JSON")
     add("--checkpoint", metavar="DIR", type=Path, help="perception: a run beside the rivals")
-    add("--conditions", nargs="+", default=["clean", "light", "drift", "all"], metavar="NAME")
-    add("--subjects", metavar="N", type=int, default=24, help="perception: people (%(default)s)")
+    _benchmark(add)
     add("--size", metavar="N", type=int, default=112, help="perception: pixels (%(default)s)")

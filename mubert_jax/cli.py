@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+from pathlib import Path
 
 from rich.console import Console
 
@@ -138,6 +139,29 @@ def _import(args, console) -> None:
     )
 
 
+def _ablate(args, console) -> int:
+    from mubert_jax.bench.ablation import Benchmark, ablate
+    from mubert_jax.config_files import load_config
+    from mubert_jax.data.controlled.nuisances import known_conditions
+    from mubert_jax.training.preemption import EXIT_CODE, Preempted
+
+    names = [Path(path).stem for path in args.configs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"--configs holds {twice[0]} twice; files need names of their own")
+    configs = {
+        name: load_config(path, args.overrides)
+        for name, path in zip(names, args.configs, strict=True)
+    }
+    benchmark = Benchmark(known_conditions(args.conditions), args.subjects)
+    try:
+        ablate(configs, args.seeds, args.workdir, benchmark, console)
+    except Preempted as stopped:
+        _say(console, f"mubert ablate: {stopped}")
+        return EXIT_CODE
+    _say(console, f"Done: {args.workdir}/results.md, results.csv, results.png")
+    return 0
+
+
 def _bench(args, console) -> None:
     from mubert_jax import bench
 
@@ -200,6 +224,16 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             _import,
             "an official .pth, or an export of ours -> a checkpoint",
             "mubert import --input=CASME2-is224-p8-b16-ep200.pth --workdir=runs/official",
+        )
+    )
+    arguments.ablate(
+        _verb(
+            verbs,
+            "ablate",
+            _ablate,
+            "configs x seeds, trained and scored on known movements",
+            "mubert ablate --configs configs/ablations/*.py --workdir=runs/ablations "
+            "--config.data.path=data/controlled",
         )
     )
     arguments.bench(

@@ -5,7 +5,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from mubert_jax.data.controlled.nuisances import CONDITIONS
+from mubert_jax.data.controlled.nuisances import known_conditions
 from mubert_jax.errors import UserError
 from mubert_jax.perception.controlled import (
     benchmark_pairs,
@@ -44,8 +44,7 @@ def bench_perception(
     Raises:
       UserError: no checkpoint there, unknown condition, fewer than 3 subjects.
     """
-    if unknown := [name for name in conditions if name not in CONDITIONS]:
-        raise UserError(f"--conditions {unknown[0]}: choose from {', '.join(CONDITIONS)}")
+    conditions = known_conditions(conditions)
     if subjects < 3:
         raise UserError(f"--subjects {subjects}: an interval needs 3 or more")
     patch, perceivers = 8, {}

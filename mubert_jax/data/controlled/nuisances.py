@@ -1,9 +1,12 @@
 """What changes between two frames and is no movement of the face."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
+
+from mubert_jax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +55,13 @@ CONDITIONS = {
         background=4.0,
     ),
 }
+
+
+def known_conditions(names: Iterable[str]) -> tuple[str, ...]:
+    """The names as a tuple; UserError for one that is not in `CONDITIONS`."""
+    if unknown := [name for name in names if name not in CONDITIONS]:
+        raise UserError(f"--conditions {unknown[0]}: choose from {', '.join(CONDITIONS)}")
+    return tuple(names)
 
 
 @dataclasses.dataclass(frozen=True)

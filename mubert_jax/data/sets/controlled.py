@@ -9,7 +9,7 @@ import numpy as np
 
 from mubert_jax.data.clips import Clip
 from mubert_jax.data.controlled.clip import ControlledClip
-from mubert_jax.data.controlled.nuisances import CONDITIONS
+from mubert_jax.data.controlled.nuisances import CONDITIONS, known_conditions
 from mubert_jax.data.controlled.photos import read_subjects
 from mubert_jax.errors import UserError
 
@@ -46,8 +46,7 @@ class Cast:
             if getattr(self, name) < least:
                 flag = f"--{name.replace('_', '-')}"
                 raise UserError(f"{flag} {getattr(self, name)}: choose {least} or more")
-        if unknown := [name for name in self.conditions if name not in CONDITIONS]:
-            raise UserError(f"--conditions {unknown[0]}: choose from {', '.join(CONDITIONS)}")
+        known_conditions(self.conditions)
 
     def __str__(self):
         values = dataclasses.asdict(self) | {"conditions": "+".join(self.conditions)}

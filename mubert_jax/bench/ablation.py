@@ -1,0 +1,195 @@
+"""`mubert ablate`: configs × seeds, each trained and scored on the controlled benchmark."""
+
+import csv
+import dataclasses
+import functools
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+from rich.console import Console  # noqa: E402
+
+from mubert_jax.config import Config  # noqa: E402
+from mubert_jax.data.files import replacing  # noqa: E402
+from mubert_jax.errors import UserError  # noqa: E402
+from mubert_jax.perception.controlled import (  # noqa: E402
+    benchmark_pairs,
+    evaluate,
+    learned_methods,
+    mass_on_face,
+    rival_methods,
+)
+from mubert_jax.perception.maps import Perceiver  # noqa: E402
+from mubert_jax.training.checkpoints import load_model  # noqa: E402
+from mubert_jax.training.pretrain import run as pretrain  # noqa: E402
+
+RIVALS = ("difference", "difference, light and drift removed")
+SCORES = ("auc_in_face", "auc", "null", "correlation")
+SHOWN = "auc_in_face"
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """Which conditions, on how many test subjects."""
+
+    conditions: tuple[str, ...]
+    subjects: int
+
+    @functools.cache  # noqa: B019 (one benchmark a run)
+    def pairs(self, condition: str, size: int, patch_size: int):
+        return list(benchmark_pairs(condition, self.subjects, size, patch_size))
+
+
+def ablate(
+    configs: dict[str, Config], seeds: int, workdir: Path, benchmark: Benchmark, console: Console
+):
+    """Trains and scores what `workdir` does not hold yet, then writes the results.
+
+    Every run is a folder NAME-seedS that `mubert pretrain` could go on with; its scores are in
+    scores.json. Killed and started again, finished runs are taken as they are.
+
+    Leaves results.csv (every score with its interval), results.md (mean and spread over the seeds)
+    and results.png.
+
+    Raises:
+      UserError: what a training or a benchmark raises; names the config.
+    """
+    rows = []
+    for name, config in configs.items():
+        for seed in range(seeds):
+            folder = workdir / f"{name}-seed{seed}"
+            console.print(f"{name}, seed {seed}", highlight=False, markup=False)
+            training = dataclasses.replace(config.training, seed=seed)
+            config = dataclasses.replace(config, training=training)
+            try:
+                rows += _run(name, seed, config, folder, benchmark, console)
+            except UserError as error:
+                raise UserError(f"{name}, seed {seed}: {error}") from error
+    sizes = {(config.model.image_size, config.model.patch_size) for config in configs.values()}
+    rows += [row for size, patch in sorted(sizes) for row in _rivals(size, patch, benchmark)]
+    write_results(rows, workdir)
+    console.print((workdir / "results.md").read_text(), highlight=False, markup=False)
+
+
+def _run(name, seed, config: Config, folder: Path, benchmark: Benchmark, console) -> list[dict]:
+    finished, asked = folder / "scores.json", dataclasses.asdict(benchmark)
+    if finished.exists():
+        saved = json.loads(finished.read_text())
+        if saved["benchmark"] == json.loads(json.dumps(asked)):
+            return saved["rows"]
+    pretrain(config, folder, console)
+    rows = [{"config": name, "seed": seed, **row} for row in _score(folder, config, benchmark)]
+    with replacing(finished) as temporary:
+        temporary.write_text(json.dumps({"benchmark": asked, "rows": rows}, indent=1))
+    return rows
+
+
+def _score(folder: Path, config: Config, benchmark: Benchmark):
+    """Rows of DMA and DMA × POI, registered as the config says; none without DMA."""
+    _, model, params = load_model(folder)
+    if config.model.dma.kind == "none":
+        return
+    perceiver = Perceiver(model, params, config.perception.map, batch=1)
+    methods = learned_methods({"": perceiver}, (config.perception.align,))
+    for condition in benchmark.conditions:
+        pairs = benchmark.pairs(condition, config.model.image_size, config.model.patch_size)
+        for name, method in methods.items():
+            yield from _rows(condition, name.split(",")[0], evaluate(method, pairs)["all"])
+        yield {
+            "condition": condition,
+            "method": "POI",
+            "score": "mass on the face",
+            "value": mass_on_face(perceiver, pairs),
+        }
+
+
+def _rivals(size: int, patch: int, benchmark: Benchmark):
+    methods = rival_methods(patch)
+    for condition in benchmark.conditions:
+        for name in RIVALS:
+            pairs = benchmark.pairs(condition, size, patch)
+            for row in _rows(condition, name, evaluate(methods[name], pairs)["all"]):
+                yield {"config": f"no training, {size} px", "seed": 0, **row}
+
+
+def _rows(condition, method, estimates):
+    for score in SCORES:
+        estimate = dataclasses.asdict(estimates[score])
+        yield {"condition": condition, "method": method, "score": score, **estimate}
+
+
+def write_results(rows: list[dict], workdir: Path):
+    """results.csv, results.md and results.png from one row a score."""
+    columns = ("config", "seed", "condition", "method", "score", "value", "low", "high")
+    with replacing(workdir / "results.csv") as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    groups: dict[tuple, list[float]] = {}
+    for row in rows:
+        key = row["config"], row["method"], row["condition"], row["score"]
+        groups.setdefault(key, []).append(row["value"])
+    conditions = list(dict.fromkeys(row["condition"] for row in rows))
+    lines = list(dict.fromkeys((config, method) for config, method, *_ in groups))
+    with replacing(workdir / "results.md") as temporary:
+        temporary.write_text(_markdown(groups, conditions, lines))
+    _picture(groups, conditions, lines, workdir / "results.png")
+
+
+def _markdown(groups, conditions, lines) -> str:
+    text = []
+    for score, title in (
+        (SHOWN, "AUC inside the face"),
+        ("auc", "AUC over the frame"),
+        ("null", "null test: energy without movement over energy with it (0 is best)"),
+        ("mass on the face", "share of POI's scores on the face"),
+    ):
+        kept = [line for line in lines if any((*line, c, score) in groups for c in conditions)]
+        if not kept:
+            continue
+        text += [f"**{title}** (mean ± deviation over seeds)", ""]
+        text += ["| config | map | " + " | ".join(conditions) + " |"]
+        text += ["| --- | --- |" + " ---: |" * len(conditions)]
+        for config, method in kept:
+            cells = (_cell(groups.get((config, method, c, score))) for c in conditions)
+            text.append(f"| {config} | {method} | " + " | ".join(cells) + " |")
+        text.append("")
+    return "\n".join(text)
+
+
+def _cell(values) -> str:
+    if not values:
+        return ""
+    spread = f" ± {np.std(values):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}"
+
+
+def _picture(groups, conditions, lines, path: Path):
+    kept = [line for line in lines if any((*line, c, SHOWN) in groups for c in conditions)]
+    figure, axes = plt.subplots(
+        1,
+        len(conditions),
+        figsize=(2.5 + 2.6 * len(conditions), 1.2 + 0.32 * len(kept)),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis, condition in zip(axes[0], conditions, strict=True):
+        for i, line in enumerate(kept):
+            values = groups.get((*line, condition, SHOWN), [])
+            colour = "tab:gray" if line[1] in RIVALS else "tab:blue"
+            axis.plot(values, [i] * len(values), "o", color=colour, alpha=0.7, markersize=6)
+        axis.axvline(0.5, color="black", linewidth=0.6)
+        axis.set_title(condition, fontsize=10)
+        axis.grid(alpha=0.3)
+        axis.set_xlim(0.4, 1.02)
+    axes[0, 0].set_yticks(range(len(kept)), [f"{config}: {method}" for config, method in kept])
+    axes[0, 0].invert_yaxis()
+    figure.supxlabel("AUC inside the face, one dot a seed (grey: no training)", fontsize=10)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)

@@ -1,0 +1,76 @@
+"""`mubert ablate`: every config and seed once, restartable, one table and one picture."""
+
+import csv
+import json
+
+import cv2
+import pytest
+from conftest import tiny_config, write_config_file
+
+from mubert_jax.bench import ablation
+from mubert_jax.cli import main
+
+
+@pytest.fixture(scope="module")
+def ablation_run(tmp_path_factory, frames_set):
+    folder = tmp_path_factory.mktemp("ablation")
+    short = {"training__steps": 2, "runtime__checkpoint_every": 2, "loss__agreement": "none"}
+    variants = {
+        "shared": {"model__dma__projection": "shared"},
+        "mb1": {"model__dma__kind": "none", "model__poi__enabled": False},
+    }
+    files = [
+        str(write_config_file(folder / f"{name}.py", tiny_config(**short, **keys)))
+        for name, keys in variants.items()
+    ]
+    arguments = ["ablate", "--configs", *files, f"--workdir={folder / 'runs'}", "--seeds=2"]
+    arguments += ["--subjects=3", "--conditions", "clean", f"--config.data.path={frames_set}"]
+    assert main(arguments) == 0
+    return folder / "runs", arguments
+
+
+def test_every_config_and_seed_is_a_run_and_a_row(ablation_run):
+    runs, _ = ablation_run
+    folders = {path.name for path in runs.iterdir() if path.is_dir()}
+    assert folders == {"shared-seed0", "shared-seed1", "mb1-seed0", "mb1-seed1"}
+    seeds = {
+        name: json.loads((runs / name / "config.json").read_text())["training"]["seed"]
+        for name in folders
+    }
+    assert seeds["shared-seed0"] == 0 and seeds["shared-seed1"] == 1
+    rows = list(csv.DictReader((runs / "results.csv").open()))
+    scored = {(row["config"], row["seed"], row["method"]) for row in rows}
+    assert ("shared", "1", "DMA × POI") in scored and ("shared", "0", "POI") in scored
+    assert ("no training, 32 px", "0", "difference") in scored
+    assert not any(config == "mb1" for config, *_ in scored)
+
+
+def test_the_table_and_the_picture(ablation_run):
+    runs, _ = ablation_run
+    table = (runs / "results.md").read_text()
+    assert "| shared | DMA |" in table and "±" in table and "AUC inside the face" in table
+    assert cv2.imread(str(runs / "results.png")) is not None
+
+
+def test_started_again_it_takes_what_is_finished(ablation_run, monkeypatch):
+    runs, arguments = ablation_run
+
+    def again(*_):
+        raise AssertionError("trained again")
+
+    before = (runs / "results.csv").read_text()
+    monkeypatch.setattr(ablation, "pretrain", again)
+    assert main(arguments) == 0
+    assert (runs / "results.csv").read_text() == before
+
+
+def test_refuses(ablation_run, tmp_path, capsys):
+    _, arguments = ablation_run
+    file = arguments[2]
+    common = [f"--workdir={tmp_path / 'runs'}"]
+    assert main(["ablate", "--configs", file, file, *common]) == 2
+    assert "twice" in capsys.readouterr().err
+    assert main(["ablate", "--configs", file, *common]) == 2
+    assert "shared, seed 0: config.data.path is empty" in capsys.readouterr().err
+    assert main(["ablate", "--configs", file, *common, "--conditions", "fog"]) == 2
+    assert "choose from clean" in capsys.readouterr().err
