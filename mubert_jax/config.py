@@ -96,6 +96,8 @@ class ModelConfig:
 class SwappingConfig:
     """Blockwise Swapping, Algorithm 1."""
 
+    # swap: blocks come from the reference. mask: they are blanked, as a masked autoencoder's.
+    kind: str = choice("swap", "mask")
     ratio: float = 0.5
     min_block: int = 16
     min_aspect: float = 0.3
@@ -152,6 +154,8 @@ class LossConfig:
     agreement_weight: float = 1.0
     # mse: eq. (15). dino: as the official code. contrastive: beyond the paper.
     agreement: str = choice("dino", "mse", "contrastive", "none")
+    # Weight of finding the swapped patches by diag(Â); beyond the paper, which advises against it.
+    spotting_weight: float = 0.0
     # contrastive: how sharply a frame is to be told from the others of its batch.
     contrastive_temperature: float = 0.1
     crop: CropConfig = CropConfig()

@@ -68,6 +68,12 @@ def check(config):
         f"config.loss.crop.global_crops is {crop.global_crops}; the agreement "
         f"{config.loss.agreement!r} compares the frame with at least one crop",
     )
+    _require(
+        not config.loss.spotting_weight
+        or (model.dma.kind == "diagonal" and swapping.kind == "swap"),
+        f"config.loss.spotting_weight is {config.loss.spotting_weight}; spotting needs "
+        "config.model.dma.kind='diagonal' and config.swapping.kind='swap'",
+    )
     for key in ("global_scale", "local_scale"):
         low, high = getattr(crop, key)
         _require(

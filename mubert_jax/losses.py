@@ -40,6 +40,17 @@ def reconstruction(predicted_BxNxP, target_BxNxP):
     return jnp.mean(jnp.square(predicted_BxNxP - target_BxNxP))
 
 
+def spotting(diagonal_BxN, swap_mask_BxN):
+    """-log-likelihood of the swap mask if diag(Â) is the probability that a patch was kept.
+
+    Swapped and kept patches count alike, however many there are. Beyond the paper.
+    """
+    diagonal_BxN = jnp.clip(diagonal_BxN, 1e-6, 1 - 1e-6)
+    swapped = jnp.mean(-jnp.log1p(-diagonal_BxN), where=swap_mask_BxN)
+    kept = jnp.mean(-jnp.log(diagonal_BxN), where=~swap_mask_BxN)
+    return 0.5 * (swapped + kept)
+
+
 def no_agreement(student: Views, teacher, center, config: LossConfig, progress):
     """Without POI training: L_agg = 0."""
     return jnp.zeros(()), center

@@ -53,6 +53,13 @@ def test_round_trip():
         ({"loss": {"crop": {"global_crops": 0}}}, ["global_crops is 0", "dino"]),
         ({"model": {"dma": {"kind": "none"}}}, ["poi.enabled", "diagonal"]),
         ({"training": {"epochs": 0.0}}, ["epochs", "steps"]),
+        ({"loss": {"crop": {"local_crops": -1}}}, ["local_crops is -1"]),
+        ({"loss": {"dino": {"teacher_temperature": 0.0}}}, ["teacher_temperature is 0.0"]),
+        ({"model": {"recognizer": {"classes": -2}}}, ["recognizer.classes is -2"]),
+        (
+            {"loss": {"spotting_weight": 1.0}, "swapping": {"kind": "mask"}},
+            ["spotting_weight", "swapping.kind='swap'"],
+        ),
     ],
 )
 def test_wrong_values_are_refused_by_name(values, words):

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mubert_jax.config import LossConfig
-from mubert_jax.losses import AGREEMENTS, Views, contextual_std, dino, mse, reconstruction
+from mubert_jax.losses import AGREEMENTS, Views, contextual_std, dino, mse, reconstruction, spotting
 
 CONFIG = LossConfig()
 
@@ -108,3 +108,10 @@ def test_contrastive_is_cross_entropy_both_ways():
     rows = np.log(np.exp(logits) / np.exp(logits).sum(1, keepdims=True))
     columns = np.log(np.exp(logits) / np.exp(logits).sum(0, keepdims=True))
     np.testing.assert_allclose(value, -0.5 * np.mean(np.diag(rows) + np.diag(columns)), rtol=1e-5)
+
+
+def test_spotting_by_hand():
+    diagonal = jnp.array([[0.9, 0.2, 0.6]])
+    mask = jnp.array([[False, True, False]])
+    expected = 0.5 * (-np.log(0.8) - (np.log(0.9) + np.log(0.6)) / 2)
+    np.testing.assert_allclose(spotting(diagonal, mask), expected, rtol=1e-5)

@@ -45,7 +45,12 @@ def make_step(
                 config.loss.reconstruction_weight * reconstruction
                 + config.loss.agreement_weight * agreed
             )
-            metrics = {"loss": loss, "reconstruction": reconstruction, "agreement": agreed}
+            metrics = {"reconstruction": reconstruction, "agreement": agreed}
+            if config.loss.spotting_weight:
+                diagonal = intermediates.dma.diagonal
+                metrics["spotting"] = losses.spotting(diagonal, frames["swap_mask"])
+                loss += config.loss.spotting_weight * metrics["spotting"]
+            metrics["loss"] = loss
             return loss, (metrics | describe(intermediates, frames), center)
 
         gradients, (metrics, center) = jax.grad(loss_fn, has_aux=True)(state.params)
@@ -73,7 +78,8 @@ def make_views(config: Config, batch: dict) -> dict:
     swap_keys, global_keys, local_keys, current_keys, reference_keys = split_keys(keys)
     mask = jax.vmap(lambda k: blockwise_mask(k, config.model.grid, config.swapping))(swap_keys)
     current, reference = normalise(batch["current"]), normalise(batch["reference"])
-    swapped = swap(current, reference, mask, config.model.patch_size)
+    other = reference if config.swapping.kind == "swap" else jnp.zeros_like(reference)
+    swapped = swap(current, other, mask, config.model.patch_size)
     current, swapped = recorded_alike(current_keys, (current, swapped), config.augmentation)
     (reference,) = recorded_alike(reference_keys, (reference,), config.augmentation)
     agreement, crop = losses.AGREEMENTS[config.loss.agreement], config.loss.crop

@@ -6,6 +6,7 @@ import pytest
 from conftest import tiny_config
 
 from mubert_jax.models.micron_bert import build_model
+from mubert_jax.models.vit import patchify
 from mubert_jax.training import sharding
 from mubert_jax.training.schedules import learning_rate, teacher_momentum
 from mubert_jax.training.state import create_state, optimizer, teacher_part
@@ -139,3 +140,28 @@ def test_sharded_parameters_learn_the_same(noise_batch):
     moments = state.opt_state[0].mu["encoder"]["blocks_0"]["attn"]["qkv"]["kernel"]
     assert kernel.sharding.spec == moments.sharding.spec
     assert kernel.addressable_shards[0].data.shape[0] * 2 == kernel.shape[0]
+
+
+def test_masking_blanks_what_swapping_takes_from_the_reference(noise_batch):
+    swapped, masked = (
+        make_views(tiny_config(swapping__kind=kind), noise_batch) for kind in ("swap", "mask")
+    )
+    np.testing.assert_array_equal(swapped["swap_mask"], masked["swap_mask"])
+    mask = np.asarray(masked["swap_mask"])
+    patches = {name: patchify(masked[name], 8) for name in ("swapped", "current")}
+    assert not np.asarray(patches["swapped"])[mask].any()
+    np.testing.assert_array_equal(patches["swapped"][~mask], patches["current"][~mask])
+
+
+def test_spotting_enters_the_loss_and_teaches_the_diagonal(noise_batch):
+    _, state, step = parts(
+        loss__agreement="none", loss__spotting_weight=1.0, optimizer__learning_rate=3e-3
+    )
+    step = jax.jit(step)
+    history = []
+    for _ in range(STEPS):
+        state, metrics = step(state, noise_batch)
+        total = metrics["reconstruction"] + metrics["spotting"]
+        np.testing.assert_allclose(metrics["loss"], total, rtol=1e-5)
+        history.append(float(metrics["diagonal_kept"] - metrics["diagonal_swapped"]))
+    assert history[-1] > history[0] + 0.05
