@@ -143,6 +143,7 @@ def _ablate(args, console) -> int:
     from mubert_jax.bench.ablation import Benchmark, ablate
     from mubert_jax.config_files import load_config
     from mubert_jax.data.controlled.nuisances import known_conditions
+    from mubert_jax.perception.controlled import enough_subjects
     from mubert_jax.training.preemption import EXIT_CODE, Preempted
 
     names = [Path(path).stem for path in args.configs]
@@ -152,7 +153,7 @@ def _ablate(args, console) -> int:
         name: load_config(path, args.overrides)
         for name, path in zip(names, args.configs, strict=True)
     }
-    benchmark = Benchmark(known_conditions(args.conditions), args.subjects)
+    benchmark = Benchmark(known_conditions(args.conditions), enough_subjects(args.subjects))
     try:
         ablate(configs, args.seeds, args.workdir, benchmark, console)
     except Preempted as stopped:

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table
 
 from mubert_jax.data.controlled.nuisances import known_conditions
-from mubert_jax.errors import UserError
 from mubert_jax.perception.controlled import (
     benchmark_pairs,
+    enough_subjects,
     evaluate,
     learned_methods,
     mass_on_face,
@@ -42,11 +42,10 @@ def bench_perception(
       One row a (condition, difficulty, method), each score with its `low` and `high`.
 
     Raises:
-      UserError: no checkpoint there, unknown condition, fewer than 3 subjects.
+      UserError: no checkpoint there, unknown condition, too few subjects.
     """
     conditions = known_conditions(conditions)
-    if subjects < 3:
-        raise UserError(f"--subjects {subjects}: an interval needs 3 or more")
+    subjects = enough_subjects(subjects)
     patch, perceivers = 8, {}
     if checkpoint is not None:
         config, model, params = load_model(checkpoint)
@@ -63,11 +62,10 @@ def bench_perception(
         for name, estimates in found.items():
             rows += [_row(condition, difficulty, name, e) for difficulty, e in estimates.items()]
         console.print(_table(condition, found))
-        for name, perceiver in perceivers.items():
-            if not name:
-                share = mass_on_face(perceiver, pairs)
-                console.print(f"POI on the face: {share:.2f} of its mass", highlight=False)
-                rows.append({"condition": condition, "POI on the face": share})
+        if perceivers:
+            share = mass_on_face(perceivers[""], pairs)
+            console.print(f"POI on the face: {share:.2f} of its mass", highlight=False)
+            rows.append({"condition": condition, "POI on the face": share})
     return rows
 
 

@@ -10,6 +10,7 @@ from mubert_jax.data.alignment import ALIGNERS
 from mubert_jax.data.controlled.clip import ControlledClip, Truth
 from mubert_jax.data.controlled.nuisances import CONDITIONS
 from mubert_jax.data.sets.controlled import FIRST_TEST_SUBJECT
+from mubert_jax.errors import UserError
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.rivals import RIVALS
 from mubert_jax.perception.scores import Estimate, score, summarise
@@ -37,6 +38,14 @@ DIFFICULTIES = {
     "over 1.5 px": (1.5, 9.0),
 }
 CLIPS = 2
+FEWEST = 3
+
+
+def enough_subjects(subjects: int) -> int:
+    """The number, if an interval can be drawn from it; UserError if not."""
+    if subjects < FEWEST:
+        raise UserError(f"--subjects {subjects}: an interval needs {FEWEST} or more")
+    return subjects
 
 
 def benchmark_pairs(
@@ -45,7 +54,12 @@ def benchmark_pairs(
     """(moving, still) of `CLIPS` clips of each test subject, made one by one.
 
     Moving are onset and apex; still are two moments before the onset.
+
+    Raises:
+      UserError: frames of a size that patches do not divide.
     """
+    if size % patch_size:
+        raise UserError(f"--size {size}: choose a multiple of {patch_size}, the patch")
     last = FIRST_TEST_SUBJECT + subjects
     for number, index in itertools.product(range(FIRST_TEST_SUBJECT, last), range(CLIPS)):
         clip = ControlledClip(number, index, seed, CONDITIONS[condition], size)
@@ -107,7 +121,7 @@ def evaluate(
     found = {}
     for name, (low, high) in DIFFICULTIES.items():
         rows = np.flatnonzero((amplitudes >= low) & (amplitudes < high))
-        if len(np.unique(subjects[rows])) > 2:
+        if len(np.unique(subjects[rows])) >= FEWEST:
             moving, still = zip(*(scored[row] for row in rows), strict=True)
             found[name] = summarise(moving, still, amplitudes[rows], subjects[rows])
     return found

@@ -74,3 +74,6 @@ def test_refuses(ablation_run, tmp_path, capsys):
     assert "shared, seed 0: config.data.path is empty" in capsys.readouterr().err
     assert main(["ablate", "--configs", file, *common, "--conditions", "fog"]) == 2
     assert "choose from clean" in capsys.readouterr().err
+    assert main(["ablate", "--configs", file, *common, "--subjects=2"]) == 2
+    assert "needs 3 or more" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()

@@ -31,6 +31,7 @@ def test_rivals_and_a_checkpoint_in_one_table(trained_run, tmp_path, capsys):
         (["--conditions", "fog"], "--conditions fog: choose from clean"),
         (["--subjects=2"], "needs 3 or more"),
         (["--checkpoint=absent"], "no checkpoint"),
+        (["--size=100", "--subjects=3"], "choose a multiple of 8"),
     ],
 )
 def test_refuses(flags, said, capsys):
