@@ -3,7 +3,6 @@
 import contextlib
 import io
 import logging
-import os
 import warnings
 from pathlib import Path
 
@@ -109,7 +108,6 @@ def _relative(found, wanted):
 
 def _quietly(call, *args, **kwargs):
     """The exporter reports its steps on stdout and through warnings; none is for the user."""
-    os.environ.setdefault("TORCHDYNAMO_VERBOSE", "0")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
