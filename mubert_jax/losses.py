@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from mubert_jax.config import LossConfig
+from mubert_jax.models.projector import unit
 
 
 @flax.struct.dataclass
@@ -67,18 +68,14 @@ def contrastive(student: Views, teacher, center, config: LossConfig, progress):
 
     Beyond the paper. It cannot collapse: tokens that are all alike have the loss log B.
     """
-    frame_BxK = _unit(student.frames_and_crops[0])
-    crops_GxBxK = _unit(student.frames_and_crops[1:])
+    frame_BxK = unit(student.frames_and_crops[0])
+    crops_GxBxK = unit(student.frames_and_crops[1:])
     logits_GxBxB = jnp.einsum("bk,gck->gbc", frame_BxK, crops_GxBxK)
     logits_GxBxB /= config.contrastive_temperature
     own = jnp.arange(len(frame_BxK))
     of_frames = jax.nn.log_softmax(logits_GxBxB, axis=-1)[:, own, own]
     of_crops = jax.nn.log_softmax(logits_GxBxB, axis=-2)[:, own, own]
     return -0.5 * jnp.mean(of_frames + of_crops), center
-
-
-def _unit(x):
-    return x * jax.lax.rsqrt(jnp.sum(jnp.square(x), axis=-1, keepdims=True) + 1e-12)
 
 
 def dino(student: Views, teacher: Views, center, config: LossConfig, progress):

@@ -77,10 +77,11 @@ def ablate(
 
 
 def _run(name, seed, config: Config, folder: Path, benchmark: Benchmark, console) -> list[dict]:
-    finished, asked = folder / "scores.json", dataclasses.asdict(benchmark)
+    finished = folder / "scores.json"
+    asked = {"conditions": list(benchmark.conditions), "subjects": benchmark.subjects}
     if finished.exists():
         saved = json.loads(finished.read_text())
-        if saved["benchmark"] == json.loads(json.dumps(asked)):
+        if saved["benchmark"] == asked:
             return saved["rows"]
     pretrain(config, folder, console)
     rows = [{"config": name, "seed": seed, **row} for row in _score(folder, config, benchmark)]

@@ -5,6 +5,8 @@ import dataclasses
 import cv2
 import numpy as np
 
+from mubert_jax.data.video import grey
+
 _CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-4)
 _LARGEST_SHIFT = 0.15
 _MOTIONS = {"euclidean": cv2.MOTION_EUCLIDEAN, "affine": cv2.MOTION_AFFINE}
@@ -61,7 +63,7 @@ def align_robust(image: np.ndarray, template: np.ndarray) -> np.ndarray:
       (H, W, 3) uint8; the image as it came where the fit moves a corner by more than 15 % of the
       side.
     """
-    fit = fit_motion_and_light(_grey(image), _grey(template), _middle(image.shape[:2]))
+    fit = fit_motion_and_light(grey(image), grey(template), _middle(image.shape[:2]))
     reach = np.abs(fit.motion[:2]).max() + abs(fit.motion[2]) * max(image.shape) / 2
     if not reach <= _LARGEST_SHIFT * max(image.shape[:2]):
         return image
@@ -136,10 +138,6 @@ def _middle(shape: tuple[int, int]) -> np.ndarray:
     rows, columns = np.mgrid[:height, :width]
     y, x = (rows + 0.5) / height - 0.52, (columns + 0.5) / width - 0.5
     return (x / 0.28) ** 2 + (y / 0.36) ** 2 < 1
-
-
-def _grey(image: np.ndarray) -> np.ndarray:
-    return image.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
 
 
 ALIGNERS = {"ecc": align_ecc, "robust": align_robust}

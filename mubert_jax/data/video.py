@@ -82,6 +82,11 @@ def sample_video(path: str | os.PathLike, count: int) -> list[np.ndarray]:
     return images
 
 
+def grey(images: np.ndarray, dtype=np.float64) -> np.ndarray:
+    """Luma of RGB images (..., 3), as `dtype`."""
+    return images.astype(dtype) @ np.array([0.299, 0.587, 0.114], dtype)
+
+
 def read_image(path: str | os.PathLike) -> np.ndarray:
     """An image file as (H, W, 3) uint8 RGB; UserError when it is missing or not an image."""
     try:

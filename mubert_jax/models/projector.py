@@ -24,10 +24,10 @@ class Projector(nn.Module):
             x = nn.Dense(size, kernel_init=initial, name=f"mlp_{i}")(x)
         shape = (self.config.bottleneck_dim, self.config.output_dim)
         direction = self.param("prototypes", nn.initializers.normal(0.02), shape)
-        return _unit(x, axis=-1) @ _unit(direction, axis=0)
+        return unit(x) @ unit(direction, axis=0)
 
 
-def _unit(x, axis):
+def unit(x, axis=-1):
     """x at length 1; 0 stays 0, with gradient 0."""
     squared = jnp.sum(jnp.square(x), axis=axis, keepdims=True)
     return x / jnp.sqrt(jnp.maximum(squared, SMALLEST_NORM**2))

@@ -1,13 +1,14 @@
 """The controlled benchmark: maps against movements that are known, rivals beside."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from mubert_jax.data.alignment import ALIGNERS
-from mubert_jax.data.controlled.clip import ControlledClip, Truth
+from mubert_jax.data.controlled.clip import ControlledClip, Truth, patch_means
 from mubert_jax.data.controlled.nuisances import CONDITIONS
 from mubert_jax.data.sets.controlled import FIRST_TEST_SUBJECT
 from mubert_jax.errors import UserError
@@ -16,7 +17,7 @@ from mubert_jax.perception.rivals import RIVALS
 from mubert_jax.perception.scores import Estimate, score, summarise
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class ControlledPair:
     """Two frames of a test subject, one moment or two, and what moves between them.
 
@@ -82,9 +83,7 @@ def rival_methods(patch_size: int) -> dict[str, Method]:
     def pooled(rival):
         def method(pair):
             face = np.kron(pair.truth.face, np.ones((patch_size, patch_size)))
-            image = rival(pair.onset, pair.apex, face)
-            grid = len(image) // patch_size
-            return image.reshape(grid, patch_size, grid, patch_size).mean((1, 3))
+            return patch_means(rival(pair.onset, pair.apex, face), patch_size)
 
         return method
 
@@ -96,17 +95,22 @@ def learned_methods(
 ) -> dict[str, Method]:
     """DMA, POI and DMA × POI of each perceiver, after each kind of registration."""
 
-    def method(perceiver, field, align):
+    def looking(perceiver, align):
+        @functools.cache
         def look(pair):
             aligned = ALIGNERS.get(align, lambda image, _: image)(pair.apex, pair.onset)
-            return getattr(perceiver(pair.onset[None], aligned[None]), field)[0]
+            maps = perceiver(pair.onset[None], aligned[None])
+            return {"DMA": maps.dma[0], "DMA × POI": maps.dma_poi[0]}
 
         return look
 
+    looks = {(name, a): looking(p, a) for name, p in perceivers.items() for a in alignments}
     return {
-        f"{name}{label}{'' if align == 'none' else f', {align}'}": method(perceiver, field, align)
-        for name, perceiver in perceivers.items()
-        for field, label in (("dma", "DMA"), ("dma_poi", "DMA × POI"))
+        f"{name}{label}{'' if align == 'none' else f', {align}'}": (
+            lambda pair, look=looks[name, align], label=label: look(pair)[label]
+        )
+        for name in perceivers
+        for label in ("DMA", "DMA × POI")
         for align in alignments
     }
 

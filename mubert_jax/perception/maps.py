@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mubert_jax.config import ModelConfig
+from mubert_jax.data.video import grey
 from mubert_jax.errors import UserError
 from mubert_jax.models.dma import diagonal_attention
 from mubert_jax.models.micron_bert import MicronBert
@@ -77,7 +78,7 @@ class Perceiver:
             poi.append(np.asarray(scores)[: len(onset[part])])
         grid = (len(onset), self.config.grid, self.config.grid)
         dma, poi = np.concatenate(dma).reshape(grid), np.concatenate(poi).reshape(grid)
-        difference = np.abs(_grey(onset) - _grey(apex))
+        difference = np.abs(grey(onset, np.float32) - grey(apex, np.float32))
         return Maps(onset, apex, difference, dma, poi, dma * poi)
 
     def _padded(self, images):
@@ -94,10 +95,6 @@ def _movement_and_interest(model: MicronBert, current_uint8, reference_uint8, ki
         return jnp.maximum(model.difference(current, reference), 0.0), scores
     q, k = model.dma.queries(current.tokens), model.dma.keys(reference.tokens)
     return 1.0 - diagonal_attention(q, k, model.config.dma.chunk), scores
-
-
-def _grey(images):
-    return images.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def measure_scale(perceiver: Perceiver, pairs, count: int = 64) -> float:

@@ -8,13 +8,14 @@ import cv2
 import numpy as np
 
 from mubert_jax.data.alignment import fit_motion_and_light
+from mubert_jax.data.video import grey
 
 UPSAMPLING = 4
 
 
 def difference(onset, apex, face):
     """|onset - apex| in grey levels."""
-    return np.abs(_grey(apex) - _grey(onset))
+    return np.abs(grey(apex) - grey(onset))
 
 
 def difference_in_face(onset, apex, face):
@@ -24,7 +25,7 @@ def difference_in_face(onset, apex, face):
 
 def compensated(onset, apex, face):
     """|difference| after a robust least-squares fit of light and drift over the true face."""
-    return np.abs(fit_motion_and_light(_grey(onset), _grey(apex), face > 0.5).residual)
+    return np.abs(fit_motion_and_light(grey(onset), grey(apex), face > 0.5).residual)
 
 
 def dis_flow(onset, apex, face):
@@ -52,7 +53,7 @@ def eulerian(onset, apex, face, magnification: float = 10.0, levels: int = 4):
 
     Of two frames nothing can be filtered in time: the change itself is magnified.
     """
-    change = _grey(apex) - _grey(onset)
+    change = grey(apex) - grey(onset)
     total, low = np.zeros_like(change), change
     for level in range(levels):
         smooth = cv2.GaussianBlur(low, (0, 0), 2.0**level)
@@ -64,7 +65,7 @@ def eulerian(onset, apex, face, magnification: float = 10.0, levels: int = 4):
 
 def structural(onset, apex, face):
     """1 - SSIM of the grey pictures, Gaussian windows of 1.5 pixels."""
-    a, b = _grey(onset), _grey(apex)
+    a, b = grey(onset), grey(apex)
 
     def mean(image):
         return cv2.GaussianBlur(image, (11, 11), 1.5)
@@ -91,13 +92,9 @@ RIVALS = {
 }
 
 
-def _grey(image):
-    return image.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
-
-
 def _enlarged(image):
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    return cv2.resize(grey, None, fx=UPSAMPLING, fy=UPSAMPLING, interpolation=cv2.INTER_CUBIC)
+    image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    return cv2.resize(image, None, fx=UPSAMPLING, fy=UPSAMPLING, interpolation=cv2.INTER_CUBIC)
 
 
 def _back(flow, shape):

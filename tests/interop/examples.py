@@ -1,5 +1,8 @@
 """Random weights for any config, and the comparison that every parity test uses."""
 
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import torch
@@ -27,6 +30,15 @@ def random_weights(config, seed=0) -> Weights:
 
 def as_torch(tensors):
     return {name: torch.tensor(np.array(array)) for name, array in tensors.items()}
+
+
+def run_python(code: str, folder) -> str:
+    """Runs `code` in a fresh interpreter in `folder`, which must not fail; returns its stderr."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
 
 
 def relative_error(ours, theirs) -> float:

@@ -4,15 +4,13 @@ import argparse
 import collections
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from conftest import tiny_config, write_config_file
-from examples import as_torch, assert_identical, random_weights
+from examples import as_torch, assert_identical, random_weights, run_python
 from safetensors.numpy import save_file
 from test_parity import PARITY, WEIGHTS
 
@@ -371,10 +369,6 @@ def test_without_the_extras(tmp_path, missing):
         "    open('m.pth', 'w').close()\n"
         "    assert main(['import', '--input=m.pth', '--workdir=other']) == 2\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    lines = done.stderr.strip().splitlines()
+    lines = run_python(code, tmp_path).strip().splitlines()
     assert len(lines) == (3 if missing == "torch" else 1)
     assert all("pip install" in line and missing in line for line in lines)

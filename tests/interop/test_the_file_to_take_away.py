@@ -2,12 +2,10 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 from conftest import tiny_config
-from examples import random_weights
+from examples import random_weights, run_python
 
 from mubert_jax.cli import main
 from mubert_jax.interop import torch_module
@@ -42,10 +40,7 @@ def test_the_lines_of_the_readme(tmp_path):
         "larger = torch.randn(2, 1, 3, 48, 48)\n"
         "assert other.recognise(*larger).shape == (1, 4)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    run_python(code, tmp_path)
 
 
 def test_a_file_from_elsewhere_is_named(tmp_path):

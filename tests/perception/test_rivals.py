@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mubert_jax.perception.rivals import RIVALS, _grey, compensated
+from mubert_jax.data.video import grey
+from mubert_jax.perception.rivals import RIVALS, compensated
 
 SIZE = 64
 
@@ -38,7 +39,7 @@ def test_compensation_removes_light_and_drift_but_not_the_disc():
     inner = np.zeros((SIZE, SIZE), bool)
     inner[6:-6, 6:-6] = True
     away = inner & ~cv2.dilate(disc.astype(np.uint8), np.ones((13, 13))).astype(bool)
-    plain = np.abs(_grey(apex) - _grey(onset))
+    plain = np.abs(grey(apex) - grey(onset))
     fitted = compensated(onset, apex, face)
     assert fitted[away].mean() < 0.12 * plain[away].mean()
     assert fitted[disc].mean() > 8 * fitted[away].mean()

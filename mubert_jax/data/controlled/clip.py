@@ -14,6 +14,7 @@ from mubert_jax.data.controlled.identity import Identity
 from mubert_jax.data.controlled.movements import EMOTIONS, Course, Movement
 from mubert_jax.data.controlled.nuisances import Nuisances, Wander
 from mubert_jax.data.controlled.photos import LANDMARKS, cut_out
+from mubert_jax.data.video import grey
 
 # Pictures are drawn and moved at this many times their size, so that moving blurs nothing.
 OVERSAMPLING = 2
@@ -121,11 +122,10 @@ class ControlledClip:
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         )
         moved = cv2.resize(moved, (self.size, self.size), interpolation=cv2.INTER_AREA)
-        grey = self._clean(apex) @ np.array([0.299, 0.587, 0.114]) * 255
-        dy, dx = np.gradient(grey)
+        dy, dx = np.gradient(grey(self._clean(apex)) * 255)
         visible = np.abs(moved[..., 0] * dx + moved[..., 1] * dy)
         length = np.linalg.norm(moved[..., :2], axis=-1)
-        return Truth(*(_patch_means(x, patch_size) for x in (length, visible, moved[..., 2])))
+        return Truth(*(patch_means(x, patch_size) for x in (length, visible, moved[..., 2])))
 
     def _clean(self, number: int) -> np.ndarray:
         """The frame before light and camera, (size, size, 3) floats."""
@@ -159,6 +159,7 @@ class ControlledClip:
         return cv2.resize(picture, (self.size, self.size), interpolation=cv2.INTER_AREA)
 
 
-def _patch_means(image, patch_size):
+def patch_means(image: np.ndarray, patch_size: int) -> np.ndarray:
+    """Mean of every patch: (H, H) -> (g, g)."""
     grid = len(image) // patch_size
     return image.reshape(grid, patch_size, grid, patch_size).mean((1, 3))
