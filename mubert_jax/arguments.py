@@ -9,7 +9,7 @@ CAST = {
     "first_subject": "number of the first (0; 100000 and up are for testing)",
     "clips": "recordings of each (4)",
     "frames": "frames of each recording (24)",
-    "conditions": "what else changes: clean, light, drift, noise, ... (four of them)",
+    "conditions": "what else changes: clean, light, drift, noise, ... (a lab, 1 in 4 busy)",
     "seed": "another seed makes other people (0)",
 }
 

@@ -30,6 +30,11 @@ class DMAConfig:
     kind: str = choice("diagonal", "cross", "none")
     # separate: W_q and W_k. shared: one projection for both.
     projection: str = choice("separate", "shared")
+    # What q and k are made of. tokens: the encoder's, as in the paper. pixels: the frame itself, a
+    # window around each patch; beyond the paper: deep tokens drown a micro-movement in noise.
+    reads: str = choice("tokens", "pixels")
+    # pixels: side of the window, the patch in its middle.
+    window: int = 16
     # similarity: W_q = W_k = a·I, so that equal tokens attend to each other from step 0.
     initial: str = choice("similarity", "xavier")
     # Logit of a token with itself at a similarity start: a = sqrt(logit / sqrt(d)).
@@ -119,6 +124,33 @@ class AugmentationConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class MovementConfig:
+    """Movements that are put on a frame, and what else changes until it is seen again.
+
+    Beyond the paper. Lengths are pixels of a 224-pixel frame, like `--conditions` of
+    `mubert prepare controlled`.
+    """
+
+    # Largest movement of a pair; drawn on a logarithmic scale.
+    amplitude: tuple[float, float] = (0.3, 3.0)
+    # How many places may move, and their Gaussian widths as shares of the frame's side.
+    places: int = 3
+    sigma: tuple[float, float] = (0.02, 0.09)
+    # What registration leaves of the head's own movement.
+    drift: float = 0.6
+    # Share of pairs whose second frame was moved back by up to 2 pixels, as registration does.
+    registered: float = 0.7
+    # Relative changes of the light, over the frame and from one side to the other.
+    gain: float = 0.08
+    gradient: float = 0.08
+    # Standard deviation of the sensor's noise, in grey levels of 255.
+    noise: tuple[float, float] = (0.5, 5.0)
+    # Share of frames that are compressed, and the quality they are given.
+    compressed: float = 0.5
+    quality: tuple[float, float] = (50.0, 98.0)
+
+
+@dataclasses.dataclass(frozen=True)
 class CropConfig:
     """Crop(I_{t+δ}) of eq. (10): random resized crops; scale is the share of the frame's area."""
 
@@ -156,6 +188,11 @@ class LossConfig:
     agreement: str = choice("dino", "mse", "contrastive", "none")
     # Weight of finding the swapped patches by diag(Â); beyond the paper, which advises against it.
     spotting_weight: float = 0.0
+    # Weight of finding movements that were put on a frame, by the calibrated map; beyond the paper.
+    movement_weight: float = 0.0
+    movement: MovementConfig = MovementConfig()
+    # Weight of POI's expecting where the pair moves, from one frame alone; beyond the paper.
+    expectation_weight: float = 0.0
     # contrastive: how sharply a frame is to be told from the others of its batch.
     contrastive_temperature: float = 0.1
     crop: CropConfig = CropConfig()

@@ -74,6 +74,12 @@ def check(config):
         f"config.loss.spotting_weight is {config.loss.spotting_weight}; spotting needs "
         "config.model.dma.kind='diagonal' and config.swapping.kind='swap'",
     )
+    _require(
+        model.dma.reads == "tokens" or _in_the_middle(model.dma.window, model.patch_size),
+        f"config.model.dma.window is {model.dma.window}; it must be config.model.patch_size = "
+        f"{model.patch_size} or an even number of pixels more",
+    )
+    _check_movement(config.loss, model)
     for key in ("global_scale", "local_scale"):
         low, high = getattr(crop, key)
         _require(
@@ -86,6 +92,32 @@ def check(config):
         model.dma.kind == "diagonal" or not model.poi.enabled,
         f"config.model.poi.enabled needs config.model.dma.kind='diagonal', not {model.dma.kind!r}: "
         "POI weighs the diagonal, eq. (12)",
+    )
+
+
+def _in_the_middle(window, patch_size):
+    return window >= patch_size and (window - patch_size) % 2 == 0
+
+
+def _check_movement(loss, model):
+    movement, places = loss.movement, loss.movement.places
+    for key in ("movement_weight", "expectation_weight"):
+        _require(
+            not getattr(loss, key) or model.dma.kind != "none",
+            f"config.loss.{key} is {getattr(loss, key)}; it reads the calibrated map, which "
+            "config.model.dma.kind='none' does not have",
+        )
+    _require(places >= 1, f"config.loss.movement.places is {places}; choose 1 or more")
+    for key in ("amplitude", "sigma", "noise", "quality"):
+        low, high = getattr(movement, key)
+        _require(
+            0 < low <= high,
+            f"config.loss.movement.{key} is {(low, high)}; it needs 0 < low <= high",
+        )
+    _require(
+        not (loss.movement_weight and movement.compressed) or model.image_size % 8 == 0,
+        f"config.model.image_size is {model.image_size}; compression works on blocks of 8 pixels: "
+        "choose a multiple, or config.loss.movement.compressed=0",
     )
 
 

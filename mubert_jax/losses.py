@@ -12,7 +12,12 @@ import jax
 import jax.numpy as jnp
 
 from mubert_jax.config import LossConfig
+from mubert_jax.models.dma import movement_log_odds
 from mubert_jax.models.projector import unit
+
+
+MOVED_SHARE = 0.3
+OUTLIER_SHARPNESS = 4.0
 
 
 @flax.struct.dataclass
@@ -50,6 +55,35 @@ def spotting(diagonal_BxN, swap_mask_BxN):
     swapped = jnp.mean(-jnp.log1p(-diagonal_BxN), where=swap_mask_BxN)
     kept = jnp.mean(-jnp.log(diagonal_BxN), where=~swap_mask_BxN)
     return 0.5 * (swapped + kept)
+
+
+def movement(map_BxN, moved_BxN, still_BxN):
+    """Binary cross-entropy of the calibrated map with movements that are known.
+
+    Moved patches count `MOVED_SHARE`, still ones the rest, however many there are; patches that
+    are neither do not count. Beyond the paper.
+    """
+    log_odds = movement_log_odds(map_BxN)
+    moved = jnp.sum(jax.nn.softplus(-log_odds), where=moved_BxN) / jnp.maximum(moved_BxN.sum(), 1)
+    still = jnp.sum(jax.nn.softplus(log_odds), where=still_BxN) / jnp.maximum(still_BxN.sum(), 1)
+    return MOVED_SHARE * moved + (1 - MOVED_SHARE) * still
+
+
+def expectation(scores_BxN, map_BxN):
+    """How badly S, seen in one frame, foretells where the pair moves.
+
+    Cross-entropy of S with the square root of what the calibrated map shows above its upper
+    quartile. A pair that is foretold worse than by a uniform S is an outlier, such as a background
+    that moves, and its gradient fades. Beyond the paper.
+    """
+    above_BxN = map_BxN - jnp.quantile(map_BxN, 0.75, axis=-1, keepdims=True)
+    target_BxN = jnp.sqrt(jnp.maximum(above_BxN, 0))
+    target_BxN /= jnp.maximum(jnp.sum(target_BxN, axis=-1, keepdims=True), 1e-9)
+    target_BxN = jax.lax.stop_gradient(target_BxN)
+    entropy_B = -jnp.sum(target_BxN * jnp.log(scores_BxN + 1e-9), axis=-1)
+    uniform = jnp.log(scores_BxN.shape[-1])
+    logits_B = -OUTLIER_SHARPNESS * (entropy_B - uniform)
+    return uniform - jnp.mean(jax.nn.softplus(logits_B)) / OUTLIER_SHARPNESS
 
 
 def no_agreement(student: Views, teacher, center, config: LossConfig, progress):

@@ -3,7 +3,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from mubert_jax.config import LossConfig
-from mubert_jax.losses import AGREEMENTS, Views, contextual_std, dino, mse, reconstruction, spotting
+from mubert_jax.losses import (
+    AGREEMENTS,
+    Views,
+    contextual_std,
+    dino,
+    expectation,
+    movement,
+    mse,
+    reconstruction,
+    spotting,
+)
+from mubert_jax.models.dma import movement_log_odds
 
 CONFIG = LossConfig()
 
@@ -115,3 +126,60 @@ def test_spotting_by_hand():
     mask = jnp.array([[False, True, False]])
     expected = 0.5 * (-np.log(0.8) - (np.log(0.9) + np.log(0.6)) / 2)
     np.testing.assert_allclose(spotting(diagonal, mask), expected, rtol=1e-5)
+
+
+def test_movement_by_hand():
+    strength = jnp.exp(logits(0, 3, 40))
+    moved, still = np.zeros((2, 3, 40), bool)
+    moved[:, :5], still[:, 10:] = True, True
+    probability = np.asarray(jax.nn.sigmoid(movement_log_odds(strength)), np.float64)
+    expected = -0.3 * np.log(probability[moved]).mean()
+    expected -= 0.7 * np.log(1 - probability[still]).mean()
+    np.testing.assert_allclose(movement(strength, moved, still), expected, rtol=1e-4)
+    assert np.isfinite(movement(strength, moved & False, still))
+
+
+def test_movement_is_small_if_the_map_is_right_and_does_not_see_what_is_neither():
+    moved, still = np.zeros((2, 1, 40), bool)
+    moved[:, :5], still[:, 10:] = True, True
+    right = jnp.where(moved, 100.0, 1e-3)
+    assert movement(right, moved, still) < 0.01 < 1 < movement(100 - right, moved, still)
+    gradient = jax.grad(lambda m: movement(m, moved, still))(jnp.linspace(0.1, 4, 40)[None])
+    still_at_the_median = np.isin(np.arange(40), [19, 20])
+    assert (np.asarray(gradient[0, 5:10]) == 0).all()
+    assert (np.asarray(gradient[0, :5]) < 0).all()
+    assert (np.asarray(gradient[0, 10:])[~still_at_the_median[10:]] > 0).all()
+
+
+def test_odds_are_even_at_one_or_at_three_medians():
+    quiet = jnp.zeros((1, 9)).at[0, 0].set(1.0)
+    noisy = jnp.full((1, 9), 1000.0).at[0, 0].set(3000.0)
+    for strength in (quiet, noisy):
+        assert abs(float(movement_log_odds(strength)[0, 0])) < 0.01
+        assert float(movement_log_odds(strength)[0, 1]) < -1
+
+
+def test_expectation_is_least_where_the_movement_is_looked_for():
+    strength = jnp.full((4, 64), 0.1).at[:, :8].set(5.0)
+    at_it = jnp.full((4, 64), 0.2 / 56).at[:, :8].set(0.1)
+    uniform = jnp.full((4, 64), 1 / 64)
+    elsewhere = jnp.roll(at_it, 8, axis=1)
+    values = [float(expectation(scores, strength)) for scores in (at_it, uniform, elsewhere)]
+    assert values == sorted(values) and values[1] - values[0] > 0.5
+
+
+def test_a_pair_that_is_foretold_badly_teaches_little():
+    expected = jnp.full((1, 64), 0.2 / 56).at[:, :8].set(0.1)
+    alike, unlike = (jnp.full((1, 64), 0.1).at[:, part].set(5.0) for part in (np.s_[:8], np.s_[8:16]))
+
+    def pull(strength):
+        slope = jax.grad(lambda log_s: expectation(jax.nn.softmax(log_s), strength))
+        return float(jnp.abs(slope(jnp.log(expected))).max())
+
+    assert pull(unlike) < 0.2 * pull(alike)
+
+
+def test_expectation_changes_the_scores_and_not_the_map():
+    scores, strength = jax.nn.softmax(logits(0, 2, 30)), jnp.exp(logits(1, 2, 30))
+    of_scores, of_map = jax.grad(expectation, argnums=(0, 1))(scores, strength)
+    assert np.abs(of_scores).max() > 0 and not np.asarray(of_map).any()

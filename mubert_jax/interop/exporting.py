@@ -99,6 +99,11 @@ def differences(config: Config, recognizer: bool) -> list[str]:
             f"{model.num_patches}, diag_att=True)"
         )
     else:
+        if dma.reads == "pixels":
+            notes.append(
+                "att.to_q, att.to_k: windows of pixels (config.model.dma.reads='pixels'); the "
+                "official classes do not load them, torch_module.py does"
+            )
         if dma.projection == "shared":
             notes.append("att.to_k: a copy of att.to_q (config.model.dma.projection='shared')")
         if not dma.output_projection:
@@ -135,12 +140,12 @@ def _describe(config: Config, tensors, scale) -> Description:
 def _torch(exported: Exported, output: Path) -> str:
     files = needing("torch", "torch_files")
     files.write_pickle(output, exported.tensors, exported.description)
-    return _official_call(exported, f'torch.load("{output}")')
+    return _how_to_load(exported, output, f'torch.load("{output}")')
 
 
 def _safetensors(exported: Exported, output: Path) -> str:
     write_safetensors(output, exported.tensors, exported.description)
-    return _official_call(exported, f'safetensors.torch.load_file("{output}")')
+    return _how_to_load(exported, output, f'safetensors.torch.load_file("{output}")')
 
 
 def _onnx(exported: Exported, output: Path) -> str:
@@ -149,6 +154,12 @@ def _onnx(exported: Exported, output: Path) -> str:
 
 def _stablehlo(exported: Exported, output: Path) -> str:
     return stablehlo_file.write(exported, output)
+
+
+def _how_to_load(exported: Exported, output: Path, load: str) -> str:
+    if exported.config.model.dma.reads == "pixels":
+        return f'With torch_module.py:\n  model = MicronBert.from_pretrained("{output}")'
+    return _official_call(exported, load)
 
 
 def _official_call(exported: Exported, load: str) -> str:

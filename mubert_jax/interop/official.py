@@ -2,7 +2,8 @@
 
 A tensor of ours is named by its path, `encoder/blocks_0/attn/qkv/kernel`. Linear weights are
 (in, out) here and (out, in) there; the patch embedding is a matrix (ps·ps·C, D) over patches laid
-out (row, column, channel) here and a convolution (D, C, ps, ps) there.
+out (row, column, channel) here and a convolution (D, C, ps, ps) there. W_q and W_k that read pixels
+are convolutions on both sides, (row, column, C, D) here; the official model has none of them.
 """
 
 import numpy as np
@@ -38,7 +39,9 @@ def to_official_layout(name: str, array: np.ndarray) -> np.ndarray:
         return array.reshape(1, 1, -1)
     if name == "backbone.patch_embed.proj.weight":
         size, dim = round((len(array) / 3) ** 0.5), array.shape[1]
-        return array.reshape(size, size, 3, dim).transpose(3, 2, 0, 1)
+        array = array.reshape(size, size, 3, dim)
+    if array.ndim == 4:
+        return array.transpose(3, 2, 0, 1)
     return array.T if array.ndim == 2 else array
 
 
@@ -48,4 +51,6 @@ def from_official_layout(name: str, array: np.ndarray) -> np.ndarray:
         return array.reshape(-1)
     if name == "backbone.patch_embed.proj.weight":
         return array.transpose(2, 3, 1, 0).reshape(-1, len(array))
+    if array.ndim == 4:
+        return array.transpose(2, 3, 1, 0)
     return array.T if array.ndim == 2 else array

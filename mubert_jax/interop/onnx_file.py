@@ -39,12 +39,12 @@ class Comparison(nn.Module):
         ]
 
     def forward(self, onset, apex):
-        onset_tokens, apex_tokens, seen = self.model.compare(onset, apex)
+        _, _, seen = self.model.compare(onset, apex)
         values = [seen["poi_scores"], seen["dma_features"]]
         if "diagonal" in self.outputs:
             values.append(seen["dma.diagonal"])
         if "movement" in self.outputs:
-            values.append(self.model.att.difference(onset_tokens[:, 1:], apex_tokens[:, 1:]))
+            values.append(seen["movement"])
         if "logits" in self.outputs:
             values.append(self.model.recognizer(seen["dma_features"], seen["poi_scores"]))
         return (*values, self.model.reconstruct(onset, seen["dma_features"]))

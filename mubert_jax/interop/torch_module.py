@@ -30,6 +30,8 @@ class MicronBertConfig:
     decoder_depth: int = 4
     decoder_heads: int = 4
     dma: str = "diagonal"  # or "cross", "none"
+    dma_reads: str = "tokens"  # or "pixels": windows of the image, of this side:
+    dma_window: int = 16
     poi: bool = True
     poi_scale: str = "mean_one"  # or "literal"
     predict: str = "image"  # or "residual"
@@ -47,6 +49,8 @@ class MicronBertConfig:
             "decoder_depth": decoder["depth"],
             "decoder_heads": decoder["heads"],
             "dma": model["dma"]["kind"],
+            "dma_reads": model["dma"]["reads"],
+            "dma_window": model["dma"]["window"],
             "poi": model["poi"]["enabled"],
             "poi_scale": model["poi"]["scale"],
             "predict": decoder["predict"],
@@ -147,19 +151,35 @@ class Encoder(nn.Module):
 
 
 class DiagonalMicroAttention(nn.Module):
-    """DMA, eq. (8), (9) and (12)."""
+    """DMA, eq. (8), (9) and (12); q and k read tokens (B, N, D) or images (B, 3, H, W)."""
 
-    def __init__(self, dim: int, kind: str):
+    def __init__(self, config: MicronBertConfig):
         super().__init__()
-        self.kind = kind
-        self.to_q = nn.Linear(dim, dim)
-        self.to_k = nn.Linear(dim, dim)
+        dim = config.dim
+        self.kind, self.pixels = config.dma, config.dma_reads == "pixels"
+        if self.pixels:
+            side, stride = config.dma_window, config.patch_size
+            around = (side - stride) // 2
+            self.to_q = nn.Conv2d(3, dim, side, stride, around)
+            self.to_k = nn.Conv2d(3, dim, side, stride, around)
+        else:
+            self.to_q = nn.Linear(dim, dim)
+            self.to_k = nn.Linear(dim, dim)
         self.to_v = nn.Linear(dim, dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, swapped, reference, interest=None):
-        """Tokens (B, N, D) twice, S as it weighs (B, N) -> diag(Â) (B, N) or None, P_dma."""
-        q, k, v = self.to_q(swapped), self.to_k(reference), self.to_v(swapped)
+    def queries(self, compared):
+        return self._flat(self.to_q(compared))
+
+    def keys(self, compared):
+        return self._flat(self.to_k(compared))
+
+    def _flat(self, x):
+        return x.flatten(2).transpose(1, 2) if self.pixels else x
+
+    def forward(self, swapped, reference, tokens, interest=None):
+        """What is compared, P_{t/s} (B, N, D), S (B, N) -> diag(Â) (B, N) or None, P_dma."""
+        q, k, v = self.queries(swapped), self.keys(reference), self.to_v(tokens)
         logits = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
         if self.kind == "cross":
             return None, self.proj(logits.softmax(-1) @ v)
@@ -168,10 +188,10 @@ class DiagonalMicroAttention(nn.Module):
         return diagonal, self.proj(weights[..., None].to(v.dtype) * v)
 
     def difference(self, current, reference):
-        """The calibrated map m of two frames' tokens (B, N, D): (B, N), 0 for equal frames."""
-        q = (self.to_q(current) - self.to_q(reference)).float()
-        k = (self.to_k(current) - self.to_k(reference)).float()
-        return (q * k).sum(-1) * current.shape[-1] ** -0.5
+        """The calibrated map m of what is compared: (B, N), 0 for equal frames."""
+        q = (self.queries(current) - self.queries(reference)).float()
+        k = (self.keys(current) - self.keys(reference)).float()
+        return (q * k).sum(-1) * q.shape[-1] ** -0.5
 
 
 class Recognizer(nn.Module):
@@ -200,7 +220,7 @@ class MicronBert(nn.Module):
         self.config = config
         self.backbone = Encoder(config)
         if config.dma != "none":
-            self.att = DiagonalMicroAttention(config.dim, config.dma)
+            self.att = DiagonalMicroAttention(config)
         grid = config.image_size // config.patch_size
         self.decoder_embed = nn.Linear(config.dim, config.decoder_dim)
         self.register_buffer("decoder_pos_embed", _positions(grid, config.decoder_dim))
@@ -257,21 +277,32 @@ class MicronBert(nn.Module):
         }
 
     def compare(self, swapped, reference):
-        """Tokens (B, N + 1, D) of both images, and S, diag(Â) (None without) and P_dma by name."""
+        """Tokens (B, N + 1, D) of both images, and by name S, P_dma, diag(Â) and the calibrated map.
+
+        The last two are None without DMA, diag(Â) with cross-attention too.
+        """
         swapped_tokens, _ = self.backbone(swapped)
         reference_tokens, poi_scores = self.backbone(reference)
-        diagonal, features = None, swapped_tokens[:, 1:]
+        diagonal, movement, features = None, None, swapped_tokens[:, 1:]
         if self.config.dma != "none":
             scale = poi_scores.shape[-1] if self.config.poi_scale == "mean_one" else 1
             interest = poi_scores * scale if self.config.poi else None
-            diagonal, features = self.att(swapped_tokens[:, 1:], reference_tokens[:, 1:], interest)
-        seen = {"poi_scores": poi_scores, "dma.diagonal": diagonal, "dma_features": features}
+            compared = swapped_tokens[:, 1:], reference_tokens[:, 1:]
+            if self.config.dma_reads == "pixels":
+                compared = swapped, reference
+            diagonal, features = self.att(*compared, swapped_tokens[:, 1:], interest)
+            movement = self.att.difference(*compared)
+        seen = {
+            "poi_scores": poi_scores,
+            "dma.diagonal": diagonal,
+            "dma_features": features,
+            "movement": movement,
+        }
         return swapped_tokens, reference_tokens, seen
 
     def difference(self, onset, apex):
         """The calibrated map of movement between two images: (B, N), 0 for equal images."""
-        tokens = (self.backbone(image)[0][:, 1:] for image in (onset, apex))
-        return self.att.difference(*tokens)
+        return self.compare(onset, apex)[2]["movement"]
 
     def recognise(self, onset, apex):
         """Emotion logits (B, classes)."""

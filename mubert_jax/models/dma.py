@@ -9,6 +9,11 @@ from mubert_jax.config import DMAConfig
 from mubert_jax.models.attention import attend
 
 
+# Of `movement_log_odds`: how fast they grow with the map, and how many medians are even odds.
+SHARPNESS = 1.6
+FLOOR = 3.0
+
+
 @flax.struct.dataclass
 class DMAOutput:
     """`diagonal` (B, N) in [0, 1], None for cross-attention; `features` P_dma (B, N, D)."""
@@ -53,38 +58,70 @@ def calibrated_difference(q_current, k_current, q_reference, k_reference):
     ) * (dim**-0.5)
 
 
+def movement_log_odds(map_BxN):
+    """Log-odds that a patch moved, (B, N), from the calibrated map; beyond the paper.
+
+    Even odds are at m = 1, or, in a frame full of noise, at `FLOOR` times its median.
+    """
+    floor_Bx1 = 1 + FLOOR * jnp.median(map_BxN, axis=-1, keepdims=True)
+    return SHARPNESS * jnp.log(jnp.maximum(map_BxN, 0) / floor_Bx1 + 1e-4)
+
+
 class DiagonalMicroAttention(nn.Module):
     """P_dma = W × V(P_{t/s}): W = diag(Â) in eq. (9), diag(Â) × S in eq. (12).
 
-    q reads the swapped tokens, k the reference's; the softmax runs over the reference's patches.
+    q reads the swapped frame, k the reference; the softmax runs over the reference's patches. They
+    read tokens (B, N, D), or images (B, H, W, C) where `config.reads` is "pixels".
     """
 
     config: DMAConfig
     dim: int
+    patch_size: int
     dtype: jnp.dtype
 
     def setup(self):
         xavier = nn.initializers.xavier_uniform()
-        similarity = _scaled_identity(self.config.similarity_logit)
-        comparing = similarity if self.config.initial == "similarity" else xavier
-        self.to_q = nn.Dense(self.dim, dtype=self.dtype, kernel_init=comparing)
+        self.to_q = self._comparing()
         if self.config.projection == "separate":
-            self.to_k = nn.Dense(self.dim, dtype=self.dtype, kernel_init=comparing)
+            self.to_k = self._comparing()
         self.to_v = nn.Dense(self.dim, dtype=self.dtype, kernel_init=xavier)
         if self.config.output_projection:
             self.proj = nn.Dense(self.dim, dtype=self.dtype, kernel_init=xavier)
 
-    def queries(self, tokens_BxNxD):
-        return self.to_q(tokens_BxNxD)
+    def _comparing(self):
+        """W_q or W_k."""
+        similar = self.config.initial == "similarity"
+        if self.config.reads == "tokens":
+            identity = _scaled_identity(self.config.similarity_logit)
+            initial = identity if similar else nn.initializers.xavier_uniform()
+            return nn.Dense(self.dim, dtype=self.dtype, kernel_init=initial)
+        side, stride = self.config.window, self.patch_size
+        # float32: bfloat16 would round a micro-movement away.
+        return nn.Conv(
+            self.dim,
+            (side, side),
+            (stride, stride),
+            padding=(side - stride) // 2,
+            kernel_init=_same_for_all if similar else nn.initializers.lecun_normal(),
+        )
 
-    def keys(self, tokens_BxNxD):
+    def queries(self, compared):
+        return _flat(self.to_q(compared))
+
+    def keys(self, compared):
         shared = self.config.projection == "shared"
-        return self.to_q(tokens_BxNxD) if shared else self.to_k(tokens_BxNxD)
+        return self.queries(compared) if shared else _flat(self.to_k(compared))
 
-    def __call__(self, swapped_BxNxD, reference_BxNxD, interest_BxN=None) -> DMAOutput:
-        """`interest_BxN` is S at the scale it is to weigh with; None leaves W = diag(Â)."""
-        q_BxNxD, k_BxNxD = self.queries(swapped_BxNxD), self.keys(reference_BxNxD)
-        v_BxNxD = self.to_v(swapped_BxNxD)
+    def __call__(self, swapped, reference, tokens_BxNxD, interest_BxN=None) -> DMAOutput:
+        """DMA of two frames.
+
+        Args:
+          swapped, reference: what is compared, tokens or images.
+          tokens_BxNxD: P_{t/s}, which V reads.
+          interest_BxN: S at the scale it is to weigh with; None leaves W = diag(Â).
+        """
+        q_BxNxD, k_BxNxD = self.queries(swapped), self.keys(reference)
+        v_BxNxD = self.to_v(tokens_BxNxD)
         if self.config.kind == "cross":
             diagonal_BxN = None
             single_head = (x[:, :, None] for x in (q_BxNxD, k_BxNxD, v_BxNxD))
@@ -96,6 +133,17 @@ class DiagonalMicroAttention(nn.Module):
         if self.config.output_projection:
             features_BxNxD = self.proj(features_BxNxD)
         return DMAOutput(diagonal_BxN, features_BxNxD)
+
+
+def _flat(x):
+    """(B, rows, columns, D) -> (B, N, D)."""
+    return x.reshape(len(x), -1, x.shape[-1])
+
+
+def _same_for_all(key, shape, dtype=jnp.float32):
+    """Random, but the same for W_q and W_k: alike windows have alike q and k."""
+    del key
+    return nn.initializers.lecun_normal()(jax.random.key(0), shape, dtype)
 
 
 def _scaled_identity(logit):

@@ -19,11 +19,15 @@ from mubert_jax.models.recognizer import Recognizer
 
 @flax.struct.dataclass
 class Encoded:
-    """What the μ-Encoder gives of B images: P (B, N, D), p^CT (B, D), S (B, N)."""
+    """What the μ-Encoder gives of B images: P (B, N, D), p^CT (B, D), S (B, N).
+
+    `compared` is what DMA's q and k read: P, or the images (B, H, W, C) themselves.
+    """
 
     tokens: jax.Array
     contextual_token: jax.Array
     poi_scores: jax.Array
+    compared: jax.Array
 
     def split(self, sections: int) -> list["Encoded"]:
         parts = [jnp.split(x, sections) for x in jax.tree.leaves(self)]
@@ -70,7 +74,12 @@ class MicronEncoder(nn.Module):
             )
             x, contextual_row = block(x, contextual_row=i == config.depth - 1)
         x = vit.layer_norm(self.dtype, "norm")(x)
-        return Encoded(x[:, 1:], x[:, 0].astype(jnp.float32), poi_scores(contextual_row))
+        return Encoded(
+            tokens=x[:, 1:],
+            contextual_token=x[:, 0].astype(jnp.float32),
+            poi_scores=poi_scores(contextual_row),
+            compared=images_BxHxWxC if config.dma.reads == "pixels" else x[:, 1:],
+        )
 
 
 class MicronDecoder(nn.Module):
@@ -109,7 +118,9 @@ class MicronBert(nn.Module):
         dtype = compute_dtype(self.config)
         self.encoder = MicronEncoder(self.config, dtype)
         if self.config.dma.kind != "none":
-            self.dma = DiagonalMicroAttention(self.config.dma, self.config.dim, dtype)
+            self.dma = DiagonalMicroAttention(
+                self.config.dma, self.config.dim, self.config.patch_size, dtype
+            )
         self.decoder = MicronDecoder(self.config, dtype)
         if self.projector_config is not None:
             self.projector = Projector(self.projector_config)
@@ -148,7 +159,7 @@ class MicronBert(nn.Module):
         if self.config.dma.kind == "none":
             return None, None, swapped.tokens
         scale = interest(reference.poi_scores, self.config.poi) if self.config.poi.enabled else None
-        dma = self.dma(swapped.tokens, reference.tokens, scale)
+        dma = self.dma(swapped.compared, reference.compared, swapped.tokens, scale)
         if dma.diagonal is None or scale is None:
             return dma, dma.diagonal, dma.features
         return dma, dma.diagonal * scale, dma.features
@@ -164,11 +175,16 @@ class MicronBert(nn.Module):
     def difference(self, current: Encoded, reference: Encoded):
         """The calibrated map m (B, N) of two encoded frames; 0 for equal frames."""
         return calibrated_difference(
-            self.dma.queries(current.tokens),
-            self.dma.keys(current.tokens),
-            self.dma.queries(reference.tokens),
-            self.dma.keys(reference.tokens),
+            self.dma.queries(current.compared),
+            self.dma.keys(current.compared),
+            self.dma.queries(reference.compared),
+            self.dma.keys(reference.compared),
         )
+
+    def movement(self, current_BxHxWxC, reference_BxHxWxC):
+        """The calibrated map m (B, N) of two images."""
+        views = jnp.concatenate([current_BxHxWxC, reference_BxHxWxC])
+        return self.difference(*self.encoder(views).split(2))
 
     def recognise(self, onset_BxHxWxC, apex_BxHxWxC):
         """Emotion logits (B, classes) of onset and apex; nothing is swapped or decoded."""

@@ -93,7 +93,7 @@ def _movement_and_interest(model: MicronBert, current_uint8, reference_uint8, ki
     scores = interest(reference.poi_scores, dataclasses.replace(model.config.poi, scale="mean_one"))
     if kind == "calibrated":
         return jnp.maximum(model.difference(current, reference), 0.0), scores
-    q, k = model.dma.queries(current.tokens), model.dma.keys(reference.tokens)
+    q, k = model.dma.queries(current.compared), model.dma.keys(reference.compared)
     return 1.0 - diagonal_attention(q, k, model.config.dma.chunk), scores
 
 

@@ -12,8 +12,12 @@ from mubert_jax.models.micron_bert import MicronBert
 from mubert_jax.models.swapping import blockwise_mask, swap
 from mubert_jax.models.vit import patchify
 from mubert_jax.training import schedules
+from mubert_jax.training.movements import known_movements
 from mubert_jax.training.state import TrainState, teacher_part
 from mubert_jax.training.views import normalise, pair_keys, random_crops, recorded_alike
+
+
+_MOVEMENT = 6
 
 
 def make_step(
@@ -50,6 +54,13 @@ def make_step(
                 diagonal = intermediates.dma.diagonal
                 metrics["spotting"] = losses.spotting(diagonal, frames["swap_mask"])
                 loss += config.loss.spotting_weight * metrics["spotting"]
+            if config.loss.movement_weight:
+                metrics["movement"] = movement_loss(model, variables, frames["known"])
+                loss += config.loss.movement_weight * metrics["movement"]
+            if config.loss.expectation_weight:
+                scores = intermediates.reference.poi_scores
+                metrics["expectation"] = losses.expectation(scores, moving(model, params, frames))
+                loss += config.loss.expectation_weight * metrics["expectation"]
             metrics["loss"] = loss
             return loss, (metrics | describe(intermediates, frames), center)
 
@@ -71,8 +82,25 @@ def make_step(
     return step
 
 
+def movement_loss(model, variables, known):
+    """How well the calibrated map finds the movements put on I_{t+δ}."""
+    first, second = normalise(known.first), normalise(known.second)
+    found = model.apply(variables, first, second, method="movement")
+    return losses.movement(found, known.moved, known.still)
+
+
+def moving(model, params, frames):
+    """The calibrated map (B, N) of I_t and I_{t+δ}, as something to learn from, not to change."""
+    variables = {"params": jax.lax.stop_gradient(params)}
+    return model.apply(variables, frames["current"], frames["reference"], method="movement")
+
+
 def make_views(config: Config, batch: dict) -> dict:
-    """I_t, I_{t+δ}, I_{t/s} and the crops of I_{t+δ}, normalised; plus the swap mask (B, N)."""
+    """What a step learns from.
+
+    I_t, I_{t+δ}, I_{t/s} and the crops of I_{t+δ}, normalised; the swap mask (B, N); and, where
+    the loss needs them, I_{t+δ} under known movements.
+    """
     keys = pair_keys(config.training.seed, batch["index"])
     split_keys = jax.vmap(lambda key: jax.random.split(key, 5), out_axes=1)
     swap_keys, global_keys, local_keys, current_keys, reference_keys = split_keys(keys)
@@ -86,7 +114,14 @@ def make_views(config: Config, batch: dict) -> dict:
     globals_ = crop.global_crops if agreement.crops else 0
     locals_ = crop.local_crops if agreement.teacher else 0
     size = config.model.image_size
+    known = None
+    if config.loss.movement_weight:
+        movement_keys = jax.vmap(lambda key: jax.random.fold_in(key, _MOVEMENT))(keys)
+        known = known_movements(
+            movement_keys, batch["reference"], config.model.patch_size, config.loss.movement
+        )
     return {
+        "known": known,
         "current": current,
         "reference": reference,
         "swapped": swapped,

@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from mubert_jax.config import AugmentationConfig, CropConfig
+from mubert_jax.training.recording import light
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 def normalise(images_uint8):
-    """(..., 3) uint8 pixels -> float32, /255, ImageNet mean and standard deviation."""
+    """(..., 3) pixels, uint8 or grey levels -> float32, /255, ImageNet mean and standard deviation."""
     return (images_uint8.astype(jnp.float32) / 255.0 - IMAGENET_MEAN) / IMAGENET_STD
 
 
@@ -34,13 +35,8 @@ def recorded_alike(keys_B, views, config: AugmentationConfig):
         return views
 
     def one(key, images):
-        of_gain, of_gradient, of_angle, of_strength, of_noise = jax.random.split(key, 5)
-        height, width, _ = images[0].shape
-        angle = jax.random.uniform(of_angle, maxval=2 * np.pi)
-        y, x = jnp.mgrid[:height, :width]
-        across = (x / width - 0.5) * jnp.cos(angle) + (y / height - 0.5) * jnp.sin(angle)
-        gain = 1 + config.gain * jax.random.uniform(of_gain, minval=-1)
-        gain += config.gradient * jax.random.uniform(of_gradient, minval=-1) * across
+        of_light, of_strength, of_noise = jax.random.split(key, 3)
+        gain = light(of_light, images[0].shape[:2], config.gain, config.gradient)
         strength = config.noise / 255 * jax.random.uniform(of_strength)
         lit = [(image * IMAGENET_STD + IMAGENET_MEAN) * gain[..., None] for image in images]
         clean = lit[:-1]

@@ -1,5 +1,6 @@
 """Random weights for any config, and the comparison that every parity test uses."""
 
+import math
 import subprocess
 import sys
 
@@ -19,7 +20,7 @@ def random_weights(config, seed=0) -> Weights:
         values = random.standard_normal(leaf.shape).astype(np.float32)
         if path[-1].key == "scale":
             return 1 + 0.1 * values
-        return values * (leaf.shape[0] ** -0.5 if len(leaf.shape) > 1 else 0.1)
+        return values * (math.prod(leaf.shape[:-1]) ** -0.5 if len(leaf.shape) > 1 else 0.1)
 
     shapes = abstract_weights(config, build_model(config))
     return Weights(

@@ -30,6 +30,8 @@ CONFIGS = {
     "no poi": {"model__poi__enabled": False},
     "cross": {"model__dma__kind": "cross", "model__poi__enabled": False},
     "no dma": {"model__dma__kind": "none", "model__poi__enabled": False},
+    "pixels": {"model__dma__reads": "pixels", "model__dma__window": 12},
+    "pixels, shared": {"model__dma__reads": "pixels", "model__dma__projection": "shared"},
     "residual": {"model__decoder__predict": "residual", "model__decoder__dim": 48},
     "poi-weighted pool": {"model__recognizer__pool": "poi"},
 }

@@ -62,8 +62,8 @@ def test_no_square_array_is_kept_for_the_backward_pass():
 @pytest.mark.parametrize("projection", ["shared", "separate"])
 def test_null_test_equal_frames_give_an_empty_map(projection):
     config = DMAConfig(projection=projection, initial="xavier")
-    module = DiagonalMicroAttention(config, 16, jnp.float32)
-    params = module.init(jax.random.key(0), tokens(0), tokens(1))
+    module = DiagonalMicroAttention(config, 16, 8, jnp.float32)
+    params = module.init(jax.random.key(0), tokens(0), tokens(1), tokens(0))
 
     def difference(a, b):
         q = [module.apply(params, x, method="queries") for x in (a, b)]
@@ -91,19 +91,19 @@ def test_similarity_start_prefers_the_own_patch_and_xavier_does_not():
     normed = jax.random.normal(jax.random.key(0), (1, n, dim))
     diagonals = {}
     for initial in ("similarity", "xavier"):
-        module = DiagonalMicroAttention(DMAConfig(initial=initial), dim, jnp.float32)
-        params = module.init(jax.random.key(1), normed, normed)
-        diagonals[initial] = float(jnp.mean(module.apply(params, normed, normed).diagonal))
+        module = DiagonalMicroAttention(DMAConfig(initial=initial), dim, 8, jnp.float32)
+        params = module.init(jax.random.key(1), normed, normed, normed)
+        diagonals[initial] = float(jnp.mean(module.apply(params, normed, normed, normed).diagonal))
     assert diagonals["similarity"] > 0.5
     assert diagonals["xavier"] < 0.1
 
 
 def test_weights_are_the_diagonal_times_the_interest():
     config = DMAConfig(output_projection=False)
-    module = DiagonalMicroAttention(config, 16, jnp.float32)
-    params = module.init(jax.random.key(0), tokens(0), tokens(1))
+    module = DiagonalMicroAttention(config, 16, 8, jnp.float32)
+    params = module.init(jax.random.key(0), tokens(0), tokens(1), tokens(0))
     interest = jax.random.uniform(jax.random.key(5), (2, 23))
-    plain = module.apply(params, tokens(0), tokens(1))
-    weighed = module.apply(params, tokens(0), tokens(1), interest)
+    plain = module.apply(params, tokens(0), tokens(1), tokens(0))
+    weighed = module.apply(params, tokens(0), tokens(1), tokens(0), interest)
     np.testing.assert_allclose(weighed.features, plain.features * interest[..., None], rtol=1e-5)
     np.testing.assert_array_equal(weighed.diagonal, plain.diagonal)

@@ -36,8 +36,11 @@ class Nuisances:
     textured: bool = False
 
 
+LAB = Nuisances(drift=1.5, turn=0.4, gain=0.03, gradient=0.03, flicker=0.005, noise=1.5)
 CONDITIONS = {
     "clean": Nuisances(),
+    "lab": LAB,
+    "busy-lab": dataclasses.replace(LAB, background=4.0),
     "light": Nuisances(gain=0.06, gradient=0.06, flicker=0.01),
     "drift": Nuisances(drift=1.5, turn=0.4),
     "noise": Nuisances(noise=4.0),
@@ -96,8 +99,12 @@ def head_motion(nuisances: Nuisances, wander: Wander, time: float, size: int) ->
 
 
 def background_motion(nuisances: Nuisances, wander: Wander, time: float, size: int) -> np.ndarray:
-    """(x, y) by which the background has moved, in pixels of `size`."""
-    return nuisances.background * size / 224 / np.sqrt(2) * wander.at(time)[3:5]
+    """(x, y) by which the background is away from where it was drawn, in pixels of `size`.
+
+    A still one is between pixels too: no single frame is to show whether it moves.
+    """
+    between = np.array([wander.phase[7], wander.angle[1]]) / (2 * np.pi)
+    return between + nuisances.background * size / 224 / np.sqrt(2) * wander.at(time)[3:5]
 
 
 def light(nuisances: Nuisances, wander: Wander, time: float, size: int, random) -> np.ndarray:

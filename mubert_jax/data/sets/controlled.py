@@ -36,7 +36,7 @@ class Cast:
     first_subject: int = 0
     clips: int = 4
     frames: int = 24
-    conditions: tuple[str, ...] = ("all", "light", "background", "drift")
+    conditions: tuple[str, ...] = ("lab", "lab", "lab", "busy-lab")
     seed: int = 0
     size: int = 224
     photos: Path | None = None
