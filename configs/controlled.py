@@ -19,17 +19,11 @@ def get_config():
     config.model.depth = 4
     config.model.decoder.dim = 128
     config.model.decoder.depth = 2
-    config.model.dma.projection = "shared"
-    config.model.dma.reads = "pixels"
     config.swapping.min_block = 8
-    config.loss.agreement = "none"
-    config.loss.movement_weight = 1.0
-    config.loss.expectation_weight = 1.0
     config.data.delta = (3, 8)
     config.training.batch_size = 16
     config.training.steps = 400
     config.optimizer.learning_rate = 1e-3
     config.optimizer.warmup_steps = 40
-    config.perception.align = "robust"
     config.runtime.checkpoint_every = 100
     return config

@@ -15,10 +15,7 @@ def get_config():
     config.model.depth = 3
     config.model.decoder.dim = 96
     config.model.decoder.depth = 2
-    config.model.dma.projection = "shared"
     config.swapping.min_block = 8
-    config.loss.agreement = "mse"
-    config.loss.agreement_weight = 0.1
     config.data.delta = (2, 6)
     config.training.batch_size = 8
     config.training.steps = 350

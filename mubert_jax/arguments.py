@@ -76,15 +76,19 @@ def pretrain(parser):
     add("--workdir", metavar="DIR", type=Path, required=True, help="the run's folder")
 
 
+def trained(parser, default):
+    parser.add_argument(
+        "--checkpoint",
+        metavar="FROM",
+        default=default,
+        help="a run's --workdir, a file of `mubert export`, or shipped: the package's own weights"
+        + (" (the default)" if default else ""),
+    )
+
+
 def perceive(parser):
     add = parser.add_argument
-    add(
-        "--checkpoint",
-        metavar="DIR",
-        type=Path,
-        required=True,
-        help="the --workdir of a pretraining",
-    )
+    trained(parser, "shipped")
     add("--onset", metavar="FILE", type=Path, help="the first image")
     add("--apex", metavar="FILE", type=Path, help="the second image")
     add("--video", metavar="FILE", type=Path, help="a video, instead of two images")
@@ -195,6 +199,6 @@ def bench(parser):
     add("--seconds", metavar="S", type=float, default=5.0, help="input: time of each measurement")
     add("--peer", choices=("none", "torch"), default="none", help="step: PyTorch eager beside")
     add("--output", metavar="FILE", type=Path, help="the figures as JSON")
-    add("--checkpoint", metavar="DIR", type=Path, help="perception: a run beside the rivals")
+    trained(parser, None)
     _benchmark(add)
     add("--size", metavar="N", type=int, default=112, help="perception: pixels (%(default)s)")

@@ -73,7 +73,7 @@ def _prepare(args, console) -> None:
     console.print(prepare(args.source, input, args.output, options, console))
     _say(
         console,
-        f"Next: mubert pretrain --config=configs/pretrain.py --config.data.path={args.output} "
+        f"Next: mubert pretrain --config=configs/beyond.py --config.data.path={args.output} "
         f"--config.model.image_size={args.size} --workdir=runs/mine",
     )
 
@@ -97,8 +97,12 @@ def _pretrain(args, console) -> int:
 
 
 def _perceive(args, console) -> None:
+    from mubert_jax.interop.opening import open_trained
     from mubert_jax.perception import perceive
 
+    if not args.video and not (args.onset and args.apex):
+        raise UserError("give --video=V, or both --onset=A and --apex=B")
+    trained = open_trained(args.checkpoint)
     options = perceive.PerceiveOptions(
         crop=args.crop,
         detector=args.detector,
@@ -110,13 +114,9 @@ def _perceive(args, console) -> None:
         scale=args.scale,
     )
     if args.video:
-        perceive.perceive_video(args.checkpoint, args.video, args.output, options, console)
-    elif args.onset and args.apex:
-        perceive.perceive_images(
-            args.checkpoint, args.onset, args.apex, args.output, options, console
-        )
+        perceive.perceive_video(trained, args.video, args.output, options, console)
     else:
-        raise UserError("give --video=V, or both --onset=A and --apex=B")
+        perceive.perceive_images(trained, args.onset, args.apex, args.output, options, console)
 
 
 def _export(args, console) -> None:
@@ -206,7 +206,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             "perceive",
             _perceive,
             "two images or a video -> maps of micro-movement",
-            "mubert perceive --checkpoint=runs/mine --onset=a.png --apex=b.png --output=maps.png",
+            "mubert perceive --onset=a.png --apex=b.png --output=maps.png",
         )
     )
     arguments.export(

@@ -79,7 +79,6 @@ def check(config):
         f"config.model.dma.window is {model.dma.window}; it must be config.model.patch_size = "
         f"{model.patch_size} or an even number of pixels more",
     )
-    _check_movement(config.loss, model)
     for key in ("global_scale", "local_scale"):
         low, high = getattr(crop, key)
         _require(
@@ -93,6 +92,7 @@ def check(config):
         f"config.model.poi.enabled needs config.model.dma.kind='diagonal', not {model.dma.kind!r}: "
         "POI weighs the diagonal, eq. (12)",
     )
+    _check_movement(config.loss, model)
 
 
 def _in_the_middle(window, patch_size):

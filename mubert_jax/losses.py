@@ -15,7 +15,6 @@ from mubert_jax.config import LossConfig
 from mubert_jax.models.dma import movement_log_odds
 from mubert_jax.models.projector import unit
 
-
 MOVED_SHARE = 0.3
 OUTLIER_SHARPNESS = 4.0
 

@@ -49,8 +49,11 @@ def test_round_trip():
         ({"swapping": {"ratio": 1.5}}, ["swapping.ratio is 1.5"]),
         ({"swapping": {"min_block": 500}}, ["swapping.min_block is 500"]),
         ({"loss": {"crop": {"global_scale": [0.9, 0.1]}}}, ["global_scale"]),
-        ({"loss": {"crop": {"local_size": 50}}}, ["local_size is 50"]),
-        ({"loss": {"crop": {"global_crops": 0}}}, ["global_crops is 0", "dino"]),
+        ({"loss": {"agreement": "dino", "crop": {"local_size": 50}}}, ["local_size is 50"]),
+        (
+            {"loss": {"agreement": "dino", "crop": {"global_crops": 0}}},
+            ["global_crops is 0", "dino"],
+        ),
         ({"model": {"dma": {"kind": "none"}}}, ["poi.enabled", "diagonal"]),
         ({"training": {"epochs": 0.0}}, ["epochs", "steps"]),
         ({"loss": {"crop": {"local_crops": -1}}}, ["local_crops is -1"]),
@@ -59,6 +62,16 @@ def test_round_trip():
         (
             {"loss": {"spotting_weight": 1.0}, "swapping": {"kind": "mask"}},
             ["spotting_weight", "swapping.kind='swap'"],
+        ),
+        ({"model": {"dma": {"window": 6}}}, ["dma.window is 6", "patch_size = 8"]),
+        ({"model": {"dma": {"window": 13}}}, ["dma.window is 13", "even"]),
+        ({"loss": {"movement": {"amplitude": [0.0, 3.0]}}}, ["movement.amplitude", "0 < low"]),
+        ({"loss": {"movement": {"noise": [5.0, 0.5]}}}, ["movement.noise", "low <= high"]),
+        ({"loss": {"movement": {"places": 0}}}, ["movement.places is 0"]),
+        ({"model": {"patch_size": 4, "image_size": 100}}, ["image_size is 100", "8 pixels"]),
+        (
+            {"model": {"dma": {"kind": "none"}, "poi": {"enabled": False}}},
+            ["movement_weight is 10.0", "dma.kind='none'"],
         ),
     ],
 )

@@ -170,7 +170,9 @@ def test_expectation_is_least_where_the_movement_is_looked_for():
 
 def test_a_pair_that_is_foretold_badly_teaches_little():
     expected = jnp.full((1, 64), 0.2 / 56).at[:, :8].set(0.1)
-    alike, unlike = (jnp.full((1, 64), 0.1).at[:, part].set(5.0) for part in (np.s_[:8], np.s_[8:16]))
+    alike, unlike = (
+        jnp.full((1, 64), 0.1).at[:, part].set(5.0) for part in (np.s_[:8], np.s_[8:16])
+    )
 
     def pull(strength):
         slope = jax.grad(lambda log_s: expectation(jax.nn.softmax(log_s), strength))

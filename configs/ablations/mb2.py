@@ -6,11 +6,11 @@ Cost:     as configs/pretrain.py, or less
 Expected: not reproduced yet; Table 6 of the paper gives its own figures
 """
 
-from mubert_jax.config import default_config
+from mubert_jax.config import paper_config
 
 
 def get_config():
-    config = default_config()
+    config = paper_config()
     config.model.dma.kind = "diagonal"
     config.model.poi.enabled = False
     config.loss.agreement = "none"

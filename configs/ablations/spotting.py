@@ -7,11 +7,11 @@ Expected: diag(Â) tells swapped from kept patches early; whether maps gain is o
           are drawn anew, or it would spot the sensor's noise
 """
 
-from mubert_jax.config import default_config
+from mubert_jax.config import paper_config
 
 
 def get_config():
-    config = default_config()
+    config = paper_config()
     config.model.poi.enabled = False
     config.loss.agreement = "none"
     config.loss.spotting_weight = 1.0

@@ -15,8 +15,10 @@ def run(args, console: Console):
 
     if args.what == "perception":
         from mubert_jax.bench.perception import bench_perception
+        from mubert_jax.interop.opening import open_trained
 
-        rows = bench_perception(args.checkpoint, args.conditions, args.subjects, args.size, console)
+        trained = open_trained(args.checkpoint) if args.checkpoint else None
+        rows = bench_perception(trained, args.conditions, args.subjects, args.size, console)
         if args.output:
             _write(args.output, rows)
         return

@@ -17,6 +17,7 @@ from rich.console import Console  # noqa: E402
 from mubert_jax.config import Config  # noqa: E402
 from mubert_jax.data.files import replacing  # noqa: E402
 from mubert_jax.errors import UserError  # noqa: E402
+from mubert_jax.perception import emotions  # noqa: E402
 from mubert_jax.perception.controlled import (  # noqa: E402
     benchmark_pairs,
     evaluate,
@@ -31,6 +32,8 @@ from mubert_jax.training.pretrain import run as pretrain  # noqa: E402
 RIVALS = ("difference", "difference, light and drift removed")
 SCORES = ("auc_in_face", "auc", "null", "correlation")
 SHOWN = "auc_in_face"
+# Under which condition the emotions of made-up people are told apart.
+EMOTIONS_UNDER = "lab"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +46,10 @@ class Benchmark:
     @functools.cache  # noqa: B019 (one benchmark a run)
     def pairs(self, condition: str, size: int, patch_size: int):
         return list(benchmark_pairs(condition, self.subjects, size, patch_size))
+
+    @functools.cache  # noqa: B019
+    def labelled(self, size: int):
+        return emotions.labelled_pairs(EMOTIONS_UNDER, self.subjects, size)
 
 
 def ablate(
@@ -91,8 +98,10 @@ def _run(name, seed, config: Config, folder: Path, benchmark: Benchmark, console
 
 
 def _score(folder: Path, config: Config, benchmark: Benchmark):
-    """Rows of DMA and DMA × POI, registered as the config says; none without DMA."""
+    """Rows of the features, and of DMA and DMA × POI, registered as the config says, with DMA."""
     _, model, params = load_model(folder)
+    labelled = benchmark.labelled(config.model.image_size)
+    yield _emotions("features", emotions.token_changes(model, params)(labelled), labelled)
     if config.model.dma.kind == "none":
         return
     perceiver = Perceiver(model, params, config.perception.map, batch=1)
@@ -116,6 +125,14 @@ def _rivals(size: int, patch: int, benchmark: Benchmark):
             pairs = benchmark.pairs(condition, size, patch)
             for row in _rows(condition, name, evaluate(methods[name], pairs)["all"]):
                 yield {"config": f"no training, {size} px", "seed": 0, **row}
+    labelled = benchmark.labelled(size)
+    row = _emotions("difference", emotions.pixel_changes(labelled), labelled)
+    yield {"config": f"no training, {size} px", "seed": 0, **row}
+
+
+def _emotions(method, features, labelled):
+    found = dataclasses.asdict(emotions.recognition(features, labelled))
+    return {"condition": EMOTIONS_UNDER, "method": method, "score": "UF1", **found}
 
 
 def _rows(condition, method, estimates):
@@ -149,6 +166,7 @@ def _markdown(groups, conditions, lines) -> str:
         ("auc", "AUC over the frame"),
         ("null", "null test: energy without movement over energy with it (0 is best)"),
         ("mass on the face", "share of POI's scores on the face"),
+        ("UF1", "five emotions, frozen features, one subject left out at a time"),
     ):
         kept = [line for line in lines if any((*line, c, score) in groups for c in conditions)]
         if not kept:

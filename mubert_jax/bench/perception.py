@@ -1,7 +1,5 @@
 """`mubert bench perception`: the controlled benchmark as a table, with 95 % intervals."""
 
-from pathlib import Path
-
 from rich.console import Console
 from rich.table import Table
 
@@ -15,7 +13,7 @@ from mubert_jax.perception.controlled import (
     rival_methods,
 )
 from mubert_jax.perception.maps import Perceiver
-from mubert_jax.training.checkpoints import load_model
+from mubert_jax.perception.trained import Trained
 
 SCORES = {
     "auc": "AUC, frame",
@@ -27,32 +25,32 @@ SCORES = {
 
 
 def bench_perception(
-    checkpoint: Path | None, conditions: list[str], subjects: int, size: int, console: Console
+    trained: Trained | None, conditions: list[str], subjects: int, size: int, console: Console
 ) -> list[dict]:
-    """Scores rivals and, if given, a checkpoint's maps on test subjects; prints a table each.
+    """Scores rivals and, if given, a model's maps on test subjects; prints a table each.
 
     Args:
-      checkpoint: a run's folder; its image size and patch are taken. None: rivals alone.
+      trained: its image size and patch are taken. None: rivals alone.
       conditions: names of `nuisances.CONDITIONS`.
       subjects: how many test subjects.
-      size: of the frames, without a checkpoint.
+      size: of the frames, without a model.
       console: shows the tables as they come.
 
     Returns:
       One row a (condition, difficulty, method), each score with its `low` and `high`.
 
     Raises:
-      UserError: no checkpoint there, unknown condition, too few subjects.
+      UserError: unknown condition, too few subjects.
     """
     conditions = known_conditions(conditions)
     subjects = enough_subjects(subjects)
     patch, perceivers = 8, {}
-    if checkpoint is not None:
-        config, model, params = load_model(checkpoint)
-        size, patch = config.model.image_size, config.model.patch_size
+    if trained is not None:
+        size, patch = trained.config.model.image_size, trained.config.model.patch_size
+        kinds = {"": "calibrated", "1 - diag(Â) as ": "diagonal"}
         perceivers = {
-            "": Perceiver(model, params, "calibrated", batch=1),
-            "1 - diag(Â) as ": Perceiver(model, params, "diagonal", batch=1),
+            name: Perceiver(trained.model, trained.params, kind, batch=1)
+            for name, kind in kinds.items()
         }
     methods = rival_methods(patch) | learned_methods(perceivers)
     rows = []

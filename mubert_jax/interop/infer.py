@@ -64,7 +64,11 @@ def infer_config(
             "depth": _depth(tensors, "decoder_blocks."),
             "heads": HEADS,
         },
-        "dma": {"kind": "diagonal" if argument("diag_att", bool, True) else "cross"},
+        "dma": {
+            "kind": "diagonal" if argument("diag_att", bool, True) else "cross",
+            "projection": "separate",
+            "reads": "tokens",
+        },
         "poi": {"enabled": False},
     }
     assumed = {
@@ -77,12 +81,13 @@ def infer_config(
             "diagonal assumed: the file has no training arguments (the released weights were "
             "trained with 'cross')"
         )
-    loss = {"agreement": "none"}
+    beyond_it = {"movement_weight": 0.0, "expectation_weight": 0.0}
+    loss = {"agreement": "none"} | beyond_it
     if any(name.startswith("student.head.") for name in tensors):
         output_dim, bottleneck_dim = shape("student.head.last_layer.weight_v")
         local_size = max(1, 96 // patch_size) * patch_size
         local_crops = argument("local_crops_number", int, 8)
-        loss = {
+        loss = beyond_it | {
             "agreement": "dino",
             "crop": {"local_size": local_size, "local_crops": local_crops},
             "dino": {
@@ -94,7 +99,13 @@ def infer_config(
             },
         }
     swapping = {"min_block": max(1, min(16, grid**2 // 4))}
-    return {"model": model, "swapping": swapping, "loss": loss}, assumed
+    perception = {"align": "none"}
+    return {
+        "model": model,
+        "swapping": swapping,
+        "loss": loss,
+        "perception": perception,
+    }, assumed
 
 
 def _depth(tensors, prefix) -> int:

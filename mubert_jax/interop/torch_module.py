@@ -31,7 +31,7 @@ class MicronBertConfig:
     decoder_heads: int = 4
     dma: str = "diagonal"  # or "cross", "none"
     dma_reads: str = "tokens"  # or "pixels": windows of the image, of this side:
-    dma_window: int = 16
+    dma_window: int = 12
     poi: bool = True
     poi_scale: str = "mean_one"  # or "literal"
     predict: str = "image"  # or "residual"
@@ -277,7 +277,7 @@ class MicronBert(nn.Module):
         }
 
     def compare(self, swapped, reference):
-        """Tokens (B, N + 1, D) of both images, and by name S, P_dma, diag(Â) and the calibrated map.
+        """Tokens (B, N + 1, D) of both images; by name S, P_dma, diag(Â) and the calibrated map.
 
         The last two are None without DMA, diag(Â) with cross-attention too.
         """

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from mubert_jax.config import DMAConfig
 from mubert_jax.models.attention import attend
 
-
 # Of `movement_log_odds`: how fast they grow with the map, and how many medians are even odds.
 SHARPNESS = 1.6
 FLOOR = 3.0

@@ -18,9 +18,9 @@ from mubert_jax.data.faces import (
 )
 from mubert_jax.data.video import read_image, read_video, sample_video
 from mubert_jax.errors import UserError
-from mubert_jax.perception.maps import Maps, Perceiver, load_scale
+from mubert_jax.perception.maps import Maps, Perceiver
 from mubert_jax.perception.render import panel
-from mubert_jax.training.checkpoints import load_model, run_folder
+from mubert_jax.perception.trained import Trained
 
 CANDIDATES = 256
 
@@ -50,7 +50,7 @@ class PerceiveOptions:
 
 
 def perceive_images(
-    checkpoint: Path,
+    trained: Trained,
     onset: Path,
     apex: Path,
     output: Path,
@@ -58,7 +58,7 @@ def perceive_images(
     console: Console,
 ):
     """Maps of one onset/apex pair; see `_Session.write` for what is written."""
-    session = _Session(checkpoint, options)
+    session = _Session(trained, options)
     images = [read_image(onset), read_image(apex)]
     cut = session.cutter(images, f"{onset} or {apex}")
     maps = session.compare(cut(images[0])[None], cut(images[1])[None])
@@ -66,13 +66,13 @@ def perceive_images(
 
 
 def perceive_video(
-    checkpoint: Path, video: Path, output: Path, options: PerceiveOptions, console: Console
+    trained: Trained, video: Path, output: Path, options: PerceiveOptions, console: Console
 ):
     """Maps of the moments of a video that move most and, as the last row, of the stillest.
 
     Up to 256 pairs of frames δ apart, spread evenly, are compared; rows are at least δ apart.
     """
-    session = _Session(checkpoint, options)
+    session = _Session(trained, options)
     delta = options.delta or sum(session.config.data.delta) // 2
     count = sum(1 for _ in read_video(video))
     if count <= delta:
@@ -106,16 +106,16 @@ def _moments(energy, starts, delta, count):
 
 
 class _Session:
-    """A checkpoint and the options it is read with."""
+    """A model and the options it is looked with."""
 
-    def __init__(self, checkpoint: Path, options: PerceiveOptions):
-        self.config, model, params = load_model(checkpoint)
+    def __init__(self, trained: Trained, options: PerceiveOptions):
+        self.config = trained.config
         self._options = options
         perception: PerceptionConfig = self.config.perception
         self._map = options.map or perception.map
         self._align = options.align or perception.align
-        self._perceiver = Perceiver(model, params, self._map)
-        self._measured_scale = load_scale(run_folder(checkpoint))
+        self._perceiver = Perceiver(trained.model, trained.params, self._map)
+        self._measured_scale = trained.scale
 
     def cutter(self, sample: list[np.ndarray], source) -> Callable[[np.ndarray], np.ndarray]:
         """One box for all, found in `sample`: image -> (S, S, 3) uint8, S the model's size."""

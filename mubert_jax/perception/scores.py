@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy.stats import rankdata, spearmanr
@@ -107,20 +107,28 @@ def summarise(
             "correlation": spearmanr(columns["strength"][rows], amplitudes[rows]).statistic,
         }
 
+    with warnings.catch_warnings():  # there may be nothing that moved, or nothing that differs
+        warnings.simplefilter("ignore")
+        return _resampled(at, subjects)
+
+
+def resampled(statistic: Callable[[np.ndarray], float], subjects: np.ndarray) -> Estimate:
+    """`statistic` of all rows, and its interval; it takes the numbers of the rows, (R,)."""
+    return _resampled(lambda rows: {"value": statistic(rows)}, subjects)["value"]
+
+
+def _resampled(statistics, subjects) -> dict[str, Estimate]:
     everyone = np.unique(subjects)
     members = {subject: np.flatnonzero(subjects == subject) for subject in everyone}
     random = np.random.default_rng(0)
-    with warnings.catch_warnings():  # there may be nothing that moved, or nothing that differs
-        warnings.simplefilter("ignore")
-        whole = at(np.arange(len(moving)))
-        drawn = [
-            at(np.concatenate([members[s] for s in random.choice(everyone, len(everyone))]))
-            for _ in range(RESAMPLINGS)
-        ]
-        intervals = {
-            name: np.nanpercentile([values[name] for values in drawn], (2.5, 97.5))
-            for name in whole
-        }
+    whole = statistics(np.arange(len(subjects)))
+    drawn = [
+        statistics(np.concatenate([members[s] for s in random.choice(everyone, len(everyone))]))
+        for _ in range(RESAMPLINGS)
+    ]
+    intervals = {
+        name: np.nanpercentile([values[name] for values in drawn], (2.5, 97.5)) for name in whole
+    }
     return {
         name: Estimate(float(value), *(float(bound) for bound in intervals[name]))
         for name, value in whole.items()

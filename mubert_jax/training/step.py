@@ -16,7 +16,6 @@ from mubert_jax.training.movements import known_movements
 from mubert_jax.training.state import TrainState, teacher_part
 from mubert_jax.training.views import normalise, pair_keys, random_crops, recorded_alike
 
-
 _MOVEMENT = 6
 
 

@@ -16,7 +16,7 @@ IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 def normalise(images_uint8):
-    """(..., 3) pixels, uint8 or grey levels -> float32, /255, ImageNet mean and standard deviation."""
+    """(..., 3) grey levels of 255 -> float32, /255, ImageNet mean and standard deviation."""
     return (images_uint8.astype(jnp.float32) / 255.0 - IMAGENET_MEAN) / IMAGENET_STD
 
 

@@ -42,13 +42,16 @@ def test_every_config_and_seed_is_a_run_and_a_row(ablation_run):
     scored = {(row["config"], row["seed"], row["method"]) for row in rows}
     assert ("shared", "1", "DMA × POI") in scored and ("shared", "0", "POI") in scored
     assert ("no training, 32 px", "0", "difference") in scored
-    assert not any(config == "mb1" for config, *_ in scored)
+    assert {method for config, _, method in scored if config == "mb1"} == {"features"}
+    scores = {row["score"] for row in rows if row["method"] == "features"}
+    assert scores == {"UF1"}
 
 
 def test_the_table_and_the_picture(ablation_run):
     runs, _ = ablation_run
     table = (runs / "results.md").read_text()
     assert "| shared | DMA |" in table and "±" in table and "AUC inside the face" in table
+    assert "| mb1 | features |" in table and "five emotions" in table
     assert cv2.imread(str(runs / "results.png")) is not None
 
 

@@ -1,4 +1,4 @@
-"""Movements that are put on a frame: what moves is known, and nothing else tells the moments apart."""
+"""Movements put on a frame: what moves is known, and nothing else tells the moments apart."""
 
 import dataclasses
 

@@ -1,0 +1,35 @@
+"""A model to look with: from a run's folder, from an exported file, or the one in the package."""
+
+from pathlib import Path
+
+from mubert_jax import config as config_lib
+from mubert_jax.errors import UserError
+from mubert_jax.interop import files
+from mubert_jax.interop.torch_weights import from_official
+from mubert_jax.models.micron_bert import build_model
+from mubert_jax.perception.trained import Trained
+
+SHIPPED = "shipped"
+SHIPPED_FILE = Path(__file__).parent.parent / "weights" / "controlled.safetensors"
+
+
+def open_trained(checkpoint: str) -> Trained:
+    """The model in a run's folder or in a file of `mubert export`; `SHIPPED` is the package's own.
+
+    Raises:
+      UserError: no checkpoint there, a damaged file, a file that is not of our own export.
+    """
+    path = SHIPPED_FILE if checkpoint == SHIPPED else Path(checkpoint)
+    return _of_file(path) if path.is_file() else Trained.of_run(path)
+
+
+def _of_file(path: Path) -> Trained:
+    file = files.read(path)
+    if file.description is None:
+        raise UserError(
+            f"{path} was not written by `mubert export`; convert it first: "
+            f"mubert import --input={path} --workdir=DIR"
+        )
+    config = config_lib.build(file.description.config)
+    weights, _ = from_official(config, file.tensors, str(path))
+    return Trained(config, build_model(config), weights.params, file.description.scale)

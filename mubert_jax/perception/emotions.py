@@ -1,0 +1,104 @@
+"""Emotion-like labels of made-up people: are they in the frozen features?
+
+Logistic regression on what a model's features change by from onset to apex, leaving one subject out
+at a time.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from mubert_jax.data.alignment import ALIGNERS
+from mubert_jax.data.controlled.clip import ControlledClip
+from mubert_jax.data.controlled.nuisances import CONDITIONS
+from mubert_jax.data.sets.controlled import FIRST_TEST_SUBJECT
+from mubert_jax.data.video import grey
+from mubert_jax.models.micron_bert import MicronBert
+from mubert_jax.perception.scores import Estimate, resampled
+from mubert_jax.training.views import normalise
+
+CLIPS = 5
+# Features are averaged over cells of this share of the frame's side.
+CELLS = 7
+# Movements that a person would see on a screen, so that it is the features that are tested.
+AMPLITUDES = (1.0, 3.0)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Labelled:
+    """`onset`, `apex` (P, H, W, 3) uint8, `emotion` and `subject` (P,)."""
+
+    onset: np.ndarray
+    apex: np.ndarray
+    emotion: np.ndarray
+    subject: np.ndarray
+
+
+def labelled_pairs(
+    condition: str, subjects: int, size: int, align: str = "robust", seed: int = 0
+) -> Labelled:
+    """Onset and registered apex of `CLIPS` clips of each test subject."""
+    numbers = range(FIRST_TEST_SUBJECT, FIRST_TEST_SUBJECT + subjects)
+    rows = []
+    for number, index in itertools.product(numbers, range(CLIPS)):
+        clip = ControlledClip(
+            number, index, seed, CONDITIONS[condition], size, amplitudes=AMPLITUDES
+        )
+        onset, apex = (clip.frame(i) for i in (clip.course.onset, clip.course.apex))
+        apex = ALIGNERS.get(align, lambda image, _: image)(apex, onset)
+        rows.append((onset, apex, clip.movement.emotion, number))
+    return Labelled(*(np.array(column) for column in zip(*rows, strict=True)))
+
+
+def pixel_changes(pairs: Labelled) -> np.ndarray:
+    """What grey pixels change by, 28 × 28 a frame: the row without learning."""
+    change = grey(pairs.apex) - grey(pairs.onset)
+    return _cells(change[..., None], 4 * CELLS)
+
+
+def token_changes(model: MicronBert, params: dict) -> Callable[[Labelled], np.ndarray]:
+    """P of the apex less P of the onset, averaged over `CELLS` × `CELLS` cells."""
+    grid = model.config.grid
+
+    @jax.jit
+    def change(onset, apex):
+        frames = normalise(jnp.stack([onset, apex]))
+        tokens = model.apply({"params": params}, frames, method="encode").tokens
+        return tokens[1] - tokens[0]
+
+    def features(pairs: Labelled) -> np.ndarray:
+        found = np.stack([change(*both) for both in zip(pairs.onset, pairs.apex, strict=True)])
+        return _cells(found.reshape(len(found), grid, grid, -1), CELLS)
+
+    return features
+
+
+def recognition(features_PxF: np.ndarray, pairs: Labelled) -> Estimate:
+    """UF1 (unweighted F1 of all predictions together), each subject predicted from the others."""
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=300))
+    predicted = cross_val_predict(
+        classifier, features_PxF, pairs.emotion, groups=pairs.subject, cv=LeaveOneGroupOut()
+    )
+
+    def uf1(rows):
+        return f1_score(pairs.emotion[rows], predicted[rows], average="macro")
+
+    return resampled(uf1, pairs.subject)
+
+
+def _cells(maps_PxHxWxC, cells: int) -> np.ndarray:
+    """Means over about cells × cells cells, flat: (P, cells² · C)."""
+    edges = np.linspace(0, maps_PxHxWxC.shape[1], min(cells, maps_PxHxWxC.shape[1]) + 1)
+    starts = edges[:-1].astype(int)
+    rows = np.add.reduceat(maps_PxHxWxC, starts, axis=1)
+    sums = np.add.reduceat(rows, starts, axis=2)
+    return sums.reshape(len(sums), -1)
