@@ -172,8 +172,9 @@ def bench(parser):
     add = parser.add_argument
     add(
         "what",
-        choices=("step", "input", "perception"),
-        help="step: a training step; input: the pipeline; perception: maps of known movements",
+        choices=("step", "input", "perception", "ceiling"),
+        help="step: a training step; input: the pipeline; perception: maps of known movements; "
+        "ceiling: the same, beside a copy that was told the truth",
     )
     add(
         "--config",
@@ -195,7 +196,8 @@ def bench(parser):
         type=Path,
         help="input: a prepared folder; without one, noise frames are made",
     )
-    add("--steps", metavar="N", type=int, default=5, help="step: timed steps (%(default)s)")
+    add("--steps", metavar="N", type=int, help="step: timed (5); ceiling: trained (1000)")
+    add("--pairs", metavar="N", type=int, default=1500, help="ceiling: to train on (%(default)s)")
     add("--seconds", metavar="S", type=float, default=5.0, help="input: time of each measurement")
     add("--peer", choices=("none", "torch"), default="none", help="step: PyTorch eager beside")
     add("--output", metavar="FILE", type=Path, help="the figures as JSON")

@@ -1,4 +1,4 @@
-"""`mubert bench`: speed and memory, measured side by side in one run."""
+"""`mubert bench`: what a step, a pipeline or a map is worth, measured side by side in one run."""
 
 import json
 from pathlib import Path
@@ -22,11 +22,22 @@ def run(args, console: Console):
         if args.output:
             _write(args.output, rows)
         return
+    if args.what == "ceiling":
+        from mubert_jax.bench.ceiling import bench_ceiling
+        from mubert_jax.interop.opening import SHIPPED, open_trained
+
+        trained = open_trained(args.checkpoint or SHIPPED)
+        rows = bench_ceiling(
+            trained, args.conditions, args.subjects, args.pairs, args.steps or 1000, console
+        )
+        if args.output:
+            _write(args.output, rows)
+        return
     config = load_config(args.config, args.overrides)
     if args.what == "step":
         from mubert_jax.bench.step import bench_step
 
-        rows = bench_step(config, args.batch_size, args.steps, args.peer == "torch", console)
+        rows = bench_step(config, args.batch_size, args.steps or 5, args.peer == "torch", console)
     else:
         from mubert_jax.bench.input import bench_input
 

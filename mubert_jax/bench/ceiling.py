@@ -1,0 +1,162 @@
+"""`mubert bench ceiling`: what the same architecture reaches when it is told the truth."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from rich.console import Console
+from rich.table import Table
+
+from mubert_jax import losses
+from mubert_jax.data.alignment import ALIGNERS
+from mubert_jax.data.controlled.clip import ControlledClip
+from mubert_jax.data.controlled.nuisances import CONDITIONS, known_conditions
+from mubert_jax.models.poi import interest
+from mubert_jax.perception.controlled import (
+    benchmark_pairs,
+    enough_subjects,
+    evaluate,
+    learned_methods,
+)
+from mubert_jax.perception.maps import Perceiver
+from mubert_jax.perception.scores import moved_patches
+from mubert_jax.perception.trained import Trained
+from mubert_jax.training.views import normalise
+
+SCORES = {"DMA": "auc_in_face", "DMA × POI": "auc"}
+BATCH = 16
+LEARNING_RATE = 1e-3
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TruePairs:
+    """Pairs of training people: `onset`, `apex` (P, H, W, 3) uint8; the rest (P, N) boolean."""
+
+    onset: np.ndarray
+    apex: np.ndarray
+    moved: np.ndarray
+    still: np.ndarray
+    face: np.ndarray
+
+    def batches(self, seed: int) -> Iterator["TruePairs"]:
+        """Random ones, without end."""
+        random = np.random.default_rng(seed)
+        columns = [getattr(self, field.name) for field in dataclasses.fields(self)]
+        while True:
+            rows = random.integers(0, len(self.onset), BATCH)
+            yield TruePairs(*(column[rows] for column in columns))
+
+
+def bench_ceiling(
+    trained: Trained,
+    conditions: list[str],
+    subjects: int,
+    pairs: int,
+    steps: int,
+    console: Console,
+) -> list[dict]:
+    """Trains a copy of a model on the truth, and scores both on the test subjects.
+
+    Args:
+      trained: the model; its architecture, and its weights to start from.
+      conditions: names of `nuisances.CONDITIONS`; trained on in turn, tested each.
+      subjects: how many test subjects.
+      pairs: how many pairs of other people to train on, each of another clip.
+      steps: of training, `BATCH` pairs each.
+      console: shows the table.
+
+    Returns:
+      One row a (condition, map): the model's score, the ceiling, and the share of the way from
+      chance to the ceiling.
+
+    Raises:
+      UserError: unknown condition, too few subjects, a model without DMA.
+    """
+    conditions = known_conditions(conditions)
+    enough_subjects(subjects)
+    model, align = trained.config.model, trained.config.perception.align
+    perceivers = {"": Perceiver(trained.model, trained.params, batch=1)}
+    console.print(f"Drawing {pairs} pairs, then {steps} steps", highlight=False)
+    truth = true_pairs(conditions, pairs, model.image_size, model.patch_size, align)
+    params = train_on_truth(trained, truth, steps)
+    perceivers["told the truth: "] = Perceiver(trained.model, params, batch=1)
+    methods = learned_methods(perceivers, (align,))
+    label = "" if align == "none" else f", {align}"
+    rows = []
+    for condition in conditions:
+        tested = list(benchmark_pairs(condition, subjects, model.image_size, model.patch_size))
+        for name, score in SCORES.items():
+            own, ceiling = (
+                evaluate(methods[f"{who}{name}{label}"], tested)["all"][score] for who in perceivers
+            )
+            share = (own.value - 0.5) / (ceiling.value - 0.5)
+            rows.append(
+                {
+                    "condition": condition,
+                    "map": name,
+                    "score": score,
+                    "value": own.value,
+                    "ceiling": ceiling.value,
+                    "share": share,
+                    "_shown": (condition, name, str(own), str(ceiling), f"{share:.2f}"),
+                }
+            )
+    console.print(_table([row.pop("_shown") for row in rows]))
+    return rows
+
+
+def true_pairs(conditions, count: int, size: int, patch_size: int, align: str) -> TruePairs:
+    """Onset and registered apex of the first `count` training people, a clip each."""
+    aligner = ALIGNERS.get(align, lambda image, _: image)
+
+    def draw(subject, condition):
+        clip = ControlledClip(subject, 0, 0, CONDITIONS[condition], size)
+        onset, apex = (clip.frame(number) for number in (clip.course.onset, clip.course.apex))
+        truth = clip.truth(clip.course.onset, clip.course.apex, patch_size)
+        moved, still = moved_patches(truth)
+        masks = (mask.reshape(-1) for mask in (moved, still, truth.face > 0.5))
+        return onset, aligner(apex, onset), *masks
+
+    with ThreadPoolExecutor() as pool:
+        drawn = list(pool.map(draw, range(count), itertools.cycle(conditions)))
+    return TruePairs(*(np.stack(column) for column in zip(*drawn, strict=True)))
+
+
+def train_on_truth(trained: Trained, truth: TruePairs, steps: int) -> dict:
+    """The weights after `steps`: m learns what moved inside the face, m × S·N over the frame."""
+    model, poi = trained.model, dataclasses.replace(trained.config.model.poi, scale="mean_one")
+    schedule = optax.cosine_decay_schedule(LEARNING_RATE, steps)
+    tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule))
+
+    def loss(params, batch):
+        frames = jnp.concatenate([normalise(batch["onset"]), normalise(batch["apex"])])
+        onset, apex = model.apply({"params": params}, frames, method="encode").split(2)
+        found = model.apply({"params": params}, onset, apex, method="difference")
+        moved, still, face = batch["moved"], batch["still"], batch["face"]
+        weighed = found * interest(apex.poi_scores, poi)
+        inside = losses.movement(found, moved & face, still & face)
+        return inside + losses.movement(weighed, moved, still)
+
+    @jax.jit
+    def step(params, state, batch):
+        updates, state = tx.update(jax.grad(loss)(params, batch), state, params)
+        return optax.apply_updates(params, updates), state
+
+    params, state = jax.device_put(trained.params), tx.init(trained.params)
+    for batch in itertools.islice(truth.batches(seed=0), steps):
+        params, state = step(params, state, vars(batch))
+    return params
+
+
+def _table(rows) -> Table:
+    table = Table(title="mubert bench ceiling: AUC [95 % interval over subjects]")
+    for name in ("condition", "map", "as trained", "told the truth", "share of the way"):
+        table.add_column(name, justify="left" if name in ("condition", "map") else "right")
+    for row in rows:
+        table.add_row(*row)
+    return table
