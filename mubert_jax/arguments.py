@@ -201,6 +201,7 @@ def bench(parser):
     add("--seconds", metavar="S", type=float, default=5.0, help="input: time of each measurement")
     add("--peer", choices=("none", "torch"), default="none", help="step: PyTorch eager beside")
     add("--output", metavar="FILE", type=Path, help="the figures as JSON")
+    add("--picture", metavar="FILE", type=Path, help="perception: what each method sees, as PNG")
     trained(parser, None)
     _benchmark(add)
     add("--size", metavar="N", type=int, default=112, help="perception: pixels (%(default)s)")

@@ -14,11 +14,15 @@ def run(args, console: Console):
     from mubert_jax.config_files import load_config
 
     if args.what == "perception":
+        from mubert_jax.bench.figure import picture
         from mubert_jax.bench.perception import bench_perception
-        from mubert_jax.interop.opening import open_trained
+        from mubert_jax.interop.opening import SHIPPED, open_trained
 
         trained = open_trained(args.checkpoint) if args.checkpoint else None
         rows = bench_perception(trained, args.conditions, args.subjects, args.size, console)
+        if args.picture:
+            picture(trained or open_trained(SHIPPED), args.conditions, args.picture)
+            console.print(f"Picture: {args.picture}", markup=False, soft_wrap=True)
         if args.output:
             _write(args.output, rows)
         return

@@ -18,8 +18,8 @@ from mubert_jax.data.faces import (
 )
 from mubert_jax.data.video import read_image, read_video, sample_video
 from mubert_jax.errors import UserError
+from mubert_jax.perception import render
 from mubert_jax.perception.maps import Maps, Perceiver
-from mubert_jax.perception.render import panel
 from mubert_jax.perception.trained import Trained
 
 CANDIDATES = 256
@@ -144,7 +144,12 @@ class _Session:
         limit, label = self._limit(maps, console)
         arrays = output.with_suffix(".npz")
         output.parent.mkdir(parents=True, exist_ok=True)
-        panel(maps, titles, limit, label, output)
+        columns = [
+            *render.frames(maps),
+            render.difference(maps),
+            *render.learned(maps, limit, label),
+        ]
+        render.panel(columns, maps.apex, titles, output)
         fields = {f.name: getattr(maps, f.name) for f in dataclasses.fields(maps)}
         np.savez_compressed(arrays, frames=numbers, **fields)
         console.print(

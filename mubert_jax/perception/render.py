@@ -1,5 +1,7 @@
 """Pictures of maps: one row a pair, one absolute scale a column, a colour bar each."""
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -16,24 +18,52 @@ DIFFERENCE_LIMIT = 48.0  # grey levels of 255
 POI_LIMIT = 4.0  # times the mean patch
 
 
-def panel(maps: Maps, titles: list[str], dma_limit: float, dma_label: str, path: Path):
-    """Writes onset, apex, |difference|, DMA, POI, DMA × POI of every pair as one PNG.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Column:
+    """Frames (P, H, W, 3) as they are, or maps (P, any, any) drawn over the apex.
+
+    Attributes:
+      name: its title.
+      images: what it shows.
+      limit: the value at full colour, the same for all rows; None for frames.
+      label: what the values are.
+    """
+
+    name: str
+    images: Sequence[np.ndarray]
+    limit: float | None = None
+    label: str = ""
+
+
+def frames(maps: Maps) -> list[Column]:
+    """Onset and apex."""
+    return [Column("onset", maps.onset), Column("apex", maps.apex)]
+
+
+def learned(maps: Maps, dma_limit: float, dma_label: str) -> list[Column]:
+    """DMA, POI and DMA × POI; both with DMA share a scale, so a still pair stays dark."""
+    return [
+        Column("DMA", maps.dma, dma_limit, dma_label),
+        Column("POI", maps.poi, POI_LIMIT, "S·N (mean patch = 1)"),
+        Column("DMA × POI", maps.dma_poi, dma_limit, f"{dma_label} × S·N"),
+    ]
+
+
+def difference(maps: Maps) -> Column:
+    """|onset - apex|."""
+    return Column("|difference|", maps.difference, DIFFERENCE_LIMIT, "grey levels")
+
+
+def panel(columns: list[Column], behind: Sequence[np.ndarray], titles: list[str], path: Path):
+    """Writes one PNG: a row a pair.
 
     Args:
-      titles: one label a pair.
-      dma_limit: movement at full colour in both DMA columns; the same for all rows, so a still pair
-        stays dark.
-      dma_label: what the DMA columns show.
+      columns: from left to right.
+      behind: the frame over which a row's maps are drawn.
+      titles: one label a row.
+      path: the PNG.
     """
-    columns = [
-        ("onset", None, None, ""),
-        ("apex", None, None, ""),
-        ("|difference|", maps.difference, DIFFERENCE_LIMIT, "grey levels"),
-        ("DMA", maps.dma, dma_limit, dma_label),
-        ("POI", maps.poi, POI_LIMIT, "S·N (mean patch = 1)"),
-        ("DMA × POI", maps.dma_poi, dma_limit, f"{dma_label} × S·N"),
-    ]
-    rows = len(maps)
+    rows = len(titles)
     figure, axes = plt.subplots(
         rows,
         len(columns),
@@ -41,23 +71,23 @@ def panel(maps: Maps, titles: list[str], dma_limit: float, dma_label: str, path:
         squeeze=False,
         layout="constrained",
     )
-    for j, (name, values, limit, label) in enumerate(columns):
-        axes[0, j].set_title(name, fontsize=11)
+    for j, column in enumerate(columns):
+        axes[0, j].set_title(column.name, fontsize=11)
         for i in range(rows):
             axis = axes[i, j]
             axis.set_xticks([])
             axis.set_yticks([])
-            if values is None:
-                axis.imshow((maps.onset, maps.apex)[j][i])
+            if column.limit is None:
+                axis.imshow(column.images[i])
             else:
-                drawn = _over_frame(axis, maps.apex[i], values[i], limit)
-        if values is not None:
+                drawn = _over_frame(axis, behind[i], column.images[i], column.limit)
+        if column.limit is not None:
             bar = figure.colorbar(drawn, ax=axes[:, j], location="bottom", pad=0.01, aspect=15)
-            bar.set_label(label, fontsize=8)
+            bar.set_label(column.label, fontsize=8)
             bar.ax.tick_params(labelsize=7)
     for i, title in enumerate(titles):
         axes[i, 0].set_ylabel(title, fontsize=9)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, format="png")
     plt.close(figure)
 
 

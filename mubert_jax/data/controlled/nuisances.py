@@ -36,6 +36,7 @@ class Nuisances:
     textured: bool = False
 
 
+_CAMERA = 10.0  # pixels of a 224-pixel frame
 LAB = Nuisances(drift=1.5, turn=0.4, gain=0.03, gradient=0.03, flicker=0.005, noise=1.5)
 CONDITIONS = {
     "clean": Nuisances(),
@@ -101,10 +102,12 @@ def head_motion(nuisances: Nuisances, wander: Wander, time: float, size: int) ->
 def background_motion(nuisances: Nuisances, wander: Wander, time: float, size: int) -> np.ndarray:
     """(x, y) by which the background is away from where it was drawn, in pixels of `size`.
 
-    A still one is between pixels too: no single frame is to show whether it moves.
+    A still one is away too, by up to `_CAMERA`, as if the camera stood elsewhere each time: no
+    single frame is to show whether its background moves.
     """
-    between = np.array([wander.phase[7], wander.angle[1]]) / (2 * np.pi)
-    return between + nuisances.background * size / 224 / np.sqrt(2) * wander.at(time)[3:5]
+    camera = _CAMERA * (np.array([wander.phase[7], wander.angle[1]]) / np.pi - 1)
+    moved = nuisances.background / np.sqrt(2) * wander.at(time)[3:5]
+    return (camera + moved) * size / 224
 
 
 def light(nuisances: Nuisances, wander: Wander, time: float, size: int, random) -> np.ndarray:
