@@ -35,7 +35,10 @@ def flops_per_pair(config: Config) -> float:
         )
         student += (1 + crops + crop.local_crops) * projector
         teacher = (1 + crops) * (encoder_flops(model, model.grid) + projector)
-    return 3 * student + teacher
+    comparison = _comparison_flops(model)
+    student += 2 * comparison * bool(config.loss.movement_weight)
+    looked_at = 2 * comparison * bool(config.loss.expectation_weight)
+    return 3 * student + teacher + looked_at
 
 
 def encoder_flops(model: ModelConfig, grid: int) -> float:
@@ -57,9 +60,21 @@ def dma_flops(model: ModelConfig) -> float:
     if model.dma.kind == "none":
         return 0.0
     n, dim = model.num_patches, model.dim
-    projections = 3 + model.dma.output_projection
+    projections = 1 + model.dma.output_projection
     products = 2 if model.dma.kind == "cross" else 1
-    return projections * 2 * n * dim**2 + products * 2 * n**2 * dim
+    compared = 2 * 2 * n * _compared_size(model) * dim
+    return compared + projections * 2 * n * dim**2 + products * 2 * n**2 * dim
+
+
+def _comparison_flops(model: ModelConfig) -> float:
+    """Forward FLOPs of what one frame of a calibrated map takes."""
+    encoder = encoder_flops(model, model.grid) if model.dma.reads == "tokens" else 0.0
+    return encoder + 2 * model.num_patches * _compared_size(model) * model.dim
+
+
+def _compared_size(model: ModelConfig) -> int:
+    """Numbers that q of a patch is made of."""
+    return model.dim if model.dma.reads == "tokens" else 3 * model.dma.window**2
 
 
 def _block_flops(length, dim, mlp_ratio):

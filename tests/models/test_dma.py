@@ -107,3 +107,26 @@ def test_weights_are_the_diagonal_times_the_interest():
     weighed = module.apply(params, tokens(0), tokens(1), tokens(0), interest)
     np.testing.assert_allclose(weighed.features, plain.features * interest[..., None], rtol=1e-5)
     np.testing.assert_array_equal(weighed.diagonal, plain.diagonal)
+
+
+def test_pixels_are_read_by_a_linear_window_around_each_patch():
+    config = DMAConfig(reads="pixels", window=12, initial="xavier")
+    module = DiagonalMicroAttention(config, 16, 8, jnp.float32)
+    image = jax.random.normal(jax.random.key(0), (1, 32, 32, 3))
+    params = module.init(jax.random.key(1), image, image, tokens(0, n=16)[:1])
+    q = module.apply(params, image, method="queries")
+    assert q.shape == (1, 16, 16)
+    kernel, bias = params["params"]["to_q"]["kernel"], params["params"]["to_q"]["bias"]
+    window = image[0, 8 - 2 : 16 + 2, 16 - 2 : 24 + 2]
+    np.testing.assert_allclose(q[0, 6], jnp.einsum("hwc,hwcd->d", window, kernel) + bias, atol=1e-4)
+
+
+def test_a_similarity_start_of_pixels_has_one_kernel_for_both():
+    same, drawn = (
+        DiagonalMicroAttention(DMAConfig(projection="separate", initial=start), 16, 8, jnp.float32)
+        for start in ("similarity", "xavier")
+    )
+    image = jnp.ones((1, 16, 16, 3))
+    for module, equal in ((same, True), (drawn, False)):
+        params = module.init(jax.random.key(1), image, image, tokens(0, n=4)[:1])["params"]
+        assert bool((params["to_q"]["kernel"] == params["to_k"]["kernel"]).all()) is equal

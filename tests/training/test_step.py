@@ -165,3 +165,49 @@ def test_spotting_enters_the_loss_and_teaches_the_diagonal(noise_batch):
         np.testing.assert_allclose(metrics["loss"], total, rtol=1e-5)
         history.append(float(metrics["diagonal_kept"] - metrics["diagonal_swapped"]))
     assert history[-1] > history[0] + 0.05
+
+
+PIXELS = {"model__dma__reads": "pixels", "model__dma__projection": "shared"}
+
+
+def test_movement_and_expectation_enter_the_loss(noise_batch):
+    weights = {"loss__movement_weight": 3.0, "loss__expectation_weight": 0.5}
+    _, state, step = parts(loss__agreement="none", **PIXELS, **weights)
+    _, metrics = jax.jit(step)(state, noise_batch)
+    expected = metrics["reconstruction"] + 3.0 * metrics["movement"] + 0.5 * metrics["expectation"]
+    np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("reads", ["pixels", "tokens"])
+def test_known_movements_teach_dma_where_frames_have_texture(reads, noise_batch):
+    _, state, step = parts(
+        loss__agreement="none",
+        loss__reconstruction_weight=0.0,
+        loss__movement_weight=1.0,
+        loss__movement__amplitude=(8.0, 9.0),
+        model__dma__projection="shared",
+        model__dma__reads=reads,
+        optimizer__learning_rate=1e-2,
+    )
+    step = jax.jit(step)
+    before = jax.tree.map(np.copy, state.params["dma"]["to_q"])
+    losses = []
+    for _ in range(STEPS):
+        state, metrics = step(state, noise_batch)
+        losses.append(float(metrics["movement"]))
+    assert np.abs(state.params["dma"]["to_q"]["kernel"] - before["kernel"]).max() > 0
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_expectation_teaches_the_encoder_and_leaves_dma_alone(noise_batch):
+    _, state, step = parts(
+        loss__agreement="none",
+        loss__reconstruction_weight=0.0,
+        loss__expectation_weight=1.0,
+        optimizer__weight_decay=0.0,
+        **PIXELS,
+    )
+    after, _ = jax.jit(step)(state, noise_batch)
+    moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), state.params, after.params)
+    assert max(jax.tree.leaves(moved["encoder"])) > 0
+    assert max(jax.tree.leaves(moved["dma"])) == 0
