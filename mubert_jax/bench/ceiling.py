@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mubert_jax import losses
-from mubert_jax.data.alignment import ALIGNERS
+from mubert_jax.data.alignment import aligned
 from mubert_jax.data.controlled.clip import ControlledClip
 from mubert_jax.data.controlled.nuisances import CONDITIONS, known_conditions
 from mubert_jax.models.poi import interest
@@ -112,7 +112,6 @@ def bench_ceiling(
 
 def true_pairs(conditions, count: int, size: int, patch_size: int, align: str) -> TruePairs:
     """Onset and registered apex of the first `count` training people, a clip each."""
-    aligner = ALIGNERS.get(align, lambda image, _: image)
 
     def draw(subject, condition):
         clip = ControlledClip(subject, 0, 0, CONDITIONS[condition], size)
@@ -120,7 +119,7 @@ def true_pairs(conditions, count: int, size: int, patch_size: int, align: str) -
         truth = clip.truth(clip.course.onset, clip.course.apex, patch_size)
         moved, still = moved_patches(truth)
         masks = (mask.reshape(-1) for mask in (moved, still, truth.face > 0.5))
-        return onset, aligner(apex, onset), *masks
+        return onset, aligned(align, apex, onset), *masks
 
     with ThreadPoolExecutor() as pool:
         drawn = list(pool.map(draw, range(count), itertools.cycle(conditions)))

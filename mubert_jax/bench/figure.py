@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mubert_jax.data.alignment import ALIGNERS
+from mubert_jax.data.alignment import aligned
 from mubert_jax.data.files import replacing
 from mubert_jax.perception import render
 from mubert_jax.perception.controlled import benchmark_pairs
@@ -40,11 +40,11 @@ def picture(trained: Trained, conditions: tuple[str, ...], path: Path):
     pairs.append(still)
     titles.append(f"{conditions[-1]}: nothing moves")
 
-    align = ALIGNERS.get(trained.config.perception.align, lambda image, _: image)
+    align = trained.config.perception.align
     onset = np.stack([pair.onset for pair in pairs])
     apex = np.stack([pair.apex for pair in pairs])
-    aligned = np.stack([align(b, a) for a, b in zip(onset, apex, strict=True)])
-    maps = Perceiver(trained.model, trained.params)(onset, aligned)
+    registered = [aligned(align, b, a) for a, b in zip(onset, apex, strict=True)]
+    maps = Perceiver(trained.model, trained.params)(onset, np.stack(registered))
     truth = [pair.truth.displacement * 224 / model.image_size for pair in pairs]
     flow = [farneback_flow(a, b, None) for a, b in zip(onset, apex, strict=True)]
     magnified = [eulerian(a, b, None, MAGNIFIED) for a, b in zip(onset, apex, strict=True)]

@@ -141,3 +141,8 @@ def _middle(shape: tuple[int, int]) -> np.ndarray:
 
 
 ALIGNERS = {"ecc": align_ecc, "robust": align_robust}
+
+
+def aligned(how: str, image: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """`image` registered to `template` by one of `ALIGNERS`; "none" leaves it as it is."""
+    return image if how == "none" else ALIGNERS[how](image, template)

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mubert_jax.data.alignment import ALIGNERS
+from mubert_jax.data.alignment import aligned
 from mubert_jax.data.clips import Clip
 from mubert_jax.data.faces import (
     SAMPLED_FRAMES,
@@ -117,7 +117,7 @@ class ShardWriter:
 
     def _encode(self, image: np.ndarray, template: np.ndarray, clip: Clip, number: int) -> bytes:
         if self.options.align != "none" and image is not template:
-            image = ALIGNERS[self.options.align](image, template)
+            image = aligned(self.options.align, image, template)
         encoded = encode_image(image, self.options.encoding)
         return encode_frame(FrameRecord(encoded, clip.name, number, clip.subject))
 

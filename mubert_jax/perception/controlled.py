@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from mubert_jax.data.alignment import ALIGNERS
+from mubert_jax.data.alignment import ALIGNERS, aligned
 from mubert_jax.data.controlled.clip import ControlledClip, Truth, patch_means
 from mubert_jax.data.controlled.nuisances import CONDITIONS
 from mubert_jax.data.sets.controlled import FIRST_TEST_SUBJECT
@@ -98,8 +98,8 @@ def learned_methods(
     def looking(perceiver, align):
         @functools.cache
         def look(pair):
-            aligned = ALIGNERS.get(align, lambda image, _: image)(pair.apex, pair.onset)
-            maps = perceiver(pair.onset[None], aligned[None])
+            apex = aligned(align, pair.apex, pair.onset)
+            maps = perceiver(pair.onset[None], apex[None])
             return {"DMA": maps.dma[0], "DMA × POI": maps.dma_poi[0]}
 
         return look

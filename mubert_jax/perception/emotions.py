@@ -17,7 +17,7 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mubert_jax.data.alignment import ALIGNERS
+from mubert_jax.data.alignment import aligned
 from mubert_jax.data.controlled.clip import ControlledClip
 from mubert_jax.data.controlled.nuisances import CONDITIONS
 from mubert_jax.data.sets.controlled import FIRST_TEST_SUBJECT
@@ -54,8 +54,7 @@ def labelled_pairs(
             number, index, seed, CONDITIONS[condition], size, amplitudes=AMPLITUDES
         )
         onset, apex = (clip.frame(i) for i in (clip.course.onset, clip.course.apex))
-        apex = ALIGNERS.get(align, lambda image, _: image)(apex, onset)
-        rows.append((onset, apex, clip.movement.emotion, number))
+        rows.append((onset, aligned(align, apex, onset), clip.movement.emotion, number))
     return Labelled(*(np.array(column) for column in zip(*rows, strict=True)))
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mubert_jax.config import ModelConfig
+from mubert_jax.data.alignment import aligned
 from mubert_jax.data.video import grey
 from mubert_jax.errors import UserError
 from mubert_jax.models.dma import diagonal_attention
@@ -97,19 +98,22 @@ def _movement_and_interest(model: MicronBert, current_uint8, reference_uint8, ki
     return 1.0 - diagonal_attention(q, k, model.config.dma.chunk), scores
 
 
-def measure_scale(perceiver: Perceiver, pairs, count: int = 64) -> float:
-    """The movement that 1 in 100 patches of the training pairs exceeds: full colour in a picture.
+def measure_scale(perceiver: Perceiver, pairs, align: str, count: int = 64) -> float:
+    """The strongest hundredth of a usual training pair: full colour in a picture.
+
+    The median over pairs, so that a few whose background moves do not make all others dark.
 
     Args:
       pairs: the `FramePairs` of the training; `count` of them, spread evenly, are looked at.
+      align: how the second frame of each is registered to the first.
     """
     rows = np.linspace(0, len(pairs) - 1, min(count, len(pairs))).astype(int)
     drawn = [pairs.pair(row, row, seed=0) for row in rows]
     maps = perceiver(
         np.stack([pair["current"] for pair in drawn]),
-        np.stack([pair["reference"] for pair in drawn]),
+        np.stack([aligned(align, pair["reference"], pair["current"]) for pair in drawn]),
     )
-    return float(np.percentile(maps.dma, 99))
+    return float(np.median(np.percentile(maps.dma, 99, axis=(1, 2))))
 
 
 def save_scale(workdir: Path, scale: float):

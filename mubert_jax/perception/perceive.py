@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 
 from mubert_jax.config import PerceptionConfig
-from mubert_jax.data.alignment import ALIGNERS
+from mubert_jax.data.alignment import aligned
 from mubert_jax.data.faces import (
     SAMPLED_FRAMES,
     center_box,
@@ -131,10 +131,8 @@ class _Session:
         return lambda image: crop_and_resize(image, box, size)
 
     def compare(self, onset, apex) -> Maps:
-        if self._align != "none":
-            align = ALIGNERS[self._align]
-            apex = np.stack([align(b, a) for a, b in zip(onset, apex, strict=True)])
-        return self._perceiver(onset, apex)
+        registered = [aligned(self._align, b, a) for a, b in zip(onset, apex, strict=True)]
+        return self._perceiver(onset, np.stack(registered))
 
     def write(self, maps: Maps, titles, numbers, output: Path, console: Console):
         """`output` as PNG and, beside it, the same name with .npz.

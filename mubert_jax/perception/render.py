@@ -15,7 +15,7 @@ from mubert_jax.perception.maps import Maps  # noqa: E402
 
 COLOURS = "inferno"
 DIFFERENCE_LIMIT = 48.0  # grey levels of 255
-POI_LIMIT = 4.0  # times the mean patch
+POI_LIMIT = 6.0  # times the mean patch
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

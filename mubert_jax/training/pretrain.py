@@ -31,4 +31,5 @@ def run(config: Config, workdir: Path, console: Console):
     state = pretrain(config, pairs, workdir, console)
     plot_training(workdir)
     if config.model.dma.kind != "none":
-        save_scale(workdir, measure_scale(Perceiver(build_model(config), state.params), pairs))
+        perceiver = Perceiver(build_model(config), state.params)
+        save_scale(workdir, measure_scale(perceiver, pairs, config.perception.align))
