@@ -136,7 +136,7 @@ class DiagonalMicroAttention(nn.Module):
 
 def _flat(x):
     """(B, rows, columns, D) -> (B, N, D)."""
-    return x.reshape(len(x), -1, x.shape[-1])
+    return x.reshape(x.shape[0], -1, x.shape[-1])
 
 
 def _same_for_all(key, shape, dtype=jnp.float32):

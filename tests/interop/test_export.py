@@ -11,7 +11,7 @@ from test_official_classes import official_shaped
 
 from mubert_jax import cli
 from mubert_jax.cli import main
-from mubert_jax.config import build
+from mubert_jax.config import build, paper_config
 from mubert_jax.interop.exporting import FORMATS
 from mubert_jax.training.checkpoints import save_imported
 
@@ -72,7 +72,7 @@ def test_the_printed_lines_load_the_file(checkpoint, tmp_path, capsys, flags):
 
 
 def test_the_papers_size_is_the_official_class(tmp_path, capsys):
-    config = build({})
+    config = build(paper_config())
     save_imported(tmp_path / "run", config, random_weights(config), "random")
     assert export(tmp_path / "run", tmp_path / "m.safetensors", "safetensors") == 0
     said = capsys.readouterr().out

@@ -9,7 +9,7 @@ from test_parity import WEIGHTS
 from test_round_trip import CONFIGS
 from torch import nn
 
-from mubert_jax.config import build, to_dict
+from mubert_jax.config import build, paper_config, to_dict
 from mubert_jax.interop.torch_module import MicronBert, MicronBertConfig
 from mubert_jax.interop.torch_weights import to_official
 from mubert_jax.models.micron_bert import build_model
@@ -76,7 +76,8 @@ def official_shaped(config, enable_dino):
 def test_the_shaped_modules_have_the_official_names():
     decoder = {"dim": 48, "depth": 2, "heads": 4}
     sizes = {"image_size": 32, "dim": 32, "depth": 2, "heads": 4, "decoder": decoder}
-    module = official_shaped(build({"model": sizes, "swapping": {"min_block": 4}}), False)
+    config = build({"model": sizes, "swapping": {"min_block": 4}})
+    module = official_shaped(config, False)
     shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     assert shapes == {name: array.shape for name, array in WEIGHTS.items()}
 
@@ -92,7 +93,7 @@ def test_every_config_loads_strictly(name):
 
 
 def test_the_papers_size_loads_strictly():
-    config = build({})
+    config = build(paper_config())
     tensors = as_torch(to_official(config, random_weights(config)))
     official_shaped(config, enable_dino=True).load_state_dict(tensors, strict=True)
 

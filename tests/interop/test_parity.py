@@ -23,7 +23,7 @@ IO = load_file(PARITY / "tiny_io.safetensors")
 def tiny_official(kind="diagonal"):
     sizes = {"image_size": 32, "dim": 32, "depth": 2, "heads": 4}
     decoder = {"dim": 48, "depth": 2, "heads": 4}
-    dma = {"kind": kind, "chunk": 5}
+    dma = {"kind": kind, "chunk": 5, "projection": "separate", "reads": "tokens"}
     poi = {"enabled": False}
     model = sizes | {"decoder": decoder, "dma": dma, "poi": poi}
     return build({"model": model, "swapping": {"min_block": 4}, "loss": {"agreement": "none"}})

@@ -18,6 +18,7 @@ from mubert_jax.training.views import normalise
 
 CONFIGS = {
     "dma and poi": {"model__recognizer__classes": 3},
+    "pixels": {"model__dma__reads": "pixels", "model__dma__projection": "shared"},
     "cross": {"model__dma__kind": "cross", "model__poi__enabled": False},
     "no dma": {
         "model__dma__kind": "none",

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from conftest import tiny_config
 
+from mubert_jax import config as config_lib
 from mubert_jax.models.attention import attend
 from mubert_jax.models.micron_bert import MicronBert, build_model
 from mubert_jax.models.poi import interest, poi_scores
@@ -29,9 +30,7 @@ def test_shapes_and_names_of_the_intermediates():
 
 
 def test_the_papers_model_has_27_million_parameters():
-    from mubert_jax.config import Config
-
-    model = MicronBert(Config().model)
+    model = MicronBert(config_lib.build(config_lib.paper_config()).model)
     images = jnp.zeros((1, 224, 224, 3))
     shapes = jax.eval_shape(
         lambda: model.init(jax.random.key(0), images, method=MicronBert.initialise)
