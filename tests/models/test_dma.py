@@ -61,7 +61,7 @@ def test_no_square_array_is_kept_for_the_backward_pass():
 
 @pytest.mark.parametrize("projection", ["shared", "separate"])
 def test_null_test_equal_frames_give_an_empty_map(projection):
-    config = DMAConfig(projection=projection, initial="xavier")
+    config = DMAConfig(projection=projection, reads="tokens", initial="xavier")
     module = DiagonalMicroAttention(config, 16, 8, jnp.float32)
     params = module.init(jax.random.key(0), tokens(0), tokens(1), tokens(0))
 
@@ -91,7 +91,9 @@ def test_similarity_start_prefers_the_own_patch_and_xavier_does_not():
     normed = jax.random.normal(jax.random.key(0), (1, n, dim))
     diagonals = {}
     for initial in ("similarity", "xavier"):
-        module = DiagonalMicroAttention(DMAConfig(initial=initial), dim, 8, jnp.float32)
+        module = DiagonalMicroAttention(
+            DMAConfig(reads="tokens", initial=initial), dim, 8, jnp.float32
+        )
         params = module.init(jax.random.key(1), normed, normed, normed)
         diagonals[initial] = float(jnp.mean(module.apply(params, normed, normed, normed).diagonal))
     assert diagonals["similarity"] > 0.5
@@ -99,7 +101,7 @@ def test_similarity_start_prefers_the_own_patch_and_xavier_does_not():
 
 
 def test_weights_are_the_diagonal_times_the_interest():
-    config = DMAConfig(output_projection=False)
+    config = DMAConfig(reads="tokens", output_projection=False)
     module = DiagonalMicroAttention(config, 16, 8, jnp.float32)
     params = module.init(jax.random.key(0), tokens(0), tokens(1), tokens(0))
     interest = jax.random.uniform(jax.random.key(5), (2, 23))
