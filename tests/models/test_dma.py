@@ -92,7 +92,7 @@ def test_similarity_start_prefers_the_own_patch_and_xavier_does_not():
     diagonals = {}
     for initial in ("similarity", "xavier"):
         module = DiagonalMicroAttention(
-            DMAConfig(reads="tokens", initial=initial), dim, 8, jnp.float32
+            DMAConfig(reads="tokens", projection="separate", initial=initial), dim, 8, jnp.float32
         )
         params = module.init(jax.random.key(1), normed, normed, normed)
         diagonals[initial] = float(jnp.mean(module.apply(params, normed, normed, normed).diagonal))
