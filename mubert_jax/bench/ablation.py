@@ -168,17 +168,23 @@ def _markdown(groups, conditions, lines) -> str:
         ("mass on the face", "share of POI's scores on the face"),
         ("UF1", "five emotions, frozen features, one subject left out at a time"),
     ):
-        kept = [line for line in lines if any((*line, c, score) in groups for c in conditions)]
+        kept, scored = _with_score(score, groups, conditions, lines)
         if not kept:
             continue
         text += [f"**{title}** (mean ± deviation over seeds)", ""]
-        text += ["| config | map | " + " | ".join(conditions) + " |"]
-        text += ["| --- | --- |" + " ---: |" * len(conditions)]
+        text += ["| config | map | " + " | ".join(scored) + " |"]
+        text += ["| --- | --- |" + " ---: |" * len(scored)]
         for config, method in kept:
-            cells = (_cell(groups.get((config, method, c, score))) for c in conditions)
+            cells = (_cell(groups.get((config, method, c, score))) for c in scored)
             text.append(f"| {config} | {method} | " + " | ".join(cells) + " |")
         text.append("")
     return "\n".join(text)
+
+
+def _with_score(score, groups, conditions, lines):
+    """The lines and the conditions that have this score at all."""
+    kept = [line for line in lines if any((*line, c, score) in groups for c in conditions)]
+    return kept, [c for c in conditions if any((*line, c, score) in groups for line in kept)]
 
 
 def _cell(values) -> str:
@@ -189,7 +195,9 @@ def _cell(values) -> str:
 
 
 def _picture(groups, conditions, lines, path: Path):
-    kept = [line for line in lines if any((*line, c, SHOWN) in groups for c in conditions)]
+    kept, conditions = _with_score(SHOWN, groups, conditions, lines)
+    if not kept:
+        return
     figure, axes = plt.subplots(
         1,
         len(conditions),
