@@ -196,8 +196,6 @@ def _cell(values) -> str:
 
 def _picture(groups, conditions, lines, path: Path):
     kept, conditions = _with_score(SHOWN, groups, conditions, lines)
-    if not kept:
-        return
     figure, axes = plt.subplots(
         1,
         len(conditions),
