@@ -19,8 +19,8 @@ def test_pairs_are_of_training_people_and_say_what_moved():
 
 def test_told_the_truth_it_sees_more(trained_run, tmp_path, capsys):
     output = tmp_path / "rows.json"
-    arguments = [f"--checkpoint={trained_run}", "--subjects=6", "--conditions", "light"]
-    flags = ["--pairs=48", "--steps=60", f"--output={output}"]
+    arguments = [f"--checkpoint={trained_run}", "--subjects=3", "--conditions", "light"]
+    flags = ["--pairs=32", "--steps=40", f"--output={output}"]
     assert main(["bench", "ceiling", *arguments, *flags]) == 0
     assert "told the truth" in capsys.readouterr().out
     rows = {row["map"]: row for row in json.loads(output.read_text())}

@@ -94,7 +94,8 @@ def test_a_function_of_the_key_and_the_frame(faces):
 
 def test_a_step_sees_them_only_if_its_loss_asks(noise_batch):
     assert make_views(tiny_config(), noise_batch)["known"] is None
-    asked = make_views(tiny_config(loss__movement_weight=1.0), noise_batch)["known"]
+    config = tiny_config(loss__movement_weight=1.0)
+    asked = jax.jit(lambda batch: make_views(config, batch)["known"])(noise_batch)
     assert asked.first.shape == noise_batch["reference"].shape
 
 
