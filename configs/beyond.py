@@ -12,12 +12,4 @@ from mubert_jax.config import default_config
 
 
 def get_config():
-    config = default_config()
-    config.model.image_size = 224
-    config.model.dim = 512
-    config.model.depth = 4
-    config.data.delta = (5, 11)
-    config.training.batch_size = 64 * 32
-    config.training.epochs = 100.0
-    config.optimizer.learning_rate = 1e-4
-    return config
+    return default_config()

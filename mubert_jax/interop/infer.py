@@ -81,13 +81,12 @@ def infer_config(
             "diagonal assumed: the file has no training arguments (the released weights were "
             "trained with 'cross')"
         )
-    beyond_it = {"movement_weight": 0.0, "expectation_weight": 0.0}
-    loss = {"agreement": "none"} | beyond_it
+    loss = {"agreement": "none"}
     if any(name.startswith("student.head.") for name in tensors):
         output_dim, bottleneck_dim = shape("student.head.last_layer.weight_v")
         local_size = max(1, 96 // patch_size) * patch_size
         local_crops = argument("local_crops_number", int, 8)
-        loss = beyond_it | {
+        loss = {
             "agreement": "dino",
             "crop": {"local_size": local_size, "local_crops": local_crops},
             "dino": {
@@ -99,12 +98,11 @@ def infer_config(
             },
         }
     swapping = {"min_block": max(1, min(16, grid**2 // 4))}
-    perception = {"align": "none"}
     return {
         "model": model,
         "swapping": swapping,
-        "loss": loss,
-        "perception": perception,
+        "loss": loss | {"movement_weight": 0.0, "expectation_weight": 0.0},
+        "perception": {"align": "none"},
     }, assumed
 
 
