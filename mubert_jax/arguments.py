@@ -102,6 +102,7 @@ def perceive(parser):
     crop(parser)
     add("--align", choices=ALIGN, help="register the apex to the onset (the config's)")
     add("--map", choices=("calibrated", "diagonal"), help="how DMA is read (the config's)")
+    add("--poi", choices=("focused", "attention"), help="how POI is read (the config's)")
     add("--pairs", metavar="N", type=int, default=4, help="rows for a video (%(default)s)")
     add(
         "--delta",

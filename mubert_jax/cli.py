@@ -109,6 +109,7 @@ def _perceive(args, console) -> None:
         margin=args.margin,
         align=args.align,
         map=args.map,
+        poi=args.poi,
         pairs=args.pairs,
         delta=args.delta,
         scale=args.scale,

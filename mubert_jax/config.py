@@ -240,6 +240,9 @@ class PerceptionConfig:
     # Registers the apex to the onset first: global drift hides micro-movements. ecc: shift and
     # turn of the whole frame. robust: shift, turn and light of the face.
     align: str = choice("robust", "ecc", "none")
+    # focused: S smoothed and sharpened, and m weighed with the probability that a patch moved
+    # (`perception.focus`). attention: S as the contextual token's attention has it, W = m × S·N.
+    poi: str = choice("focused", "attention")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -290,6 +293,7 @@ def paper_config() -> ml_collections.ConfigDict:
     config.loss.movement_weight = 0.0
     config.loss.expectation_weight = 0.0
     config.perception.align = "none"
+    config.perception.poi = "attention"
     return config
 
 

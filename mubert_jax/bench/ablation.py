@@ -104,8 +104,8 @@ def _score(folder: Path, config: Config, benchmark: Benchmark):
     yield _emotions("features", emotions.token_changes(model, params)(labelled), labelled)
     if config.model.dma.kind == "none":
         return
-    perceiver = Perceiver(model, params, config.perception.map, batch=1)
-    methods = learned_methods({"": perceiver}, (config.perception.align,))
+    perceiver = Perceiver(model, params, config.perception, batch=1)
+    methods = learned_methods(perceiver, (config.perception.align,))
     for condition in benchmark.conditions:
         pairs = benchmark.pairs(condition, config.model.image_size, config.model.patch_size)
         for name, method in methods.items():

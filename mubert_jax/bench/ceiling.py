@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mubert_jax import losses
+from mubert_jax.config import PerceptionConfig
 from mubert_jax.data.alignment import aligned
 from mubert_jax.data.controlled.clip import ControlledClip
 from mubert_jax.data.controlled.nuisances import CONDITIONS, known_conditions
@@ -71,8 +72,8 @@ def bench_ceiling(
       console: shows the table.
 
     Returns:
-      One row a (condition, map): the model's score, the ceiling, and the share of the way from
-      chance to the ceiling.
+      One row a (condition, map): the model's score, the copy's after half the steps, the ceiling,
+      and the share of the way from chance to it.
 
     Raises:
       UserError: unknown condition, too few subjects, a model without DMA.
@@ -80,19 +81,26 @@ def bench_ceiling(
     conditions = known_conditions(conditions)
     enough_subjects(subjects)
     model, align = trained.config.model, trained.config.perception.align
-    perceivers = {"": Perceiver(trained.model, trained.params, batch=1)}
     console.print(f"Drawing {pairs} pairs, then {steps} steps", highlight=False)
     truth = true_pairs(conditions, pairs, model.image_size, model.patch_size, align)
-    params = train_on_truth(trained, truth, steps)
-    perceivers["told the truth: "] = Perceiver(trained.model, params, batch=1)
-    methods = learned_methods(perceivers, (align,))
+    halfway, told = train_on_truth(trained, truth, steps)
+    # The copy learns m × S·N, so that is how it is read.
+    as_learnt = PerceptionConfig(poi="attention")
+    methods = {
+        who: learned_methods(Perceiver(trained.model, params, reading, batch=1), (align,))
+        for who, params, reading in (
+            ("own", trained.params, trained.config.perception),
+            ("halfway", halfway, as_learnt),
+            ("ceiling", told, as_learnt),
+        )
+    }
     label = "" if align == "none" else f", {align}"
-    rows = []
+    rows, shown = [], []
     for condition in conditions:
         tested = list(benchmark_pairs(condition, subjects, model.image_size, model.patch_size))
         for name, score in SCORES.items():
-            own, ceiling = (
-                evaluate(methods[f"{who}{name}{label}"], tested)["all"][score] for who in perceivers
+            own, half, ceiling = (
+                evaluate(methods[who][name + label], tested)["all"][score] for who in methods
             )
             share = (own.value - 0.5) / (ceiling.value - 0.5)
             rows.append(
@@ -101,12 +109,13 @@ def bench_ceiling(
                     "map": name,
                     "score": score,
                     "value": own.value,
+                    "halfway": half.value,
                     "ceiling": ceiling.value,
                     "share": share,
-                    "_shown": (condition, name, str(own), str(ceiling), f"{share:.2f}"),
                 }
             )
-    console.print(_table([row.pop("_shown") for row in rows]))
+            shown.append((condition, name, *map(str, (own, half, ceiling)), f"{share:.2f}"))
+    console.print(_table(shown))
     return rows
 
 
@@ -126,8 +135,11 @@ def true_pairs(conditions, count: int, size: int, patch_size: int, align: str) -
     return TruePairs(*(np.stack(column) for column in zip(*drawn, strict=True)))
 
 
-def train_on_truth(trained: Trained, truth: TruePairs, steps: int) -> dict:
-    """The weights after `steps`: m learns what moved inside the face, m × S·N over the frame."""
+def train_on_truth(trained: Trained, truth: TruePairs, steps: int) -> tuple[dict, dict]:
+    """The weights after half of `steps` and after all.
+
+    m learns what moved inside the face, m × S·N what moved over the frame.
+    """
     model, poi = trained.model, dataclasses.replace(trained.config.model.poi, scale="mean_one")
     schedule = optax.cosine_decay_schedule(LEARNING_RATE, steps)
     tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule))
@@ -147,14 +159,17 @@ def train_on_truth(trained: Trained, truth: TruePairs, steps: int) -> dict:
         return optax.apply_updates(params, updates), state
 
     params, state = jax.device_put(trained.params), tx.init(trained.params)
-    for batch in itertools.islice(truth.batches(seed=0), steps):
+    for number, batch in enumerate(itertools.islice(truth.batches(seed=0), steps)):
+        if number == steps // 2:
+            halfway = params
         params, state = step(params, state, vars(batch))
-    return params
+    return halfway, params
 
 
 def _table(rows) -> Table:
     table = Table(title="mubert bench ceiling: AUC [95 % interval over subjects]")
-    for name in ("condition", "map", "as trained", "told the truth", "share of the way"):
+    told = ("told the truth, half the steps", "told the truth")
+    for name in ("condition", "map", "as trained", *told, "share of the way"):
         table.add_column(name, justify="left" if name in ("condition", "map") else "right")
     for row in rows:
         table.add_row(*row)

@@ -40,11 +40,11 @@ def picture(trained: Trained, conditions: tuple[str, ...], path: Path):
     pairs.append(still)
     titles.append(f"{conditions[-1]}: nothing moves")
 
-    align = trained.config.perception.align
+    reading = trained.config.perception
     onset = np.stack([pair.onset for pair in pairs])
     apex = np.stack([pair.apex for pair in pairs])
-    registered = [aligned(align, b, a) for a, b in zip(onset, apex, strict=True)]
-    maps = Perceiver(trained.model, trained.params)(onset, np.stack(registered))
+    registered = [aligned(reading.align, b, a) for a, b in zip(onset, apex, strict=True)]
+    maps = Perceiver(trained.model, trained.params, reading)(onset, np.stack(registered))
     truth = [pair.truth.displacement * 224 / model.image_size for pair in pairs]
     flow = [farneback_flow(a, b, None) for a, b in zip(onset, apex, strict=True)]
     magnified = [eulerian(a, b, None, MAGNIFIED) for a, b in zip(onset, apex, strict=True)]

@@ -3,8 +3,11 @@
 from rich.console import Console
 from rich.table import Table
 
+from mubert_jax.config import PerceptionConfig
+from mubert_jax.data.controlled.clip import patch_means
 from mubert_jax.data.controlled.nuisances import known_conditions
 from mubert_jax.perception.controlled import (
+    LEARNED,
     benchmark_pairs,
     enough_subjects,
     evaluate,
@@ -44,15 +47,12 @@ def bench_perception(
     """
     conditions = known_conditions(conditions)
     subjects = enough_subjects(subjects)
-    patch, perceivers = 8, {}
+    patch = 8
+    methods = rival_methods(patch)
     if trained is not None:
         size, patch = trained.config.model.image_size, trained.config.model.patch_size
-        kinds = {"": "calibrated", "1 - diag(Â) as ": "diagonal"}
-        perceivers = {
-            name: Perceiver(trained.model, trained.params, kind, batch=1)
-            for name, kind in kinds.items()
-        }
-    methods = rival_methods(patch) | learned_methods(perceivers)
+        perceiver = Perceiver(trained.model, trained.params, batch=1)
+        methods = rival_methods(patch) | _learned(trained, perceiver)
     rows = []
     for condition in conditions:
         pairs = list(benchmark_pairs(condition, subjects, size, patch))
@@ -60,11 +60,32 @@ def bench_perception(
         for name, estimates in found.items():
             rows += [_row(condition, difficulty, name, e) for difficulty, e in estimates.items()]
         console.print(_table(condition, found))
-        if perceivers:
-            share = mass_on_face(perceivers[""], pairs)
+        if trained is not None:
+            share = mass_on_face(perceiver, pairs)
             console.print(f"POI on the face: {share:.2f} of its mass", highlight=False)
             rows.append({"condition": condition, "POI on the face": share})
     return rows
+
+
+def _learned(trained: Trained, perceiver: Perceiver) -> dict:
+    """The default reading, registered and not; what its parts do; and the paper's reading."""
+    model, params = trained.model, trained.params
+    align, patch = (trained.config.perception.align,), trained.config.model.patch_size
+
+    def reading(**keys):
+        return Perceiver(model, params, PerceptionConfig(**keys), batch=1)
+
+    subtracted = {
+        "difference × POI": lambda maps: patch_means(maps.difference[0], patch) * maps.poi[0]
+    }
+    unfocused = {"DMA × S·N": LEARNED["DMA × POI"]}
+    literal = {"1 - diag(Â)": LEARNED["DMA"], "(1 - diag(Â)) × S·N": LEARNED["DMA × POI"]}
+    return (
+        learned_methods(perceiver)
+        | learned_methods(perceiver, align, subtracted)
+        | learned_methods(reading(poi="attention"), align, unfocused)
+        | learned_methods(reading(map="diagonal", poi="attention"), align, literal)
+    )
 
 
 def _row(condition, difficulty, method, estimates) -> dict:

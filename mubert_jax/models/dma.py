@@ -57,13 +57,15 @@ def calibrated_difference(q_current, k_current, q_reference, k_reference):
     ) * (dim**-0.5)
 
 
-def movement_log_odds(map_BxN):
+def movement_log_odds(map_BxN, noise_Bx1=None):
     """Log-odds that a patch moved, (B, N), from the calibrated map; beyond the paper.
 
-    Even odds are at m = 1, or, in a frame full of noise, at `FLOOR` times its median.
+    Even odds are at m = 1, or, in a frame full of noise, at `FLOOR` times the noise: the map's
+    median unless `noise_Bx1` is given.
     """
-    floor_Bx1 = 1 + FLOOR * jnp.median(map_BxN, axis=-1, keepdims=True)
-    return SHARPNESS * jnp.log(jnp.maximum(map_BxN, 0) / floor_Bx1 + 1e-4)
+    if noise_Bx1 is None:
+        noise_Bx1 = jnp.median(map_BxN, axis=-1, keepdims=True)
+    return SHARPNESS * jnp.log(jnp.maximum(map_BxN, 0) / (1 + FLOOR * noise_Bx1) + 1e-4)
 
 
 class DiagonalMicroAttention(nn.Module):

@@ -12,7 +12,7 @@ from mubert_jax.data.controlled.clip import ControlledClip, Truth, patch_means
 from mubert_jax.data.controlled.nuisances import CONDITIONS
 from mubert_jax.data.sets.controlled import FIRST_TEST_SUBJECT
 from mubert_jax.errors import UserError
-from mubert_jax.perception.maps import Perceiver
+from mubert_jax.perception.maps import Maps, Perceiver
 from mubert_jax.perception.rivals import RIVALS
 from mubert_jax.perception.scores import Estimate, score, summarise
 
@@ -90,27 +90,32 @@ def rival_methods(patch_size: int) -> dict[str, Method]:
     return {name: pooled(rival) for name, rival in RIVALS.items()}
 
 
-def learned_methods(
-    perceivers: dict[str, Perceiver], alignments: tuple[str, ...] = ("none", *ALIGNERS)
-) -> dict[str, Method]:
-    """DMA, POI and DMA × POI of each perceiver, after each kind of registration."""
+LEARNED: dict[str, Callable[[Maps], np.ndarray]] = {
+    "DMA": lambda maps: maps.dma[0],
+    "DMA × POI": lambda maps: maps.dma_poi[0],
+}
 
-    def looking(perceiver, align):
+
+def learned_methods(
+    perceiver: Perceiver,
+    alignments: tuple[str, ...] = ("none", *ALIGNERS),
+    maps: dict[str, Callable[[Maps], np.ndarray]] = LEARNED,
+) -> dict[str, Method]:
+    """Every one of `maps`, (g, g) of the `Maps` of one pair, after each kind of registration."""
+
+    def looking(align):
         @functools.cache
         def look(pair):
-            apex = aligned(align, pair.apex, pair.onset)
-            maps = perceiver(pair.onset[None], apex[None])
-            return {"DMA": maps.dma[0], "DMA × POI": maps.dma_poi[0]}
+            return perceiver(pair.onset[None], aligned(align, pair.apex, pair.onset)[None])
 
         return look
 
-    looks = {(name, a): looking(p, a) for name, p in perceivers.items() for a in alignments}
+    looks = {align: looking(align) for align in alignments}
     return {
-        f"{name}{label}{'' if align == 'none' else f', {align}'}": (
-            lambda pair, look=looks[name, align], label=label: look(pair)[label]
+        name + ("" if align == "none" else f", {align}"): (
+            lambda pair, look=looks[align], read=read: read(look(pair))
         )
-        for name in perceivers
-        for label in ("DMA", "DMA × POI")
+        for name, read in maps.items()
         for align in alignments
     }
 

@@ -8,17 +8,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mubert_jax.config import ModelConfig
+from mubert_jax.config import ModelConfig, PerceptionConfig, POIConfig
 from mubert_jax.data.alignment import aligned
 from mubert_jax.data.video import grey
 from mubert_jax.errors import UserError
 from mubert_jax.models.dma import diagonal_attention
 from mubert_jax.models.micron_bert import MicronBert
 from mubert_jax.models.poi import interest
+from mubert_jax.perception.focus import evidence, focus
 from mubert_jax.training.views import normalise
 
-KINDS = ("calibrated", "diagonal")
 SCALE_FILE = "perception.json"
+AS_DEFAULT = PerceptionConfig()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Maps:
 
     `onset`, `apex` (P, H, W, 3) uint8. `difference` (P, H, W): |onset - apex| in grey levels.
     `dma` (P, g, g): the map asked for; `calibrated` is 0 for equal frames, `diagonal` is
-    1 - diag(Â). `poi` (P, g, g): S·N of the apex, mean 1. `dma_poi`: their product.
+    1 - diag(Â). `poi` (P, g, g): S·N of the apex, mean 1, focused or as it is. `dma_poi`: both
+    together; their product, but for a focused calibrated map, see `perception.focus.evidence`.
     """
 
     onset: np.ndarray
@@ -47,11 +49,22 @@ class Maps:
 class Perceiver:
     """A trained model, compiled to compare frames of its own image size.
 
+    Args:
+      model, params: what looks.
+      reading: which maps; `align` is the caller's.
+      batch: pairs that are compared at one time.
+
     Raises:
       UserError: the model has no DMA to read.
     """
 
-    def __init__(self, model: MicronBert, params: dict, kind: str = "calibrated", batch: int = 8):
+    def __init__(
+        self,
+        model: MicronBert,
+        params: dict,
+        reading: PerceptionConfig = AS_DEFAULT,
+        batch: int = 8,
+    ):
         if model.config.dma.kind == "none":
             raise UserError(
                 "this checkpoint was trained without DMA (config.model.dma.kind='none'), so it has "
@@ -62,40 +75,43 @@ class Perceiver:
         self._params = params
         self._compare = jax.jit(
             lambda params, current, reference: model.apply(
-                {"params": params}, current, reference, kind, method=_movement_and_interest
+                {"params": params}, current, reference, reading, method=_read
             )
         )
 
     def __call__(self, onset_PxHxWx3, apex_PxHxWx3) -> Maps:
         """uint8 RGB frames, `image_size` square."""
         onset, apex = np.asarray(onset_PxHxWx3), np.asarray(apex_PxHxWx3)
-        dma, poi = [], []
+        read = []
         for start in range(0, len(onset), self._batch):
             part = slice(start, start + self._batch)
-            movement, scores = self._compare(
-                self._params, self._padded(onset[part]), self._padded(apex[part])
-            )
-            dma.append(np.asarray(movement)[: len(onset[part])])
-            poi.append(np.asarray(scores)[: len(onset[part])])
-        grid = (len(onset), self.config.grid, self.config.grid)
-        dma, poi = np.concatenate(dma).reshape(grid), np.concatenate(poi).reshape(grid)
+            maps = self._compare(self._params, self._padded(onset[part]), self._padded(apex[part]))
+            read.append(np.stack(maps)[:, : len(onset[part])])
+        grid = (3, len(onset), self.config.grid, self.config.grid)
+        dma, poi, dma_poi = np.concatenate(read, axis=1).reshape(grid)
         difference = np.abs(grey(onset, np.float32) - grey(apex, np.float32))
-        return Maps(onset, apex, difference, dma, poi, dma * poi)
+        return Maps(onset, apex, difference, dma, poi, dma_poi)
 
     def _padded(self, images):
         missing = self._batch - len(images)
         return np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
 
 
-def _movement_and_interest(model: MicronBert, current_uint8, reference_uint8, kind: str):
-    """(B, N) movement and (B, N) S·N; a method of a bound model."""
+def _read(model: MicronBert, current_uint8, reference_uint8, reading: PerceptionConfig):
+    """DMA, POI and both together, (B, N) each; a method of a bound model."""
     frames = jnp.concatenate([normalise(current_uint8), normalise(reference_uint8)])
     current, reference = model.encode(frames).split(2)
-    scores = interest(reference.poi_scores, dataclasses.replace(model.config.poi, scale="mean_one"))
-    if kind == "calibrated":
-        return jnp.maximum(model.difference(current, reference), 0.0), scores
-    q, k = model.dma.queries(current.compared), model.dma.keys(reference.compared)
-    return 1.0 - diagonal_attention(q, k, model.config.dma.chunk), scores
+    if reading.map == "calibrated":
+        movement = jnp.maximum(model.difference(current, reference), 0.0)
+    else:
+        q, k = model.dma.queries(current.compared), model.dma.keys(reference.compared)
+        movement = 1.0 - diagonal_attention(q, k, model.config.dma.chunk)
+    if reading.poi == "attention":
+        poi = interest(reference.poi_scores, POIConfig(scale="mean_one"))
+        return movement, poi, movement * poi
+    poi = focus(reference.poi_scores)
+    both = evidence(movement, poi) if reading.map == "calibrated" else movement * poi
+    return movement, poi, both
 
 
 def measure_scale(perceiver: Perceiver, pairs, align: str, count: int = 64) -> float:

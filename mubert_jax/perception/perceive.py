@@ -33,6 +33,7 @@ class PerceiveOptions:
       crop, detector, margin: as at `mubert prepare`; use what the training data were made with.
       align: none | ecc | robust; None takes the checkpoint's `perception.align`.
       map: calibrated | diagonal; None takes the checkpoint's `perception.map`.
+      poi: focused | attention; None takes the checkpoint's `perception.poi`.
       pairs: rows of the picture, for a video.
       delta: frames between onset and apex, for a video; None takes the middle of the training's.
       scale: movement shown at full colour; None takes what the training measured, or, for
@@ -44,6 +45,7 @@ class PerceiveOptions:
     margin: float = 0.3
     align: str | None = None
     map: str | None = None
+    poi: str | None = None
     pairs: int = 4
     delta: int | None = None
     scale: float | None = None
@@ -111,10 +113,11 @@ class _Session:
     def __init__(self, trained: Trained, options: PerceiveOptions):
         self.config = trained.config
         self._options = options
-        perception: PerceptionConfig = self.config.perception
-        self._map = options.map or perception.map
-        self._align = options.align or perception.align
-        self._perceiver = Perceiver(trained.model, trained.params, self._map)
+        asked = {name: getattr(options, name) for name in ("map", "align", "poi")}
+        self._reading: PerceptionConfig = dataclasses.replace(
+            self.config.perception, **{name: value for name, value in asked.items() if value}
+        )
+        self._perceiver = Perceiver(trained.model, trained.params, self._reading)
         self._measured_scale = trained.scale
 
     def cutter(self, sample: list[np.ndarray], source) -> Callable[[np.ndarray], np.ndarray]:
@@ -131,7 +134,7 @@ class _Session:
         return lambda image: crop_and_resize(image, box, size)
 
     def compare(self, onset, apex) -> Maps:
-        registered = [aligned(self._align, b, a) for a, b in zip(onset, apex, strict=True)]
+        registered = [aligned(self._reading.align, b, a) for a, b in zip(onset, apex, strict=True)]
         return self._perceiver(onset, np.stack(registered))
 
     def write(self, maps: Maps, titles, numbers, output: Path, console: Console):
@@ -155,7 +158,7 @@ class _Session:
         )
 
     def _limit(self, maps: Maps, console: Console) -> tuple[float, str]:
-        if self._map == "diagonal":
+        if self._reading.map == "diagonal":
             return 1.0, "1 - diag(Â)"
         scale = self._options.scale or self._measured_scale
         if scale is not None:

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import rankdata
 
 from mubert_jax.data.controlled.clip import Truth
 
@@ -15,6 +15,7 @@ MOVED, SHOWS, STILL = 0.25, 1.0, 0.02
 # The map's strength: this percentile of its patches.
 STRENGTH = 99
 RESAMPLINGS = 1000
+MEANS = ("auc", "auc_in_face", "pointing")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,39 +98,59 @@ def summarise(
         for field in dataclasses.fields(PairScore)
     }
     still_energy = np.array([pair.energy for pair in still])
-
-    def at(rows):
-        return {
-            "auc": np.nanmean(columns["auc"][rows]),
-            "auc_in_face": np.nanmean(columns["auc_in_face"][rows]),
-            "pointing": np.nanmean(columns["pointing"][rows]),
-            "null": still_energy[rows].mean() / max(columns["energy"][rows].mean(), 1e-30),
-            "correlation": spearmanr(columns["strength"][rows], amplitudes[rows]).statistic,
+    counts_RxP = _draws(subjects)
+    with np.errstate(invalid="ignore"):  # there may be nothing that moved, or nothing that differs
+        energy = np.maximum(_means(columns["energy"], counts_RxP), 1e-30)
+        drawn = {
+            **{name: _means(columns[name], counts_RxP) for name in MEANS},
+            "null": _means(still_energy, counts_RxP) / energy,
+            "correlation": _rank_correlations(columns["strength"], amplitudes, counts_RxP),
         }
-
-    with warnings.catch_warnings():  # there may be nothing that moved, or nothing that differs
-        warnings.simplefilter("ignore")
-        return _resampled(at, subjects)
+    return {name: _estimate(values) for name, values in drawn.items()}
 
 
 def resampled(statistic: Callable[[np.ndarray], float], subjects: np.ndarray) -> Estimate:
     """`statistic` of all rows, and its interval; it takes the numbers of the rows, (R,)."""
-    return _resampled(lambda rows: {"value": statistic(rows)}, subjects)["value"]
+    rows = np.arange(len(subjects))
+    return _estimate(np.array([statistic(np.repeat(rows, counts)) for counts in _draws(subjects)]))
 
 
-def _resampled(statistics, subjects) -> dict[str, Estimate]:
-    everyone = np.unique(subjects)
-    members = {subject: np.flatnonzero(subjects == subject) for subject in everyone}
+def _draws(subjects_P) -> np.ndarray:
+    """How often each pair counts, (1 + R, P): once, then R times with its subject drawn anew."""
+    everyone, of_subject = np.unique(subjects_P, return_inverse=True)
     random = np.random.default_rng(0)
-    whole = statistics(np.arange(len(subjects)))
-    drawn = [
-        statistics(np.concatenate([members[s] for s in random.choice(everyone, len(everyone))]))
-        for _ in range(RESAMPLINGS)
-    ]
-    intervals = {
-        name: np.nanpercentile([values[name] for values in drawn], (2.5, 97.5)) for name in whole
-    }
-    return {
-        name: Estimate(float(value), *(float(bound) for bound in intervals[name]))
-        for name, value in whole.items()
-    }
+    drawn = random.integers(len(everyone), size=(RESAMPLINGS, len(everyone)))
+    counts = np.stack([np.bincount(row, minlength=len(everyone)) for row in drawn])
+    return np.concatenate([np.ones_like(counts[:1]), counts])[:, of_subject]
+
+
+def _estimate(values) -> Estimate:
+    """Of the value itself and of those drawn, in this order."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # all NaN
+        low, high = np.nanpercentile(values[1:], (2.5, 97.5))
+    return Estimate(float(values[0]), float(low), float(high))
+
+
+def _means(values_P, counts_RxP) -> np.ndarray:
+    """Mean of what is not NaN, (R,)."""
+    there = np.isfinite(values_P)
+    return (counts_RxP[:, there] @ values_P[there]) / counts_RxP[:, there].sum(1)
+
+
+def _rank_correlations(a_P, b_P, counts_RxP) -> np.ndarray:
+    """Spearman's correlation, (R,): Pearson's of the ranks, ties sharing theirs."""
+    ranks = []
+    for values in (a_P, b_P):
+        below_PxP = np.sign(values[:, None] - values) / 2
+        rank_RxP = counts_RxP @ below_PxP.T
+        ranks.append(rank_RxP - _weighted_mean(rank_RxP, counts_RxP)[:, None])
+    a_RxP, b_RxP = ranks
+    covariance, *variances = (
+        _weighted_mean(x, counts_RxP) for x in (a_RxP * b_RxP, a_RxP**2, b_RxP**2)
+    )
+    return covariance / np.sqrt(variances[0] * variances[1])
+
+
+def _weighted_mean(values_RxP, counts_RxP):
+    return (values_RxP * counts_RxP).sum(1) / counts_RxP.sum(1)

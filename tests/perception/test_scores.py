@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from mubert_jax.data.controlled.clip import Truth
-from mubert_jax.perception.scores import auc, moved_patches, score, summarise
+from mubert_jax.perception.scores import PairScore, auc, moved_patches, resampled, score, summarise
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.booleans())
@@ -73,3 +74,24 @@ def test_summary_and_its_interval(truth):
     chance = summarise(noise, noise, amplitudes, subjects)
     assert chance["auc"].low < 0.5 < chance["auc"].high
     assert chance["null"].value == 1
+
+
+@pytest.mark.filterwarnings("ignore::scipy.stats.ConstantInputWarning")
+@given(st.integers(0, 2**31), st.booleans())
+@settings(deadline=None, max_examples=20)
+def test_intervals_are_those_of_resampled_subjects(seed, ties):
+    """Drawn as counts of pairs, every score is what it is of the drawn pairs themselves."""
+    random = np.random.default_rng(seed)
+    subjects = np.array([0, 0, 0, 1, 2, 2, 3, 3, 4, 5])
+    strength = random.integers(0, 4, 10) if ties else random.random(10)
+    auc_ = np.where(random.random(10) < 0.2, np.nan, random.random(10))
+    amplitudes = random.random(10)
+    moving = [PairScore(a, 0.5, 1.0, 1.0, s) for a, s in zip(auc_, strength, strict=True)]
+    found = summarise(moving, moving, amplitudes, subjects)
+    expected = resampled(lambda rows: np.nanmean(auc_[rows]), subjects)
+    assert found["auc"].value == pytest.approx(expected.value, nan_ok=True)
+    assert found["auc"].low == pytest.approx(expected.low, nan_ok=True)
+    ranks = resampled(lambda rows: spearmanr(strength[rows], amplitudes[rows]).statistic, subjects)
+    for bound in ("value", "low", "high"):
+        ours, theirs = getattr(found["correlation"], bound), getattr(ranks, bound)
+        assert ours == pytest.approx(theirs, abs=1e-6, nan_ok=True)

@@ -36,7 +36,7 @@ def perceiver(trained):
 def scores(trained, perceiver):
     """(condition, method) -> scores over test people."""
     model = trained.config.model
-    methods = learned_methods({"": perceiver}, ("robust",))
+    methods = learned_methods(perceiver, ("robust",))
     methods["difference"] = rival_methods(model.patch_size)["difference"]
     pairs = {
         condition: list(benchmark_pairs(condition, SUBJECTS, model.image_size, model.patch_size))

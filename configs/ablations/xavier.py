@@ -1,0 +1,17 @@
+"""MB2 with the usual start of Q and K.
+
+Command:  mubert pretrain --config=configs/ablations/xavier.py --workdir=runs/xavier \
+              --config.data.path=DATA
+Cost:     as configs/pretrain.py, or less
+Expected: diag(Â) starts at 1/N everywhere: nothing passes, the map learns late
+"""
+
+from mubert_jax.config import paper_config
+
+
+def get_config():
+    config = paper_config()
+    config.model.poi.enabled = False
+    config.loss.agreement = "none"
+    config.model.dma.initial = "xavier"
+    return config

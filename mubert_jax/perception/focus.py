@@ -1,0 +1,44 @@
+"""How DMA and POI are read together, beyond the paper: where the face is, and what moved there."""
+
+import jax
+import jax.numpy as jnp
+
+from mubert_jax.models.dma import movement_log_odds
+
+# S is smoothed over this share of the frame's side and read at 1/`SHARPNESS` of its temperature.
+WIDTH = 0.1
+SHARPNESS = 8
+
+
+def focus(scores_BxN):
+    """S (B, N) of eq. (11), smoothed and sharpened: S'·N, mean 1.
+
+    One attention row scatters over the face, patch by patch, and keeps a little for everything
+    else; smoothed and raised to a power it is nearly even on the face and nearly 0 elsewhere.
+    """
+    side = round(scores_BxN.shape[-1] ** 0.5)
+    place = jnp.arange(side)
+    window = jnp.exp(-(((place[:, None] - place) / (WIDTH * side)) ** 2) / 2)
+    window /= window.sum(1, keepdims=True)
+    grid = scores_BxN.reshape(-1, side, side)
+    smooth_BxN = jnp.einsum("ij,bjk,lk->bil", window, grid, window).reshape(scores_BxN.shape)
+    log_BxN = SHARPNESS * jnp.log(smooth_BxN + 1e-9)
+    return jax.nn.softmax(log_BxN, axis=-1) * scores_BxN.shape[-1]
+
+
+def evidence(map_BxN, focus_BxN):
+    """W = m · P(moved) · S'·N, (B, N): what moved, where it is to be looked for.
+
+    P(moved) is what the calibrated map m was trained to give, `movement_log_odds`; what counts as
+    noise is measured where POI looks, so a background that moves does not hide the face.
+    """
+    floor_Bx1 = weighted_median(map_BxN, focus_BxN)
+    return map_BxN * jax.nn.sigmoid(movement_log_odds(map_BxN, floor_Bx1)) * focus_BxN
+
+
+def weighted_median(values_BxN, weights_BxN):
+    """(B, 1): the smallest value that half of the weight is at or below."""
+    order = jnp.argsort(values_BxN, axis=-1)
+    weight_BxN = jnp.cumsum(jnp.take_along_axis(weights_BxN, order, axis=-1), axis=-1)
+    half = jnp.argmax(weight_BxN >= weight_BxN[:, -1:] / 2, axis=-1, keepdims=True)
+    return jnp.take_along_axis(jnp.take_along_axis(values_BxN, order, axis=-1), half, axis=-1)

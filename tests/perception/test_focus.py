@@ -1,0 +1,89 @@
+"""Reading DMA and POI together: S focused, noise measured where POI looks."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mubert_jax.perception.focus import evidence, focus, weighted_median
+
+SIDE = 14
+
+
+def a_face(seed=0, outside=0.2):
+    """Attention that scatters: (1, N), and the patches of the face (1, N)."""
+    face = np.zeros((SIDE, SIDE), bool)
+    face[3:11, 4:10] = True
+    scores = np.where(face, 1.0, outside) * np.random.default_rng(seed).gamma(4, size=face.shape)
+    return (scores / scores.sum()).reshape(1, -1).astype(np.float32), face.reshape(1, -1)
+
+
+def test_focused_scores_are_on_the_face_and_cover_it():
+    scores, face = a_face()
+    focused = np.asarray(focus(scores))
+    assert abs(focused.mean() - 1) < 1e-5
+    assert scores[face].sum() < 0.75 and focused[face].sum() / focused.sum() > 0.95
+    inside = face.reshape(SIDE, SIDE).copy()
+    inside[[3, 10], :], inside[:, [4, 9]] = False, False
+    assert (focused.reshape(SIDE, SIDE)[inside] > 0.5).all()
+
+
+def test_uniform_scores_stay_uniform_in_the_middle_and_nothing_is_lost_at_the_edge():
+    focused = np.asarray(focus(jnp.full((2, SIDE**2), 1 / SIDE**2)))
+    np.testing.assert_allclose(focused, 1, rtol=1e-4)
+
+
+def test_focus_follows_the_scores_however_they_are_turned():
+    scores, _ = a_face()
+    grid = scores.reshape(SIDE, SIDE)
+    turned = np.asarray(focus(grid.T.reshape(1, -1))).reshape(SIDE, SIDE)
+    np.testing.assert_allclose(turned.T, np.asarray(focus(scores)).reshape(SIDE, SIDE), rtol=1e-3)
+
+
+@given(st.integers(0, 2**31), st.integers(1, 30))
+@settings(deadline=None, max_examples=30)
+def test_weighted_median_is_the_median_of_repeated_values(seed, count):
+    random = np.random.default_rng(seed)
+    values, times = random.random((1, count)).astype(np.float32), random.integers(1, 5, (1, count))
+    expected = np.quantile(np.repeat(values, times[0]), 0.5, method="inverted_cdf")
+    found = weighted_median(jnp.asarray(values), jnp.asarray(times, jnp.float32))
+    assert found.shape == (1, 1) and float(found[0, 0]) == np.float32(expected)
+
+
+def test_evidence_of_equal_frames_is_nothing():
+    scores, _ = a_face()
+    assert not np.asarray(evidence(jnp.zeros_like(scores), focus(scores))).any()
+
+
+def test_a_background_that_moves_neither_shows_nor_hides_the_face():
+    scores, face = a_face()
+    random = np.random.default_rng(1)
+    quiet = np.where(face, random.gamma(4, 0.02, face.shape), 0.01).astype(np.float32)
+    quiet[0, 5 * SIDE + 6] = 4.0
+    busy = np.where(face, quiet, 30.0).astype(np.float32)
+    focused = focus(scores)
+    still, moving = (np.asarray(evidence(jnp.asarray(m), focused)) for m in (quiet, busy))
+    np.testing.assert_allclose(moving[face], still[face], rtol=0.3)
+    assert moving.argmax() == 5 * SIDE + 6
+    plain = busy * scores
+    assert plain.argmax() != 5 * SIDE + 6
+
+
+def test_noise_fades_and_movement_stays():
+    focused = jnp.ones((1, SIDE**2))
+    random = np.random.default_rng(2)
+    noise = random.gamma(4, 0.1, (1, SIDE**2)).astype(np.float32)
+    moved = noise.copy()
+    moved[0, :10] = 20.0
+    faint, strong = (np.asarray(evidence(jnp.asarray(m), focused)) for m in (noise, moved))
+    assert faint.sum() < 0.25 * noise.sum()
+    np.testing.assert_allclose(strong[0, :10], 20.0, rtol=0.1)
+    assert (np.argsort(strong[0]) == np.argsort(moved[0], kind="stable")).mean() > 0.9
+
+
+def test_it_is_differentiable_and_finite_where_poi_looks_nowhere():
+    scores = np.zeros((1, SIDE**2), np.float32)
+    scores[0, 0] = 1
+    gradient = jax.grad(lambda s: evidence(jnp.ones_like(s), focus(s)).sum())(jnp.asarray(scores))
+    assert np.isfinite(np.asarray(gradient)).all()
