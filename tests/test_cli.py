@@ -157,11 +157,17 @@ def test_perceive_two_images(trained_run, images, tmp_path, capsys):
     maps = np.load(output.with_suffix(".npz"))
     assert maps["dma"].shape == maps["poi"].shape == (1, 4, 4)
     np.testing.assert_allclose(maps["poi"].mean(), 1, rtol=1e-4)
-    np.testing.assert_allclose(maps["dma_poi"], maps["dma"] * maps["poi"])
+    assert (maps["dma_poi"] <= maps["dma"] * maps["poi"] + 1e-6).all() and maps["dma_poi"].any()
     assert maps["dma"][0, 0, 0] == maps["dma"].max() > 0
 
     assert main(["perceive", *arguments, f"--onset={onset}", f"--apex={onset}"]) == 0
     np.testing.assert_array_equal(np.load(output.with_suffix(".npz"))["dma"], 0)
+
+    frames = (f"--onset={onset}", f"--apex={apex}")
+    assert main(["perceive", *arguments, *frames, "--poi=attention"]) == 0
+    plain = np.load(output.with_suffix(".npz"))
+    np.testing.assert_allclose(plain["dma_poi"], plain["dma"] * plain["poi"])
+    assert (plain["poi"] != maps["poi"]).any()
 
 
 def test_perceive_a_video(trained_run, tmp_path, capsys):

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from mubert_jax.models.dma import movement_log_odds
 
 # S is smoothed over this share of the frame's side and read at 1/`SHARPNESS` of its temperature.
-WIDTH = 0.1
-SHARPNESS = 8
+WIDTH = 0.07
+SHARPNESS = 6
 
 
 def focus(scores_BxN):

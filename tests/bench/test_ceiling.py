@@ -25,6 +25,6 @@ def test_told_the_truth_it_sees_more(trained_run, tmp_path, capsys):
     assert "told the truth" in capsys.readouterr().out
     rows = {row["map"]: row for row in json.loads(output.read_text())}
     frame = rows["DMA × POI"]
-    assert frame["ceiling"] > frame["value"]
+    assert frame["ceiling"] > frame["value"] and 0 < frame["halfway"] < 1
     share = (frame["value"] - 0.5) / (frame["ceiling"] - 0.5)
     assert abs(frame["share"] - share) < 1e-9

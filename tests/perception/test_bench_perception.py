@@ -18,7 +18,14 @@ def test_rivals_and_a_checkpoint_in_one_table(trained_run, tmp_path, capsys):
     whole = {row["method"]: row for row in rows if row.get("difficulty") == "all"}
     assert RIVALS.keys() < whole.keys()
     assert whole["difference"]["auc"] > 0.8
-    for name in ("DMA", "DMA, robust", "1 - diag(Â) as DMA × POI, ecc"):
+    named = (
+        "DMA × POI, ecc",
+        "difference × POI",
+        "DMA × S·N",
+        "1 - diag(Â)",
+        "(1 - diag(Â)) × S·N",
+    )
+    for name in ("DMA", "DMA, robust", *named):
         row = whole[name]
         assert 0 <= row["auc low"] <= row["auc"] <= row["auc high"] <= 1
     (share,) = (row["POI on the face"] for row in rows if "POI on the face" in row)

@@ -76,7 +76,7 @@ def test_summary_and_its_interval(truth):
     assert chance["null"].value == 1
 
 
-@pytest.mark.filterwarnings("ignore::scipy.stats.ConstantInputWarning")
+@pytest.mark.filterwarnings("ignore::scipy.stats.ConstantInputWarning", "ignore:Mean of empty")
 @given(st.integers(0, 2**31), st.booleans())
 @settings(deadline=None, max_examples=20)
 def test_intervals_are_those_of_resampled_subjects(seed, ties):
