@@ -74,6 +74,7 @@ def pretrain(parser):
         help="a file of configs/; --config.KEY=VALUE overrides a key",
     )
     add("--workdir", metavar="DIR", type=Path, required=True, help="the run's folder")
+    add("--pod", action="store_true", help="this is one of several processes; see launch/")
 
 
 def trained(parser, default):

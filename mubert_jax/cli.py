@@ -80,9 +80,13 @@ def _prepare(args, console) -> None:
 
 def _pretrain(args, console) -> int:
     from mubert_jax.config_files import load_config
+    from mubert_jax.training import pod
     from mubert_jax.training.preemption import EXIT_CODE, Preempted
     from mubert_jax.training.pretrain import run
 
+    if args.pod:
+        pod.join()
+        console = console if pod.leads() else Console(quiet=True)
     try:
         run(load_config(args.config, args.overrides), args.workdir, console)
     except Preempted as stopped:

@@ -259,6 +259,8 @@ class RuntimeConfig:
     log_every: int = 10
     checkpoint_every: int = 1000
     keep_checkpoints: int = 3
+    # First and last step of a profiler trace in the run's folder; (0, 0) for none.
+    profile_steps: tuple[int, int] = (0, 0)
 
 
 @dataclasses.dataclass(frozen=True)

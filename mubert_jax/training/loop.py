@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import nullcontext
 from pathlib import Path
 
 import jax
@@ -14,17 +15,20 @@ from mubert_jax.data.frames import FramePairs
 from mubert_jax.data.pipeline import pretraining_batches
 from mubert_jax.errors import UserError
 from mubert_jax.models.micron_bert import build_model
-from mubert_jax.training import flops, sharding
+from mubert_jax.training import flops, pod, sharding
 from mubert_jax.training.checkpoints import Checkpoints
 from mubert_jax.training.initial import first_state
 from mubert_jax.training.preemption import Preempted, StopSignal
+from mubert_jax.training.profile import Profile
 from mubert_jax.training.progress import Meter, ProgressLine
 from mubert_jax.training.state import TrainState, create_state, optimizer
 from mubert_jax.training.step import make_step
 from mubert_jax.training.writers import MetricsWriter
 
 
-def pretrain(config: Config, pairs: FramePairs, workdir: Path, console: Console) -> TrainState:
+def pretrain(
+    config: Config, pairs: FramePairs, workdir: Path, console: Console, stop: StopSignal
+) -> TrainState:
     """Trains until the last step, from the latest checkpoint in `workdir` if there is one.
 
     Step N is dispatched before the metrics of step N-1 are read, so the device never waits for the
@@ -36,6 +40,7 @@ def pretrain(config: Config, pairs: FramePairs, workdir: Path, console: Console)
       pairs: its data.
       workdir: its folder: checkpoints, metrics, config.json.
       console: shows the progress line.
+      stop: asks to stop early.
 
     Raises:
       UserError: bad data, another run's folder, NaN loss, full disk.
@@ -51,7 +56,8 @@ def pretrain(config: Config, pairs: FramePairs, workdir: Path, console: Console)
             start, state = 0, first_state(config, run.fresh_state(), console)
         else:
             state = checkpoints.restore(run.abstract_state)
-        _write_config(config, workdir)
+        if pod.leads():
+            _write_config(config, workdir)
         batches = pretraining_batches(
             pairs,
             batch_size=config.training.batch_size,
@@ -64,26 +70,30 @@ def pretrain(config: Config, pairs: FramePairs, workdir: Path, console: Console)
         )
         meter = Meter(config, peak_flops=flops.peak_of(config))
         with (
-            StopSignal() as stop,
-            MetricsWriter(workdir, start) as writer,
+            MetricsWriter(workdir, start) if pod.leads() else nullcontext() as writer,
             ProgressLine(console, start, total_steps) as progress,
+            Profile(config.runtime.profile_steps, workdir) as profile,
         ):
             unread = None
             for step in range(start + 1, total_steps + 1):
-                with meter.waiting_for_data():
+                profile.before(step)
+                with meter.timing("data"):
                     batch = sharding.put_batch(next(batches), run.batch_sharding)
                 state, metrics = run.step(state, batch)
                 if unread:
                     _report(*unread, config, meter, writer, progress)
                 unread = step, metrics
                 checkpoints.check()
-                last = step == total_steps or stop.requested
-                if last or step % config.runtime.checkpoint_every == 0:
+                stopping = stop.after(step)
+                if stopping or step == total_steps or step % config.runtime.checkpoint_every == 0:
                     _report(*unread, config, meter, writer, progress)
                     unread = None
-                    checkpoints.save(step, state)
-                if stop.requested:
+                    with meter.timing("checkpoints"):
+                        checkpoints.save(step, state)
+                if stopping:
                     raise Preempted(step, workdir)
+    if pod.leads() and start < total_steps:
+        meter.summarise(workdir, console)
     return state
 
 
@@ -126,7 +136,7 @@ def _report(step, metrics, config, meter, writer, progress):
             )
     rates = meter.step()
     progress.update(step, values, rates)
-    if step % config.runtime.log_every == 0 or step == 1:
+    if writer and (step % config.runtime.log_every == 0 or step == 1):
         writer.write(step, values | rates)
 
 

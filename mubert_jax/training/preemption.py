@@ -3,6 +3,9 @@
 import signal
 from pathlib import Path
 
+import jax
+from jax.experimental import multihost_utils
+
 EXIT_CODE = 75  # EX_TEMPFAIL: run the same command again
 
 
@@ -16,7 +19,8 @@ class Preempted(Exception):
 class StopSignal:
     """While entered, SIGTERM and SIGINT set `requested` instead of killing the process.
 
-    A second SIGINT is taken at once.
+    A second SIGINT is taken at once. In a pod JAX's runtime listens for SIGTERM, in every process,
+    and tells the others.
     """
 
     def __init__(self):
@@ -24,13 +28,20 @@ class StopSignal:
         self._previous = {}
 
     def __enter__(self):
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            self._previous[signum] = signal.signal(signum, self._request)
+        if jax.process_count() == 1:
+            for signum in (signal.SIGTERM, signal.SIGINT):
+                self._previous[signum] = signal.signal(signum, self._request)
         return self
 
     def __exit__(self, *_):
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
+
+    def after(self, step: int) -> bool:
+        """Whether to stop after this step: one answer for all processes, asked once a step."""
+        if jax.process_count() > 1:
+            return multihost_utils.reached_preemption_sync_point(step)
+        return self.requested
 
     def _request(self, signum, frame):
         if self.requested and signum == signal.SIGINT:

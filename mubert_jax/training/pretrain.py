@@ -9,8 +9,10 @@ from mubert_jax.data.frames import FramePairs
 from mubert_jax.errors import UserError
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.perception.maps import Perceiver, measure_scale, save_scale
+from mubert_jax.training import pod
 from mubert_jax.training.curves import plot_training
 from mubert_jax.training.loop import pretrain
+from mubert_jax.training.preemption import Preempted, StopSignal
 
 
 def run(config: Config, workdir: Path, console: Console):
@@ -28,8 +30,17 @@ def run(config: Config, workdir: Path, console: Console):
         config.data.path, delta=config.data.delta, image_size=config.model.image_size
     )
     workdir.mkdir(parents=True, exist_ok=True)
-    state = pretrain(config, pairs, workdir, console)
+    with StopSignal() as stop, pod.stopping_when_one_is_gone():
+        state = pretrain(config, pairs, workdir, console, stop)
+        params = pod.together(state.params)
+        if pod.leads():
+            _look_back(config, pairs, params, workdir)
+        if stop.requested:
+            raise Preempted(int(state.step), workdir)
+
+
+def _look_back(config: Config, pairs: FramePairs, params: dict, workdir: Path):
     plot_training(workdir)
     if config.model.dma.kind != "none":
-        perceiver = Perceiver(build_model(config), state.params)
+        perceiver = Perceiver(build_model(config), params)
         save_scale(workdir, measure_scale(perceiver, pairs, config.perception.align))
