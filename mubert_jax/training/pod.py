@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import time
 
 import jax
 from jax.experimental import multihost_utils
@@ -11,6 +12,7 @@ from mubert_jax.errors import UserError
 
 # A process that has said nothing for so many seconds is gone; the others then stop.
 HEARTBEAT_SECONDS = 20
+LOST = 76  # EX_PROTOCOL
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
@@ -52,9 +54,10 @@ def together(tree):
 
 @contextlib.contextmanager
 def stopping_when_one_is_gone():
-    """Ends the process, by name of the one that is gone, if a collective fails for lack of it.
+    """Says what happened when a collective fails because a process of the pod is gone.
 
-    The coordinator notices within `HEARTBEAT_SECONDS` and ends the rest in the same way.
+    JAX's runtime then ends this process within `HEARTBEAT_SECONDS` and names the one that is gone
+    (`tasks are unhealthy`); if it does not, this process ends itself with `LOST`.
     """
     try:
         yield
@@ -62,17 +65,11 @@ def stopping_when_one_is_gone():
         if jax.process_count() == 1:
             raise
         print(
-            f"mubert: process {jax.process_index()} of {jax.process_count()} lost "
-            f"{_missing() or 'another'}: {str(error).splitlines()[0][:200]}. The last checkpoint "
-            "is kept; the same command goes on",
+            f"mubert: process {jax.process_index()} of {jax.process_count()} has lost another "
+            f"({str(error).splitlines()[0][:160]}); its name follows. The last checkpoint is kept: "
+            "the same command goes on",
             file=sys.stderr,
             flush=True,
         )
-        os._exit(LOST_EXIT_CODE)
-
-
-LOST_EXIT_CODE = 76  # EX_PROTOCOL: a peer is gone; run the same command again
-
-
-def _missing() -> str:
-    return ""
+        time.sleep(2 * HEARTBEAT_SECONDS)
+        os._exit(LOST)
