@@ -82,6 +82,9 @@ class ModelConfig:
     mlp_ratio: float = 4.0
     attention: str = choice("auto", "explicit", "mapped", "xla", "cudnn")
     dtype: str = choice("auto", "float32", "bfloat16")
+    # Blocks keep their input alone and are computed again in the backward pass: less memory, a
+    # third more work.
+    remat: bool = False
     dma: DMAConfig = DMAConfig()
     poi: POIConfig = POIConfig()
     decoder: DecoderConfig = DecoderConfig()
@@ -224,6 +227,9 @@ class TrainingConfig:
     # Pairs a step, over all devices.
     batch_size: int = 2048
     epochs: float = 100.0
+    # A step takes its batch in so many parts, one after the other, in the memory of one.
+    # Batch statistics (contrastive, dino's centre) are those of a part.
+    accumulate: int = 1
     # Replaces epochs when positive.
     steps: int = 0
     seed: int = 0
@@ -243,6 +249,15 @@ class PerceptionConfig:
     # focused: S smoothed and sharpened, and m weighed with the probability that a patch moved
     # (`perception.focus`). attention: S as the contextual token's attention has it, W = m × S·N.
     poi: str = choice("focused", "attention")
+
+
+# `runtime.sharding` of the larger models: matrices of the transformer over `fsdp` along one side
+# and over `tensor` along the other, so that half a block needs one sum over `tensor`.
+SHARDED = (
+    (r"(qkv|fc1)/kernel", ("fsdp", "tensor")),
+    (r"attn/proj/kernel|fc2/kernel", ("tensor", "fsdp")),
+    (r".*", ()),
+)
 
 
 @dataclasses.dataclass(frozen=True)

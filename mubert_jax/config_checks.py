@@ -17,6 +17,7 @@ def check(config):
         "model.decoder.heads": model.decoder.heads,
         "model.dma.chunk": model.dma.chunk,
         "training.batch_size": config.training.batch_size,
+        "training.accumulate": config.training.accumulate,
         "optimizer.learning_rate": config.optimizer.learning_rate,
         "runtime.log_every": config.runtime.log_every,
         "runtime.checkpoint_every": config.runtime.checkpoint_every,
@@ -44,6 +45,8 @@ def check(config):
     }
     for key, value in counts.items():
         _require(value >= 0, f"config.{key} is {value}; it cannot be negative")
+    parts, batch = config.training.accumulate, config.training.batch_size
+    _divides(parts, batch, "training.accumulate", "training.batch_size")
     _divides(model.patch_size, model.image_size, "model.patch_size", "model.image_size")
     _divides(model.heads, model.dim, "model.heads", "model.dim")
     _divides(model.decoder.heads, model.decoder.dim, "model.decoder.heads", "model.decoder.dim")

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from rich.console import Console
@@ -17,6 +16,7 @@ from mubert_jax.config import PerceptionConfig
 from mubert_jax.data.alignment import aligned
 from mubert_jax.data.controlled.clip import ControlledClip
 from mubert_jax.data.controlled.nuisances import CONDITIONS, known_conditions
+from mubert_jax.models.micron_bert import side_by_side
 from mubert_jax.models.poi import interest
 from mubert_jax.perception.controlled import (
     benchmark_pairs,
@@ -145,7 +145,7 @@ def train_on_truth(trained: Trained, truth: TruePairs, steps: int) -> tuple[dict
     tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule))
 
     def loss(params, batch):
-        frames = jnp.concatenate([normalise(batch["onset"]), normalise(batch["apex"])])
+        frames = side_by_side(normalise(batch["onset"]), normalise(batch["apex"]))
         onset, apex = model.apply({"params": params}, frames, method="encode").split(2)
         found = model.apply({"params": params}, onset, apex, method="difference")
         moved, still, face = batch["moved"], batch["still"], batch["face"]

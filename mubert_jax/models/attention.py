@@ -20,7 +20,8 @@ def attend(q_BxLxhxd, k_BxLxhxd, v_BxLxhxd, implementation: str = "auto"):
 def _fastest(dtype):
     backend = jax.default_backend()
     if backend == "cpu":
-        return "mapped"
+        # Mapping over sequences would gather those of all devices.
+        return "mapped" if jax.device_count() == 1 else "explicit"
     if backend == "gpu" and dtype == jnp.bfloat16:
         return "cudnn"
     return "xla"

@@ -30,8 +30,14 @@ class Encoded:
     compared: jax.Array
 
     def split(self, sections: int) -> list["Encoded"]:
-        parts = [jnp.split(x, sections) for x in jax.tree.leaves(self)]
-        return [Encoded(*part) for part in zip(*parts, strict=True)]
+        """What `side_by_side` put together."""
+        parts = jax.tree.map(lambda x: x.reshape(-1, sections, *x.shape[1:]), self)
+        return [jax.tree.map(lambda x, i=i: x[:, i], parts) for i in range(sections)]
+
+
+def side_by_side(*views):
+    """V views of B images as B·V images, pair by pair, so that a device's pairs stay its own."""
+    return jnp.stack(views, axis=1).reshape(-1, *views[0].shape[1:])
 
 
 @flax.struct.dataclass
@@ -69,10 +75,10 @@ class MicronEncoder(nn.Module):
         token = jnp.broadcast_to(token.astype(self.dtype), (x.shape[0], 1, config.dim))
         x = jnp.concatenate([token, x], axis=1)
         for i in range(config.depth):
-            block = vit.Block(
+            block = vit.block(config.remat)(
                 config.heads, config.mlp_ratio, config.attention, self.dtype, name=f"blocks_{i}"
             )
-            x, contextual_row = block(x, contextual_row=i == config.depth - 1)
+            x, contextual_row = block(x, i == config.depth - 1)
         x = vit.layer_norm(self.dtype, "norm")(x)
         return Encoded(
             tokens=x[:, 1:],
@@ -95,14 +101,14 @@ class MicronDecoder(nn.Module):
         x = vit.dense(config.decoder.dim, self.dtype, "embed")(features_BxNxD)
         x += vit.sincos_positions(config.grid, config.decoder.dim).astype(self.dtype)
         for i in range(config.decoder.depth):
-            block = vit.Block(
+            block = vit.block(config.remat)(
                 config.decoder.heads,
                 config.mlp_ratio,
                 config.attention,
                 self.dtype,
                 name=f"blocks_{i}",
             )
-            x, _ = block(x)
+            x, _ = block(x, False)
         x = vit.layer_norm(self.dtype, "norm")(x)
         patch = config.patch_size**2 * self.channels
         return vit.dense(patch, self.dtype, "pred")(x).astype(jnp.float32)
@@ -138,7 +144,7 @@ class MicronBert(nn.Module):
         Returns:
           The reconstructed patches y_t (B, N, ps²·C) and the `Intermediates`.
         """
-        views = jnp.concatenate([swapped_BxHxWxC, reference_BxHxWxC, *crops])
+        views = side_by_side(swapped_BxHxWxC, reference_BxHxWxC, *crops)
         swapped, reference, *cropped = self.encoder(views).split(2 + len(crops))
         dma, weights_BxN, features_BxNxD = self.compare(swapped, reference)
         patches_BxNxP = self.decoder(features_BxNxD)
@@ -183,12 +189,12 @@ class MicronBert(nn.Module):
 
     def movement(self, current_BxHxWxC, reference_BxHxWxC):
         """The calibrated map m (B, N) of two images."""
-        views = jnp.concatenate([current_BxHxWxC, reference_BxHxWxC])
+        views = side_by_side(current_BxHxWxC, reference_BxHxWxC)
         return self.difference(*self.encoder(views).split(2))
 
     def recognise(self, onset_BxHxWxC, apex_BxHxWxC):
         """Emotion logits (B, classes) of onset and apex; nothing is swapped or decoded."""
-        onset, apex = self.encoder(jnp.concatenate([onset_BxHxWxC, apex_BxHxWxC])).split(2)
+        onset, apex = self.encoder(side_by_side(onset_BxHxWxC, apex_BxHxWxC)).split(2)
         _, _, features_BxNxD = self.compare(onset, apex)
         return self.recognizer(features_BxNxD, apex.poi_scores)
 

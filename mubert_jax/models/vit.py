@@ -105,3 +105,9 @@ class Block(nn.Module):
         hidden = round(x_BxLxD.shape[-1] * self.mlp_ratio)
         mlp = MLP(hidden, self.dtype, name="mlp")
         return x_BxLxD + mlp(layer_norm(self.dtype, "norm2")(x_BxLxD)), row_Bxhxl
+
+
+def block(remat: bool) -> type[Block]:
+    """`Block`, or one that keeps nothing but its input for the backward pass."""
+    contextual_row = 2
+    return nn.remat(Block, static_argnums=(contextual_row,)) if remat else Block

@@ -13,7 +13,7 @@ from mubert_jax.data.alignment import aligned
 from mubert_jax.data.video import grey
 from mubert_jax.errors import UserError
 from mubert_jax.models.dma import diagonal_attention
-from mubert_jax.models.micron_bert import MicronBert
+from mubert_jax.models.micron_bert import MicronBert, side_by_side
 from mubert_jax.models.poi import interest
 from mubert_jax.perception.focus import evidence, focus
 from mubert_jax.training.views import normalise
@@ -99,7 +99,7 @@ class Perceiver:
 
 def _read(model: MicronBert, current_uint8, reference_uint8, reading: PerceptionConfig):
     """DMA, POI and both together, (B, N) each; a method of a bound model."""
-    frames = jnp.concatenate([normalise(current_uint8), normalise(reference_uint8)])
+    frames = side_by_side(normalise(current_uint8), normalise(reference_uint8))
     current, reference = model.encode(frames).split(2)
     if reading.map == "calibrated":
         movement = jnp.maximum(model.difference(current, reference), 0.0)

@@ -29,10 +29,14 @@ def make_mesh(config: Config, devices=None) -> Mesh:
             "here; -1 takes what is left"
         )
     lanes = shape[0] * shape[1]
-    if config.training.batch_size % lanes:
+    whole = config.training.batch_size
+    part = whole // config.training.accumulate
+    if part % lanes:
         raise UserError(
-            f"config.training.batch_size is {config.training.batch_size}, not divisible by the "
-            f"{lanes} devices that share a batch (config.runtime.mesh data × fsdp)"
+            f"config.training.batch_size is {config.training.batch_size}"
+            + (f" in {config.training.accumulate} parts" if part != whole else "")
+            + f", not divisible by the {lanes} devices that share a batch (config.runtime.mesh "
+            "data × fsdp)"
         )
     taken = devices[: np.prod(shape)]
     return jax.make_mesh(tuple(shape), AXES, axis_types=(AxisType.Auto,) * 3, devices=taken)

@@ -1,6 +1,7 @@
 """One pretraining step: (state, batch) -> (state, metrics), pure."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import optax
 
 from mubert_jax import losses
 from mubert_jax.config import Config
-from mubert_jax.models.micron_bert import MicronBert
+from mubert_jax.models.micron_bert import MicronBert, side_by_side
 from mubert_jax.models.swapping import blockwise_mask, swap
 from mubert_jax.models.vit import patchify
 from mubert_jax.training import schedules
@@ -29,7 +30,8 @@ def make_step(
     """
     agreement = losses.AGREEMENTS[config.loss.agreement]
 
-    def step(state: TrainState, batch: dict):
+    def gradients_of(state: TrainState, batch: dict):
+        """Gradients, metrics and the new centre of a batch, or of a part of one."""
         frames = make_views(config, batch)
         progress = state.step / total_steps
         teacher = teacher_views(model, state.teacher, frames) if agreement.teacher else None
@@ -64,6 +66,11 @@ def make_step(
             return loss, (metrics | describe(intermediates, frames), center)
 
         gradients, (metrics, center) = jax.grad(loss_fn, has_aux=True)(state.params)
+        return gradients, metrics, center
+
+    def step(state: TrainState, batch: dict):
+        parts = config.training.accumulate
+        gradients, metrics, center = mean_over_parts(partial(gradients_of, state), batch, parts)
         updates, opt_state = tx.update(gradients, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         metrics["gradient_norm"] = optax.tree.norm(gradients)
@@ -74,11 +81,27 @@ def make_step(
             step=state.step + 1,
             params=params,
             opt_state=opt_state,
-            teacher=follow(config, state.teacher, params, progress),
+            teacher=follow(config, state.teacher, params, state.step / total_steps),
             center=center,
         ), metrics
 
     return step
+
+
+def mean_over_parts(of_part: Callable, batch: dict, parts: int):
+    """Mean of what `of_part` gives of each of `parts` equal parts of a batch, one at a time.
+
+    Every device keeps its own examples: part i holds examples i, i + parts, ...
+    """
+    if parts == 1:
+        return of_part(batch)
+    split = jax.tree.map(lambda x: x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1), batch)
+    first = jax.tree.map(lambda x: x[0], split)
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(of_part, first))
+    total, _ = jax.lax.scan(
+        lambda total, part: (jax.tree.map(jnp.add, total, of_part(part)), None), nothing, split
+    )
+    return jax.tree.map(lambda x: x / parts, total)
 
 
 def movement_loss(model, variables, known):
@@ -157,9 +180,9 @@ def _encode_and_project(model, variables, views, batch):
     """(V, B, K) of V views of equal size, in one encoder call."""
     if not views:
         return jnp.zeros((0, batch, model.projector_config.output_dim))
-    encoded = model.apply(variables, jnp.concatenate(views), method="encode")
+    encoded = model.apply(variables, side_by_side(*views), method="encode")
     projected = model.apply(variables, encoded.contextual_token, method="project")
-    return projected.reshape(len(views), batch, -1)
+    return projected.reshape(batch, len(views), -1).swapaxes(0, 1)
 
 
 def describe(intermediates, frames) -> dict:

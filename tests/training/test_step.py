@@ -1,3 +1,6 @@
+import collections
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,6 +8,7 @@ import optax
 import pytest
 from conftest import tiny_config
 
+from mubert_jax.config import SHARDED
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.models.vit import patchify
 from mubert_jax.training import sharding
@@ -140,6 +144,85 @@ def test_sharded_parameters_learn_the_same(noise_batch):
     moments = state.opt_state[0].mu["encoder"]["blocks_0"]["attn"]["qkv"]["kernel"]
     assert kernel.sharding.spec == moments.sharding.spec
     assert kernel.addressable_shards[0].data.shape[0] * 2 == kernel.shape[0]
+
+
+def test_parts_of_a_batch_learn_what_the_whole_learns(noise_batch):
+    # All but batch statistics: mse, known movements and expectation are means over pairs.
+    keys = {
+        "loss__agreement": "mse",
+        "loss__movement_weight": 1.0,
+        "loss__expectation_weight": 1.0,
+        "optimizer__learning_rate": 1e-2,
+    }
+    ends = []
+    for count in (1, 2, 4):
+        _, state, step = parts(training__accumulate=count, **keys)
+        state, metrics = jax.jit(step)(state, noise_batch)
+        assert int(state.step) == 1
+        ends.append((metrics["loss"], metrics["gradient_norm"]))
+    np.testing.assert_allclose(ends[1], ends[0], rtol=1e-4)
+    np.testing.assert_allclose(ends[2], ends[0], rtol=1e-4)
+
+
+def test_parts_need_less_memory_and_so_does_computing_blocks_again(noise_batch):
+    def planned(**keys):
+        _, state, step = parts(loss__agreement="none", model__attention="explicit", **keys)
+        compiled = jax.jit(step).lower(state, noise_batch).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    whole = planned()
+    assert planned(training__accumulate=4) < 0.7 * whole
+    assert planned(model__remat=True, model__depth=8) < 0.8 * planned(model__depth=8)
+
+
+def test_computing_blocks_again_changes_nothing(noise_batch):
+    ends = []
+    for remat in (False, True):
+        _, state, step = parts(loss__agreement="mse", model__remat=remat)
+        after, metrics = jax.jit(step)(state, noise_batch)
+        ends.append((metrics["loss"], metrics["gradient_norm"]))
+        assert jax.tree.structure(after) == jax.tree.structure(state)
+    np.testing.assert_allclose(ends[1], ends[0], rtol=1e-5)
+
+
+def collectives(mesh, rules, batch):
+    """Collectives over numbers in the compiled step: how many of each kind."""
+    config, state, step = parts(loss__agreement="mse", runtime__mesh=mesh, runtime__sharding=rules)
+    mesh = sharding.make_mesh(config)
+    placed = sharding.state_shardings(mesh, config.runtime.sharding, state)
+    compiled = (
+        jax.jit(
+            step,
+            in_shardings=(placed, sharding.batch_sharding(mesh)),
+            out_shardings=(placed, None),
+        )
+        .lower(state, batch)
+        .compile()
+    )
+    kinds = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
+    found = re.findall(rf"= (\S+) .*? ?({kinds})(?:-start)?\(", compiled.as_text())
+    return collections.Counter(kind for shape, kind in found if not shape.startswith("pred"))
+
+
+def test_data_parallel_sums_the_gradients_once_and_the_metrics_once(noise_batch):
+    found = collectives((4, 1, 1), ((".*", ()),), noise_batch)
+    assert found == {"all-reduce": 2}
+
+
+def test_fsdp_gathers_each_matrix_that_it_splits(noise_batch):
+    rules = ((r"blocks_\d+/.*kernel", ("fsdp",)), (".*", ()))
+    found = collectives((1, 4, 1), rules, noise_batch)
+    matrices = 4 * 3  # of the encoder's two blocks and of the decoder's one
+    assert matrices <= found["all-gather"] <= 2 * matrices
+    assert collectives((1, 4, 1), ((".*", ()),), noise_batch)["all-gather"] == 0
+
+
+def test_tensor_parallel_learns_the_same(noise_batch):
+    one, _ = sharded_losses(1, noise_batch, (1, 1, 1))
+    split, state = sharded_losses(4, noise_batch, (1, 2, 2), SHARDED)
+    np.testing.assert_allclose(split, one, rtol=1e-4)
+    kernel = state.params["encoder"]["blocks_0"]["attn"]["qkv"]["kernel"]
+    assert kernel.addressable_shards[0].data.size * 4 == kernel.size
 
 
 def test_masking_blanks_what_swapping_takes_from_the_reference(noise_batch):

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Pretraining on a SLURM cluster, one process a node (JAX uses every GPU of it):
+#   sbatch --nodes=4 --gpus-per-node=8 launch/slurm.sh --config=configs/beyond.py \
+#       --workdir=/shared/runs/mubert --config.data.path=/shared/data/frames
+# One process a GPU instead:
+#   sbatch --nodes=4 --gpus-per-node=8 --ntasks-per-node=8 launch/slurm.sh ...
+# --workdir and the data lie on a file system that all nodes share. Preempted, or with a node lost,
+# SLURM starts the same job again, and it goes on from its last checkpoint, on as many nodes as it
+# then gets (sbatch --nodes=2-8).
+#SBATCH --job-name=mubert
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=16
+#SBATCH --time=24:00:00
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --signal=TERM@180
+#SBATCH --output=mubert-%j.log
+set -uo pipefail
+cd "${SLURM_SUBMIT_DIR:?start with sbatch}" || exit 2
+[ $# -ge 2 ] || { echo "usage: sbatch launch/slurm.sh --config=FILE --workdir=DIR [...]" >&2; exit 2; }
+
+export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-$PWD/.jax_cache}"
+# Proxies keep the processes from each other.
+unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY
+
+# --signal reaches the steps of srun, which JAX listens to; --kill-on-bad-exit ends the others when
+# one is gone.
+srun --kill-on-bad-exit=1 --wait=60 "${MUBERT:-.venv/bin/mubert}" pretrain --pod "$@"
+code=$?
+
+# 0: done. 2: a mistake that another start repeats. The rest: start again.
+case "$code" in
+  0 | 2) exit "$code" ;;
+  *)
+    echo "mubert ended with $code; asking SLURM to start job $SLURM_JOB_ID again"
+    scontrol requeue "$SLURM_JOB_ID"
+    ;;
+esac
