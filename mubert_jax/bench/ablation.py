@@ -32,6 +32,11 @@ from mubert_jax.training.pretrain import run as pretrain  # noqa: E402
 RIVALS = ("difference", "difference, light and drift removed")
 SCORES = ("auc_in_face", "auc", "null", "correlation")
 SHOWN = "auc_in_face"
+DRAWN = (
+    ("DMA", SHOWN, "DMA: AUC inside the face"),
+    ("DMA × POI", "auc", "DMA × POI: AUC over the frame"),
+    ("DMA × POI", "null", "DMA × POI: null test (0 is best)"),
+)
 # Under which condition the emotions of made-up people are told apart.
 EMOTIONS_UNDER = "lab"
 
@@ -195,26 +200,31 @@ def _cell(values) -> str:
 
 
 def _picture(groups, conditions, lines, path: Path):
-    kept, conditions = _with_score(SHOWN, groups, conditions, lines)
+    """A row a config, a column a map and score under the last condition, a dot a seed."""
+    condition = [c for c in conditions if any((*line, c, SHOWN) in groups for line in lines)][-1]
+    configs = [name for name, method in lines if (name, method, condition, SHOWN) in groups]
+    configs = [c for c in dict.fromkeys(configs) if (c, RIVALS[0]) not in lines]
     figure, axes = plt.subplots(
         1,
-        len(conditions),
-        figsize=(2.5 + 2.6 * len(conditions), 1.2 + 0.32 * len(kept)),
+        len(DRAWN),
+        figsize=(2.0 + 3.0 * len(DRAWN), 1.6 + 0.28 * len(configs)),
         sharey=True,
-        squeeze=False,
         layout="constrained",
     )
-    for axis, condition in zip(axes[0], conditions, strict=True):
-        for i, line in enumerate(kept):
-            values = groups.get((*line, condition, SHOWN), [])
-            colour = "tab:gray" if line[1] in RIVALS else "tab:blue"
-            axis.plot(values, [i] * len(values), "o", color=colour, alpha=0.7, markersize=6)
-        axis.axvline(0.5, color="black", linewidth=0.6)
-        axis.set_title(condition, fontsize=10)
+    for axis, (method, score, title) in zip(axes, DRAWN, strict=True):
+        for i, config in enumerate(configs):
+            values = groups.get((config, method, condition, score), [])
+            axis.plot(values, [i] * len(values), "o", color="tab:blue", alpha=0.6, markersize=6)
+        for config, name in lines:
+            for value in groups.get((config, name, condition, score), ()) if name in RIVALS else ():
+                style = ("--", ":")[RIVALS.index(name)]
+                axis.axvline(value, color="tab:gray", linestyle=style, label=name)
+        axis.set_title(title, fontsize=10)
         axis.grid(alpha=0.3)
-        axis.set_xlim(0.4, 1.02)
-    axes[0, 0].set_yticks(range(len(kept)), [f"{config}: {method}" for config, method in kept])
-    axes[0, 0].invert_yaxis()
-    figure.supxlabel("AUC inside the face, one dot a seed (grey: no training)", fontsize=10)
+        axis.set_ylim(len(configs) - 0.5, -0.5)
+    axes[0].set_yticks(range(len(configs)), configs)
+    handles = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=2, frameon=False)
+    figure.suptitle(f"Under {condition!r}, one dot a seed", fontsize=11)
     figure.savefig(path, dpi=110)
     plt.close(figure)
