@@ -15,6 +15,9 @@ from mubert_jax.data.frames import FramePairs
 from mubert_jax.data.order import ShuffledEpochs
 from mubert_jax.errors import UserError
 
+# Examples that a training may see; more than any will, and little enough for Grain to count.
+ENOUGH = 2**48
+
 
 def pretraining_batches(
     pairs: FramePairs,
@@ -62,9 +65,8 @@ def pretraining_batches(
     block = batch_size // process_count
     shuffled = ShuffledEpochs(len(pairs), seed)
     order = (
-        grain.MapDataset.range(len(pairs))
-        .repeat()
-        .map_with_index(lambda global_index, _: (global_index, shuffled(global_index)))
+        grain.MapDataset.range(ENOUGH)
+        .map(lambda global_index: (global_index, shuffled(global_index)))
         .batch(block)[start_step * process_count + process_index :: process_count]
     )
     return _read(pairs, order, block, seed, reader_threads, prefetch)

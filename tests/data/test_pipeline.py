@@ -68,7 +68,7 @@ def test_threads_and_prefetch_do_not_change_batches(pairs, options):
     assert_same(take(pairs, 8, reader_threads=1), take(pairs, 8, **options))
 
 
-@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize("count", [1, 2, 4, 8])
 def test_blocks_of_the_processes_make_up_the_global_batch(pairs, count):
     blocks = [take(pairs, 6, process_index=p, process_count=count) for p in range(count)]
     assert blocks[0][0]["current"].shape[0] == BATCH // count

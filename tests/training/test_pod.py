@@ -1,0 +1,165 @@
+"""`launch/local_pod.sh`: several processes train as one, on loopback.
+
+Three pods are started in all; each does what one process does, and is stopped in another way.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from conftest import tiny_config, write_config_file
+
+from mubert_jax.training.checkpoints import load_model
+from mubert_jax.training.pod import HEARTBEAT_SECONDS
+from mubert_jax.training.preemption import EXIT_CODE
+from mubert_jax.training.writers import read_metrics
+
+LOCAL_POD = Path(__file__).parents[2] / "launch" / "local_pod.sh"
+MUBERT = Path(sys.prefix) / "bin" / "mubert"
+SPLIT = [["qkv/kernel", ["fsdp"]], ["fc1/kernel", ["fsdp"]], [".*", []]]
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory, frames_set):
+    config = tiny_config(
+        loss__agreement="mse",
+        data__path=str(frames_set),
+        model__attention="explicit",
+        runtime__sharding=SPLIT,
+    )
+    file = write_config_file(tmp_path_factory.mktemp("pod") / "config.py", config)
+    return ["pretrain", f"--config={file}"]
+
+
+def start(command, workdir, *flags):
+    """A process group of its own, so that nothing is left of it."""
+    environment = os.environ | {"MUBERT": str(MUBERT), "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        [*map(str, command), f"--workdir={workdir}", *flags],
+        env=environment | {"XLA_FLAGS": "--xla_force_host_platform_device_count=1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def pod(processes, devices, arguments, workdir, *flags):
+    command = ["bash", LOCAL_POD, processes, devices, *arguments]
+    return start(command, workdir, "--config.runtime.mesh=(1,-1,1)", *flags)
+
+
+def alone(arguments, workdir, *flags):
+    return start([MUBERT, *arguments], workdir, *flags)
+
+
+def finished(process):
+    try:
+        output, _ = process.communicate(timeout=240)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        pytest.fail(f"hangs: {process.communicate()[0]}")
+    return output
+
+
+def wait_for(process, workdir, step):
+    deadline = time.monotonic() + 240
+    while process.poll() is None and time.monotonic() < deadline:
+        rows = read_metrics(workdir)
+        if rows and rows[-1]["step"] >= step:
+            return
+        time.sleep(0.02)
+    pytest.fail(f"did not get to step {step}: {finished(process)}")
+
+
+def members(process):
+    """Process numbers of the pod's members."""
+    found = subprocess.run(
+        ["pgrep", "-P", str(process.pid), "-f", "mubert"], capture_output=True, text=True
+    )
+    return sorted(int(line) for line in found.stdout.split())
+
+
+@pytest.fixture(scope="module")
+def one_process(arguments, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("one") / "run"
+    process = alone(arguments, workdir, "--config.runtime.keep_checkpoints=10")
+    output = finished(process)
+    assert process.returncode == 0, output
+    assert "goodput" in output
+    return workdir
+
+
+def assert_same_end(workdir, expected):
+    losses = [[row["loss"] for row in read_metrics(folder)] for folder in (workdir, expected)]
+    assert len(losses[0]) == len(losses[1]) == 20
+    np.testing.assert_allclose(losses[0], losses[1], rtol=2e-4)
+    ours, theirs = (load_model(folder)[2] for folder in (workdir, expected))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-3), ours, theirs)
+
+
+def test_sigterm_to_one_stops_all_at_one_step_and_one_process_goes_on(
+    arguments, one_process, tmp_path
+):
+    """2 processes × 2 devices with FSDP; their checkpoint opens on one device."""
+    process = pod(2, 2, arguments, tmp_path / "run")
+    wait_for(process, tmp_path / "run", 6)
+    os.kill(members(process)[-1], signal.SIGTERM)
+    output = finished(process)
+    assert process.returncode == EXIT_CODE, output
+    assert output.count("the same command goes on") == 1
+    (last,) = {int(path.name) for path in (tmp_path / "run" / "checkpoints").iterdir()} - {
+        5,
+        10,
+        15,
+    }
+    assert f"stopped at step {last}" in output
+    process = alone(arguments, tmp_path / "run")
+    output = finished(process)
+    assert process.returncode == 0, output
+    assert_same_end(tmp_path / "run", one_process)
+
+
+def test_what_one_process_began_four_go_on_with(arguments, one_process, tmp_path):
+    shutil.copytree(one_process, tmp_path / "run")
+    for step in (15, 20):
+        shutil.rmtree(tmp_path / "run" / "checkpoints" / str(step))
+    process = pod(4, 1, arguments, tmp_path / "run")
+    output = finished(process)
+    assert process.returncode == 0, output
+    assert_same_end(tmp_path / "run", one_process)
+    assert (tmp_path / "run" / "training.png").exists()
+
+
+def test_a_process_that_dies_takes_the_others_with_it_and_no_checkpoint(arguments, tmp_path):
+    process = pod(2, 1, arguments, tmp_path / "run", "--config.training.steps=100000")
+    wait_for(process, tmp_path / "run", 12)
+    os.kill(members(process)[-1], signal.SIGKILL)
+    began = time.monotonic()
+    output = finished(process)
+    assert process.returncode not in (0, 2), output
+    assert time.monotonic() - began < 3 * HEARTBEAT_SECONDS
+    assert "process 0 of 2 has lost another" in output and "the same command goes on" in output
+    assert "unhealthy" in output.split("has lost another")[1], "names the process that is gone"
+    kept = {int(path.name) for path in (tmp_path / "run" / "checkpoints").iterdir()}
+    assert len(kept) and max(kept) >= 10
+    assert load_model(tmp_path / "run")
+
+
+def test_a_pod_that_nothing_describes_is_refused(arguments, tmp_path):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SLURM")}
+    found = subprocess.run(
+        [MUBERT, *arguments, f"--workdir={tmp_path / 'run'}", "--pod"],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert found.returncode == 2 and "JAX_COORDINATOR_ADDRESS" in found.stderr
+    assert found.stderr.count("\n") == 1 and not (tmp_path / "run").exists()
