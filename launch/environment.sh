@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts beside it: makes the virtual environment .venv with the extras asked for.
 #   install_mubert            what a user needs
 #   install_mubert test       what the tests need, too

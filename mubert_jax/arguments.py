@@ -201,7 +201,13 @@ def bench(parser):
     add("--steps", metavar="N", type=int, help="step: timed (5); ceiling: trained (1000)")
     add("--pairs", metavar="N", type=int, default=1500, help="ceiling: to train on (%(default)s)")
     add("--seconds", metavar="S", type=float, default=5.0, help="input: time of each measurement")
-    add("--peer", choices=("none", "torch"), default="none", help="step: PyTorch eager beside")
+    add(
+        "--peer",
+        choices=("torch", "torch-sdpa", "torch-compile"),
+        nargs="+",
+        default=[],
+        help="step: PyTorch beside: plain eager, with fused attention, and compiled",
+    )
     add("--output", metavar="FILE", type=Path, help="the figures as JSON")
     add("--picture", metavar="FILE", type=Path, help="perception: what each method sees, as PNG")
     trained(parser, None)

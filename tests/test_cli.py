@@ -226,9 +226,10 @@ def test_bench_step_and_input(tmp_path, frames_set, capsys):
     config = write_config_file(tmp_path / "config.py", tiny_config(loss__agreement="none"))
     output = tmp_path / "bench.json"
     common = [f"--config={config}", f"--output={output}"]
-    assert main(["bench", "step", *common, "--batch-size=2", "--steps=1", "--peer=torch"]) == 0
+    peers = ["--peer", "torch", "torch-sdpa"]
+    assert main(["bench", "step", *common, "--batch-size=2", "--steps=1", *peers]) == 0
     (row,) = json.loads(output.read_text())
-    assert row["pairs/s"] > 0 and row["ratio to PyTorch"] > 0 and row["planned memory, GB"] > 0
+    assert row["pairs/s"] > 0 and row["ratio to torch-sdpa"] > 0 and row["planned memory, GB"] > 0
     counted, xla = row["GFLOP a pair, counted"], row["GFLOP a pair, XLA's count"]
     assert 0.5 < counted / xla < 1.2
     arguments = ["bench", "input", *common, f"--data={frames_set}", "--seconds=0.2"]

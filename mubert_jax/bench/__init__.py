@@ -41,7 +41,7 @@ def run(args, console: Console):
     if args.what == "step":
         from mubert_jax.bench.step import bench_step
 
-        rows = bench_step(config, args.batch_size, args.steps or 5, args.peer == "torch", console)
+        rows = bench_step(config, args.batch_size, args.steps or 5, args.peer, console)
     else:
         from mubert_jax.bench.input import bench_input
 

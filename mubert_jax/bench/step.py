@@ -16,30 +16,31 @@ from mubert_jax.training.step import make_step
 
 
 def bench_step(
-    config: Config, batch_sizes: list[int], steps: int, with_torch: bool, console: Console
+    config: Config, batch_sizes: list[int], steps: int, peers: list[str], console: Console
 ) -> list[dict]:
     """Times `steps` training steps at each batch size on the default device.
 
-    With `with_torch`, a step of the plain eager PyTorch model of the same sizes (DMA, POI, decoder,
-    AdamW) runs in turns with ours, so that both meet the same machine.
+    The `peers`, steps of the PyTorch model of the same sizes (DMA, POI, decoder, AdamW), run in
+    turns with ours, so that all meet the same machine: `torch` is plain eager, `torch-sdpa` has
+    fused attention, `torch-compile` is compiled as well.
 
     Returns one dict a batch size. Rates are the median step's; the matmul peak is measured in the
     same run; planned memory is XLA's plan (arguments + temporaries) of one step.
     """
-    return [_measure(config, size, steps, with_torch, console) for size in batch_sizes]
+    return [_measure(config, size, steps, peers, console) for size in batch_sizes]
 
 
-def _measure(config, batch_size, steps, with_torch, console):
+def _measure(config, batch_size, steps, peers, console):
     training = dataclasses.replace(config.training, batch_size=batch_size)
     config = dataclasses.replace(config, training=training)
     batch = _noise_pairs(batch_size, config.model.image_size)
     console.print(f"batch {batch_size}: compiling", highlight=False)
     ours = _JaxStep(config, batch)
     contenders = [ours]
-    if with_torch:
+    if peers:
         from mubert_jax.bench.torch_step import TorchPeer
 
-        contenders.append(peer := TorchPeer(config, batch))
+        contenders += [TorchPeer(name, config, batch, ours.dtype) for name in peers]
     seconds = [[] for _ in contenders]
     peaks = []
     for contender in contenders:
@@ -69,10 +70,10 @@ def _measure(config, batch_size, steps, with_torch, console):
         "planned memory, GB": ours.planned_bytes() / 1e9,
         "peak memory, GB": _peak_bytes() / 1e9,
     }
-    if with_torch:
+    for name, peer, times in zip(peers, contenders[1:], seconds[1:], strict=True):
         peer.close()
-        theirs = batch_size / float(np.median(seconds[1]))
-        row |= {"PyTorch eager, pairs/s": theirs, "ratio to PyTorch": pairs_per_second / theirs}
+        theirs = batch_size / float(np.median(times))
+        row |= {f"{name}, pairs/s": theirs, f"ratio to {name}": pairs_per_second / theirs}
     return row
 
 

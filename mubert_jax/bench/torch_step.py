@@ -1,4 +1,4 @@
-"""The peer of `mubert bench step`: the same training step in plain eager PyTorch."""
+"""The peers of `mubert bench step`: the same training step in PyTorch."""
 
 import multiprocessing
 
@@ -10,21 +10,32 @@ from mubert_jax.errors import UserError
 from mubert_jax.interop.torch_module import MicronBert, MicronBertConfig, patchify
 from mubert_jax.training.views import normalise
 
+# Name -> whether attention is PyTorch's fused one, whether the module is compiled.
+PEERS = {"torch": (False, False), "torch-sdpa": (True, False), "torch-compile": (True, True)}
+
 
 class TorchPeer:
     """A PyTorch training step in a process of its own; called, it runs one to its end.
 
-    Two encoder passes, DMA, POI, decoder, AdamW. The process of its own keeps PyTorch's threads and
-    allocator out of ours; it sleeps while ours computes.
+    Two encoder passes, DMA, POI, decoder, AdamW, in the precision of ours, on the GPU if PyTorch
+    has one. The process of its own keeps PyTorch's threads and allocator out of ours; it sleeps
+    while ours computes.
+
+    Args:
+      name: one of `PEERS`.
+      config, batch: what is trained.
+      dtype: "float32" or "bfloat16", the latter by autocast.
 
     Raises:
-      UserError: an agreement is asked for, which the peer does not train.
+      UserError: something is asked for that the peer does not train.
     """
 
-    def __init__(self, config: Config, batch: dict):
-        if config.loss.agreement != "none":
+    def __init__(self, name: str, config: Config, batch: dict, dtype: str):
+        loss = config.loss
+        if loss.agreement != "none" or loss.movement_weight or loss.expectation_weight:
             raise UserError(
-                "--peer=torch compares the step without agreement; add --config.loss.agreement=none"
+                "--peer compares reconstruction alone; add --config.loss.agreement=none "
+                "--config.loss.movement_weight=0 --config.loss.expectation_weight=0"
             )
         frames = [
             np.ascontiguousarray(np.asarray(normalise(batch[name])).transpose(0, 3, 1, 2))
@@ -32,7 +43,8 @@ class TorchPeer:
         ]
         spawn = multiprocessing.get_context("spawn")
         self._pipe, theirs = spawn.Pipe()
-        self._process = spawn.Process(target=_serve, args=(theirs, config, *frames), daemon=True)
+        arguments = (theirs, PEERS[name], config, dtype, *frames)
+        self._process = spawn.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
 
@@ -45,20 +57,29 @@ class TorchPeer:
         self._process.join()
 
 
-def _serve(pipe, config: Config, current, reference):
+def _serve(pipe, peer, config: Config, dtype, current, reference):
+    fused, compiled = peer
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     sizes = to_dict(config)["model"]
-    model = MicronBert(MicronBertConfig.from_model_section(sizes, fused_attention=False))
+    model = MicronBert(MicronBertConfig.from_model_section(sizes, fused_attention=fused)).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), config.optimizer.learning_rate)
-    target = patchify(torch.from_numpy(current), config.model.patch_size)
-    reference = torch.from_numpy(reference)
+    current, reference = (torch.from_numpy(x).to(device) for x in (current, reference))
+
+    def loss_of(current, reference):
+        with torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16"):
+            predicted, _ = model(reference, reference)
+        target = patchify(current, config.model.patch_size)
+        return (predicted.float() - target).square().mean()
+
+    if compiled:
+        loss_of = torch.compile(loss_of)
     while True:
         try:
             pipe.recv()
         except EOFError:
             return
         optimizer.zero_grad(set_to_none=True)
-        predicted, _ = model(reference, reference)
-        loss = (predicted - target).square().mean()
+        loss = loss_of(current, reference)
         loss.backward()
         optimizer.step()
         pipe.send(loss.item())

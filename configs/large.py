@@ -1,0 +1,22 @@
+"""μ-BERT-L: 331 M parameters, the defaults otherwise; beyond the paper's size.
+
+Command:  mubert pretrain --config=configs/large.py --workdir=runs/large --config.data.path=DATA
+          on several machines: launch/README.md
+Cost:     3,385 GFLOP a pair and step, fourteen times configs/beyond.py
+Expected: not run yet; parameters and moments are split over 8 devices (config.runtime.mesh)
+"""
+
+from mubert_jax.config import SHARDED, default_config
+
+
+def get_config():
+    config = default_config()
+    config.model.dim = 1024
+    config.model.depth = 24
+    config.model.heads = 16
+    config.model.decoder.depth = 8
+    config.model.decoder.heads = 8
+    config.model.remat = True
+    config.runtime.mesh = (-1, 8, 1)
+    config.runtime.sharding = SHARDED
+    return config
