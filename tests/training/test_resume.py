@@ -21,19 +21,19 @@ from mubert_jax.training.writers import read_metrics
 def command(tmp_path_factory, frames_set):
     folder = tmp_path_factory.mktemp("resume")
     config = write_config_file(folder / "config.py", tiny_config(data__path=str(frames_set)))
+    return lambda workdir: launch(config, workdir)
 
-    def start(workdir):
-        environment = os.environ | {"XLA_FLAGS": "", "PYTHONUNBUFFERED": "1"}
-        return subprocess.Popen(
-            [sys.executable, "-c", "import sys; from mubert_jax.cli import main; sys.exit(main())"]
-            + ["pretrain", f"--config={config}", f"--workdir={workdir}"],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
 
-    return start
+def launch(config, workdir):
+    """`mubert pretrain` in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "import sys; from mubert_jax.cli import main; sys.exit(main())"]
+        + ["pretrain", f"--config={config}", f"--workdir={workdir}"],
+        env=os.environ | {"XLA_FLAGS": "", "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 @pytest.fixture(scope="module")
