@@ -164,15 +164,13 @@ def test_parts_of_a_batch_learn_what_the_whole_learns(noise_batch):
     np.testing.assert_allclose(ends[2], ends[0], rtol=1e-4)
 
 
-def test_parts_need_less_memory_and_so_does_computing_blocks_again(noise_batch):
+def test_parts_of_a_batch_need_less_memory(noise_batch):
     def planned(**keys):
         _, state, step = parts(loss__agreement="none", model__attention="explicit", **keys)
         compiled = jax.jit(step).lower(state, noise_batch).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
-    whole = planned()
-    assert planned(training__accumulate=4) < 0.7 * whole
-    assert planned(model__remat=True, model__depth=8) < 0.8 * planned(model__depth=8)
+    assert planned(training__accumulate=4) < 0.7 * planned()
 
 
 def test_computing_blocks_again_changes_nothing(noise_batch):
