@@ -3,7 +3,7 @@
 Command:  mubert pretrain --config=configs/ablations/dino.py --workdir=runs/dino \
               --config.data.path=DATA
 Cost:     as configs/beyond.py twice, or more
-Expected: POI as without it; twice the cost or more
+Expected: the maps stay what they are, at twice the cost or more
 """
 
 from mubert_jax.config import default_config

@@ -3,7 +3,7 @@
 Command:  mubert pretrain --config=configs/ablations/separate.py --workdir=runs/separate \
               --config.data.path=DATA
 Cost:     as configs/beyond.py, or less
-Expected: the two start alike and drift apart: the map is no distance any more
+Expected: the maps stay what they are: both start alike and hardly part
 """
 
 from mubert_jax.config import default_config

@@ -3,7 +3,7 @@
 Command:  mubert pretrain --config=configs/ablations/short_delta.py --workdir=runs/short_delta \
               --config.data.path=DATA
 Cost:     as configs/beyond.py, or less
-Expected: less moves in a pair, so POI has less to foretell
+Expected: the maps stay what they are
 """
 
 from mubert_jax.config import default_config

@@ -201,9 +201,9 @@ def _cell(values) -> str:
 
 def _picture(groups, conditions, lines, path: Path):
     """A row a config, a column a map and score under the last condition, a dot a seed."""
-    condition = [c for c in conditions if any((*line, c, SHOWN) in groups for line in lines)][-1]
-    configs = [name for name, method in lines if (name, method, condition, SHOWN) in groups]
-    configs = [c for c in dict.fromkeys(configs) if (c, RIVALS[0]) not in lines]
+    kept, (*_, condition) = _with_score(SHOWN, groups, conditions, lines)
+    configs = list(dict.fromkeys(config for config, method in kept if method not in RIVALS))
+    rivals = [line for line in kept if line[1] in RIVALS]
     figure, axes = plt.subplots(
         1,
         len(DRAWN),
@@ -215,9 +215,9 @@ def _picture(groups, conditions, lines, path: Path):
         for i, config in enumerate(configs):
             values = groups.get((config, method, condition, score), [])
             axis.plot(values, [i] * len(values), "o", color="tab:blue", alpha=0.6, markersize=6)
-        for config, name in lines:
-            for value in groups.get((config, name, condition, score), ()) if name in RIVALS else ():
-                style = ("--", ":")[RIVALS.index(name)]
+        for config, name in rivals:
+            style = ("--", ":")[RIVALS.index(name)]
+            for value in groups.get((config, name, condition, score), ()):
                 axis.axvline(value, color="tab:gray", linestyle=style, label=name)
         axis.set_title(title, fontsize=10)
         axis.grid(alpha=0.3)

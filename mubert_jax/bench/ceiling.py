@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mubert_jax import losses
-from mubert_jax.config import PerceptionConfig
+from mubert_jax.config import PerceptionConfig, POIConfig
 from mubert_jax.data.alignment import aligned
 from mubert_jax.data.controlled.clip import ControlledClip
 from mubert_jax.data.controlled.nuisances import CONDITIONS, known_conditions
@@ -140,7 +140,7 @@ def train_on_truth(trained: Trained, truth: TruePairs, steps: int) -> tuple[dict
 
     m learns what moved inside the face, m × S·N what moved over the frame.
     """
-    model, poi = trained.model, dataclasses.replace(trained.config.model.poi, scale="mean_one")
+    model, poi = trained.model, POIConfig(scale="mean_one")
     schedule = optax.cosine_decay_schedule(LEARNING_RATE, steps)
     tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule))
 

@@ -135,7 +135,7 @@ def _estimate(values) -> Estimate:
 def _means(values_P, counts_RxP) -> np.ndarray:
     """Mean of what is not NaN, (R,)."""
     there = np.isfinite(values_P)
-    return (counts_RxP[:, there] @ values_P[there]) / counts_RxP[:, there].sum(1)
+    return _weighted_mean(values_P[there], counts_RxP[:, there])
 
 
 def _rank_correlations(a_P, b_P, counts_RxP) -> np.ndarray:
@@ -152,5 +152,6 @@ def _rank_correlations(a_P, b_P, counts_RxP) -> np.ndarray:
     return covariance / np.sqrt(variances[0] * variances[1])
 
 
-def _weighted_mean(values_RxP, counts_RxP):
-    return (values_RxP * counts_RxP).sum(1) / counts_RxP.sum(1)
+def _weighted_mean(values, counts_RxP):
+    """Of values (R, P), or (P,) that all draws share: (R,)."""
+    return (values * counts_RxP).sum(1) / counts_RxP.sum(1)

@@ -56,6 +56,7 @@ def together(tree):
 def stopping_when_one_is_gone():
     """Says what happened when a collective fails because a process of the pod is gone.
 
+    One that waits for the lost one to write a checkpoint is in no collective, and says nothing.
     JAX's runtime then ends this process within `HEARTBEAT_SECONDS` and names the one that is gone
     (`tasks are unhealthy`); if it does not, this process ends itself with `LOST`.
     """

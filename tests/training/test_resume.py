@@ -24,11 +24,11 @@ def command(tmp_path_factory, frames_set):
     return lambda workdir: launch(config, workdir)
 
 
-def launch(config, workdir):
+def launch(config, workdir, *flags):
     """`mubert pretrain` in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-c", "import sys; from mubert_jax.cli import main; sys.exit(main())"]
-        + ["pretrain", f"--config={config}", f"--workdir={workdir}"],
+        + ["pretrain", f"--config={config}", f"--workdir={workdir}", *flags],
         env=os.environ | {"XLA_FLAGS": "", "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -45,15 +45,21 @@ def uninterrupted(command, tmp_path_factory):
     return workdir
 
 
-def stop_at(process, workdir, step, signum):
-    """Sends the signal once the run has logged `step`; returns its output."""
+def comes_to(process, workdir, step) -> bool:
+    """Waits until the run has logged `step`; False if it ends before, or takes too long."""
     deadline = time.monotonic() + 300
     while process.poll() is None and time.monotonic() < deadline:
         rows = read_metrics(workdir)
         if rows and rows[-1]["step"] >= step:
-            process.send_signal(signum)
-            break
+            return True
         time.sleep(0.005)
+    return False
+
+
+def stop_at(process, workdir, step, signum):
+    """Sends the signal once the run has logged `step`; returns its output."""
+    if comes_to(process, workdir, step):
+        process.send_signal(signum)
     return process.communicate(timeout=300)[0]
 
 
