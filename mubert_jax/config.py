@@ -194,7 +194,7 @@ class LossConfig:
     # Weight of finding movements that were put on a frame, by the calibrated map; beyond the paper.
     movement_weight: float = 10.0
     movement: MovementConfig = MovementConfig()
-    # Weight of POI's expecting where the pair moves, from one frame alone; beyond the paper.
+    # Weight of POI's expecting where the pair changes, from one frame alone; beyond the paper.
     expectation_weight: float = 1.0
     # contrastive: how sharply a frame is to be told from the others of its batch.
     contrastive_temperature: float = 0.1

@@ -104,12 +104,11 @@ def _in_the_middle(window, patch_size):
 
 def _check_movement(loss, model):
     movement, places = loss.movement, loss.movement.places
-    for key in ("movement_weight", "expectation_weight"):
-        _require(
-            not getattr(loss, key) or model.dma.kind != "none",
-            f"config.loss.{key} is {getattr(loss, key)}; it reads the calibrated map, which "
-            "config.model.dma.kind='none' does not have",
-        )
+    _require(
+        not loss.movement_weight or model.dma.kind != "none",
+        f"config.loss.movement_weight is {loss.movement_weight}; it reads the calibrated map, "
+        "which config.model.dma.kind='none' does not have",
+    )
     _require(places >= 1, f"config.loss.movement.places is {places}; choose 1 or more")
     for key in ("amplitude", "sigma", "noise", "quality"):
         low, high = getattr(movement, key)

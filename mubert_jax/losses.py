@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from mubert_jax.config import LossConfig
 from mubert_jax.models.dma import movement_log_odds
 from mubert_jax.models.projector import unit
+from mubert_jax.models.vit import patchify
 
 MOVED_SHARE = 0.3
 OUTLIER_SHARPNESS = 4.0
@@ -68,17 +69,28 @@ def movement(map_BxN, moved_BxN, still_BxN):
     return MOVED_SHARE * moved + (1 - MOVED_SHARE) * still
 
 
-def expectation(scores_BxN, map_BxN):
-    """How badly S, seen in one frame, foretells where the pair moves.
+def change(current_BxHxWxC, reference_BxHxWxC, patch_size: int):
+    """What a pair shows of movement, (B, N): the variance of I_t - I_{t+δ} in each patch.
 
-    Cross-entropy of S with the square root of what the calibrated map shows above its upper
-    quartile. A pair that is foretold worse than by a uniform S is an outlier, such as a background
-    that moves, and its gradient fades. Beyond the paper.
+    A patch that is only brighter shows none. It needs no network: DMA's map, which asks whether a
+    patch moved at all, spreads over walls and silhouettes, and POI after it. Beyond the paper.
     """
-    above_BxN = map_BxN - jnp.quantile(map_BxN, 0.75, axis=-1, keepdims=True)
+    difference = patchify(current_BxHxWxC - reference_BxHxWxC, patch_size)
+    channels = current_BxHxWxC.shape[-1]
+    difference = difference.reshape(*difference.shape[:2], patch_size**2, channels)
+    return jnp.mean(jnp.var(difference, axis=2), axis=-1)
+
+
+def expectation(scores_BxN, change_BxN):
+    """How badly S, seen in one frame, foretells where the pair changes.
+
+    Cross-entropy of S with the square root of what `change` shows above its upper quartile. A pair
+    that is foretold worse than by a uniform S is an outlier, such as a background that moves, and
+    its gradient fades. Beyond the paper.
+    """
+    above_BxN = change_BxN - jnp.quantile(change_BxN, 0.75, axis=-1, keepdims=True)
     target_BxN = jnp.sqrt(jnp.maximum(above_BxN, 0))
     target_BxN /= jnp.maximum(jnp.sum(target_BxN, axis=-1, keepdims=True), 1e-9)
-    target_BxN = jax.lax.stop_gradient(target_BxN)
     entropy_B = -jnp.sum(target_BxN * jnp.log(scores_BxN + 1e-9), axis=-1)
     uniform = jnp.log(scores_BxN.shape[-1])
     logits_B = -OUTLIER_SHARPNESS * (entropy_B - uniform)

@@ -6,6 +6,7 @@ from mubert_jax.config import LossConfig
 from mubert_jax.losses import (
     AGREEMENTS,
     Views,
+    change,
     contextual_std,
     dino,
     expectation,
@@ -181,7 +182,10 @@ def test_a_pair_that_is_foretold_badly_teaches_little():
     assert pull(unlike) < 0.2 * pull(alike)
 
 
-def test_expectation_changes_the_scores_and_not_the_map():
-    scores, strength = jax.nn.softmax(logits(0, 2, 30)), jnp.exp(logits(1, 2, 30))
-    of_scores, of_map = jax.grad(expectation, argnums=(0, 1))(scores, strength)
-    assert np.abs(of_scores).max() > 0 and not np.asarray(of_map).any()
+def test_change_sees_what_moved_and_not_what_only_became_brighter():
+    frame = jax.random.normal(jax.random.key(0), (1, 16, 16, 3))
+    patch = np.s_[:, 8:, :8]
+    brighter = frame.at[patch].add(jnp.array([0.3, 0.2, 0.1]))
+    moved = frame.at[patch].set(jnp.roll(frame, 1, axis=1)[patch])
+    np.testing.assert_allclose(change(frame, brighter, 8), 0, atol=1e-10)
+    np.testing.assert_array_equal(change(frame, moved, 8)[0] > 0.5, [False, False, True, False])

@@ -37,8 +37,7 @@ def flops_per_pair(config: Config) -> float:
         teacher = (1 + crops) * (encoder_flops(model, model.grid) + projector)
     comparison = _comparison_flops(model)
     student += 2 * comparison * bool(config.loss.movement_weight)
-    looked_at = 2 * comparison * bool(config.loss.expectation_weight)
-    return 3 * student + teacher + looked_at
+    return 3 * student + teacher
 
 
 def encoder_flops(model: ModelConfig, grid: int) -> float:

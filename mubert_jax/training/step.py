@@ -59,8 +59,10 @@ def make_step(
                 metrics["movement"] = movement_loss(model, variables, frames["known"])
                 loss += config.loss.movement_weight * metrics["movement"]
             if config.loss.expectation_weight:
-                scores = intermediates.reference.poi_scores
-                metrics["expectation"] = losses.expectation(scores, moving(model, params, frames))
+                metrics["expectation"] = losses.expectation(
+                    intermediates.reference.poi_scores,
+                    losses.change(frames["current"], frames["reference"], config.model.patch_size),
+                )
                 loss += config.loss.expectation_weight * metrics["expectation"]
             metrics["loss"] = loss
             return loss, (metrics | describe(intermediates, frames), center)
@@ -109,12 +111,6 @@ def movement_loss(model, variables, known):
     first, second = normalise(known.first), normalise(known.second)
     found = model.apply(variables, first, second, method="movement")
     return losses.movement(found, known.moved, known.still)
-
-
-def moving(model, params, frames):
-    """The calibrated map (B, N) of I_t and I_{t+δ}, as something to learn from, not to change."""
-    variables = {"params": jax.lax.stop_gradient(params)}
-    return model.apply(variables, frames["current"], frames["reference"], method="movement")
 
 
 def make_views(config: Config, batch: dict) -> dict:
