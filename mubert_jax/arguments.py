@@ -174,9 +174,10 @@ def bench(parser):
     add = parser.add_argument
     add(
         "what",
-        choices=("step", "input", "perception", "ceiling"),
-        help="step: a training step; input: the pipeline; perception: maps of known movements; "
-        "ceiling: the same, beside a copy that was told the truth",
+        choices=("step", "sizes", "devices", "checkpoint", "input", "perception", "ceiling"),
+        help="step: a training step; sizes: how it grows with image, width and depth; devices: "
+        "what splitting it costs; checkpoint: what saving costs; input: the pipeline; perception: "
+        "maps of known movements; ceiling: the same, beside a copy that was told the truth",
     )
     add(
         "--config",
@@ -198,7 +199,7 @@ def bench(parser):
         type=Path,
         help="input: a prepared folder; without one, noise frames are made",
     )
-    add("--steps", metavar="N", type=int, help="step: timed (5); ceiling: trained (1000)")
+    add("--steps", metavar="N", type=int, help="how many are timed; ceiling: trained (1000)")
     add("--pairs", metavar="N", type=int, default=1500, help="ceiling: to train on (%(default)s)")
     add("--seconds", metavar="S", type=float, default=5.0, help="input: time of each measurement")
     add(

@@ -11,48 +11,105 @@ from mubert_jax.errors import UserError
 
 def run(args, console: Console):
     """Runs `args.what`, prints its table and writes its rows as JSON where `args.output` says."""
-    from mubert_jax.config_files import load_config
-
-    if args.what == "perception":
-        from mubert_jax.bench.figure import picture
-        from mubert_jax.bench.perception import bench_perception
-        from mubert_jax.interop.opening import SHIPPED, open_trained
-
-        trained = open_trained(args.checkpoint) if args.checkpoint else None
-        rows = bench_perception(trained, args.conditions, args.subjects, args.size, console)
-        if args.picture:
-            picture(trained or open_trained(SHIPPED), args.conditions, args.picture)
-            console.print(f"Picture: {args.picture}", markup=False, soft_wrap=True)
-        if args.output:
-            _write(args.output, rows)
-        return
-    if args.what == "ceiling":
-        from mubert_jax.bench.ceiling import bench_ceiling
-        from mubert_jax.interop.opening import SHIPPED, open_trained
-
-        trained = open_trained(args.checkpoint or SHIPPED)
-        rows = bench_ceiling(
-            trained, args.conditions, args.subjects, args.pairs, args.steps or 1000, console
-        )
-        if args.output:
-            _write(args.output, rows)
-        return
-    config = load_config(args.config, args.overrides)
-    if args.what == "step":
-        from mubert_jax.bench.step import bench_step
-
-        rows = bench_step(config, args.batch_size, args.steps or 5, args.peer, console)
-    else:
-        from mubert_jax.bench.input import bench_input
-
-        size = config.model.image_size
-        rows = bench_input(args.data, size, args.batch_size, args.seconds, console)
-    console.print(_table(f"mubert bench {args.what}", rows))
+    rows = BENCHES[args.what](args, console)
     if args.output:
         _write(args.output, rows)
 
 
-def _table(title: str, rows: list[dict]) -> Table:
+def _perception(args, console):
+    from mubert_jax.bench.figure import picture
+    from mubert_jax.bench.perception import bench_perception
+    from mubert_jax.interop.opening import SHIPPED, open_trained
+
+    trained = open_trained(args.checkpoint) if args.checkpoint else None
+    rows = bench_perception(trained, args.conditions, args.subjects, args.size, console)
+    if args.picture:
+        picture(trained or open_trained(SHIPPED), args.conditions, args.picture)
+        console.print(f"Picture: {args.picture}", markup=False, soft_wrap=True)
+    return rows
+
+
+def _ceiling(args, console):
+    from mubert_jax.bench.ceiling import bench_ceiling
+    from mubert_jax.interop.opening import SHIPPED, open_trained
+
+    trained, steps = open_trained(args.checkpoint or SHIPPED), args.steps or 1000
+    return bench_ceiling(trained, args.conditions, args.subjects, args.pairs, steps, console)
+
+
+def _step(args, console):
+    from mubert_jax.bench.step import bench_step
+
+    rows = bench_step(_config(args), args.batch_size, args.steps or 5, args.peer, console)
+    console.print(_columns("mubert bench step", rows))
+    return rows
+
+
+def _input(args, console):
+    from mubert_jax.bench.input import bench_input
+
+    size = _config(args).model.image_size
+    rows = bench_input(args.data, size, args.batch_size, args.seconds, console)
+    console.print(_columns("mubert bench input", rows))
+    return rows
+
+
+def _sizes(args, console):
+    from mubert_jax.bench.sizes import bench_sizes
+
+    rows = bench_sizes(_config(args), args.batch_size, args.steps or 3, console)
+    console.print(_rows("mubert bench sizes", rows))
+    return rows
+
+
+def _devices(args, console):
+    import jax
+
+    from mubert_jax.bench.devices import VIRTUAL, bench_devices
+
+    # What a CPU is to be split into has to be said before JAX looks at it.
+    jax.config.update("jax_num_cpu_devices", VIRTUAL)
+    rows = bench_devices(_config(args), args.batch_size[0], args.steps or 3, console)
+    console.print(_rows("mubert bench devices", rows))
+    return rows
+
+
+def _checkpoint(args, console):
+    from mubert_jax.bench.checkpoint import bench_checkpoint
+
+    rows = bench_checkpoint(_config(args), args.batch_size, args.steps or 5, console)
+    console.print(_columns("mubert bench checkpoint", rows))
+    return rows
+
+
+BENCHES = {
+    "step": _step,
+    "sizes": _sizes,
+    "devices": _devices,
+    "checkpoint": _checkpoint,
+    "input": _input,
+    "perception": _perception,
+    "ceiling": _ceiling,
+}
+
+
+def _config(args):
+    from mubert_jax.config_files import load_config
+
+    return load_config(args.config, args.overrides)
+
+
+def _rows(title: str, rows: list[dict]) -> Table:
+    """One line a row."""
+    table = Table(title=title)
+    for name in rows[0]:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*map(_shown, row.values()))
+    return table
+
+
+def _columns(title: str, rows: list[dict]) -> Table:
     """One line a figure, one column a row of `rows`: readable on a narrow terminal."""
     table = Table(title=title, show_header=False)
     table.add_column()

@@ -8,11 +8,9 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from mubert_jax.bench.timed import TimedStep
 from mubert_jax.config import Config
-from mubert_jax.models.micron_bert import build_model, compute_dtype
 from mubert_jax.training import flops
-from mubert_jax.training.state import create_state, optimizer
-from mubert_jax.training.step import make_step
 
 
 def bench_step(
@@ -31,16 +29,18 @@ def bench_step(
 
 
 def _measure(config, batch_size, steps, peers, console):
-    training = dataclasses.replace(config.training, batch_size=batch_size)
-    config = dataclasses.replace(config, training=training)
-    batch = _noise_pairs(batch_size, config.model.image_size)
+    config = dataclasses.replace(
+        config,
+        training=dataclasses.replace(config.training, batch_size=batch_size),
+        runtime=dataclasses.replace(config.runtime, mesh=(1, 1, 1)),
+    )
     console.print(f"batch {batch_size}: compiling", highlight=False)
-    ours = _JaxStep(config, batch)
+    ours = TimedStep(config)
     contenders = [ours]
     if peers:
         from mubert_jax.bench.torch_step import TorchPeer
 
-        contenders += [TorchPeer(name, config, batch, ours.dtype) for name in peers]
+        contenders += [TorchPeer(name, config, ours.batch, ours.dtype) for name in peers]
     seconds = [[] for _ in contenders]
     peaks = []
     for contender in contenders:
@@ -75,46 +75,6 @@ def _measure(config, batch_size, steps, peers, console):
         theirs = batch_size / float(np.median(times))
         row |= {f"{name}, pairs/s": theirs, f"ratio to {name}": pairs_per_second / theirs}
     return row
-
-
-class _JaxStep:
-    """Our compiled training step; called, it runs one to its end."""
-
-    def __init__(self, config: Config, batch: dict):
-        self._config = config
-        self._batch = jax.device_put(batch)
-        self.dtype = np.dtype(compute_dtype(config.model)).name
-        lowered, self._state = self._lower(config)
-        self._step = lowered.compile()
-
-    def __call__(self):
-        self._state, metrics = self._step(self._state, self._batch)
-        jax.block_until_ready((self._state, metrics))
-
-    def planned_bytes(self) -> int:
-        plan = self._step.memory_analysis()
-        return plan.argument_size_in_bytes + plan.temp_size_in_bytes
-
-    def xla_flops(self) -> float:
-        """XLA's own count, of a step without loops: it counts a loop's body once."""
-        model = self._config.model
-        whole_rows = dataclasses.replace(model.dma, chunk=model.num_patches)
-        unrolled = dataclasses.replace(model, attention="explicit", dma=whole_rows)
-        lowered, _ = self._lower(dataclasses.replace(self._config, model=unrolled))
-        return lowered.cost_analysis()["flops"]
-
-    def _lower(self, config):
-        model, tx = build_model(config), optimizer(config, 1000)
-        state = jax.jit(lambda: create_state(config, model, tx))()
-        step = jax.jit(make_step(config, model, tx, 1000), donate_argnums=0)
-        return step.lower(state, self._batch), state
-
-
-def _noise_pairs(batch_size, size):
-    random = np.random.default_rng(0)
-    current, reference = random.integers(0, 255, (2, batch_size, size, size, 3), np.uint8)
-    index = np.arange(batch_size, dtype=np.uint32)
-    return {"current": current, "reference": reference, "index": index}
 
 
 def _peak_bytes():

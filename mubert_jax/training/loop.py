@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import jax
-from jax.sharding import Mesh
 from rich.console import Console
 
 from mubert_jax import config as config_lib
@@ -14,15 +13,14 @@ from mubert_jax.config import Config
 from mubert_jax.data.frames import FramePairs
 from mubert_jax.data.pipeline import pretraining_batches
 from mubert_jax.errors import UserError
-from mubert_jax.models.micron_bert import build_model
 from mubert_jax.training import flops, pod, sharding
 from mubert_jax.training.checkpoints import Checkpoints
+from mubert_jax.training.compiled import CompiledRun
 from mubert_jax.training.initial import first_state
 from mubert_jax.training.preemption import Preempted, StopSignal
 from mubert_jax.training.profile import Profile
 from mubert_jax.training.progress import Meter, ProgressLine
-from mubert_jax.training.state import TrainState, create_state, optimizer
-from mubert_jax.training.step import make_step
+from mubert_jax.training.state import TrainState
 from mubert_jax.training.writers import MetricsWriter
 
 
@@ -48,7 +46,7 @@ def pretrain(
     """
     total_steps = steps_of(config, len(pairs))
     mesh = sharding.make_mesh(config)
-    run = _Run(config, mesh, total_steps)
+    run = CompiledRun(config, mesh, total_steps)
 
     with Checkpoints(workdir, config, pairs.fingerprint) as checkpoints:
         start = checkpoints.latest_step
@@ -95,28 +93,6 @@ def pretrain(
     if pod.leads() and start < total_steps:
         meter.summarise(workdir, console)
     return state
-
-
-class _Run:
-    """The compiled parts of a run, placed on the mesh."""
-
-    def __init__(self, config: Config, mesh: Mesh, total_steps: int):
-        model, tx = build_model(config), optimizer(config, total_steps)
-        abstract = jax.eval_shape(lambda: create_state(config, model, tx))
-        shardings = sharding.state_shardings(mesh, config.runtime.sharding, abstract)
-        self.batch_sharding = sharding.batch_sharding(mesh)
-        self.abstract_state = jax.tree.map(
-            lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
-            abstract,
-            shardings,
-        )
-        self.fresh_state = jax.jit(lambda: create_state(config, model, tx), out_shardings=shardings)
-        self.step = jax.jit(
-            make_step(config, model, tx, total_steps),
-            in_shardings=(shardings, self.batch_sharding),
-            out_shardings=(shardings, None),
-            donate_argnums=0,
-        )
 
 
 def steps_of(config: Config, num_examples: int) -> int:

@@ -1,0 +1,65 @@
+"""`mubert bench sizes`: how rate and memory of a training step grow with image, width and depth."""
+
+import dataclasses
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from mubert_jax.bench.timed import TimedStep
+from mubert_jax.config import Config
+from mubert_jax.training import flops
+
+# What is changed, one at a time, and to what times the config's own.
+GROWTH = {
+    "image": ("image_size", (0.5, 1, 2)),
+    "width": ("dim", (0.5, 1, 2)),
+    "depth": ("depth", (0.5, 1, 2)),
+}
+
+
+def bench_sizes(config: Config, batch_sizes: list[int], steps: int, console: Console) -> list[dict]:
+    """Times a step at the config's size, and with one of image, width, depth halved and doubled.
+
+    All at the first of `batch_sizes`; the config's own size at the others, too. One device.
+
+    Returns one dict a size. The share is of the matmul peak measured beside; planned memory is
+    XLA's plan of one step.
+    """
+    asked = [("", config.model, size) for size in batch_sizes]
+    for name, (field, factors) in GROWTH.items():
+        for factor in factors:
+            if factor != 1:
+                value = round(getattr(config.model, field) * factor)
+                model = dataclasses.replace(config.model, **{field: value})
+                asked.append((name, model, batch_sizes[0]))
+    rows = []
+    for name, model, batch_size in asked:
+        changed = dataclasses.replace(
+            config,
+            model=model,
+            training=dataclasses.replace(config.training, batch_size=batch_size),
+            runtime=dataclasses.replace(config.runtime, mesh=(1, 1, 1)),
+        )
+        rows.append(_measure(changed, steps))
+        console.print(f"{name or 'batch'}: {rows[-1]}", highlight=False, markup=False)
+    return rows
+
+
+def _measure(config: Config, steps: int) -> dict:
+    model, batch_size = config.model, config.training.batch_size
+    step = TimedStep(config)
+    pairs_per_second = batch_size / float(np.median(step.seconds(steps)))
+    counted = flops.flops_per_pair(config)
+    return {
+        "image": model.image_size,
+        "patches": model.num_patches,
+        "width": model.dim,
+        "depth": model.depth,
+        "batch": batch_size,
+        "M parameters": sum(x.size for x in jax.tree.leaves(step.abstract_state.params)) / 1e6,
+        "GFLOP a pair": counted / 1e9,
+        "pairs/s": pairs_per_second,
+        "of the peak": pairs_per_second * counted / flops.matmul_peak(step.dtype, repeats=3),
+        "planned GB": step.planned_bytes() / 1e9,
+    }

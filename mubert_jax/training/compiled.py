@@ -1,0 +1,39 @@
+"""What a run compiles: its first state and its step, placed on the devices."""
+
+import jax
+from jax.sharding import Mesh
+
+from mubert_jax.config import Config
+from mubert_jax.models.micron_bert import build_model
+from mubert_jax.training import sharding
+from mubert_jax.training.state import create_state, optimizer
+from mubert_jax.training.step import make_step
+
+
+class CompiledRun:
+    """The compiled parts of a run on `mesh`.
+
+    Attributes:
+      abstract_state: shapes and places of the state, for restoring one.
+      fresh_state: () -> the state before the first step.
+      step: (state, batch) -> state, metrics; the state that is given is used up.
+      batch_sharding: where examples go.
+    """
+
+    def __init__(self, config: Config, mesh: Mesh, total_steps: int):
+        model, tx = build_model(config), optimizer(config, total_steps)
+        abstract = jax.eval_shape(lambda: create_state(config, model, tx))
+        shardings = sharding.state_shardings(mesh, config.runtime.sharding, abstract)
+        self.batch_sharding = sharding.batch_sharding(mesh)
+        self.abstract_state = jax.tree.map(
+            lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
+            abstract,
+            shardings,
+        )
+        self.fresh_state = jax.jit(lambda: create_state(config, model, tx), out_shardings=shardings)
+        self.step = jax.jit(
+            make_step(config, model, tx, total_steps),
+            in_shardings=(shardings, self.batch_sharding),
+            out_shardings=(shardings, None),
+            donate_argnums=0,
+        )

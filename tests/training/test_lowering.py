@@ -1,0 +1,50 @@
+"""The training step lowers for accelerators that are not here."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from conftest import tiny_config
+
+from mubert_jax.bench.timed import noise_pairs
+from mubert_jax.config import SHARDED, build, default_config
+from mubert_jax.training import sharding
+from mubert_jax.training.compiled import CompiledRun
+
+TINY = tiny_config(
+    loss__movement_weight=1.0,
+    loss__expectation_weight=1.0,
+    model__dma__reads="pixels",
+    model__dma__projection="shared",
+    model__dtype="bfloat16",
+    model__attention="xla",
+    runtime__sharding=SHARDED,
+)
+
+
+def exported(config, platform, mesh):
+    config = dataclasses.replace(
+        config, runtime=dataclasses.replace(config.runtime, mesh=mesh, sharding=SHARDED)
+    )
+    run = CompiledRun(config, sharding.make_mesh(config), total_steps=10)
+    batch = noise_pairs(config.training.batch_size, config.model.image_size)
+    return jax.export.export(run.step, platforms=[platform])(run.abstract_state, batch)
+
+
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+def test_a_split_step_lowers_for_an_accelerator(platform):
+    program = exported(TINY, platform, (2, 2, 1))
+    assert program.platforms == (platform,) and program.nr_devices == 4
+    kernels = program.mlir_module().count("bf16")
+    assert kernels > 100, "products are in bfloat16"
+
+
+def test_the_papers_size_lowers_for_a_tpu():
+    config = default_config()
+    config.training.batch_size = 8
+    config.model.attention = "xla"
+    config.model.dtype = "bfloat16"
+    program = exported(build(config), "tpu", (1, 1, 1))
+    sizes = [np.prod(aval.shape) for aval in program.in_avals]
+    assert sum(sizes) > 3 * 26e6, "parameters and two moments"
