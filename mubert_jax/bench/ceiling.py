@@ -23,6 +23,7 @@ from mubert_jax.perception.controlled import (
     enough_subjects,
     evaluate,
     learned_methods,
+    registered,
 )
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.scores import moved_patches
@@ -94,13 +95,13 @@ def bench_ceiling(
             ("ceiling", told, as_learnt),
         )
     }
-    label = "" if align == "none" else f", {align}"
     rows, shown = [], []
     for condition in conditions:
         tested = list(benchmark_pairs(condition, subjects, model.image_size, model.patch_size))
         for name, score in SCORES.items():
             own, half, ceiling = (
-                evaluate(methods[who][name + label], tested)["all"][score] for who in methods
+                evaluate(methods[who][registered(name, align)], tested)["all"][score]
+                for who in methods
             )
             share = (own.value - 0.5) / (ceiling.value - 0.5)
             rows.append(

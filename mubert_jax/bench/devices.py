@@ -30,7 +30,8 @@ def count_collectives(program: str) -> tuple[collections.Counter, collections.Co
     numbers, sizes = collections.Counter(), collections.Counter()
     for result, kind in re.findall(rf"= (.*?) ({'|'.join(KINDS)})(?:-start)?\(", program):
         arrays = [a for a in re.findall(r"([a-z]+)(\d*)\[([\d,]*)\]", result) if a[0] != "pred"]
-        numbers[kind] += bool(arrays)
+        if arrays:
+            numbers[kind] += 1
         for _, bits, shape in arrays:
             sizes[kind] += math.prod(map(int, filter(None, shape.split(",")))) * int(bits) // 8
     return numbers, sizes

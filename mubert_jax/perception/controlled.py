@@ -96,6 +96,11 @@ LEARNED: dict[str, Callable[[Maps], np.ndarray]] = {
 }
 
 
+def registered(name: str, align: str) -> str:
+    """What tables call a map after a registration."""
+    return name if align == "none" else f"{name}, {align}"
+
+
 def learned_methods(
     perceiver: Perceiver,
     alignments: tuple[str, ...] = ("none", *ALIGNERS),
@@ -112,9 +117,7 @@ def learned_methods(
 
     looks = {align: looking(align) for align in alignments}
     return {
-        name + ("" if align == "none" else f", {align}"): (
-            lambda pair, look=looks[align], read=read: read(look(pair))
-        )
+        registered(name, align): lambda pair, look=looks[align], read=read: read(look(pair))
         for name, read in maps.items()
         for align in alignments
     }

@@ -5,9 +5,11 @@ import jax.numpy as jnp
 
 from mubert_jax.models.dma import movement_log_odds
 
-# S is smoothed over this share of the frame's side and read at 1/`SHARPNESS` of its temperature.
-WIDTH = 0.07
-SHARPNESS = 6
+# S is smoothed over this share of the frame's side and read at 1/`SHARPNESS` of its temperature; m
+# counts by this power of the probability that the patch moved. Chosen on people of their own.
+WIDTH = 0.1
+SHARPNESS = 8
+CONFIDENCE = 2
 
 
 def focus(scores_BxN):
@@ -27,13 +29,14 @@ def focus(scores_BxN):
 
 
 def evidence(map_BxN, focus_BxN):
-    """W = m · P(moved) · S'·N, (B, N): what moved, where it is to be looked for.
+    """W = m · P(moved)² · S'·N, (B, N): what moved, where it is to be looked for.
 
     P(moved) is what the calibrated map m was trained to give, `movement_log_odds`; what counts as
     noise is measured where POI looks, so a background that moves does not hide the face.
     """
     floor_Bx1 = weighted_median(map_BxN, focus_BxN)
-    return map_BxN * jax.nn.sigmoid(movement_log_odds(map_BxN, floor_Bx1)) * focus_BxN
+    moved_BxN = jax.nn.sigmoid(movement_log_odds(map_BxN, floor_Bx1))
+    return map_BxN * moved_BxN**CONFIDENCE * focus_BxN
 
 
 def weighted_median(values_BxN, weights_BxN):

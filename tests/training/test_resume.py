@@ -84,15 +84,32 @@ def test_sigkill_at_a_random_step(command, uninterrupted, tmp_path):
     assert_same_end(tmp_path / "run", uninterrupted)
 
 
-def test_sigterm_saves_and_says_how_to_go_on(command, uninterrupted, tmp_path):
-    process = command(tmp_path / "run")
-    output = stop_at(process, tmp_path / "run", 7, signal.SIGTERM)
-    assert process.returncode == EXIT_CODE, output
-    assert "the same command goes on" in output
-    process = command(tmp_path / "run")
+def test_sigterm_while_compiling_saving_and_looking_back(
+    command, uninterrupted, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cold"))
+    run = tmp_path / "run"
+    moments = {
+        "compiling": lambda: (run / "config.json").exists(),
+        "saving": lambda: any("tmp" in path.name for path in (run / "checkpoints").iterdir()),
+        "looking back": lambda: (run / "checkpoints" / "20").exists(),
+    }
+    stopped_at = []
+    for name, reached in moments.items():
+        process = command(run)
+        while process.poll() is None and not reached():
+            time.sleep(0.002)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == EXIT_CODE, f"{name}: {output}"
+        assert "the same command goes on" in output
+        stopped_at.append(max(int(path.name) for path in (run / "checkpoints").iterdir()))
+    assert stopped_at[0] < stopped_at[1] < stopped_at[2] == 20
+    assert not read_metrics(run)[0]["step"] > 1
+    process = command(run)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
-    assert_same_end(tmp_path / "run", uninterrupted)
+    assert_same_end(run, uninterrupted)
 
 
 def test_a_finished_run_started_again_does_nothing(command, uninterrupted):

@@ -5,8 +5,6 @@ import optax
 import pytest
 from conftest import tiny_config
 
-from mubert_jax.bench.devices import count_collectives
-from mubert_jax.bench.timed import TimedStep
 from mubert_jax.config import SHARDED
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.models.vit import patchify
@@ -180,26 +178,6 @@ def test_computing_blocks_again_changes_nothing(noise_batch):
         ends.append((metrics["loss"], metrics["gradient_norm"]))
         assert jax.tree.structure(after) == jax.tree.structure(state)
     np.testing.assert_allclose(ends[1], ends[0], rtol=1e-5)
-
-
-def collectives(mesh, rules):
-    """Collectives over numbers in the compiled step: how many of each kind."""
-    step = TimedStep(
-        tiny_config(loss__agreement="mse", runtime__mesh=mesh, runtime__sharding=rules)
-    )
-    return count_collectives(step.program())[0]
-
-
-def test_data_parallel_sums_the_gradients_once_and_the_metrics_once():
-    found = collectives((4, 1, 1), ((".*", ()),))
-    assert found == {"all-reduce": 2}
-
-
-def test_fsdp_gathers_each_matrix_that_it_splits():
-    rules = ((r"blocks_\d+/.*kernel", ("fsdp",)), (".*", ()))
-    found = collectives((1, 4, 1), rules)
-    matrices = 4 * 3  # of the encoder's two blocks and of the decoder's one
-    assert matrices <= found["all-gather"] <= 2 * matrices
 
 
 def test_tensor_parallel_learns_the_same(noise_batch):

@@ -1,0 +1,62 @@
+"""`mubert bench sizes`, `devices` and `checkpoint` at the smallest size."""
+
+import re
+
+import pytest
+from conftest import tiny_config
+from rich.console import Console
+
+from mubert_jax.bench.checkpoint import bench_checkpoint
+from mubert_jax.bench.devices import bench_devices, count_collectives
+from mubert_jax.bench.sizes import bench_sizes
+
+CONFIG = tiny_config(loss__agreement="none")
+QUIET = Console(quiet=True)
+
+
+def test_sizes_change_one_thing_at_a_time():
+    rows = bench_sizes(CONFIG, [2], 1, QUIET, {"depth": ("depth", (1, 2))})
+    assert [(row["image"], row["width"], row["depth"]) for row in rows] == [
+        (32, 32, 2),
+        (32, 32, 4),
+    ]
+    for grows in ("GFLOP a pair", "M parameters", "planned GB"):
+        assert rows[1][grows] > rows[0][grows] > 0
+
+
+@pytest.fixture(scope="module")
+def devices():
+    """(plan, devices) -> row."""
+    rows = bench_devices(tiny_config(loss__agreement="mse"), 4, 1, QUIET)
+    return {(row["plan"], row["devices"]): row for row in rows}
+
+
+def test_data_parallel_sums_the_gradients_once_and_the_metrics_once(devices):
+    assert {count for _, count in devices} == {1, 2, 4}
+    assert devices["data", 1]["collectives"] == "-" and devices["data", 1]["MB moved"] == 0
+    assert devices["data", 4]["collectives"] == "2 all-reduce"
+    assert devices["data", 4]["MB moved"] == devices["data", 2]["MB moved"] > 0
+
+
+def test_fsdp_gathers_each_matrix_that_it_splits(devices):
+    gathered = int(re.search(r"(\d+) all-gather", devices["fsdp", 4]["collectives"])[1])
+    matrices = 4 * 3  # of the encoder's two blocks and of the decoder's one
+    assert matrices <= gathered <= 2 * matrices
+    assert "all-gather" not in devices["data", 4]["collectives"]
+
+
+def test_collectives_are_counted_in_bytes_and_flags_are_not():
+    program = """
+      %a = (f32[4,8]{1,0}, bf16[10]) all-reduce(%x, %y), channel_id=1
+      %b = pred[] all-reduce(%z), channel_id=2
+      %c = f32[2,2]{1,0} all-gather-start(%w)
+    """
+    numbers, sizes = count_collectives(program)
+    assert numbers == {"all-reduce": 1, "all-gather": 1}
+    assert sizes == {"all-reduce": 4 * 32 + 2 * 10, "all-gather": 16}
+
+
+def test_a_checkpoint_is_saved_and_restored():
+    (row,) = bench_checkpoint(CONFIG, [2], 2, QUIET)
+    assert row["state, MB"] > 0 and row["restore, s"] > 0
+    assert row["save holds the training, s"] <= row["until on the disk, s"]
