@@ -5,18 +5,20 @@ import jax.numpy as jnp
 
 from mubert_jax.models.dma import movement_log_odds
 
-# S is smoothed over this share of the frame's side and read at 1/`SHARPNESS` of its temperature; m
-# counts by this power of the probability that the patch moved. Chosen on people of their own.
+# S is smoothed over this share of the frame's side; where it has `HALF` of its peak, POI looks half,
+# and `SHARPNESS` says how fast more or less becomes all or nothing; m counts by this power of the
+# probability that the patch moved. Chosen on people of their own.
 WIDTH = 0.1
-SHARPNESS = 8
+HALF = 0.65
+SHARPNESS = 12
 CONFIDENCE = 2
 
 
 def focus(scores_BxN):
-    """S (B, N) of eq. (11), smoothed and sharpened: S'·N, mean 1.
+    """S (B, N) of eq. (11), smoothed, all or nothing: S'·N, mean 1.
 
     One attention row scatters over the face, patch by patch, and keeps a little for everything
-    else; smoothed and raised to a power it is nearly even on the face and nearly 0 elsewhere.
+    else; so read it is even on the face and nearly 0 elsewhere.
     """
     side = round(scores_BxN.shape[-1] ** 0.5)
     place = jnp.arange(side)
@@ -24,8 +26,9 @@ def focus(scores_BxN):
     window /= window.sum(1, keepdims=True)
     grid = scores_BxN.reshape(-1, side, side)
     smooth_BxN = jnp.einsum("ij,bjk,lk->bil", window, grid, window).reshape(scores_BxN.shape)
-    log_BxN = SHARPNESS * jnp.log(smooth_BxN + 1e-9)
-    return jax.nn.softmax(log_BxN, axis=-1) * scores_BxN.shape[-1]
+    share_BxN = smooth_BxN / jnp.max(smooth_BxN, axis=-1, keepdims=True)
+    looked_at_BxN = jax.nn.sigmoid(SHARPNESS * jnp.log(share_BxN / HALF + 1e-9))
+    return looked_at_BxN / jnp.mean(looked_at_BxN, axis=-1, keepdims=True)
 
 
 def evidence(map_BxN, focus_BxN):

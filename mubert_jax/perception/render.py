@@ -41,11 +41,11 @@ def frames(maps: Maps) -> list[Column]:
 
 
 def learned(maps: Maps, dma_limit: float, dma_label: str) -> list[Column]:
-    """DMA, POI and DMA × POI; both with DMA share a scale, so a still pair stays dark."""
+    """DMA, POI and DMA × POI, whose full colour is that of DMA where POI is twice its mean."""
     return [
         Column("DMA", maps.dma, dma_limit, dma_label),
         Column("POI", maps.poi, POI_LIMIT, "S·N (mean patch = 1)"),
-        Column("DMA × POI", maps.dma_poi, dma_limit, f"{dma_label} × S·N"),
+        Column("DMA × POI", maps.dma_poi, 2 * dma_limit, "movement × interest"),
     ]
 
 
