@@ -5,7 +5,7 @@ Command:  mubert prepare controlled --output=data/controlled --size=112 --subjec
           mubert pretrain --config=configs/controlled.py --workdir=runs/controlled \
               --config.data.path=data/controlled
           mubert bench perception --checkpoint=runs/controlled
-Cost:     4 minutes for the data, 14 for the training, 3 for the benchmark, on 2 CPU cores
+Cost:     4 minutes for the data, 15 for the training, 7 for the benchmark, on 2 CPU cores
 Expected: README, "The controlled benchmark"
 """
 
