@@ -147,9 +147,7 @@ def _read(path: Path) -> tuple[list[str], list[int], list[dict[str, str]]]:
 
 
 def _classes(path, header, rows, classes) -> tuple[str, ...]:
-    described = [
-        name.removeprefix(PROBABILITY) for name in header if name.startswith(PROBABILITY)
-    ]
+    described = [name.removeprefix(PROBABILITY) for name in header if name.startswith(PROBABILITY)]
     if classes is None:
         return tuple(described or sorted({row["truth"] for row in rows} - {""}))
     for name in described:
