@@ -50,7 +50,7 @@ def curves(table: pd.DataFrame) -> list[tuple[str, Markup]]:
 
 
 def _curve(table, name) -> Markup:
-    width, height, left, right, top, bottom = 460, 250, 56, 12, 12, 34
+    width, height, left, right, top, bottom = 460, 250, 56, 12, 26, 34
     rows = table[table[name].notna()]
     by_epoch = rows.groupby("epoch")[name]
     low, high = by_epoch.quantile(0.1), by_epoch.quantile(0.9)
@@ -84,6 +84,9 @@ def _curve(table, name) -> Markup:
             f'<polyline class="line c{i % COLOURS}" points="{_points(means[seed], x, y)}">'
             f"<title>seed {seed:.0f}</title></polyline>"
         )
+        if i < COLOURS:
+            across = width - right - 50 * (min(len(seeds), COLOURS) - 1 - i)
+            parts.append(_words(across, 11, f"seed {seed:.0f}", "end", f"name c{i}"))
     title = f"{name} by epoch: a line a seed, the mean over folds; the band spans four fifths"
     return _svg(width, height, title, parts)
 

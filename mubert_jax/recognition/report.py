@@ -38,7 +38,7 @@ class Report:
     """What the files say, before it is written.
 
     Attributes:
-      title: the data sets, the number of classes and the protocol.
+      title: the data sets and the number of classes.
       stamps: printed on every table.
       warnings: listed once.
       summaries: Full, then each data set.
@@ -87,9 +87,8 @@ def build(predictions: Predictions, facts: Facts) -> Report:
             f"them elsewhere: {', '.join(crossing[:5])}{' ...' if len(crossing) > 5 else ''}"
         )
     warnings = [*facts.warnings, *_warnings(predictions, summaries, benchmark)]
-    name = benchmark.title if benchmark else _sets_and_classes(predictions)
     return Report(
-        title=", ".join(filter(None, (name, facts.protocol))),
+        title=benchmark.title if benchmark else _sets_and_classes(predictions),
         facts=facts,
         seeds=predictions.seeds,
         stamps=tuple(stamps),
@@ -109,7 +108,8 @@ def _sets_and_classes(predictions) -> str:
 def _warnings(predictions, summaries, benchmark):
     for summary in summaries:
         if summary.absent:
-            yield f"{summary.name} has no clip of {', '.join(summary.absent)}: left out of its means"
+            names = ", ".join(summary.absent)
+            yield f"{summary.name} has no clip of {names}: left out of its means"
     if benchmark and benchmark.classes != len(predictions.classes):
         yield (
             f"the published numbers are for {benchmark.classes} classes, this run has "
@@ -161,6 +161,8 @@ def _opening(report) -> list[Table]:
 
 def _markdown(report) -> str:
     text = [f"# Recognition: {report.title}", ""]
+    if report.facts.protocol:
+        text += [f"Protocol: {report.facts.protocol}", ""]
     if report.warnings:
         text += ["Warnings:", "", *(f"- {warning}" for warning in report.warnings), ""]
     shown = _opening(report)
@@ -183,6 +185,7 @@ def _html(report, predictions, curves, maps) -> str:
             for name, key in tables.RATIOS.items()
         ],
         seeds=tables.over_seeds(report.seeds),
+        colours=figures.COLOURS,
         opening=_opening(report),
         confusions=[(summary, figures.confusion(summary)) for summary in report.summaries],
         subjects=tables.subjects_table(list(report.subjects)),

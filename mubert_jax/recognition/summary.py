@@ -7,6 +7,7 @@ import numpy as np
 
 from mubert_jax.recognition.metrics import Scores, score
 from mubert_jax.recognition.predictions import Predictions
+from mubert_jax.recognition.protocols import subject_ids
 
 FULL = "Full"
 
@@ -103,6 +104,10 @@ class HardClip:
     wrong: int
     seeds: int
     confidence: float
+
+    @property
+    def subject_id(self) -> str:
+        return str(subject_ids([self.dataset], [self.subject])[0])
 
 
 def hardest(predictions: Predictions, limit: int = 12) -> list[HardClip]:

@@ -41,7 +41,7 @@ def over_seeds(seeds: Sequence[int]) -> str:
     """What stands behind a ±, in words."""
     if len(seeds) == 1:
         return f"One seed ({seeds[0]}), so no spread is known; several are needed."
-    return f"Mean ± standard deviation over {len(seeds)} seeds (n − 1 below)."
+    return f"Mean ± sample standard deviation over {len(seeds)} seeds."
 
 
 def percent(values: np.ndarray) -> Cell:
@@ -189,7 +189,7 @@ def hardest_table(clips: list[HardClip]) -> Table:
     """A row a clip."""
     rows = tuple(
         (
-            Cell(f"{clip.dataset}/{clip.subject.removeprefix(f'{clip.dataset}/')}"),
+            Cell(clip.subject_id),
             Cell(clip.clip),
             Cell(clip.truth),
             Cell(clip.taken_for),
