@@ -7,6 +7,7 @@ from pathlib import Path
 from mubert_jax.config import unknown
 from mubert_jax.data.files import replacing
 from mubert_jax.errors import UserError
+from mubert_jax.recognition.published import PUBLISHED
 
 FACTS_FILE = "recognition.json"
 
@@ -34,7 +35,8 @@ class Facts:
         """Those of `workdir`/recognition.json, or none if there is no such file.
 
         Raises:
-          UserError: the file is no JSON object, or holds an unknown key or a wrong value.
+          UserError: the file is no JSON object, or holds an unknown key or a wrong value;
+            names the file.
         """
         path = workdir / FACTS_FILE
         if not path.exists():
@@ -66,4 +68,6 @@ def _value(path, name, value):
         return tuple(value)
     if not isinstance(value, str) and not (value is None and name == "published"):
         raise UserError(f"{path}: {name} is {value!r}; it takes a string")
+    if name == "published" and value is not None and value not in PUBLISHED:
+        raise unknown(f"published {value!r} in {path}", value, PUBLISHED)
     return value
