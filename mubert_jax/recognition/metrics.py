@@ -51,11 +51,8 @@ def score(truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str]) -> 
       ValueError: there is no clip, the lengths differ, or a label is not a place in `classes`.
     """
     confusion = _confusion(truth, prediction, len(classes))
-    hits, counts, named = np.diag(confusion), confusion.sum(1), confusion.sum(0)
-    there = counts > 0
-    f1, recall = np.full((2, len(classes)), np.nan)
-    f1[there] = 2 * hits[there] / (counts + named)[there]
-    recall[there] = hits[there] / counts[there]
+    f1, recall, accuracy = ratios(confusion)
+    there = confusion.sum(1) > 0
     return Scores(
         classes=tuple(classes),
         confusion=confusion,
@@ -63,9 +60,22 @@ def score(truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str]) -> 
         recall=recall,
         uf1=float(f1[there].mean()),
         uar=float(recall[there].mean()),
-        accuracy=float(hits.sum() / counts.sum()),
+        accuracy=float(accuracy),
         absent=tuple(name for name, some in zip(classes, there, strict=True) if not some),
     )
+
+
+def ratios(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """F1 and recall of each class, (..., C), NaN where it has no clip, and accuracy, (...).
+
+    Args:
+      confusion: clips, (..., C, C): rows are the truth, columns the prediction.
+    """
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    counts, named = confusion.sum(-1), confusion.sum(-2)
+    there = np.where(counts > 0, 1.0, np.nan)
+    f1 = there * 2 * hits / np.maximum(counts + named, 1)
+    return f1, there * hits / np.maximum(counts, 1), hits.sum(-1) / counts.sum(-1)
 
 
 def _confusion(truth, prediction, classes: int) -> np.ndarray:

@@ -30,6 +30,8 @@ from mubert_jax.recognition.summary import (
 from mubert_jax.recognition.tables import Table
 
 RESULTS = ("results.md", "results.csv", "results.html")
+# In results.csv, below the seeds: low and high bound 95 % over subjects drawn anew.
+STATISTICS = ("mean", "std", "low", "high")
 TEMPLATE = Path(__file__).with_name("report.html")
 
 
@@ -218,25 +220,19 @@ def _embedded(path: Path) -> str:
 
 
 def _write_csv(report, path: Path) -> None:
-    """A row a subset and seed, then its mean and deviation; ratios from 0 to 1, not percent."""
-    classes = report.full.scores[0].classes
-    ratios = ("UF1", "UAR", "accuracy")
-    columns = ["subset", "seed", "clips", "subjects", *ratios]
+    """A row a subset and seed, then `STATISTICS` over them; ratios from 0 to 1, not percent."""
+    classes, runs = report.full.scores[0].classes, len(report.seeds)
+    fields = ("uf1", "uar", "accuracy", "f1", "recall")
+    columns = ["subset", "seed", "clips", "subjects", "UF1", "UAR", "accuracy"]
     columns += [f"{kind}_{name}" for kind in ("F1", "recall") for name in classes]
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*columns, "left_out", "stamps"])
         for summary in report.summaries:
-            values = np.concatenate(
-                [
-                    np.stack([summary.values(name.lower()) for name in ratios], axis=1),
-                    summary.values("f1"),
-                    summary.values("recall"),
-                ],
-                axis=1,
-            )
-            rows = [*values, values.mean(axis=0), deviation(values)]
-            for seed, row in zip([*report.seeds, "mean", "std"], rows, strict=True):
+            values = np.hstack([summary.values(name).reshape(runs, -1) for name in fields])
+            interval = np.hstack([summary.intervals[name].reshape(2, -1) for name in fields])
+            rows = [*values, values.mean(axis=0), deviation(values), *interval]
+            for seed, row in zip([*report.seeds, *STATISTICS], rows, strict=True):
                 writer.writerow(
                     [summary.name, seed, summary.clips, summary.subjects, *_digits(row)]
                     + ["; ".join(summary.absent), "; ".join(report.stamps)]

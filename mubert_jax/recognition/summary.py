@@ -1,10 +1,11 @@
 """Predictions in numbers: each subset under every seed, each subject, the hardest clips."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mubert_jax.recognition.intervals import over_subjects
 from mubert_jax.recognition.metrics import Scores, score
 from mubert_jax.recognition.predictions import Predictions
 from mubert_jax.recognition.protocols import subject_ids
@@ -20,11 +21,14 @@ class Summary:
       name: Full, a data set or a subject.
       subjects: how many people the clips are of.
       scores: one a seed.
+      intervals: (low, high) of fields of `Scores`, as `over_subjects` gives them; None where
+        nobody asked.
     """
 
     name: str
     subjects: int
     scores: tuple[Scores, ...]
+    intervals: dict[str, np.ndarray] | None = None
 
     @property
     def clips(self) -> int:
@@ -56,12 +60,15 @@ def summarise(predictions: Predictions, name: str = FULL) -> Summary:
 
 def subsets(predictions: Predictions) -> list[Summary]:
     """Full, then each data set where there are several: subsets of the same runs."""
-    found = [summarise(predictions)]
+    parts = {FULL: predictions}
     if len(predictions.datasets) > 1:
         for dataset in predictions.datasets:
             rows = (predictions.table["dataset"] == dataset).to_numpy()
-            found.append(summarise(predictions.where(rows), dataset))
-    return found
+            parts[dataset] = predictions.where(rows)
+    return [
+        replace(summarise(part, name), intervals=over_subjects(part))
+        for name, part in parts.items()
+    ]
 
 
 def by_subject(predictions: Predictions) -> list[Summary]:

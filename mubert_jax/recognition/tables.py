@@ -72,6 +72,7 @@ def scores_table(summaries: list[Summary], baseline: tuple[str, Scores], note: s
             Cell(str(summary.clips)),
             Cell(str(summary.subjects)),
             *(percent(summary.values(name)) for name in RATIOS.values()),
+            _interval(summary),
             Cell(", ".join(summary.absent) or "–"),
         )
         for summary in summaries
@@ -85,14 +86,23 @@ def scores_table(summaries: list[Summary], baseline: tuple[str, Scores], note: s
             Cell(str(full.clips)),
             Cell(str(full.subjects)),
             *cells,
+            Cell("–"),
             Cell(", ".join(full.absent) or "–"),
         )
     )
-    note += " Counts are summed over all folds before UF1 and UAR are taken."
+    note += (
+        " Counts are summed over all folds before UF1 and UAR are taken. With other people: 95 % "
+        "interval of UF1 from drawing the subjects anew."
+    )
     if any(summary.absent for summary in summaries):
         note += " A class left out has no clip in that row, and no part in its means."
-    columns = ("clips of", "clips", "subjects", *RATIOS, "left out")
+    columns = ("clips of", "clips", "subjects", *RATIOS, "with other people", "left out")
     return Table("Scores", columns, tuple(rows), note)
+
+
+def _interval(summary) -> Cell:
+    low, high = 100 * summary.intervals["uf1"]
+    return Cell("–" if np.isnan(low) else f"{low:.1f} to {high:.1f}")
 
 
 def seeds_table(seeds: Sequence[int], full: Summary) -> Table:
