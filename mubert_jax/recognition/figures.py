@@ -46,12 +46,12 @@ def confusion(summary: Summary) -> Markup:
 def curves(table: pd.DataFrame) -> list[tuple[str, Markup]]:
     """(name, picture) of every curve: a line a seed, the mean over folds, and what folds span."""
     names = [name for name in table.columns if name not in KEYS]
-    return [(name, _curve(table, name)) for name in names if table[name].notna().any()]
+    return [(name, _curve(table, name)) for name in names if np.isfinite(table[name]).any()]
 
 
 def _curve(table, name) -> Markup:
     width, height, left, right, top, bottom = 460, 250, 56, 12, 26, 34
-    rows = table[table[name].notna()]
+    rows = table[np.isfinite(table[name])]
     by_epoch = rows.groupby("epoch")[name]
     low, high = by_epoch.quantile(0.1), by_epoch.quantile(0.9)
     means = rows.groupby(["seed", "epoch"])[name].mean()

@@ -187,6 +187,19 @@ def test_the_hardest_clips_and_their_maps(workdir):
     assert shown == ["EP09 05", "006_1_3"]
 
 
+def test_nothing_wrong_one_class_and_a_loss_that_is_not_finite(workdir):
+    text = "subject,clip,truth,prediction\n1,a,<odd|name>,<odd|name>\n2,b,<odd|name>,<odd|name>\n"
+    (workdir / "predictions.csv").write_text(text)
+    Facts().save(workdir)
+    (workdir / "curves.csv").write_text("seed,fold,epoch,loss\n0,a,1,inf\n0,a,2,3\n0,b,1,\n")
+    evaluate(workdir)
+    table = (workdir / "results.md").read_text()
+    assert "| <odd\\|name> | 2 | 2 | 100.00 | 100.00 |" in table and "Hardest" not in table
+    page = (workdir / "results.html").read_text()
+    assert not Page(page).open and "<odd" not in page and "&lt;odd|name&gt;" in page
+    assert "nan" not in page and "inf," not in page
+
+
 def test_the_same_predictions_give_the_same_files(workdir):
     evaluate(workdir)
     names = [*RESULTS, "megc2019_seed0.txt", "megc2019_seed1.txt"]
