@@ -170,6 +170,35 @@ def _benchmark(add):
     add("--subjects", metavar="N", type=int, default=24, help="test people (%(default)s)")
 
 
+def evaluate(parser):
+    add = parser.add_argument
+    add(
+        "--workdir",
+        metavar="DIR",
+        type=Path,
+        help="a recognition run; its report is written anew from its predictions.csv",
+    )
+    add(
+        "--predictions",
+        metavar="FILE",
+        type=Path,
+        help="instead, another method's CSV: subject,clip,truth,prediction and, if there, "
+        "dataset,seed,fold,probability_CLASS",
+    )
+    add("--output", metavar="DIR", type=Path, help="predictions: the folder of the report")
+    add(
+        "--classes",
+        nargs="+",
+        metavar="NAME",
+        help="predictions: all classes, in label order (those of the file)",
+    )
+    add(
+        "--published",
+        metavar="KEY",
+        help="numbers to print beside: casme3-3, -4, -7, casme2-5, -3, samm-5, smic-3, composite-3",
+    )
+
+
 def bench(parser):
     add = parser.add_argument
     add(

@@ -168,6 +168,25 @@ def _ablate(args, console) -> int:
     return 0
 
 
+def _evaluate(args, console) -> None:
+    from mubert_jax.recognition.evaluate import evaluate_file, evaluate_run
+
+    if (args.workdir is None) == (args.predictions is None):
+        raise UserError("give either --workdir=DIR or --predictions=FILE --output=DIR")
+    if args.workdir:
+        for flag in ("output", "classes"):
+            if getattr(args, flag) is not None:
+                raise UserError(f"--{flag} goes with --predictions, not with --workdir")
+        report, output = evaluate_run(args.workdir, args.published), args.workdir
+    elif args.output is None:
+        raise UserError("--predictions needs --output=DIR, the folder of the report")
+    else:
+        output = args.output
+        report = evaluate_file(args.predictions, output, args.published, args.classes)
+    _say(console, "\n".join([report.title, *report.lines()]))
+    _say(console, f"Done: {output}/results.html, results.md, results.csv, megc2019_seed*.txt")
+
+
 def _bench(args, console) -> None:
     from mubert_jax import bench
 
@@ -240,6 +259,16 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             "configs x seeds, trained and scored on known movements",
             "mubert ablate --configs configs/ablations/*.py --workdir=runs/ablations "
             "--config.data.path=data/controlled",
+        )
+    )
+    arguments.evaluate(
+        _verb(
+            verbs,
+            "evaluate",
+            _evaluate,
+            "saved predictions -> UF1, UAR and a report",
+            "mubert evaluate --workdir=runs/mine\n"
+            "  mubert evaluate --predictions=theirs.csv --output=report --published=composite-3",
         )
     )
     arguments.bench(

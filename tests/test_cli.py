@@ -44,7 +44,7 @@ def pretrain(tmp_path, data, **overrides):
     ]
 
 
-VERBS = ("prepare", "pretrain", "perceive", "export", "import", "ablate", "bench")
+VERBS = ("prepare", "pretrain", "perceive", "export", "import", "ablate", "evaluate", "bench")
 
 
 @pytest.mark.parametrize("verb", [None, *VERBS])

@@ -1,0 +1,199 @@
+"""Protocols as data: who is trained on and who is tested, in each fold.
+
+A protocol is a word: `loso`, `composite` (`loso` over several data sets at once), `5-fold` (or any
+number) or `cross:samm` (trained on every other data set, tested on samm). `split` turns it into
+folds of row numbers. Whatever is split, whole subjects are.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mubert_jax.errors import UserError
+
+KNOWN = "loso, composite, K-fold (such as 5-fold) or cross:DATASET"
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """What a protocol needs to know of N labelled clips.
+
+    Attributes:
+      dataset, subject: strings, (N,).
+      label: places in `classes`, integers (N,).
+      classes: names, in label order.
+    """
+
+    dataset: np.ndarray
+    subject: np.ndarray
+    label: np.ndarray
+    classes: tuple[str, ...]
+
+    @property
+    def subject_ids(self) -> np.ndarray:
+        return subject_ids(self.dataset, self.subject)
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One training: row numbers (integers, ascending) to learn from and to be tested on."""
+
+    name: str
+    train: np.ndarray
+    test: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """All folds of a protocol, and what a reader of its numbers has to be told."""
+
+    protocol: str
+    folds: tuple[Fold, ...]
+    warnings: tuple[str, ...]
+
+
+def subject_ids(datasets: Sequence[str], subjects: Sequence[str]) -> np.ndarray:
+    """`DATASET/SUBJECT` for each clip, (N,): the 01 of two data sets are two people.
+
+    A subject that bears its data set already is left as it is.
+    """
+    return np.array(
+        [
+            subject if subject.startswith(f"{dataset}/") else f"{dataset}/{subject}"
+            for dataset, subject in zip(datasets, subjects, strict=True)
+        ],
+        dtype=object,
+    )
+
+
+def split(protocol: str, clips: Clips, seed: int = 0) -> Split:
+    """The folds of `protocol` over `clips`.
+
+    Args:
+      seed: draws the subjects of K folds; `loso` and `cross:` have nothing to draw.
+
+    Raises:
+      UserError: an unknown protocol or data set, fewer subjects than folds, one class only, or
+        a subject on both sides of a fold.
+    """
+    present = np.unique(clips.label)
+    if len(present) < 2:
+        held = f"only {clips.classes[present[0]]!r}" if len(present) else "no clip"
+        raise UserError(f"protocol {protocol}: the clips hold {held}; two classes are needed")
+    folds = tuple(_folds(protocol, clips, seed))
+    check(folds, clips)
+    return Split(protocol, folds, tuple(_warnings(folds, clips)))
+
+
+def _folds(protocol: str, clips: Clips, seed: int) -> list[Fold]:
+    if protocol in ("loso", "composite"):
+        datasets = np.unique(clips.dataset)
+        if protocol == "composite" and len(datasets) < 2:
+            raise UserError(f"protocol composite: all clips are of {datasets[0]}; use loso")
+        return _leave_one_subject_out(clips)
+    if found := re.fullmatch(r"(\d+)-fold", protocol):
+        return _k_folds(clips, int(found[1]), seed)
+    if protocol.startswith("cross:"):
+        return _cross_data_set(clips, protocol.removeprefix("cross:"))
+    raise UserError(f"unknown protocol {protocol!r}; choose from {KNOWN}")
+
+
+def _leave_one_subject_out(clips) -> list[Fold]:
+    ids = clips.subject_ids
+    subjects = list(dict.fromkeys(ids))
+    if len(subjects) < 2:
+        raise UserError(f"protocol loso: {subjects[0]} is the only subject; two are needed")
+    return [_fold(subject, ids == subject) for subject in subjects]
+
+
+def _k_folds(clips, k: int, seed: int) -> list[Fold]:
+    """Subjects in a drawn order, the ones with most clips first, each to the smallest fold."""
+    subjects, of_row, counts = np.unique(
+        clips.subject_ids.astype(str), return_inverse=True, return_counts=True
+    )
+    if k < 2 or len(subjects) < k:
+        limit = f"2 to {len(subjects)} folds" if len(subjects) > 1 else "two subjects at least"
+        raise UserError(f"protocol {k}-fold: {len(subjects)} subjects; needs {limit}")
+    order = np.random.default_rng(seed).permutation(len(subjects))
+    order = order[np.argsort(-counts[order], kind="stable")]
+    clips_of_fold, fold_of = np.zeros(k), np.zeros(len(subjects), int)
+    for subject in order:
+        fold_of[subject] = np.argmin(clips_of_fold)
+        clips_of_fold[fold_of[subject]] += counts[subject]
+    return [_fold(f"fold{i}", fold_of[of_row] == i) for i in range(k)]
+
+
+def _cross_data_set(clips, tested: str) -> list[Fold]:
+    datasets = sorted(set(clips.dataset))
+    if tested not in datasets or len(datasets) < 2:
+        raise UserError(
+            f"protocol cross:{tested}: the clips are of {', '.join(datasets)}; "
+            f"{tested} and one other data set at least are needed"
+        )
+    return [_fold(tested, clips.dataset == tested)]
+
+
+def _fold(name: str, tested: np.ndarray) -> Fold:
+    return Fold(name, np.flatnonzero(~tested), np.flatnonzero(tested))
+
+
+def check(folds: Sequence[Fold], clips: Clips) -> None:
+    """Refuses folds that leak: a subject trained on and tested, or a subject tested twice.
+
+    Raises:
+      UserError: names the subject and the folds.
+    """
+    ids, tested_in = clips.subject_ids, {}
+    for fold in folds:
+        tested = set(ids[fold.test])
+        if both := sorted(tested & set(ids[fold.train])):
+            raise UserError(f"fold {fold.name} trains and tests on {both[0]}; keep subjects whole")
+        for subject in sorted(tested):
+            if subject in tested_in:
+                raise UserError(
+                    f"{subject} is tested in the folds {tested_in[subject]} and {fold.name}; "
+                    "keep subjects whole"
+                )
+            tested_in[subject] = fold.name
+
+
+def _warnings(folds, clips):
+    present = np.unique(clips.label)
+    for fold in folds:
+        missing = np.setdiff1d(present, clips.label[fold.train])
+        if len(missing):
+            names = ", ".join(clips.classes[label] for label in missing)
+            yield f"fold {fold.name}: no training clip of {names}, so it cannot be learnt there"
+
+
+def inner_split(
+    fold: Fold, clips: Clips, share: float = 0.2, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """A fold's training rows in two, by subject: for choosing epochs or anything else.
+
+    The fold's test rows have no part in it. Subjects are drawn until `share` of the rows is held
+    out; one whose leaving would empty a class of the rest is passed over while others are there.
+
+    Returns:
+      (train, validation), row numbers; neither is empty.
+
+    Raises:
+      UserError: the fold trains on one subject only.
+    """
+    ids, labels = clips.subject_ids[fold.train], clips.label[fold.train]
+    subjects = list(dict.fromkeys(ids))
+    if len(subjects) < 2:
+        raise UserError(
+            f"fold {fold.name} trains on {len(subjects)} subject; an inner split needs two"
+        )
+    drawn = [subjects[i] for i in np.random.default_rng(seed).permutation(len(subjects))]
+    held = np.zeros(len(ids), bool)
+    for subject in drawn:
+        more = held | (ids == subject)
+        if held.sum() < share * len(ids) and set(labels[~more]) == set(labels):
+            held = more
+    if not held.any():
+        held = ids == drawn[0]
+    return fold.train[~held], fold.train[held]

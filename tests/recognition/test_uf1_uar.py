@@ -1,0 +1,75 @@
+"""UF1 and UAR against scikit-learn, and the wrong ways to take them, which give other numbers."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
+
+from mubert_jax.recognition.metrics import score
+
+NAMES = ("negative", "positive", "surprise", "others", "disgust")
+
+
+@st.composite
+def labels(draw):
+    """(truth, prediction, classes); some classes may be absent from either."""
+    classes = draw(st.integers(1, len(NAMES)))
+    clips = draw(st.integers(1, 40))
+    one = st.lists(st.integers(0, classes - 1), min_size=clips, max_size=clips)
+    return np.array(draw(one)), np.array(draw(one)), NAMES[:classes]
+
+
+@settings(max_examples=150, deadline=None)
+@given(labels())
+def test_against_scikit_learn(drawn):
+    truth, prediction, classes = drawn
+    scores = score(truth, prediction, classes)
+    present = np.unique(truth)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        f1 = f1_score(truth, prediction, labels=present, average="macro", zero_division=0)
+        recall = recall_score(truth, prediction, labels=present, average="macro")
+        every = range(len(classes))
+        confusion = confusion_matrix(truth, prediction, labels=every)
+    np.testing.assert_allclose([scores.uf1, scores.uar], [f1, recall])
+    np.testing.assert_allclose(scores.accuracy, accuracy_score(truth, prediction))
+    np.testing.assert_array_equal(scores.confusion, confusion)
+    assert scores.absent == tuple(classes[i] for i in every if i not in present)
+    assert np.isnan(scores.f1).sum() == np.isnan(scores.recall).sum() == len(scores.absent)
+    assert scores.clips == len(truth)
+
+
+def test_a_class_absent_from_the_truth_is_left_out_but_its_errors_count():
+    scores = score(np.array([0, 0, 1, 1]), np.array([0, 2, 1, 1]), NAMES[:3])
+    assert scores.absent == ("surprise",)
+    np.testing.assert_allclose(scores.uf1, (2 / 3 + 1) / 2)
+    np.testing.assert_allclose(scores.uar, 0.75)
+
+
+def test_one_class_only():
+    scores = score(np.zeros(4, int), np.array([0, 0, 0, 1]), NAMES[:2])
+    np.testing.assert_allclose([scores.uf1, scores.uar], [6 / 7, 0.75])
+    assert scores.absent == ("positive",)
+
+
+def test_the_traps_give_other_numbers():
+    """Per-fold means, micro and weighted averages, and the misprinted formula."""
+    truth = np.array([0, 0, 0, 0, 1, 0, 0, 0, 1, 2])
+    prediction = np.array([0, 0, 0, 1, 1, 0, 0, 0, 0, 2])
+    folds = (slice(0, 5), slice(5, 8), slice(8, 10))
+    uf1 = score(truth, prediction, NAMES[:3]).uf1
+    np.testing.assert_allclose(uf1, (2 * 6 / 14 + 2 * 1 / 4 + 1) / 3)
+    averaged = np.mean([score(truth[f], prediction[f], NAMES[:3]).uf1 for f in folds])
+    micro, weighted = (f1_score(truth, prediction, average=how) for how in ("micro", "weighted"))
+    misprint = np.mean([6 / 8, 1 / 3, 1 / 1])
+    for other in (averaged, micro, weighted, misprint):
+        assert abs(other - uf1) > 0.01
+
+
+def test_refuses_what_are_no_labels():
+    for truth, prediction in (([], []), ([0, 1], [0]), ([0, 3], [0, 1]), ([-1], [0])):
+        with pytest.raises(ValueError, match="labels"):
+            score(np.array(truth, int), np.array(prediction, int), NAMES[:3])
