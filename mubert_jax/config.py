@@ -68,7 +68,10 @@ class RecognizerConfig:
 
     # 0: the model has no recogniser.
     classes: int = 0
-    # mean: over all patches. poi: weighted by S.
+    # dma: P_dma, pooled, as the paper. movement: the calibrated map, patch by patch: where it moved
+    # and how far; beyond the paper.
+    reads: str = choice("dma", "movement")
+    # dma: mean over all patches, or weighted by S.
     pool: str = choice("mean", "poi")
 
 
@@ -238,6 +241,37 @@ class TrainingConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class RecognitionConfig:
+    """`mubert finetune`, section 5.3: how a recogniser is trained, and who tests it."""
+
+    # loso, composite, K-fold such as 5-fold, or cross:DATASET.
+    protocol: str = "loso"
+    seeds: tuple[int, ...] = (0, 1, 2)
+    # frozen: a linear head on features that are computed once. full: everything learns.
+    backbone: str = choice("frozen", "full")
+    # Passes over the training clips; of the frozen backbone, steps with all of them.
+    epochs: int = 300
+    learning_rate: float = 0.05
+    # Each fold takes the value that its own inner split of the training subjects likes best.
+    weight_decay: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1)
+    # What unequal classes are evened out by: the loss, how often a clip is drawn, nothing.
+    balance: str = choice("loss", "sampling", "none")
+    # Paired augmentation: the same for onset and apex. Copies of each clip for a frozen backbone.
+    copies: int = 4
+    flip: bool = True
+    # Largest shift as a share of the side, largest change of light as a share.
+    shift: float = 0.04
+    gain: float = 0.1
+    # full: clips a step, how much slower each block learns than the one above it, and how many
+    # folds are one program.
+    batch_size: int = 16
+    layer_decay: float = 0.75
+    folds_at_once: int = 8
+    # Key of the published numbers that are printed beside, such as casme2-5.
+    published: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class PerceptionConfig:
     """How a checkpoint is looked at; changes nothing that is learnt."""
 
@@ -290,6 +324,7 @@ class Config:
     optimizer: OptimizerConfig = OptimizerConfig()
     training: TrainingConfig = TrainingConfig()
     perception: PerceptionConfig = PerceptionConfig()
+    recognition: RecognitionConfig = RecognitionConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
 

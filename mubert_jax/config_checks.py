@@ -95,6 +95,11 @@ def check(config):
         f"config.model.poi.enabled needs config.model.dma.kind='diagonal', not {model.dma.kind!r}: "
         "POI weighs the diagonal, eq. (12)",
     )
+    _require(
+        model.recognizer.reads != "movement" or model.dma.kind != "none",
+        "config.model.recognizer.reads='movement' reads the calibrated map, which "
+        "config.model.dma.kind='none' does not have",
+    )
     _check_movement(config.loss, model)
 
 

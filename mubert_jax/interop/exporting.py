@@ -120,7 +120,7 @@ def differences(config: Config, recognizer: bool) -> list[str]:
         )
     if model.recognizer.classes and not recognizer:
         notes.append(
-            "left out: recognizer.* (4 tensors), which the official model lacks; add --recognizer "
+            "left out: recognizer.*, which the official model lacks; add --recognizer "
             "to keep it for torch_module.py"
         )
     elif model.recognizer.classes:

@@ -46,7 +46,7 @@ class Comparison(nn.Module):
         if "movement" in self.outputs:
             values.append(seen["movement"])
         if "logits" in self.outputs:
-            values.append(self.model.recognizer(seen["dma_features"], seen["poi_scores"]))
+            values.append(self.model.recognizer(seen))
         return (*values, self.model.reconstruct(onset, seen["dma_features"]))
 
 

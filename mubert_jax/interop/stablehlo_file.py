@@ -49,5 +49,7 @@ def _compare(model: MicronBert, onset_uint8, apex_uint8) -> dict:
         if inside.dma.diagonal is not None:
             seen["diagonal"] = inside.dma.diagonal
     if model.config.recognizer.classes:
-        seen["logits"] = model.recognizer(inside.dma_features, inside.poi_scores)
+        seen["logits"] = model.recognizer(
+            inside.dma_features, inside.poi_scores, seen.get("movement")
+        )
     return seen | {"patches": patches}

@@ -36,6 +36,7 @@ class MicronBertConfig:
     poi_scale: str = "mean_one"  # or "literal"
     predict: str = "image"  # or "residual"
     classes: int = 0  # emotions that the recogniser tells apart; 0: no recogniser
+    recognizer_reads: str = "dma"  # or "movement"
     pool: str = "mean"  # or "poi"
     fused_attention: bool = True
 
@@ -55,6 +56,7 @@ class MicronBertConfig:
             "poi_scale": model["poi"]["scale"],
             "predict": decoder["predict"],
             "classes": recognizer["classes"],
+            "recognizer_reads": recognizer.get("reads", "dma"),
             "pool": recognizer["pool"],
         }
         return cls(**values | options)
@@ -195,21 +197,26 @@ class DiagonalMicroAttention(nn.Module):
 
 
 class Recognizer(nn.Module):
-    """P_dma pooled over the patches (mean, or weighted by S), LN, linear."""
+    """P_dma pooled over the patches (mean, or weighted by S) and LN, or the map; then linear."""
 
-    def __init__(self, dim: int, classes: int, pool: str):
+    def __init__(self, config: MicronBertConfig):
         super().__init__()
-        self.pool = pool
-        self.norm = nn.LayerNorm(dim, eps=1e-6)
-        self.head = nn.Linear(dim, classes)
-
-    def forward(self, dma_features, poi_scores):
-        """(B, N, D), (B, N) -> logits (B, classes)."""
-        if self.pool == "poi":
-            pooled = torch.einsum("bn,bnd->bd", poi_scores.to(dma_features.dtype), dma_features)
+        self.reads, self.pool, size = config.recognizer_reads, config.pool, config.dim
+        if self.reads == "dma":
+            self.norm = nn.LayerNorm(config.dim, eps=1e-6)
         else:
-            pooled = dma_features.mean(1)
-        return self.head(self.norm(pooled))
+            size = (config.image_size // config.patch_size) ** 2
+        self.head = nn.Linear(size, config.classes)
+
+    def forward(self, seen):
+        """What `compare` saw -> logits (B, classes)."""
+        if self.reads == "movement":
+            return self.head(torch.log(seen["movement"].clamp(min=0) + 0.03))
+        features = seen["dma_features"]
+        if self.pool == "poi":
+            scores = seen["poi_scores"].to(features.dtype)
+            return self.head(self.norm(torch.einsum("bn,bnd->bd", scores, features)))
+        return self.head(self.norm(features.mean(1)))
 
 
 class MicronBert(nn.Module):
@@ -234,7 +241,7 @@ class MicronBert(nn.Module):
         self.decoder_pred = nn.Linear(config.decoder_dim, config.patch_size**2 * 3)
 
         if config.classes:
-            self.recognizer = Recognizer(config.dim, config.classes, config.pool)
+            self.recognizer = Recognizer(config)
 
     @classmethod
     def from_pretrained(cls, path, **options) -> "MicronBert":
@@ -307,7 +314,7 @@ class MicronBert(nn.Module):
     def recognise(self, onset, apex):
         """Emotion logits (B, classes)."""
         _, _, seen = self.compare(onset, apex)
-        return self.recognizer(seen["dma_features"], seen["poi_scores"])
+        return self.recognizer(seen)
 
     def reconstruct(self, swapped, features):
         """I_t's patches (B, N, ps²·3) from P_dma; `swapped` is what a residual is added to."""

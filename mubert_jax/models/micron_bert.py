@@ -194,9 +194,17 @@ class MicronBert(nn.Module):
 
     def recognise(self, onset_BxHxWxC, apex_BxHxWxC):
         """Emotion logits (B, classes) of onset and apex; nothing is swapped or decoded."""
+        return self.recognizer(*self._seen(onset_BxHxWxC, apex_BxHxWxC))
+
+    def describe(self, onset_BxHxWxC, apex_BxHxWxC):
+        """What the recogniser's linear layer reads, (B, F)."""
+        return self.recognizer.describe(*self._seen(onset_BxHxWxC, apex_BxHxWxC))
+
+    def _seen(self, onset_BxHxWxC, apex_BxHxWxC):
         onset, apex = self.encoder(side_by_side(onset_BxHxWxC, apex_BxHxWxC)).split(2)
         _, _, features_BxNxD = self.compare(onset, apex)
-        return self.recognizer(features_BxNxD, apex.poi_scores)
+        movement_BxN = None if self.config.dma.kind == "none" else self.difference(onset, apex)
+        return features_BxNxD, apex.poi_scores, movement_BxN
 
     def initialise(self, images_BxHxWxC):
         """Touches every parameter: what `init` is to be called with."""
@@ -204,7 +212,7 @@ class MicronBert(nn.Module):
         if self.projector_config is not None:
             self.project(intermediates.reference.contextual_token)
         if self.config.recognizer.classes:
-            self.recognizer(intermediates.dma_features, intermediates.poi_scores)
+            self.recognise(images_BxHxWxC, images_BxHxWxC)
 
 
 def compute_dtype(config: ModelConfig):

@@ -6,19 +6,33 @@ import jax.numpy as jnp
 from mubert_jax.config import RecognizerConfig
 from mubert_jax.models.vit import NORM_EPSILON
 
+# Of the calibrated map, below which a patch counts as still.
+STILL = 0.03
+
 
 class Recognizer(nn.Module):
-    """P_dma pooled over the patches (mean, or weighted by S), LN, linear; float32."""
+    """What DMA saw as one vector, then a linear layer; float32.
+
+    `reads` "dma": P_dma pooled over the patches (mean, or weighted by S) and LN. "movement": the
+    logarithm of the calibrated map.
+    """
 
     config: RecognizerConfig
 
-    @nn.compact
-    def __call__(self, dma_features_BxNxD, poi_scores_BxN):
+    def setup(self):
+        if self.config.reads == "dma":
+            self.norm = nn.LayerNorm(epsilon=NORM_EPSILON)
+        self.head = nn.Dense(self.config.classes)
+
+    def __call__(self, dma_features_BxNxD, poi_scores_BxN, movement_BxN):
         """-> logits (B, classes)."""
+        return self.head(self.describe(dma_features_BxNxD, poi_scores_BxN, movement_BxN))
+
+    def describe(self, dma_features_BxNxD, poi_scores_BxN, movement_BxN):
+        """What the linear layer reads: (B, D), or (B, N) of the map."""
+        if self.config.reads == "movement":
+            return jnp.log(jnp.maximum(movement_BxN, 0) + STILL)
         x_BxNxD = dma_features_BxNxD.astype(jnp.float32)
         if self.config.pool == "poi":
-            pooled_BxD = jnp.einsum("bn,bnd->bd", poi_scores_BxN, x_BxNxD)
-        else:
-            pooled_BxD = jnp.mean(x_BxNxD, axis=1)
-        pooled_BxD = nn.LayerNorm(epsilon=NORM_EPSILON, name="norm")(pooled_BxD)
-        return nn.Dense(self.config.classes, name="head")(pooled_BxD)
+            return self.norm(jnp.einsum("bn,bnd->bd", poi_scores_BxN, x_BxNxD))
+        return self.norm(jnp.mean(x_BxNxD, axis=1))

@@ -22,7 +22,7 @@ from mubert_jax.models.micron_bert import MicronBert, build_model
 from mubert_jax.training.state import TrainState, init_params, teacher_part
 
 # What a restart may change: nothing of it alters what is learnt.
-FREE_KEYS = ("runtime.", "perception.", "data.path")
+FREE_KEYS = ("runtime.", "perception.", "recognition.", "data.path")
 
 # Item -> the fields of the state in it. Fields that are None are left out; weights that were not
 # trained here have no `training`.

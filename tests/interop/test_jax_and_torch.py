@@ -34,6 +34,7 @@ CONFIGS = {
     "pixels, shared": {"model__dma__reads": "pixels", "model__dma__projection": "shared"},
     "residual": {"model__decoder__predict": "residual", "model__decoder__dim": 48},
     "poi-weighted pool": {"model__recognizer__pool": "poi"},
+    "recogniser of the map": {"model__recognizer__reads": "movement"},
 }
 
 
