@@ -5,9 +5,9 @@ import jax.numpy as jnp
 
 from mubert_jax.models.dma import movement_log_odds
 
-# S is smoothed over this share of the frame's side; where it has `HALF` of its peak, POI looks half,
-# and `SHARPNESS` says how fast more or less becomes all or nothing; m counts by this power of the
-# probability that the patch moved. Chosen on people of their own.
+# S is smoothed over this share of the frame's side; POI looks half where that has `HALF` of its
+# peak, and `SHARPNESS` says how fast more or less becomes all or nothing; m counts by this power of
+# the probability that the patch moved. Chosen on people of their own.
 WIDTH = 0.1
 HALF = 0.65
 SHARPNESS = 12

@@ -1,0 +1,48 @@
+"""The leak guard: whose faces a pretraining has seen."""
+
+from pathlib import Path
+
+from mubert_jax.config import Config
+from mubert_jax.data.folder import subjects_of
+from mubert_jax.errors import UserError
+
+
+def stamps(pretrained: Config | None, source: str, subjects: set[str], allow: bool) -> list[str]:
+    """What has to be printed on every table because of how the backbone was pretrained.
+
+    A subject of frames is called as its folder is ("sub01"), one of pairs bears its data set
+    ("casme2/sub01"): those whose last part is the same are taken for one person.
+
+    Args:
+      pretrained: the config of the pretraining; None for weights that saw nothing.
+      source: what the weights are called, for messages.
+      subjects: everyone who is tested.
+      allow: stamp a leak instead of refusing it.
+
+    Raises:
+      UserError: the pretraining saw a subject who is tested.
+    """
+    if pretrained is None:
+        return []
+    folder = Path(pretrained.data.path)
+    if not pretrained.data.path or not folder.is_dir():
+        return [
+            f"NOT CHECKED: the data that {source} was pretrained on are not at hand, so whether it "
+            "has seen the tested subjects is not known"
+        ]
+    seen = {_person(subject) for subject in subjects_of(folder)}
+    leaked = sorted(subject for subject in subjects if _person(subject) in seen)
+    if not leaked:
+        return []
+    found = f"{len(leaked)} of the {len(subjects)} tested subjects ({leaked[0]} first)"
+    if not allow:
+        raise UserError(
+            f"{folder}, which {source} was pretrained on, holds {found}; pretrain on "
+            "`mubert prepare ... --exclude-subjects`, or say --allow-leak, and every table is "
+            "stamped"
+        )
+    return [f"LEAK: the pretraining saw {found}"]
+
+
+def _person(subject: str) -> str:
+    return subject.rsplit("/", 1)[-1]

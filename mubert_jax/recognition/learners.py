@@ -1,0 +1,104 @@
+"""The two ways to learn from a fold's clips, behind one call: frozen backbone, or everything."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from mubert_jax.config import RecognitionConfig
+from mubert_jax.models.micron_bert import MicronBert
+from mubert_jax.recognition import heads
+from mubert_jax.recognition.features import BATCH, describe
+from mubert_jax.recognition.finetuning import finetune
+from mubert_jax.training.views import normalise
+
+# (numbers of K folds, train_KxP, weight_decay_K) -> logits of all pairs (K, P, C), losses (K, E),
+# and the parameters that gave them, with a leading axis K.
+Learner = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, dict]]
+
+
+def frozen(model: MicronBert, params: dict, pairs, config: RecognitionConfig, seed: int) -> Learner:
+    """Linear heads on features that are computed here, once for all folds."""
+    features_AxPxF = describe(model, params, pairs.onset, pairs.apex, config, seed)
+
+    def learn(fold_K, train_KxP, weight_decay_K):
+        found, losses = heads.fit(
+            features_AxPxF, pairs.label, train_KxP, weight_decay_K, len(pairs.classes), config
+        )
+        logits = np.asarray(found.logits(features_AxPxF[0]))
+        recognizer = params["recognizer"] | {"head": {"kernel": found.kernel, "bias": found.bias}}
+        return logits, losses, {"recognizer": recognizer}
+
+    return learn
+
+
+def full(model: MicronBert, params: dict, pairs, config: RecognitionConfig, seed: int) -> Learner:
+    """Encoder, DMA and recogniser learn; one copy a fold."""
+    recognise = jax.jit(
+        jax.vmap(
+            lambda params, onset, apex: model.apply(
+                {"params": params}, normalise(onset), normalise(apex), method="recognise"
+            ),
+            (0, None, None),
+        )
+    )
+
+    def learn(fold_K, train_KxP, weight_decay_K):
+        trained, losses = finetune(
+            model,
+            params,
+            pairs.onset,
+            pairs.apex,
+            pairs.label,
+            fold_K,
+            train_KxP,
+            weight_decay_K,
+            config,
+            seed,
+        )
+        logits = []
+        for start in range(0, len(pairs.label), BATCH):
+            rows = np.arange(start, start + BATCH) % len(pairs.label)
+            part = recognise(trained, pairs.onset[rows], pairs.apex[rows])
+            logits.append(np.asarray(part)[:, : len(pairs.label) - start])
+        return np.concatenate(logits, axis=1), losses, trained
+
+    return learn
+
+
+LEARNERS = {"frozen": frozen, "full": full}
+
+
+def choose_decay(
+    learn: Learner,
+    fold_K,
+    inner_KxP,
+    validation_KxP,
+    label_P,
+    values: tuple[float, ...],
+) -> np.ndarray:
+    """The weight decay of each fold, (K,): the one with the least loss on its validation clips.
+
+    All classes of the validation count alike. Folds and values are one call of the learner.
+
+    Args:
+      inner_KxP, validation_KxP: a fold's training clips in two, by subject; boolean.
+    """
+    count = len(fold_K)
+    if len(values) == 1:
+        return np.full(count, values[0])
+    logits, _, _ = learn(
+        np.tile(fold_K, len(values)),
+        np.tile(inner_KxP, (len(values), 1)),
+        np.repeat(values, count),
+    )
+    entropy = -np.asarray(jax.nn.log_softmax(logits))[:, np.arange(len(label_P)), label_P]
+    weights = np.stack([_even(mask, label_P) for mask in validation_KxP])
+    loss_VxK = np.sum(entropy.reshape(len(values), count, -1) * weights, axis=-1)
+    return np.asarray(values)[np.argmin(loss_VxK, axis=0)]
+
+
+def _even(mask_P, label_P):
+    counts = np.bincount(label_P[mask_P], minlength=label_P.max() + 1)
+    weight_P = mask_P / np.maximum(counts[label_P], 1)
+    return weight_P / weight_P.sum()
