@@ -11,7 +11,7 @@ CAST = {
     "first_subject": "number of the first (0; from 100000: test)",
     "clips": "recordings of each (4)",
     "frames": "frames of each recording (24)",
-    "conditions": "what else changes: clean, light, drift, noise, ... (a lab, 1 in 4 busy)",
+    "conditions": "clean, light, drift, noise, ... (a lab, 1 in 4 busy)",
     "seed": "another seed makes other people (0)",
 }
 
@@ -45,11 +45,7 @@ def prepare(parser):
     add("--align", choices=ALIGN, default="none", help="register to the clip's first frame")
     add("--workers", metavar="N", type=int, help="threads (one a core)")
     add("--exclude-subjects", nargs="+", default=(), metavar="ID", help="subjects to leave out")
-    add(
-        "--annotation",
-        **paths,
-        help="labelled: the sheet (looked for in the input); pairs: a table",
-    )
+    add("--annotation", metavar="PATH", action="append", help="labelled: sheet; pairs: table")
     add("--classes", metavar="N", type=int, help="labelled: 3 or 5; casme3: 3, 4 or 7")
     add("--apex", metavar="HOW", help="labelled, if not annotated: midpoint, auto")
     add("--lenient", action="store_true", help="labelled: leave out doubtful clips")
