@@ -29,8 +29,8 @@ def prepare(parser):
         metavar="PATH",
         nargs="+",
         action="extend",
-        help="a file or folder; megc2019: casme2=DIR samm=DIR smic=DIR; controlled: photographs, "
-        "a folder a subject",
+        help="a file or folder; megc2019: casme2=DIR samm=DIR smic=DIR; controlled: photos, "
+        "a folder a person",
     )
     add("--output", metavar="DIR", type=Path, required=True, help="a new folder")
     add(

@@ -8,13 +8,16 @@ from mubert_jax.data.metadata import INFO_FILE
 from mubert_jax.data.plan import PLAN_FILE
 from mubert_jax.errors import UserError
 
+_OTHER = {"frames": "pairs", "pairs": "frames"}
 
-def check_complete(directory: Path, example: str) -> None:
-    """UserError unless `directory` holds a finished data set of either kind.
+
+def check_complete(directory: Path, example: str, kind: str | None = None) -> None:
+    """UserError unless `directory` holds a finished data set.
 
     Args:
       directory: what should be one.
       example: source and input of a `mubert prepare` that would make one.
+      kind: "frames" or "pairs"; None takes both.
     """
     if not directory.is_dir():
         raise UserError(
@@ -22,6 +25,11 @@ def check_complete(directory: Path, example: str) -> None:
             f"`mubert prepare {example} --output {directory}`"
         )
     if (directory / INFO_FILE).exists():
+        if kind and any(directory.glob(f"{_OTHER[kind]}-train.*")):
+            raise UserError(
+                f"{directory}: a data set of {_OTHER[kind]}, not of {kind}; make one with "
+                f"`mubert prepare {example} --output DIR`"
+            )
         return
     if (directory / PLAN_FILE).exists():
         raise UserError(

@@ -44,7 +44,7 @@ class FramePairs:
                 f"delta {self.delta[0]} to {self.delta[1]}: give two frame distances, "
                 "1 <= first <= second"
             )
-        check_complete(self.directory, "video --input VIDEOS")
+        check_complete(self.directory, "video --input VIDEOS", "frames")
         self.source = RecordSource(self.directory)
         index = self.source.index
         self._records = np.lexsort((index.frame, index.video))

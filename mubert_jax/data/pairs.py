@@ -37,7 +37,7 @@ class LabelledPairs:
     def __init__(self, directory: str | os.PathLike, image_size: int = 224):
         self.directory = Path(directory)
         self.image_size = image_size
-        check_complete(self.directory, "casme2 --input DIR")
+        check_complete(self.directory, "casme2 --input DIR", "pairs")
         self.classes = _classes(self.directory)
         source = RecordSource(self.directory)
         shape = (len(source), image_size, image_size, 3)
@@ -88,10 +88,10 @@ class LabelledPairs:
 
 
 def _classes(directory: Path) -> list[str]:
-    path = directory / _CLASS_NAMES
-    if not path.exists() or not any(directory.glob("pairs-train.*")):
+    try:
+        return (directory / _CLASS_NAMES).read_text().splitlines()
+    except OSError as error:
         raise UserError(
-            f"{directory}: no data set of labelled pairs, one of frames perhaps; make one with "
-            "`mubert prepare casme2 --input DIR --output DIR` or another labelled set"
-        )
-    return path.read_text().splitlines()
+            f"{directory}: {_CLASS_NAMES}, the names of the classes, cannot be read "
+            f"({error.strerror}); copy the folder again"
+        ) from error

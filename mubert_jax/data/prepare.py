@@ -27,7 +27,7 @@ from mubert_jax.data.plan import PLAN_FILE, Plan, PrepareOptions
 from mubert_jax.data.progress import PrepareProgress
 from mubert_jax.data.records import load_protos
 from mubert_jax.data.report import ClipReport, PrepareReport, write_report
-from mubert_jax.data.sets import load_set
+from mubert_jax.data.sets import is_labelled, load_set
 from mubert_jax.data.sets.controlled import Cast
 from mubert_jax.data.shards import NO_FACE, ShardWriter, read_shard_report
 from mubert_jax.data.tfrecord import FRAMING_BYTES
@@ -83,6 +83,8 @@ def prepare(
     input = input if isinstance(input, Cast) else Path(input)
     output, options = Path(output), options or PrepareOptions()
     console = console or Console(stderr=True)
+    if is_labelled(source):
+        raise UserError(f"{source} is a labelled set: use `prepare_pairs`")
     read_clips = load_set(source).clips
     if isinstance(input, Path) and not input.exists():
         raise UserError(f"{input}: no such file or folder; check --input")

@@ -43,11 +43,13 @@ class Collected:
                 f"{self.annotation}: {_where(refused[0])}: {refused[0].reason}; correct it, or "
                 f"add --lenient to leave such clips out{_more(refused[1:])}"
             )
+        if not self.clips and not self.dropped:
+            raise UserError(f"{self.annotation}: no clip below its header; is it the right file?")
         if not self.clips:
-            first = f"; the first: {_where(self.dropped[0])}: {self.dropped[0].reason}"
+            first = self.dropped[0]
             raise UserError(
-                f"{self.annotation}: none of {len(self.dropped)} clips could be used"
-                + (first if self.dropped else "")
+                f"{self.annotation}: none of {len(self.dropped)} clips could be used; the first: "
+                f"{_where(first)}: {first.reason}"
             )
         return self
 

@@ -12,6 +12,8 @@ from mubert_jax.errors import UserError
 Frames = list[tuple[int, Path]]
 """Frame numbers and files of one folder, ascending."""
 
+_DEEPEST = 12
+
 
 class ClipFolders:
     """The clip folders of a data set, found at any depth below its input.
@@ -38,18 +40,25 @@ class ClipFolders:
 
     @cached_property
     def places(self) -> dict[str, list[Path]]:
-        """Folders by key, several where a key is found several times."""
+        """Folders by key, several where a key is found several times.
+
+        Clip folders are not listed for this, as a video of CAS(ME)3 has thousands of frames; links
+        are followed.
+        """
         found: dict[str, list[Path]] = {}
-        for folder, folders, _ in os.walk(self._input):
-            folders[:] = sorted(
-                name
-                for name in folders
-                if not name.startswith(".") and name.lower() not in self._skipped
-            )
-            key = self._locate(Path(folder).absolute().parts)
-            if key is not None:
-                found.setdefault(key, []).append(Path(folder))
+        self._search(self._input, found, depth=0)
         return found
+
+    def _search(self, folder: Path, found: dict[str, list[Path]], depth: int) -> None:
+        key = self._locate(folder.absolute().parts)
+        if key is not None:
+            found.setdefault(key, []).append(folder)
+            return
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir())
+        for name in names:
+            if depth < _DEEPEST and name.lower() not in self._skipped and name[0] != ".":
+                self._search(folder / name, found, depth + 1)
 
     def frames(self, keys: Sequence[str]) -> Frames:
         """The frames under the first key that is there; Refused where none is, or it is twice."""

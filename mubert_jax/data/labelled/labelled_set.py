@@ -33,6 +33,9 @@ COLUMNS = {
 }
 """What most sheets call their columns, written with or without blanks and capitals."""
 
+Found = tuple[list[Annotation], list[Dropped]]
+"""The annotations of a data set, and what could not be read as one."""
+
 
 @dataclass(frozen=True)
 class LabelledSet:
@@ -49,8 +52,8 @@ class LabelledSet:
       sheet_name: regular expression for the letters and digits of the sheet's file name.
       skipped: folders not to look into, in lower case.
       has_apex: whether the owners annotated apexes.
-      annotate_folders: annotations from the folders alone, None where these do not tell; onset and
-        offset are then the first and last frame.
+      annotate_folders: what the folders alone say, None where they do not tell; onset and offset
+        are then the first and last frame.
     """
 
     name: str
@@ -66,7 +69,7 @@ class LabelledSet:
     sheet: str | None = None
     skipped: tuple[str, ...] = ()
     has_apex: bool = True
-    annotate_folders: Callable[[ClipFolders], list[Annotation] | None] | None = None
+    annotate_folders: Callable[[ClipFolders], Found | None] | None = None
 
     def scheme(self, classes: int | None) -> ClassScheme:
         """The mapping with that many classes, the usual one for None; UserError if it has none."""
@@ -95,13 +98,14 @@ class LabelledSet:
                 f"{input}: no clip of {self.title} at any depth (looked for {self.example}); "
                 "check --input"
             )
-        found = dropped = None
+        said = None
         if annotation is None and self.annotate_folders is not None:
-            found, dropped = self.annotate_folders(folders), []
-        whole = found is not None
-        if found is None:
+            said = self.annotate_folders(folders)
+        whole = said is not None
+        if not whole:
             annotation = annotation or self._find_sheet(input)
-            found, dropped = self._read(annotation)
+            said = self._read(annotation)
+        found, dropped = said
         clips, also_dropped = self._match(found, folders, scheme, options, whole)
         return Collected(
             clips,
@@ -112,7 +116,7 @@ class LabelledSet:
             str(input if whole else annotation),
         ).check(options.lenient)
 
-    def _read(self, sheet: Path) -> tuple[list[Annotation], list[Dropped]]:
+    def _read(self, sheet: Path) -> Found:
         found, dropped = [], []
         for row in read_rows(sheet, self.columns, self.optional, self.sheet):
             if not row.text("clip") and not row.text("onset"):

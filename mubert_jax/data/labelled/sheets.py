@@ -15,6 +15,7 @@ from mubert_jax.errors import UserError
 
 SHEET_SUFFIXES = (".xlsx", ".xlsm", ".xls", ".csv", ".tsv")
 _HEADER_WITHIN = 60
+_WHOLE = re.compile(r"\d+\.0")
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,8 @@ class Row:
     def text(self, column: str) -> str:
         """The cell as text without blanks around it; a whole number has no ".0"."""
         cell = self.cells.get(column, "")
-        if isinstance(cell, float) and cell.is_integer():
-            cell = int(cell)
-        return "" if cell is None or cell != cell else str(cell).strip()
+        text = "" if cell is None or cell != cell else str(cell).strip()
+        return text[:-2] if _WHOLE.fullmatch(text) else text
 
 
 def read_rows(

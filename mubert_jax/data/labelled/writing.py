@@ -55,7 +55,7 @@ class PairWriter(ShardWriter):
             return center_box(onset) if self.options.crop == "center" else None
         box = clip_box([onset], self.detector, self.options.margin)
         if box is None:
-            raise UserError(f"{NO_FACE} in the onset frame")
+            raise UserError(f"{NO_FACE} in the onset frame; if it is cropped already: --crop none")
         return box
 
     def _find_apex(self, clip: LabelledClip, onset: np.ndarray, box: Box | None):

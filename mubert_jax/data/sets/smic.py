@@ -7,7 +7,7 @@ clip is `s01_ne_01` here, as in the list of MEGC2019, and `s1_ne_01` on the disk
 
 import re
 
-from mubert_jax.data.labelled.annotation import Annotation, Refused
+from mubert_jax.data.labelled.annotation import Annotation, Dropped, Refused
 from mubert_jax.data.labelled.classes import ClassScheme
 from mubert_jax.data.labelled.folders import ClipFolders
 from mubert_jax.data.labelled.labelled_set import COLUMNS, LabelledSet, annotation_of
@@ -53,17 +53,22 @@ def annotate(row: Row) -> Annotation:
     )
 
 
-def annotate_folders(folders: ClipFolders) -> list[Annotation] | None:
-    """An annotation a folder of the cropped release; None for another."""
-    parents = {path.parent.name.lower() for paths in folders.places.values() for path in paths}
-    if not parents <= set(_CLASSES):
+def annotate_folders(folders: ClipFolders) -> tuple[list[Annotation], list[Dropped]] | None:
+    """What the cropped release says by its folders alone; None for another release."""
+    clips = {clip: paths[0] for clip, paths in sorted(folders.places.items())}
+    if not {path.parent.name.lower() for path in clips.values()} <= set(_CLASSES):
         return None
-    found = []
-    for clip, (path, *_) in sorted(folders.places.items()):
-        subject, _, _ = _known(clip)
-        emotion = path.parent.name.lower()
-        found.append(Annotation("smic", subject, clip, (clip,), None, None, None, emotion))
-    return found
+    found, dropped = [], []
+    for clip, path in clips.items():
+        subject, _, emotion = _known(clip)
+        one = Annotation("smic", subject, clip, (clip,), None, None, None, emotion)
+        said = path.parent.name.lower()
+        if said == emotion:
+            found.append(one)
+        else:
+            reason = f"{path} is in the folder {said}, but its name says {emotion}"
+            dropped.append(Dropped(one.name, one.person, 0, said, reason, refused=True))
+    return found, dropped
 
 
 SET = LabelledSet(

@@ -103,7 +103,6 @@ def test_a_missing_apex_is_found_when_asked_for(run, tmp_path):
 
 
 def test_a_sheet_without_blank_columns_and_with_other_spellings(run, tmp_path):
-    header = tuple(name for name in trees.CASME2_HEADER if name)
     rows = [tuple(v for k, v in enumerate(row) if k not in (2, 6)) for row in trees.CASME2_ROWS]
     header = ("subject", "File Name", "onset", "Apex_Frame", "Offset frame", "AU", "Emotion")
     frames = trees.casme2(tmp_path / "casme2", rows, header)
