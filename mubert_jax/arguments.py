@@ -21,8 +21,8 @@ def prepare(parser):
     add(
         "source",
         metavar="SOURCE",
-        help="video, frames (folders of images), controlled (made-up people); labelled: casme2, "
-        "samm, smic, casme3, megc2019 (the first three), pairs (a table)",
+        help="video, frames (images), controlled (made-up people); labelled: casme2, samm, smic, "
+        "casme3, megc2019, pairs",
     )
     add(
         "--input",

@@ -67,8 +67,8 @@ def prepare_pairs(
     collected = load_set(source).SET.collect(_paths(input), _paths(annotation), options)
     clips = sorted(collected.clips, key=lambda clip: clip.name)
     plan = Plan.make(source, _shown(input, annotation), options, clips)
-    sheet = f"{collected.annotation} ({collected.fingerprint})"
-    plan = replace(plan, options=plan.options | {"annotation": sheet})
+    content = f"{len(clips)} clips ({collected.fingerprint})"
+    plan = replace(plan, options=plan.options | {"annotation": content})
     recipe = Pairs(source, collected)
     console = console or Console(stderr=True)
     return make_set(recipe, plan, clips, Path(output), options, console)

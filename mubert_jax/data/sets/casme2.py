@@ -29,9 +29,10 @@ def annotate(row: Row) -> Annotation:
     """What a row says; subjects are 1, "01" or "sub01"."""
     subject = _SUBJECT.fullmatch(row.text("subject"))
     clip = row.text("clip")
+    clip = clip[:2].upper() + clip[2:].lower()
     if not subject or not _CLIP.fullmatch(clip):
         raise Refused(
-            f"subject {row.text('subject')!r} and clip {clip!r} are not of CASME II "
+            f"subject {row.text('subject')!r} and clip {row.text('clip')!r} are not of CASME II "
             "(such as 01 and EP02_01f)"
         )
     name = f"sub{int(subject[1]):02d}"

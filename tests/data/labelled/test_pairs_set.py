@@ -12,6 +12,7 @@ from mubert_jax.data.labelled.options import PairOptions
 from mubert_jax.data.labelled.prepare import prepare_pairs
 from mubert_jax.data.labelled.writing import PairWriter
 from mubert_jax.data.pairs import LabelledPairs
+from mubert_jax.data.prepare import prepare
 from mubert_jax.data.records import encode_image
 from mubert_jax.errors import UserError
 
@@ -103,7 +104,7 @@ def test_a_finished_set_is_left_alone_and_another_plan_refused(casme2, prepared,
     rows = [("01", "EP02_01f", None, 46, 50, 52, None, 4, "happiness"), *trees.CASME2_ROWS[1:]]
     sheet = casme2.parent / "CASME2-coding-20140508.xlsx"
     trees.write_sheet(sheet, rows, trees.CASME2_HEADER)
-    with pytest.raises(UserError, match="--annotation is .*xlsx .* there and .* now"):
+    with pytest.raises(UserError, match=r"--annotation is 5 clips \(\w+\) there and 5 clips"):
         prepare_pairs("casme2", casme2, prepared, OPTIONS, console=quiet)
     assert contents(prepared) == before
 
@@ -234,3 +235,8 @@ def test_the_plan_is_saved_before_any_shard(casme2, tmp_path, quiet, monkeypatch
         prepare_pairs("casme2", casme2, tmp_path / "out", OPTIONS, console=quiet)
     plan = json.loads((tmp_path / "out" / "prepare.json").read_text())
     assert plan["source"] == "casme2" and len(plan["clips"]) == 5
+
+
+def test_a_labelled_set_is_not_for_the_maker_of_frames(casme2, tmp_path):
+    with pytest.raises(UserError, match="casme2 is a labelled set"):
+        prepare("casme2", casme2, tmp_path / "out")
