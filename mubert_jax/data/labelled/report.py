@@ -127,7 +127,8 @@ class PairsReport(Lines):
         counts = Counter(row["status"] for row in self.rows)
         lines = [f"# {title}", ""]
         lines += _table(
-            ("found", *STATUSES), [(len(self.rows), *(counts[status] for status in STATUSES))]
+            ("found", "kept", "of these repaired", "dropped", "excluded"),
+            [(len(self.rows), self.kept, *(counts[status] for status in STATUSES[1:]))],
         )
         lines += ["", "## Classes", ""]
         lines += _table(

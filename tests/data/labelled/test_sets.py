@@ -283,6 +283,7 @@ def test_the_composite(run, tmp_path):
     sources = {r.dataset: r.apex_source for r in pairs.records if r.apex_source != "nearest"}
     assert sources == {"casme2": "annotated", "samm": "annotated", "smic": "midpoint"}
     page = (tmp_path / "out" / "report.md").read_text()
+    assert "| 17 | 10 | 2 | 7 | 0 |" in page
     assert "| negative | 4 | 250 | **-246** |" in page
     assert "| all | 10 | 442 | **-432** |" in page
     assert "| subjects | 8 | 68 | **-60** |" in page
