@@ -112,10 +112,10 @@ class PairsReport(Lines):
         if counts["excluded"]:
             lines.append(f"{count(counts['excluded'], 'clip')} left out by --exclude-subjects")
         for status in ("repaired", "dropped"):
-            reasons = [f"  {_name(row)}: {row['reason']}" for row in self.with_status(status)]
+            reasons = _by_reason(self.with_status(status))
             if reasons:
                 lines.append(
-                    f"{count(len(reasons), 'clip')} {status} (see {self.output / MARKDOWN_FILE}):"
+                    f"{count(counts[status], 'clip')} {status} (see {self.output / MARKDOWN_FILE}):"
                 )
                 lines += reasons[:_LISTED]
             if len(reasons) > _LISTED:
@@ -218,6 +218,18 @@ def _row(clip, report: ClipReport) -> dict[str, object]:
         "reason": reason,
         **dict(zip(("box_x", "box_y", "box_side"), box, strict=True)),
     }
+
+
+def _by_reason(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """A line a reason, the ones of many clips first."""
+    first: dict[str, str] = {}
+    for row in rows:
+        first.setdefault(row["reason"], _name(row))
+    sizes = Counter(row["reason"] for row in rows)
+    return [
+        f"  {first[reason]}{f' and {size - 1} more' if size > 1 else ''}: {reason}"
+        for reason, size in sizes.most_common()
+    ]
 
 
 def _name(row: Mapping[str, str]) -> str:

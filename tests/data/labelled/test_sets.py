@@ -289,6 +289,19 @@ def test_the_composite(run, tmp_path):
     assert "| subjects | 8 | 68 | **-60** |" in page
 
 
+def test_the_command_groups_clips_by_reason(tmp_path, quiet):
+    rows = [*trees.CASME2_ROWS, ("09", "EP01_01", None, 1, 3, 5, None, "1", "sadness")]
+    frames = trees.casme2(tmp_path / "casme2", rows)
+    report = prepare_pairs("casme2", frames, tmp_path / "out", options(), console=quiet)
+    lines = report.lines()
+    start = lines.index(f"4 clips dropped (see {tmp_path / 'out' / 'report.md'}):")
+    assert lines[start + 1 :] == [
+        "  casme2/sub06/EP02_02 and 1 more: sadness is none of the 5 classes",
+        "  casme2/sub04/EP12_01f: no apex annotated (--apex midpoint or auto would find one)",
+        "  casme2/sub06/EP03_03: fear is none of the 5 classes",
+    ]
+
+
 def test_published_counts_are_those_of_the_owners():
     from mubert_jax.data.sets import casme2, casme3, megc2019, samm, smic
 
