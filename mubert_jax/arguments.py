@@ -3,13 +3,15 @@
 from pathlib import Path
 
 ALIGN = ("none", "ecc", "robust")
+# Flags of `prepare` for labelled sets.
+LABELLED = ("annotation", "classes", "apex", "lenient")
 # Flags of `prepare controlled`: fields of `Cast`.
 CAST = {
     "subjects": "people (60)",
-    "first_subject": "number of the first (0; 100000 and up are for testing)",
+    "first_subject": "number of the first (0; from 100000: test)",
     "clips": "recordings of each (4)",
     "frames": "frames of each recording (24)",
-    "conditions": "what else changes: clean, light, drift, noise, ... (a lab, 1 in 4 busy)",
+    "conditions": "clean, light, drift, noise, ... (a lab, 1 in 4 busy)",
     "seed": "another seed makes other people (0)",
 }
 
@@ -19,13 +21,16 @@ def prepare(parser):
     add(
         "source",
         metavar="SOURCE",
-        help="video (files), frames (folders of images) or controlled (made-up people)",
+        help="video, frames (images), controlled (made-up people); labelled: casme2, samm, smic, "
+        "casme3, megc2019, pairs",
     )
     add(
         "--input",
         metavar="PATH",
-        type=Path,
-        help="a file or folder; for controlled, photographs, one sub-folder a subject (drawn)",
+        nargs="+",
+        action="extend",
+        help="a file or folder; megc2019: casme2=DIR samm=DIR smic=DIR; controlled: photos, "
+        "a folder a person",
     )
     add("--output", metavar="DIR", type=Path, required=True, help="a new folder")
     add(
@@ -40,6 +45,10 @@ def prepare(parser):
     add("--align", choices=ALIGN, default="none", help="register to the clip's first frame")
     add("--workers", metavar="N", type=int, help="threads (one a core)")
     add("--exclude-subjects", nargs="+", default=(), metavar="ID", help="subjects to leave out")
+    add("--annotation", metavar="PATH", action="append", help="labelled: sheet; pairs: table")
+    add("--classes", metavar="N", type=int, help="labelled: 3 or 5; casme3: 3, 4 or 7")
+    add("--apex", metavar="HOW", help="labelled, if not annotated: midpoint, auto")
+    add("--lenient", action="store_true", help="labelled: leave out doubtful clips")
     for name, text in CAST.items():
         kind = {"nargs": "+"} if name == "conditions" else {"type": int}
         add(f"--{name.replace('_', '-')}", help=f"controlled: {text}", metavar="N", **kind)

@@ -47,11 +47,10 @@ class _Parser(argparse.ArgumentParser):
 def _prepare(args, console) -> None:
     from mubert_jax.data.plan import PrepareOptions
     from mubert_jax.data.prepare import prepare
+    from mubert_jax.data.sets import is_labelled
     from mubert_jax.data.sets.controlled import Cast
 
     made_up = args.source == "controlled"
-    if args.input is None and not made_up:
-        raise UserError(f"{args.source} needs --input=PATH, a file or folder")
     given = {
         name: getattr(args, name) for name in arguments.CAST if getattr(args, name) is not None
     }
@@ -59,23 +58,64 @@ def _prepare(args, console) -> None:
         given["conditions"] = tuple(given["conditions"])
     if given and not made_up:
         raise UserError(f"--{next(iter(given)).replace('_', '-')} is for `controlled` alone")
-    options = PrepareOptions(
-        size=args.size,
-        crop="none" if made_up else args.crop,
-        detector=args.detector,
-        margin=args.margin,
-        encoding=args.encoding,
-        align=args.align,
-        workers=args.workers,
-        exclude_subjects=tuple(args.exclude_subjects),
-    )
-    input = Cast(size=args.size, photos=args.input, **given) if made_up else args.input
-    console.print(prepare(args.source, input, args.output, options, console))
+    shaping = {
+        "size": args.size,
+        "crop": "none" if made_up else args.crop,
+        "detector": args.detector,
+        "margin": args.margin,
+        "encoding": args.encoding,
+        "align": args.align,
+        "workers": args.workers,
+        "exclude_subjects": tuple(args.exclude_subjects),
+    }
+    if is_labelled(args.source):
+        _prepare_pairs(args, shaping, console)
+        return
+    if others := [name for name in arguments.LABELLED if getattr(args, name)]:
+        raise UserError(f"--{others[0]} is for labelled sets (casme2, samm, ...) alone")
+    path = _one_path(args, "input")
+    if path is None and not made_up:
+        raise UserError(f"{args.source} needs --input=PATH, a file or folder")
+    input = Cast(size=args.size, photos=path, **given) if made_up else path
+    console.print(prepare(args.source, input, args.output, PrepareOptions(**shaping), console))
     _say(
         console,
         f"Next: mubert pretrain --config=configs/beyond.py --config.data.path={args.output} "
         f"--config.model.image_size={args.size} --workdir=runs/mine",
     )
+
+
+def _prepare_pairs(args, shaping, console) -> None:
+    from mubert_jax.data.labelled.options import PairOptions
+    from mubert_jax.data.labelled.prepare import prepare_pairs
+    from mubert_jax.data.sets import load_set
+
+    paths = _named_paths if hasattr(load_set(args.source).SET, "members") else _one_path
+    input, annotation = paths(args, "input"), paths(args, "annotation")
+    if input is None and args.source != "pairs":
+        raise UserError(f"{args.source} needs --input=DIR, the folder with its frames")
+    options = PairOptions(**shaping, classes=args.classes, apex=args.apex, lenient=args.lenient)
+    console.print(prepare_pairs(args.source, input, args.output, options, annotation, console))
+
+
+def _one_path(args, flag) -> Path | None:
+    given = getattr(args, flag) or []
+    if len(given) > 1:
+        raise UserError(f"{args.source} takes one --{flag}, not {' '.join(given)}")
+    return Path(given[0]) if given else None
+
+
+def _named_paths(args, flag) -> dict[str, Path]:
+    """NAME=PATH of each value of a flag."""
+    named = {}
+    for word in getattr(args, flag) or []:
+        name, equals, path = word.partition("=")
+        if not equals or not path:
+            raise UserError(f"--{flag} {word}: {args.source} takes --{flag} NAME=PATH for each set")
+        if name in named:
+            raise UserError(f"--{flag} {name}= is given twice")
+        named[name] = Path(path)
+    return named
 
 
 def _pretrain(args, console) -> int:
@@ -210,7 +250,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             verbs,
             "prepare",
             _prepare,
-            "videos or images -> a data set of face frames",
+            "videos, images or a labelled data set -> records",
             "mubert prepare video --input=videos/ --output=data/mine",
         )
     )

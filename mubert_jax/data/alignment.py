@@ -63,7 +63,7 @@ def align_robust(image: np.ndarray, template: np.ndarray) -> np.ndarray:
       (H, W, 3) uint8; the image as it came where the fit moves a corner by more than 15 % of the
       side.
     """
-    fit = fit_motion_and_light(grey(image), grey(template), _middle(image.shape[:2]))
+    fit = fit_motion_and_light(grey(image), grey(template), face_ellipse(image.shape[:2]))
     reach = np.abs(fit.motion[:2]).max() + abs(fit.motion[2]) * max(image.shape) / 2
     if not reach <= _LARGEST_SHIFT * max(image.shape[:2]):
         return image
@@ -132,8 +132,8 @@ def _cauchy(terms, target, rounds: int = 5):
     return found
 
 
-def _middle(shape: tuple[int, int]) -> np.ndarray:
-    """Mask of the ellipse in which the face of a cropped frame lies."""
+def face_ellipse(shape: tuple[int, int]) -> np.ndarray:
+    """(H, W) mask of the ellipse in which the face of a cropped frame lies."""
     height, width = shape
     rows, columns = np.mgrid[:height, :width]
     y, x = (rows + 0.5) / height - 0.52, (columns + 0.5) / width - 0.5

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mubert_jax.data.metadata import INFO_FILE
-from mubert_jax.data.plan import PLAN_FILE
+from mubert_jax.data.folder import check_complete
 from mubert_jax.data.records import decode_frame, decode_image
 from mubert_jax.data.source import RecordSource
 from mubert_jax.errors import UserError
@@ -45,7 +44,7 @@ class FramePairs:
                 f"delta {self.delta[0]} to {self.delta[1]}: give two frame distances, "
                 "1 <= first <= second"
             )
-        _check_complete(self.directory)
+        check_complete(self.directory, "video --input VIDEOS", "frames")
         self.source = RecordSource(self.directory)
         index = self.source.index
         self._records = np.lexsort((index.frame, index.video))
@@ -167,22 +166,3 @@ class FramePairs:
             f"frames apart; the longest clip, {index.video_names[longest]}, has "
             f"{counts[longest]} frames; prepare longer clips or lower the range of delta"
         )
-
-
-def _check_complete(directory: Path) -> None:
-    if not directory.is_dir():
-        raise UserError(
-            f"{directory}: no such data-set folder; make it with "
-            f"`mubert prepare video --input VIDEOS --output {directory}`"
-        )
-    if (directory / INFO_FILE).exists():
-        return
-    if (directory / PLAN_FILE).exists():
-        raise UserError(
-            f"{directory}: only half prepared ({INFO_FILE} is missing); "
-            "run the same `mubert prepare` again, it goes on where it stopped"
-        )
-    raise UserError(
-        f"{directory}: not a data-set folder ({INFO_FILE} is missing); make one with "
-        f"`mubert prepare video --input VIDEOS --output DIR`"
-    )

@@ -1,4 +1,4 @@
-"""`mubert prepare`: clips in, a data set of frame records out, safe to kill and to start again.
+"""`mubert prepare`: clips in, a data set of records out, safe to kill and to start again.
 
 While it runs, everything but the plan is in `.progress/`: one shard file and one report for each
 finished shard. The shards get their final names, and the folder its `dataset_info.json`, only when
@@ -27,7 +27,7 @@ from mubert_jax.data.plan import PLAN_FILE, Plan, PrepareOptions
 from mubert_jax.data.progress import PrepareProgress
 from mubert_jax.data.records import load_protos
 from mubert_jax.data.report import ClipReport, PrepareReport, write_report
-from mubert_jax.data.sets import load_set
+from mubert_jax.data.sets import is_labelled, load_set
 from mubert_jax.data.sets.controlled import Cast
 from mubert_jax.data.shards import NO_FACE, ShardWriter, read_shard_report
 from mubert_jax.data.tfrecord import FRAMING_BYTES
@@ -35,6 +35,26 @@ from mubert_jax.errors import UserError
 
 PROGRESS_FOLDER = ".progress"
 _RESUME = "run the same command again, finished shards are kept"
+
+
+class Frames:
+    """What is particular to `frames` sets; a set of another kind overrides it."""
+
+    kind = "frames"
+    emotions: tuple[str, ...] = ()
+    writer = ShardWriter
+
+    def save_report(self, output: Path, clips: list[ClipReport]) -> None:
+        """Writes into `output` what became of every clip, excluded ones too."""
+        write_report(output, clips)
+
+    def load_report(self, output: Path) -> PrepareReport:
+        """The report of a complete data set."""
+        return PrepareReport.load(output)
+
+    def describe(self, report: PrepareReport, source: str) -> str:
+        """One sentence for readers of the data set."""
+        return f"Frames of {report.kept} clips, made by `mubert prepare {source}`."
 
 
 def prepare(
@@ -63,11 +83,34 @@ def prepare(
     input = input if isinstance(input, Cast) else Path(input)
     output, options = Path(output), options or PrepareOptions()
     console = console or Console(stderr=True)
+    if is_labelled(source):
+        raise UserError(f"{source} is a labelled set: use `prepare_pairs`")
     read_clips = load_set(source).clips
     if isinstance(input, Path) and not input.exists():
         raise UserError(f"{input}: no such file or folder; check --input")
     clips = sorted(read_clips(input), key=lambda clip: clip.name)
     plan = Plan.make(source, input, options, clips)
+    return make_set(Frames(), plan, clips, output, options, console)
+
+
+def make_set(
+    recipe: Frames,
+    plan: Plan,
+    clips: Sequence[Clip],
+    output: Path,
+    options: PrepareOptions,
+    console: Console,
+):
+    """Carries out `plan` from where an earlier run left it; the recipe's report.
+
+    Args:
+      recipe: what kind of records, and how they are reported.
+      plan: of this run; the one saved in `output` must be the same.
+      clips: everything the plan names.
+      output, options, console: as for `prepare`.
+
+    Raises UserError as `prepare`.
+    """
     saved = Plan.load(output)
     if saved is not None and (differences := plan.differences(saved)):
         raise UserError(
@@ -76,7 +119,7 @@ def prepare(
         )
     if (output / INFO_FILE).exists():
         shutil.rmtree(output / PROGRESS_FOLDER, ignore_errors=True)
-        return replace(PrepareReport.load(output), already_complete=True)
+        return replace(recipe.load_report(output), already_complete=True)
     detector = make_detector(options.detector) if options.crop == "face" else None
     plan = saved or plan
     by_name = {clip.name: clip for clip in clips}
@@ -91,11 +134,13 @@ def prepare(
             plan.save(output)
             for leftover in progress_folder.glob("*.tmp"):
                 leftover.unlink()
-            reports = _write_shards(progress_folder, shards, options, detector, console)
+            reports = _write_shards(
+                recipe.writer, progress_folder, shards, options, detector, console
+            )
             if not any(clip.frames for shard in reports for clip in shard):
                 _discard(output)
-                raise _nothing_kept(input, reports)
-            return _finish(output, plan, options, reports)
+                raise _nothing_kept(plan.input, reports)
+            return _finish(recipe, output, plan, options, reports)
 
 
 def _shard_path(folder: Path, shard: int) -> Path:
@@ -113,6 +158,7 @@ def _single_threaded_opencv() -> Iterator[None]:
 
 
 def _write_shards(
+    writer_of: type[ShardWriter],
     folder: Path,
     shards: Sequence[Sequence[Clip]],
     options: PrepareOptions,
@@ -135,7 +181,7 @@ def _write_shards(
         for shard in set(reports) - set(todo):
             for clip in shards[shard]:
                 progress.skip(clip.name)
-        writer = ShardWriter(options, detector, encoders, progress, stop)
+        writer = writer_of(options, detector, encoders, progress, stop)
         futures = {
             readers.submit(writer.write, _shard_path(folder, shard), shards[shard]): shard
             for shard in todo
@@ -156,7 +202,7 @@ def _discard(output: Path) -> None:
     output.rmdir()
 
 
-def _nothing_kept(input: Path | Cast, reports: list[list[ClipReport]]) -> UserError:
+def _nothing_kept(input: str, reports: list[list[ClipReport]]) -> UserError:
     dropped = [clip for shard in reports for clip in shard]
     if all(clip.reason.startswith(NO_FACE) for clip in dropped):
         return UserError(
@@ -170,13 +216,17 @@ def _nothing_kept(input: Path | Cast, reports: list[list[ClipReport]]) -> UserEr
 
 
 def _finish(
-    output: Path, plan: Plan, options: PrepareOptions, reports: list[list[ClipReport]]
-) -> PrepareReport:
+    recipe: Frames,
+    output: Path,
+    plan: Plan,
+    options: PrepareOptions,
+    reports: list[list[ClipReport]],
+):
     """Names the shards, then writes report, index and metadata; can be killed and run again."""
     folder = output / PROGRESS_FOLDER
     filled = [n for n, shard in enumerate(reports) if any(clip.frames for clip in shard)]
     for final, shard in enumerate(filled):
-        path = output / shard_name("frames", final, len(filled))
+        path = output / shard_name(recipe.kind, final, len(filled))
         if _shard_path(folder, shard).exists():
             os.replace(_shard_path(folder, shard), path)
         size = sum(n + FRAMING_BYTES for clip in reports[shard] for n in clip.lengths)
@@ -187,17 +237,18 @@ def _finish(
             )
     clips = [clip for shard in reports for clip in shard]
     excluded = [ClipReport(name, subject, "excluded") for name, subject in plan.excluded]
-    write_report(output, clips + excluded)
+    recipe.save_report(output, clips + excluded)
     _index(output, [reports[shard] for shard in filled]).save(output)
-    report = PrepareReport.load(output)
+    report = recipe.load_report(output)
     write_metadata(
         output,
-        kind="frames",
+        kind=recipe.kind,
         shard_lengths=[sum(len(clip.frames) for clip in reports[shard]) for shard in filled],
         num_bytes=report.bytes,
         size=options.size,
         encoding=options.encoding,
-        description=f"Frames of {report.kept} clips, made by `mubert prepare {plan.source}`.",
+        description=recipe.describe(report, plan.source),
+        emotions=recipe.emotions,
     )
     shutil.rmtree(folder)
     return report

@@ -29,7 +29,10 @@ class PairRecord:
     """One labelled clip: onset and apex images (PNG or JPEG bytes) and what was annotated.
 
     `offset_frame` is -1 where a data set does not give it; `action_units` is as annotated, such as
-    "4+7"; `face_box` is (x, y, width, height) in pixels of the source frame.
+    "4+7"; `face_box` is (x, y, width, height) in pixels of the source frame. `subject` begins with
+    the data set, such as "casme2/sub01"; `clip` is unique with it. `apex_source` says where the
+    apex comes from: "annotated", "nearest" (the stored frame nearest to the annotated one),
+    "midpoint" of onset and offset, or "auto" (the largest change of the face).
     """
 
     onset: bytes
@@ -45,6 +48,7 @@ class PairRecord:
     fps: float
     action_units: str
     face_box: tuple[int, int, int, int]
+    apex_source: str = "annotated"
 
 
 _READERS = {
@@ -122,11 +126,14 @@ def decode_pair(record: bytes) -> PairRecord:
 
 
 def describe(record: bytes) -> tuple[str, int, str]:
-    """(video, frame number, subject) of a record of either kind; a pair counts as its onset."""
+    """(video, frame number, subject) of a record of either kind.
+
+    A pair counts as its onset, in a video "SUBJECT/CLIP": clip names repeat between subjects.
+    """
     features = _parse(record)
     if "onset" in features:
         pair = _decode(PairRecord, features)
-        return pair.clip, pair.onset_frame, pair.subject
+        return f"{pair.subject}/{pair.clip}", pair.onset_frame, pair.subject
     frame = _decode(FrameRecord, features)
     return frame.video, frame.frame, frame.subject
 

@@ -23,6 +23,7 @@ class ClipReport:
       box: the crop in pixels of the source frames; None where the whole frame is stored.
       frames: frame numbers stored, in order.
       lengths: bytes of each of their records.
+      apex: frame number of a pair's apex; `frames` holds its onset.
     """
 
     name: str
@@ -32,10 +33,23 @@ class ClipReport:
     box: Box | None = None
     frames: Sequence[int] = ()
     lengths: Sequence[int] = ()
+    apex: int | None = None
+
+
+class Lines:
+    """Printed by its `lines()`, on a terminal and in a log alike."""
+
+    def lines(self) -> list[str]:
+        raise NotImplementedError
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.text import Text
+
+        yield from (Text(line) for line in self.lines())
 
 
 @dataclass(frozen=True)
-class PrepareReport:
+class PrepareReport(Lines):
     """The outcome of one `mubert prepare`; print it, or take `lines()`.
 
     Attributes:
@@ -63,26 +77,21 @@ class PrepareReport:
         lines = [
             f"{self.output}: "
             + ("already complete, nothing to do" if self.already_complete else "done"),
-            f"{_count(self.kept, 'clip')}, {_count(self.frames, 'frame')} of "
-            f"{_count(len(self.subjects), 'subject')}, "
+            f"{count(self.kept, 'clip')}, {count(self.frames, 'frame')} of "
+            f"{count(len(self.subjects), 'subject')}, "
             f"{self.bytes / 1e6:,.1f} MB",
         ]
         if self.excluded:
-            lines.append(f"{_count(self.excluded, 'clip')} left out by --exclude-subjects")
+            lines.append(f"{count(self.excluded, 'clip')} left out by --exclude-subjects")
         for what, clips in (("dropped", self.dropped), ("cut short", self.cut_short)):
             if clips:
                 lines.append(
-                    f"{_count(len(clips), 'clip')} {what} (see {self.output / REPORT_FILE}):"
+                    f"{count(len(clips), 'clip')} {what} (see {self.output / REPORT_FILE}):"
                 )
                 lines += [f"  {name}: {reason}" for name, reason in clips[:_LISTED]]
             if len(clips) > _LISTED:
                 lines.append(f"  and {len(clips) - _LISTED} more")
         return lines
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        from rich.text import Text
-
-        yield from (Text(line) for line in self.lines())
 
     @classmethod
     def load(cls, output: Path) -> "PrepareReport":
@@ -102,7 +111,8 @@ class PrepareReport:
         )
 
 
-def _count(number: int, noun: str) -> str:
+def count(number: int, noun: str) -> str:
+    """`number` with its noun: "1 clip", "1,200 clips"."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 

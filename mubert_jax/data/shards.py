@@ -92,7 +92,7 @@ class ShardWriter:
         for number, image in clip.frames():
             if self.stop.is_set():
                 raise StoppedError
-            image = _crop(image, shape, box, self.options.size)
+            image = crop_frame(image, shape, box, self.options.size)
             template = image if template is None else template
             pending.append(
                 (number, self.encoders.submit(self._encode, image, template, clip, number))
@@ -131,7 +131,9 @@ def read_shard_report(path: Path) -> list[ClipReport] | None:
     return [ClipReport(**{**row, "box": row["box"] and Box(*row["box"])}) for row in rows]
 
 
-def _crop(image: np.ndarray, shape: tuple[int, int], box: Box | None, size: int) -> np.ndarray:
+def crop_frame(image: np.ndarray, shape: tuple[int, int], box: Box | None, size: int) -> np.ndarray:
+    """The box of a frame as (size, size, 3) uint8; a frame not of `shape`, to which the box
+    belongs, is brought to it first."""
     if box is not None and image.shape[:2] != shape:
         image = cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA)
     return crop_and_resize(image, box, size)

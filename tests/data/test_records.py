@@ -45,7 +45,7 @@ def test_records_come_back_as_they_were():
 
 def test_describe_tells_video_frame_and_subject_of_both_kinds():
     assert describe(encode_frame(FRAME)) == ("s1/clip é", 2**40, "s1")
-    assert describe(encode_pair(PAIR)) == ("EP02_01f", 46, "casme2/sub01")
+    assert describe(encode_pair(PAIR)) == ("casme2/sub01/EP02_01f", 46, "casme2/sub01")
 
 
 def test_the_bytes_are_the_same_in_every_process():

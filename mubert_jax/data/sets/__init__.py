@@ -1,7 +1,8 @@
 """The data sets `mubert prepare` knows: one module a set, found by its name.
 
-A module defines `clips(input: Path) -> list[Clip]`, which raises UserError when it finds nothing,
-saying what it searched for and where. (`controlled` reads nothing: its input is a `Cast`.)
+A module of frames defines `clips(input: Path) -> list[Clip]`, which raises UserError when it finds
+nothing, saying what it searched for and where. (`controlled` reads nothing: its input is a `Cast`.)
+A module of labelled pairs defines `SET`, with `collect` as `LabelledSet` has it.
 """
 
 import difflib
@@ -24,3 +25,8 @@ def load_set(name: str) -> ModuleType:
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UserError(f"no data set {name!r}: {hint}Known: {', '.join(available_sets())}")
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def is_labelled(name: str) -> bool:
+    """Whether a data set is of labelled pairs; UserError as `load_set`."""
+    return hasattr(load_set(name), "SET")

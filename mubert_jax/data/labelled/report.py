@@ -1,0 +1,253 @@
+"""What became of every annotated clip, and how the counts compare with the owners'."""
+
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mubert_jax.data.files import replacing
+from mubert_jax.data.labelled.collected import Collected
+from mubert_jax.data.report import REPORT_FILE, ClipReport, Lines, count
+
+MARKDOWN_FILE = "report.md"
+STATUSES = ("kept", "repaired", "dropped", "excluded")
+_COLUMNS = (
+    "clip",
+    "subject",
+    "row",
+    "status",
+    "class",
+    "emotion",
+    "onset",
+    "apex",
+    "offset",
+    "apex_source",
+    "reason",
+    "box_x",
+    "box_y",
+    "box_side",
+)
+_LISTED = 12
+
+
+@dataclass(frozen=True)
+class PairsReport(Lines):
+    """The outcome of one `mubert prepare` of a labelled set; print it, or take `lines()`.
+
+    Attributes:
+      output: the data-set folder.
+      rows: one a clip, as in report.csv; `status` is one of STATUSES, repaired ones are stored too.
+      classes, published, published_subjects: as in `Collected`.
+      already_complete: nothing was done, the folder was complete.
+    """
+
+    output: Path
+    rows: Sequence[Mapping[str, str]]
+    classes: tuple[str, ...]
+    published: Mapping[str, int]
+    published_subjects: int | None
+    already_complete: bool = False
+
+    @classmethod
+    def load(cls, output: Path, collected: Collected) -> "PairsReport":
+        """The report of a complete data set, from its report.csv."""
+        with open(output / REPORT_FILE, newline="") as file:
+            rows = list(csv.DictReader(file))
+        return cls(
+            output, rows, collected.classes, collected.published, collected.published_subjects
+        )
+
+    def with_status(self, *statuses: str) -> list[Mapping[str, str]]:
+        """The rows of these statuses."""
+        return [row for row in self.rows if row["status"] in statuses]
+
+    @property
+    def stored(self) -> list[Mapping[str, str]]:
+        """The rows of the clips in the data set."""
+        return self.with_status("kept", "repaired")
+
+    @property
+    def kept(self) -> int:
+        """Clips in the data set."""
+        return len(self.stored)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all shards."""
+        return sum(path.stat().st_size for path in self.output.glob("*.tfrecord-*"))
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Who is in the data set, sorted."""
+        return tuple(sorted({row["subject"] for row in self.stored}))
+
+    @property
+    def class_counts(self) -> dict[str, int]:
+        """Stored clips of each class, in label order."""
+        counts = Counter(row["class"] for row in self.stored)
+        return {name: counts[name] for name in self.classes}
+
+    @property
+    def empty_classes(self) -> list[str]:
+        """Classes without a clip."""
+        return [name for name, clips in self.class_counts.items() if not clips]
+
+    def lines(self) -> list[str]:
+        """The summary, one fact a line."""
+        state = "already complete, nothing to do" if self.already_complete else "done"
+        counts = Counter(row["status"] for row in self.rows)
+        lines = [
+            f"{self.output}: {state}",
+            f"{count(len(self.rows), 'clip')} found, {self.kept:,} kept ({counts['repaired']} "
+            f"repaired), {counts['dropped']} dropped; {count(len(self.subjects), 'subject')}"
+            + _published(len(self.subjects), self.published_subjects)
+            + f"; {self.bytes / 1e6:,.1f} MB",
+            "  ".join(
+                f"{name} {clips}{_published(clips, self.published.get(name))}"
+                for name, clips in self.class_counts.items()
+            ),
+        ]
+        lines += [f"warning: no clip of class {name}" for name in self.empty_classes]
+        if counts["excluded"]:
+            lines.append(f"{count(counts['excluded'], 'clip')} left out by --exclude-subjects")
+        for status in ("repaired", "dropped"):
+            reasons = _by_reason(self.with_status(status))
+            if reasons:
+                lines.append(
+                    f"{count(counts[status], 'clip')} {status} (see {self.output / MARKDOWN_FILE}):"
+                )
+                lines += reasons[:_LISTED]
+            if len(reasons) > _LISTED:
+                lines.append(f"  and {len(reasons) - _LISTED} more")
+        return lines
+
+    def markdown(self, title: str) -> str:
+        """The whole report as a Markdown page."""
+        counts = Counter(row["status"] for row in self.rows)
+        lines = [f"# {title}", ""]
+        lines += _table(
+            ("found", "kept", "of these repaired", "dropped", "excluded"),
+            [(len(self.rows), self.kept, *(counts[status] for status in STATUSES[1:]))],
+        )
+        lines += ["", "## Classes", ""]
+        lines += _table(
+            ("class", "here", "published", "difference"),
+            [
+                _compared(name, clips, self.published.get(name))
+                for name, clips in self.class_counts.items()
+            ]
+            + [_compared("all", self.kept, sum(self.published.values()) or None)]
+            + [_compared("subjects", len(self.subjects), self.published_subjects)],
+        )
+        lines += [f"\n**Warning: no clip of class {name}.**" for name in self.empty_classes]
+        lines += ["", "## Subjects", ""]
+        cells = Counter((row["subject"], row["class"]) for row in self.stored)
+        lines += _table(
+            ("subject", *self.classes, "all"),
+            [
+                (who, *(numbers := [cells[who, name] for name in self.classes]), sum(numbers))
+                for who in self.subjects
+            ],
+        )
+        noted = [row for row in self.with_status("kept") if row["reason"]]
+        for heading, rows in (
+            ("Repaired", self.with_status("repaired")),
+            ("Dropped", self.with_status("dropped")),
+            ("Kept, but odd", noted),
+            ("Excluded by their subject", self.with_status("excluded")),
+        ):
+            if rows:
+                lines += ["", f"## {heading}", ""]
+                lines += _table(
+                    ("clip", "row", "emotion", "why"),
+                    [(_name(row), row["row"], row["emotion"], row["reason"]) for row in rows],
+                )
+        return "\n".join(lines) + "\n"
+
+
+def save_report(
+    output: Path, title: str, collected: Collected, reports: Sequence[ClipReport]
+) -> None:
+    """Writes report.csv and report.md.
+
+    Args:
+      output: the data-set folder.
+      title: of the page.
+      collected: what was found; reports: what became of its clips.
+    """
+    clips = {clip.name: clip for clip in collected.clips}
+    rows = [_row(clips[report.name], report) for report in reports]
+    rows += [
+        {
+            "clip": clip.name,
+            "subject": clip.person,
+            "row": clip.row or "",
+            "status": "dropped",
+            "emotion": clip.emotion,
+            "reason": clip.reason,
+        }
+        for clip in collected.dropped
+    ]
+    with replacing(output / REPORT_FILE) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, _COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    page = PairsReport.load(output, collected).markdown(title)
+    with replacing(output / MARKDOWN_FILE) as temporary:
+        temporary.write_text(page)
+
+
+def _row(clip, report: ClipReport) -> dict[str, object]:
+    status, reason = report.status, report.reason
+    if status == "kept":
+        status = "repaired" if clip.repairs else "kept"
+        reason = "; ".join((*clip.repairs, *clip.notes))
+    box = report.box or ("", "", "")
+    return {
+        "clip": report.name,
+        "subject": report.subject,
+        "row": clip.annotation.row or "",
+        "status": status,
+        "class": clip.class_name,
+        "emotion": clip.annotation.emotion,
+        "onset": clip.onset[0],
+        "apex": report.apex if report.apex is not None else "",
+        "offset": clip.offset,
+        "apex_source": clip.apex_source,
+        "reason": reason,
+        **dict(zip(("box_x", "box_y", "box_side"), box, strict=True)),
+    }
+
+
+def _by_reason(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """A line a reason, the ones of many clips first."""
+    first: dict[str, str] = {}
+    for row in rows:
+        first.setdefault(row["reason"], _name(row))
+    sizes = Counter(row["reason"] for row in rows)
+    return [
+        f"  {first[reason]}{f' and {size - 1} more' if size > 1 else ''}: {reason}"
+        for reason, size in sizes.most_common()
+    ]
+
+
+def _name(row: Mapping[str, str]) -> str:
+    return row["clip"] or f"row {row['row']}"
+
+
+def _published(here: int, published: int | None) -> str:
+    if published is None or here == published:
+        return ""
+    return f" (published: {published})"
+
+
+def _compared(name: str, here: int, published: int | None) -> tuple:
+    if published is None:
+        return name, here, "", ""
+    return name, here, published, f"**{here - published:+d}**" if here != published else ""
+
+
+def _table(header: Sequence, rows: Sequence[Sequence]) -> list[str]:
+    lines = [header, ["---"] * len(header), *rows]
+    return ["| " + " | ".join(str(c).replace("|", "\\|") for c in line) + " |" for line in lines]

@@ -1,0 +1,104 @@
+"""A plain table of pairs: two image files, a label and a subject a row."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from mubert_jax.data.labelled.annotation import Annotation, Dropped, LeftOut, Refused
+from mubert_jax.data.labelled.clips import LabelledClip
+from mubert_jax.data.labelled.collected import Collected
+from mubert_jax.data.labelled.options import PairOptions
+from mubert_jax.data.labelled.sheets import Row, read_rows
+from mubert_jax.data.video import frame_number
+from mubert_jax.errors import UserError
+
+COLUMNS = {
+    "onset": ("onset", "onset path", "onset file"),
+    "apex": ("apex", "apex path", "apex file"),
+    "label": ("label", "class", "emotion"),
+    "subject": ("subject",),
+    "clip": ("clip", "filename"),
+    "dataset": ("dataset",),
+    "action_units": ("action units", "AU"),
+    "fps": ("fps",),
+}
+OPTIONAL = ("clip", "dataset", "action_units", "fps")
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """The set of anyone's own pairs; classes are the labels of the table, sorted.
+
+    Without a column `clip`, a clip is named by the path of its onset; without `dataset`, the data
+    set by the table's file name.
+    """
+
+    name: str = "pairs"
+
+    def collect(
+        self, input: Path | None, annotation: Path | None, options: PairOptions
+    ) -> Collected:
+        """The pairs of the table `annotation`, whose paths are below `input`, or beside the table.
+
+        Raises UserError: no table, a column missing; in a strict run also a missing image, a row
+        without label or subject, two rows of one clip.
+        """
+        if annotation is None:
+            raise UserError("pairs needs --annotation TABLE, with onset, apex, label and subject")
+        for flag, value in (("classes", options.classes), ("apex", options.apex)):
+            if value is not None:
+                raise UserError(f"--{flag} is not for pairs: the table says it")
+        folder = annotation.parent if input is None else input
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; check --input")
+        rows = read_rows(annotation, COLUMNS, OPTIONAL)
+        classes = tuple(sorted({row.text("label") for row in rows} - {""}))
+        named = [_annotation(row, annotation.stem) for row in rows]
+        taken = Counter(one.name for one in named)
+        clips, dropped = [], []
+        for row, one in zip(rows, named, strict=True):
+            try:
+                if taken[one.name] > 1:
+                    raise Refused("two rows of one clip")
+                clips.append(_clip(row, one, folder, classes))
+            except (Refused, LeftOut) as error:
+                dropped.append(
+                    Dropped(one.name, one.person, one.row, one.emotion, str(error), True)
+                )
+        collected = Collected(clips, dropped, classes, {}, None, str(annotation))
+        return collected.check(options.lenient)
+
+
+def _annotation(row: Row, stem: str) -> Annotation:
+    clip = row.text("clip") or Path(row.text("onset")).with_suffix("").as_posix()
+    return Annotation(
+        dataset=row.text("dataset") or stem,
+        subject=row.text("subject"),
+        clip=clip,
+        places=(),
+        onset=None,
+        apex=None,
+        offset=None,
+        emotion=row.text("label"),
+        action_units=row.text("action_units"),
+        row=row.number,
+    )
+
+
+def _clip(row: Row, one: Annotation, folder: Path, classes: tuple[str, ...]) -> LabelledClip:
+    for column in ("onset", "apex", "label", "subject"):
+        if not row.text(column):
+            raise Refused(f"no {column}")
+    images = []
+    for position, column in enumerate(("onset", "apex")):
+        path = folder / row.text(column)
+        if not path.is_file():
+            raise Refused(f"{column} {path}: no such file")
+        number = frame_number(path)
+        images.append((position if number is None else number, path))
+    try:
+        fps = float(row.text("fps") or 0)
+    except ValueError:
+        raise Refused(f"fps {row.text('fps')!r} is not a number") from None
+    label = classes.index(one.emotion)
+    return LabelledClip(one, label, one.emotion, fps, onset=images[0], apex=images[1])

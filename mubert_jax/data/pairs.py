@@ -1,0 +1,97 @@
+"""A `pairs` data set in memory: labelled onset and apex images, and what was annotated."""
+
+import os
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from mubert_jax.data.folder import check_complete
+from mubert_jax.data.records import PairRecord, decode_image, decode_pair
+from mubert_jax.data.source import RecordSource
+from mubert_jax.errors import UserError
+
+_CLASS_NAMES = "label.labels.txt"
+
+
+class LabelledPairs:
+    """P labelled pairs, in the order of the records: by data set, subject and clip.
+
+    Attributes:
+      onset, apex: (P, H, W, 3) uint8 RGB.
+      label: (P,) int64, rows of `classes`.
+      classes: C class names in label order.
+      subject: P names with their data set, such as "casme2/sub01".
+      clip: P names, each unique for its subject.
+      dataset: P names, such as "casme2".
+      records: P `PairRecord`s with everything annotated, their images left empty.
+
+    Args:
+      directory: a folder made by `mubert prepare` of a labelled set.
+      image_size: height and width that the stored images must have.
+
+    Raises:
+      UserError: no such data set, one of frames, half prepared, damaged, images of another size.
+    """
+
+    def __init__(self, directory: str | os.PathLike, image_size: int = 224):
+        self.directory = Path(directory)
+        self.image_size = image_size
+        check_complete(self.directory, "casme2 --input DIR", "pairs")
+        self.classes = _classes(self.directory)
+        source = RecordSource(self.directory)
+        shape = (len(source), image_size, image_size, 3)
+        self.onset, self.apex = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
+        self.records: list[PairRecord] = [self._read(source, i) for i in range(len(source))]
+        self.label = np.array([record.label for record in self.records], np.int64)
+        if outside := [r for r in self.records if not 0 <= r.label < len(self.classes)]:
+            raise UserError(
+                f"{self.directory}: {outside[0].clip} has label {outside[0].label}, but there are "
+                f"{len(self.classes)} classes; run `mubert prepare` again into a new folder"
+            )
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @cached_property
+    def subject(self) -> list[str]:
+        return [record.subject for record in self.records]
+
+    @cached_property
+    def clip(self) -> list[str]:
+        return [record.clip for record in self.records]
+
+    @cached_property
+    def dataset(self) -> list[str]:
+        return [record.dataset for record in self.records]
+
+    def _read(self, source: RecordSource, number: int) -> PairRecord:
+        try:
+            record = decode_pair(source[number])
+            for images, encoded in ((self.onset, record.onset), (self.apex, record.apex)):
+                image = decode_image(encoded, images[number])
+                if image.shape != images[number].shape:
+                    raise self._other_size(image)
+        except UserError as error:
+            if str(self.directory) in str(error):
+                raise
+            raise UserError(f"{self.directory}: record {number}: {error}") from error
+        return PairRecord(**vars(record) | {"onset": b"", "apex": b""})
+
+    def _other_size(self, image: np.ndarray) -> UserError:
+        height, width = image.shape[:2]
+        return UserError(
+            f"{self.directory}: images are stored as {width}x{height}, asked for are "
+            f"{self.image_size}x{self.image_size}; run `mubert prepare --size "
+            f"{self.image_size}` into a new folder, or set --config.model.image_size={width}"
+        )
+
+
+def _classes(directory: Path) -> list[str]:
+    try:
+        return (directory / _CLASS_NAMES).read_text().splitlines()
+    except OSError as error:
+        raise UserError(
+            f"{directory}: {_CLASS_NAMES}, the names of the classes, cannot be read "
+            f"({error.strerror}); copy the folder again"
+        ) from error
