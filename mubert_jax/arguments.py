@@ -179,6 +179,22 @@ def _benchmark(add):
     add("--subjects", metavar="N", type=int, default=24, help="test people (%(default)s)")
 
 
+def finetune(parser):
+    add = parser.add_argument
+    add(
+        "--config",
+        metavar="FILE",
+        required=True,
+        help="a file of configs/; --config.KEY=VALUE overrides a key",
+    )
+    add("--workdir", metavar="DIR", type=Path, required=True, help="the run's folder")
+    add(
+        "--allow-leak",
+        action="store_true",
+        help="go on although the pretraining saw tested subjects, and stamp every table",
+    )
+
+
 def evaluate(parser):
     add = parser.add_argument
     add(

@@ -71,6 +71,9 @@ def _prepare(args, console) -> None:
     if is_labelled(args.source):
         _prepare_pairs(args, shaping, console)
         return
+    if made_up and args.classes:
+        _prepare_made_up(args, shaping, given, console)
+        return
     if others := [name for name in arguments.LABELLED if getattr(args, name)]:
         raise UserError(f"--{others[0]} is for labelled sets (casme2, samm, ...) alone")
     path = _one_path(args, "input")
@@ -96,6 +99,28 @@ def _prepare_pairs(args, shaping, console) -> None:
         raise UserError(f"{args.source} needs --input=DIR, the folder with its frames")
     options = PairOptions(**shaping, classes=args.classes, apex=args.apex, lenient=args.lenient)
     console.print(prepare_pairs(args.source, input, args.output, options, annotation, console))
+    _say_finetune(args, console)
+
+
+def _prepare_made_up(args, shaping, given, console) -> None:
+    from mubert_jax.data.controlled.movements import EMOTIONS
+    from mubert_jax.data.labelled.made_up import prepare_made_up
+    from mubert_jax.data.labelled.options import PairOptions
+    from mubert_jax.data.sets.controlled import Cast
+
+    if args.classes != len(EMOTIONS):
+        raise UserError(f"--classes {args.classes}: controlled has {len(EMOTIONS)} emotions")
+    cast = Cast(size=args.size, **given)
+    console.print(prepare_made_up(cast, args.output, PairOptions(**shaping), console))
+    _say_finetune(args, console)
+
+
+def _say_finetune(args, console) -> None:
+    _say(
+        console,
+        f"Next: mubert finetune --config=configs/finetune.py --config.data.path={args.output} "
+        "--workdir=runs/recognition",
+    )
 
 
 def _one_path(args, flag) -> Path | None:
@@ -208,6 +233,20 @@ def _ablate(args, console) -> int:
     return 0
 
 
+def _finetune(args, console) -> None:
+    from mubert_jax.config_files import load_config
+    from mubert_jax.recognition.run import finetune
+
+    config = load_config(args.config, args.overrides)
+    report = finetune(config, args.workdir, args.allow_leak, console)
+    _say(console, "\n".join([report.title, *report.lines()]))
+    _say(
+        console,
+        f"Done: {args.workdir}/results.html, results.md, results.csv, megc2019_seed*.txt\n"
+        f"Next: mubert predict --checkpoint={args.workdir} --video=VIDEO --output=prediction.png",
+    )
+
+
 def _evaluate(args, console) -> None:
     from mubert_jax.recognition.evaluate import evaluate_file, evaluate_run
 
@@ -299,6 +338,16 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             "configs x seeds, trained and scored on known movements",
             "mubert ablate --configs configs/ablations/*.py --workdir=runs/ablations "
             "--config.data.path=data/controlled",
+        )
+    )
+    arguments.finetune(
+        _verb(
+            verbs,
+            "finetune",
+            _finetune,
+            "labelled pairs -> a recogniser, tested on subjects it never saw",
+            "mubert finetune --config=configs/finetune.py --config.data.path=data/casme2 "
+            "--workdir=runs/casme2",
         )
     )
     arguments.evaluate(

@@ -249,11 +249,13 @@ class RecognitionConfig:
     seeds: tuple[int, ...] = (0, 1, 2)
     # frozen: a linear head on features that are computed once. full: everything learns.
     backbone: str = choice("frozen", "full")
+    # frozen: what heads read. difference: change of grey, 28 × 28, to compare with.
+    features: str = choice("backbone", "difference")
     # Passes over the training clips; of the frozen backbone, steps with all of them.
     epochs: int = 300
     learning_rate: float = 0.05
     # Each fold takes the value that its own inner split of the training subjects likes best.
-    weight_decay: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1)
+    weight_decay: tuple[float, ...] = (0.0001, 0.0003, 0.001, 0.003, 0.01)
     # What unequal classes are evened out by: the loss, how often a clip is drawn, nothing.
     balance: str = choice("loss", "sampling", "none")
     # Paired augmentation: the same for onset and apex. Copies of each clip for a frozen backbone.
@@ -412,7 +414,11 @@ def _convert(kind, field, value, path):
         return _as_tuple(value)
     if typing.get_origin(kind) is tuple:
         kinds = typing.get_args(kind)
-        if not isinstance(value, (list, tuple)) or len(value) != len(kinds):
+        if not isinstance(value, (list, tuple)) or not value:
+            raise UserError(f"{path} is {value!r}; it takes a tuple")
+        if kinds[-1] is Ellipsis:
+            kinds = kinds[:1] * len(value)
+        if len(value) != len(kinds):
             raise UserError(f"{path} is {value!r}; it takes {len(kinds)} values")
         return tuple(_scalar(k, v, path) for k, v in zip(kinds, value, strict=True))
     return _scalar(kind, value, path)

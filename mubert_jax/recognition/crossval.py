@@ -1,4 +1,4 @@
-"""`mubert finetune`: every fold of a protocol, each subject tested by a recogniser that never saw it.
+"""Cross-validation: each subject is tested by a recogniser that never saw it.
 
 Finished folds are files in `folds/`: killed and started again, the others go on.
 """
@@ -27,6 +27,9 @@ from mubert_jax.recognition.protocols import Clips, Split, inner_split, split
 
 FOLDS = "folds"
 PLAN_FILE = "finetune.json"
+RESUME = "run the same command again, finished folds are kept"
+# What may change between two starts of one run.
+FREE = ("recognition.published", "recognition.folds_at_once")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,7 +73,7 @@ def cross_validate(
         tables.append(_predictions(folds, fitted, pairs, clips, seed))
         curves.append(_curves(folds, fitted, seed))
     predictions = Predictions(pd.concat(tables, ignore_index=True), clips.classes)
-    with writing_errors(workdir):
+    with writing_errors(workdir, RESUME):
         predictions.save(workdir / PREDICTIONS_FILE)
         with replacing(workdir / CURVES_FILE) as temporary:
             pd.concat(curves).to_csv(temporary, index=False)
@@ -116,7 +119,7 @@ def _of_seed(config, model, params, pairs, clips, folds: Split, seed, workdir, c
                 learn = LEARNERS[recognition.backbone](model, params, pairs, recognition, seed)
             group = [folds.folds[number] for number in numbers]
             fitted = _fit(learn, numbers, group, clips, seed, recognition)
-            with writing_errors(workdir), replacing(path) as temporary:
+            with writing_errors(workdir, RESUME), replacing(path) as temporary:
                 with open(temporary, "wb") as file:
                     np.savez(file, **vars(fitted))
         with np.load(path) as saved:
@@ -130,9 +133,7 @@ def _of_seed(config, model, params, pairs, clips, folds: Split, seed, workdir, c
 def _fit(learn, numbers, folds, clips: Clips, seed, recognition) -> Fitted:
     train = np.stack([_mask(fold.train, clips) for fold in folds])
     inner, validation = _inner(folds, clips, seed)
-    decay = choose_decay(
-        learn, numbers, inner, validation, clips.label, recognition.weight_decay
-    )
+    decay = choose_decay(learn, numbers, inner, validation, clips.label, recognition.weight_decay)
     logits, losses, _ = learn(numbers, train, decay)
     return Fitted(logits, losses, decay)
 
@@ -140,7 +141,10 @@ def _fit(learn, numbers, folds, clips: Clips, seed, recognition) -> Fitted:
 def _inner(folds, clips, seed):
     """Each fold's training clips in two: masks (K, P) to learn from and to choose by."""
     halves = [inner_split(fold, clips, seed=seed) for fold in folds]
-    return tuple(np.stack([_mask(rows, clips) for rows in part]) for part in zip(*halves, strict=True))
+    return (
+        np.stack([_mask(inner, clips) for inner, _ in halves]),
+        np.stack([_mask(validation, clips) for _, validation in halves]),
+    )
 
 
 def _mask(rows, clips):
@@ -198,11 +202,7 @@ def _same_run(config: Config, params: dict, pairs: LabelledPairs, workdir: Path)
                 "--workdir"
             )
         return
-    with writing_errors(workdir):
+    with writing_errors(workdir, RESUME):
         (workdir / FOLDS).mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(plan, indent=1) + "\n")
-
-
-# What may change between two starts of one run.
-FREE = ("recognition.published", "recognition.folds_at_once")

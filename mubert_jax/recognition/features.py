@@ -1,4 +1,4 @@
-"""What a frozen backbone says of labelled pairs: computed once, for the heads of all folds."""
+"""What a frozen backbone says of labelled pairs, or subtraction: once, for the heads of all folds."""
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,8 @@ def describe(
       onset, apex: (P, H, W, 3) uint8.
       seed: draws the augmentations; a copy depends on (seed, its number, the pair) alone.
     """
+
+    see = {"backbone": _backbone, "difference": _difference}[config.features](model, params)
 
     def of_pair(key, copy, onset, apex):
         changed = augmented(jax.random.fold_in(key, copy), onset, apex, config)

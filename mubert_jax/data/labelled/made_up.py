@@ -1,0 +1,75 @@
+"""Labelled pairs of made-up people, whose emotions are the action units that they move."""
+
+import csv
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+from rich.console import Console
+
+from mubert_jax.data.controlled.clip import ControlledClip
+from mubert_jax.data.controlled.nuisances import CONDITIONS
+from mubert_jax.data.labelled.options import PairOptions
+from mubert_jax.data.labelled.prepare import Pairs
+from mubert_jax.data.labelled.report import PairsReport
+from mubert_jax.data.labelled.table import PairTable
+from mubert_jax.data.plan import Plan
+from mubert_jax.data.prepare import make_set
+from mubert_jax.data.sets.controlled import Cast
+
+TABLE = "controlled.csv"
+# Movements that a person would see on a screen, in pixels of a 224-pixel frame.
+AMPLITUDES = (1.0, 3.0)
+
+
+def prepare_made_up(
+    cast: Cast, output: str | os.PathLike, options: PairOptions, console: Console | None = None
+) -> PairsReport:
+    """Draws onset and apex of every clip of `cast`, and makes a `pairs` set of them.
+
+    Raises:
+      UserError: as `prepare`.
+    """
+    with TemporaryDirectory() as folder:
+        record(cast, Path(folder))
+        collected = PairTable().collect(Path(folder), Path(folder) / TABLE, options)
+        clips = sorted(collected.clips, key=lambda clip: clip.name)
+        plan = Plan.make("controlled", cast, options, clips)
+        content = f"{len(clips)} clips ({collected.fingerprint})"
+        plan = replace(plan, options=plan.options | {"annotation": content})
+        recipe, console = Pairs("controlled", collected), console or Console(stderr=True)
+        return make_set(recipe, plan, clips, Path(output), options, console)
+
+
+def record(cast: Cast, folder: Path):
+    """Writes the frames as PNG and `TABLE`: onset, apex, label, subject, clip, action units."""
+
+    def draw(number, index):
+        condition = cast.conditions[(number + index) % len(cast.conditions)]
+        clip = ControlledClip(
+            number,
+            index,
+            cast.seed,
+            CONDITIONS[condition],
+            cast.size,
+            frames=cast.frames,
+            amplitudes=AMPLITUDES,
+        )
+        subject, name = f"s{number:06d}", f"{index:02d}-{condition}"
+        paths = [f"{subject}-{index:02d}-{moment}.png" for moment in ("onset", "apex")]
+        for path, frame in zip(paths, (clip.course.onset, clip.course.apex), strict=True):
+            cv2.imwrite(str(folder / path), cv2.cvtColor(clip.frame(frame), cv2.COLOR_RGB2BGR))
+        units = "+".join(map(str, clip.movement.action_units))
+        return (*paths, clip.movement.emotion, subject, name, units)
+
+    numbers = range(cast.first_subject, cast.first_subject + cast.subjects)
+    asked = [(number, index) for number in numbers for index in range(cast.clips)]
+    with ThreadPoolExecutor() as pool:
+        rows = list(pool.map(lambda clip: draw(*clip), asked))
+    with open(folder / TABLE, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("onset", "apex", "label", "subject", "clip", "AU"))
+        writer.writerows(rows)
