@@ -1,4 +1,4 @@
-"""What a frozen backbone says of labelled pairs, or subtraction: once, for the heads of all folds."""
+"""What a frozen backbone (or subtraction) says of labelled pairs: once, for all folds."""
 
 import jax
 import jax.numpy as jnp
@@ -7,9 +7,11 @@ import numpy as np
 from mubert_jax.config import RecognitionConfig
 from mubert_jax.models.micron_bert import MicronBert
 from mubert_jax.recognition.augment import augmented
+from mubert_jax.training.movements import GREY
 from mubert_jax.training.views import normalise
 
 BATCH = 16
+CELLS = 28
 
 
 def describe(
@@ -21,8 +23,7 @@ def describe(
       onset, apex: (P, H, W, 3) uint8.
       seed: draws the augmentations; a copy depends on (seed, its number, the pair) alone.
     """
-
-    see = {"backbone": _backbone, "difference": _difference}[config.features](model, params)
+    see = FEATURES[config.features](model, params)
 
     def of_pair(key, copy, onset, apex):
         changed = augmented(jax.random.fold_in(key, copy), onset, apex, config)
@@ -31,8 +32,7 @@ def describe(
 
     @jax.jit
     def of_batch(keys, copy, onset, apex):
-        onset, apex = jax.vmap(of_pair, (0, None, 0, 0))(keys, copy, onset, apex)
-        return model.apply({"params": params}, normalise(onset), normalise(apex), method="describe")
+        return see(*jax.vmap(of_pair, (0, None, 0, 0))(keys, copy, onset, apex))
 
     keys = jax.random.split(jax.random.key(seed), len(onset))
     found = []
@@ -42,3 +42,24 @@ def describe(
             part = of_batch(keys[rows], copy, onset[rows], apex[rows])
             found.append(np.asarray(part)[: len(onset) - start])
     return np.concatenate(found).reshape(1 + config.copies, len(onset), -1)
+
+
+def _backbone(model, params):
+    """What the recogniser's linear layer reads."""
+    return lambda onset, apex: model.apply(
+        {"params": params}, normalise(onset), normalise(apex), method="describe"
+    )
+
+
+def _difference(model, params):
+    """Change of grey, averaged over `CELLS` × `CELLS` cells: the row without learning."""
+
+    def see(onset_BxHxWxC, apex_BxHxWxC):
+        change_BxHxW = (apex_BxHxWxC - onset_BxHxWxC) @ GREY
+        cells = jax.image.resize(change_BxHxW, (len(change_BxHxW), CELLS, CELLS), "linear")
+        return cells.reshape(len(cells), -1)
+
+    return see
+
+
+FEATURES = {"backbone": _backbone, "difference": _difference}

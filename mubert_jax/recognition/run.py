@@ -54,7 +54,8 @@ def finetune(config: Config, workdir: Path, allow_leak: bool, console: Console) 
     predictions = cross_validate(config, model, params, pairs, workdir, stamps, console)
     if trained and trained.config.model.dma.kind != "none":
         _draw_hardest(predictions, pairs, trained, workdir / MAPS_FOLDER)
-    if not (workdir / "checkpoints").exists():
+    learns = config.recognition.features == "backbone"
+    if learns and not (workdir / "checkpoints").exists():
         console.print("The recogniser to keep: all subjects", highlight=False)
         kept = fit_all(config, model, params, pairs)
         save_imported(workdir, config, Weights(kept), f"a fine-tuning on {config.data.path}")
