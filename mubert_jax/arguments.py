@@ -195,6 +195,16 @@ def finetune(parser):
     )
 
 
+def predict(parser):
+    add = parser.add_argument
+    add("--checkpoint", metavar="DIR", type=Path, required=True, help="a --workdir of finetune")
+    add("--onset", metavar="FILE", type=Path, help="the first image")
+    add("--apex", metavar="FILE", type=Path, help="the second image")
+    add("--video", metavar="FILE", type=Path, help="a video that starts before the movement")
+    add("--output", metavar="FILE", type=Path, help="a picture of it, as PNG")
+    crop(parser)
+
+
 def evaluate(parser):
     add = parser.add_argument
     add(

@@ -247,6 +247,24 @@ def _finetune(args, console) -> None:
     )
 
 
+def _predict(args, console) -> None:
+    from mubert_jax.perception.perceive import PerceiveOptions
+    from mubert_jax.recognition.predict import Recogniser, draw, show
+
+    if not args.video and not (args.onset and args.apex):
+        raise UserError("give --video=V, or both --onset=A and --apex=B")
+    options = PerceiveOptions(crop=args.crop, detector=args.detector, margin=args.margin)
+    recogniser = Recogniser(args.checkpoint, options)
+    if args.video:
+        prediction = recogniser.of_video(args.video)
+    else:
+        prediction = recogniser.of_images(args.onset, args.apex)
+    show(prediction, console)
+    if args.output:
+        draw(prediction, args.output)
+        _say(console, f"Picture: {args.output}")
+
+
 def _evaluate(args, console) -> None:
     from mubert_jax.recognition.evaluate import evaluate_file, evaluate_run
 
@@ -348,6 +366,15 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             "labelled pairs -> a recogniser, tested on subjects it never saw",
             "mubert finetune --config=configs/finetune.py --config.data.path=data/casme2 "
             "--workdir=runs/casme2",
+        )
+    )
+    arguments.predict(
+        _verb(
+            verbs,
+            "predict",
+            _predict,
+            "two images or a video -> the probability of each emotion",
+            "mubert predict --checkpoint=runs/casme2 --video=V.mp4 --output=prediction.png",
         )
     )
     arguments.evaluate(

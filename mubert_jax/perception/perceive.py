@@ -59,8 +59,8 @@ def perceive_images(
     options: PerceiveOptions,
     console: Console,
 ):
-    """Maps of one onset/apex pair; see `_Session.write` for what is written."""
-    session = _Session(trained, options)
+    """Maps of one onset/apex pair; see `Session.write` for what is written."""
+    session = Session(trained, options)
     images = [read_image(onset), read_image(apex)]
     cut = session.cutter(images, f"{onset} or {apex}")
     maps = session.compare(cut(images[0])[None], cut(images[1])[None])
@@ -74,7 +74,7 @@ def perceive_video(
 
     Up to 256 pairs of frames δ apart, spread evenly, are compared; rows are at least δ apart.
     """
-    session = _Session(trained, options)
+    session = Session(trained, options)
     delta = options.delta or sum(session.config.data.delta) // 2
     count = sum(1 for _ in read_video(video))
     if count <= delta:
@@ -107,7 +107,7 @@ def _moments(energy, starts, delta, count):
     return [*chosen, weakest]
 
 
-class _Session:
+class Session:
     """A model and the options it is looked with."""
 
     def __init__(self, trained: Trained, options: PerceiveOptions):

@@ -80,7 +80,7 @@ def panel(columns: list[Column], behind: Sequence[np.ndarray], titles: list[str]
             if column.limit is None:
                 axis.imshow(column.images[i])
             else:
-                drawn = _over_frame(axis, behind[i], column.images[i], column.limit)
+                drawn = over_frame(axis, behind[i], column.images[i], column.limit)
         if column.limit is not None:
             bar = figure.colorbar(drawn, ax=axes[:, j], location="bottom", pad=0.01, aspect=15)
             bar.set_label(column.label, fontsize=8)
@@ -91,7 +91,7 @@ def panel(columns: list[Column], behind: Sequence[np.ndarray], titles: list[str]
     plt.close(figure)
 
 
-def _over_frame(axis, frame, values, limit):
+def over_frame(axis, frame, values, limit):
     """Heat over the greyed frame: the stronger the value, the more it covers."""
     height, width = frame.shape[:2]
     extent = (0, width, height, 0)

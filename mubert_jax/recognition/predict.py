@@ -1,0 +1,148 @@
+"""`mubert predict`: which emotion an onset and an apex show, or a video, whose apex is searched."""
+
+import dataclasses
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import jax  # noqa: E402
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from mubert_jax.data.faces import SAMPLED_FRAMES  # noqa: E402
+from mubert_jax.data.files import replacing  # noqa: E402
+from mubert_jax.data.video import read_image, read_video, sample_video  # noqa: E402
+from mubert_jax.errors import UserError  # noqa: E402
+from mubert_jax.perception import render  # noqa: E402
+from mubert_jax.perception.maps import Maps  # noqa: E402
+from mubert_jax.perception.perceive import PerceiveOptions, Session  # noqa: E402
+from mubert_jax.perception.trained import Trained  # noqa: E402
+from mubert_jax.recognition.facts import Facts  # noqa: E402
+from mubert_jax.training.checkpoints import run_folder  # noqa: E402
+from mubert_jax.training.views import normalise  # noqa: E402
+
+CANDIDATES = 256
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a recogniser says of one pair.
+
+    Attributes:
+      probabilities: class -> probability, not calibrated; the most probable first.
+      maps: what DMA and POI see of it, one pair.
+      frames: numbers of onset and apex in their video; None for two images.
+      numbers, strength: of a video, frames (T,) and how much moved in each since the onset (T,).
+    """
+
+    probabilities: dict[str, float]
+    maps: Maps
+    frames: tuple[int, int] | None = None
+    numbers: np.ndarray | None = None
+    strength: np.ndarray | None = None
+
+
+class Recogniser:
+    """A fine-tuned run's folder, opened.
+
+    Raises:
+      UserError: no checkpoint there, or one without a recogniser.
+    """
+
+    def __init__(self, checkpoint: Path, options: PerceiveOptions):
+        trained = Trained.of_run(checkpoint)
+        self.classes = Facts.load(run_folder(checkpoint)).classes
+        if not trained.config.model.recognizer.classes or self.classes is None:
+            raise UserError(
+                f"{checkpoint} holds no recogniser; give the --workdir of a mubert finetune"
+            )
+        self._session = Session(trained, options)
+        self._recognise = jax.jit(
+            lambda onset, apex: jax.nn.softmax(
+                trained.model.apply(
+                    {"params": trained.params},
+                    normalise(onset),
+                    normalise(apex),
+                    method="recognise",
+                )
+            )
+        )
+
+    def of_images(self, onset: Path, apex: Path) -> Prediction:
+        images = [read_image(onset), read_image(apex)]
+        cut = self._session.cutter(images, f"{onset} or {apex}")
+        return self._predict(cut(images[0]), cut(images[1]))
+
+    def of_video(self, video: Path) -> Prediction:
+        """The onset is the first frame; the apex is where DMA × POI sees most change from it.
+
+        Up to `CANDIDATES` frames, spread evenly, are looked at.
+        """
+        count = sum(1 for _ in read_video(video))
+        if count < 2:
+            raise UserError(f"{video} has {count} frame; a movement takes two")
+        cut = self._session.cutter(sample_video(video, SAMPLED_FRAMES), video)
+        numbers = np.unique(np.linspace(0, count - 1, min(CANDIDATES, count)).astype(int))
+        frames = np.stack([cut(x) for number, x in read_video(video) if number in set(numbers)])
+        maps = self._session.compare(np.repeat(frames[:1], len(frames), 0), frames)
+        strength = maps.dma_poi.mean((1, 2))
+        apex = int(strength.argmax())
+        found = self._predict(frames[0], frames[apex])
+        moments = (int(numbers[0]), int(numbers[apex]))
+        return dataclasses.replace(found, frames=moments, numbers=numbers, strength=strength)
+
+    def _predict(self, onset, apex) -> Prediction:
+        maps = self._session.compare(onset[None], apex[None])
+        chances = np.asarray(self._recognise(maps.onset, maps.apex))[0]
+        order = np.argsort(-chances)
+        return Prediction({self.classes[i]: float(chances[i]) for i in order}, maps)
+
+
+def show(prediction: Prediction, console: Console):
+    """Prints the probabilities, and the apex of a video."""
+    table = Table(title="mubert predict")
+    table.add_column("emotion")
+    table.add_column("probability", justify="right")
+    for name, chance in prediction.probabilities.items():
+        table.add_row(name, f"{chance:.2f}")
+    console.print(table)
+    if prediction.frames:
+        console.print("onset: frame {}, apex: frame {}".format(*prediction.frames), highlight=False)
+
+
+def draw(prediction: Prediction, output: Path):
+    """Writes a PNG: the timeline of a video, onset, apex, DMA × POI, and the probabilities."""
+    timed = prediction.strength is not None
+    figure = plt.figure(figsize=(10, 5.2 if timed else 2.9), layout="constrained")
+    rows = figure.add_gridspec(1 + timed, 4, height_ratios=[2, 3] if timed else [1])
+    if timed:
+        axis = figure.add_subplot(rows[0, :])
+        axis.plot(prediction.numbers, prediction.strength, color="0.2", linewidth=1.2)
+        axis.axvline(prediction.frames[1], color="#d1495b", label=f"apex, {prediction.frames[1]}")
+        axis.set_xlabel("frame")
+        axis.set_ylabel("moved since\nthe first frame")
+        axis.margins(x=0)
+        axis.legend(loc="upper left", frameon=False)
+        axis.spines[["top", "right"]].set_visible(False)
+    maps = prediction.maps
+    pictures = {"onset": maps.onset[0], "apex": maps.apex[0]}
+    for column, (name, image) in enumerate(pictures.items()):
+        axis = figure.add_subplot(rows[-1, column])
+        axis.imshow(image)
+        axis.set(title=name, xticks=[], yticks=[])
+    axis = figure.add_subplot(rows[-1, 2])
+    render.over_frame(axis, maps.apex[0], maps.dma_poi[0], float(maps.dma_poi.max()) or 1.0)
+    axis.set(title="DMA × POI, own scale", xticks=[], yticks=[])
+    axis = figure.add_subplot(rows[-1, 3])
+    names, chances = zip(*reversed(prediction.probabilities.items()), strict=True)
+    axis.barh(names, chances, color="#30638e")
+    axis.set(xlim=(0, 1), title="probability")
+    axis.spines[["top", "right"]].set_visible(False)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(output) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+    plt.close(figure)
