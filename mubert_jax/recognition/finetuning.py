@@ -102,7 +102,7 @@ def finetune(
 def _optimizer(params: dict, config: RecognitionConfig, steps: int):
     """AdamW; every block learns `layer_decay` times as fast as the one above it."""
     schedule = optax.warmup_cosine_decay_schedule(
-        0.0, config.learning_rate, max(1, round(WARMUP * steps)), steps
+        0.0, config.learning_rate, round(WARMUP * steps), max(2, steps)
     )
     adam = optax.inject_hyperparams(
         lambda weight_decay: optax.chain(

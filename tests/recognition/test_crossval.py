@@ -1,0 +1,138 @@
+"""Every clip is tested once, by what never saw its subject; what was finished is kept."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+from conftest import tiny_config
+from rich.console import Console
+
+from mubert_jax.data.folder import subjects_of
+from mubert_jax.errors import UserError
+from mubert_jax.models.micron_bert import build_model
+from mubert_jax.recognition import crossval, leak
+from mubert_jax.recognition.crossval import cross_validate, fit_all
+from mubert_jax.recognition.metrics import score
+from mubert_jax.training.state import init_params
+from mubert_jax.training.views import normalise
+
+QUIET = Console(quiet=True)
+CONFIG = tiny_config(
+    loss__agreement="none",
+    model__recognizer__classes=3,
+    model__recognizer__reads="movement",
+    recognition__epochs=100,
+    recognition__copies=1,
+    recognition__seeds=(0, 1),
+    recognition__weight_decay=(0.001, 0.01),
+)
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    model = build_model(CONFIG)
+    return model, jax.jit(lambda: init_params(CONFIG, model))()
+
+
+class Pairs(SimpleNamespace):
+    """As `LabelledPairs`, drawn."""
+
+    def __len__(self):
+        return len(self.label)
+
+
+def pairs(planted=True):
+    """8 subjects × 6 clips; if `planted`, where a clip moves is its class."""
+    random = np.random.default_rng(0)
+    label = np.tile([0, 0, 0, 1, 1, 2], 8)
+    onset = random.integers(40, 215, (48, 32, 32, 3)).astype(np.uint8)
+    apex = onset.copy()
+    for row, place in enumerate(label if planted else random.integers(0, 3, 48)):
+        rows = slice(2 + 10 * place, 10 + 10 * place)
+        apex[row, rows, 8:24] = np.roll(onset[row, rows, 8:24], 2, axis=1)
+    subject = [f"made/s{number // 6}" for number in range(48)]
+    return Pairs(
+        onset=onset,
+        apex=apex,
+        label=label,
+        classes=["low", "middle", "high"],
+        subject=subject,
+        clip=[f"c{number % 6}" for number in range(48)],
+        dataset=["made"] * 48,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(backbone, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("run")
+    return workdir, cross_validate(CONFIG, *backbone, pairs(), workdir, ["LEAK: said"], QUIET)
+
+
+def uf1(predictions):
+    return score(predictions.truth, predictions.prediction, predictions.classes).uf1
+
+
+def test_a_planted_signal_is_found_and_every_clip_is_tested_once_a_seed(run):
+    workdir, predictions = run
+    assert uf1(predictions) > 0.8
+    table = predictions.table
+    assert len(table) == 96 and not table.duplicated(["seed", "subject", "clip"]).any()
+    assert (table["fold"] == table["subject"]).all()
+    for name in ("predictions.csv", "curves.csv", "recognition.json"):
+        assert (workdir / name).exists()
+
+
+def test_labels_without_a_signal_give_chance(backbone, tmp_path):
+    found = cross_validate(CONFIG, *backbone, pairs(planted=False), tmp_path / "run", [], QUIET)
+    assert uf1(found) < 0.5
+
+
+def test_finished_folds_are_kept_and_the_others_go_on(run, backbone, monkeypatch):
+    workdir, before = run
+    (workdir / "folds" / "seed1-000.npz").unlink()
+    learnt = []
+    frozen = crossval.LEARNERS["frozen"]
+    monkeypatch.setitem(
+        crossval.LEARNERS, "frozen", lambda *a: (learnt.append(a[-1]), frozen(*a))[1]
+    )
+    after = cross_validate(CONFIG, *backbone, pairs(), workdir, [], QUIET)
+    assert learnt == [1]
+    assert after.table.equals(before.table)
+
+
+def test_another_config_or_other_pairs_are_refused(run, backbone):
+    workdir, _ = run
+    recognition = dataclasses.replace(CONFIG.recognition, epochs=7)
+    with pytest.raises(UserError, match="another recognition.epochs.*100 there, 7 now"):
+        other = dataclasses.replace(CONFIG, recognition=recognition)
+        cross_validate(other, *backbone, pairs(), workdir, [], QUIET)
+    with pytest.raises(UserError, match="another pairs and pretrained weights"):
+        cross_validate(CONFIG, *backbone, pairs(planted=False), workdir, [], QUIET)
+
+
+def test_the_recogniser_to_keep_names_all_clips(backbone):
+    model, _ = backbone
+    data = pairs()
+    kept = fit_all(CONFIG, *backbone, data)
+    logits = model.apply(
+        {"params": kept}, normalise(data.onset), normalise(data.apex), method="recognise"
+    )
+    assert (np.asarray(logits).argmax(-1) == data.label).mean() > 0.9
+
+
+def test_a_backbone_that_saw_a_tested_subject_is_refused(frames_set):
+    seen = tiny_config(data__path=str(frames_set))
+    known = subjects_of(frames_set)[0]
+    tested = {f"casme2/{known}", "casme2/sub99"}
+    with pytest.raises(UserError, match=f"1 of the 2 tested subjects \\(casme2/{known} first"):
+        leak.stamps(seen, "runs/mine", tested, allow=False)
+    (stamp,) = leak.stamps(seen, "runs/mine", tested, allow=True)
+    assert stamp.startswith("LEAK")
+    assert leak.stamps(seen, "runs/mine", {"casme2/sub99"}, allow=False) == []
+    assert leak.stamps(None, "", tested, allow=False) == []
+    (unknown,) = leak.stamps(tiny_config(data__path="/gone"), "runs/mine", tested, allow=False)
+    assert unknown.startswith("NOT CHECKED")
+    with pytest.raises(UserError, match="shipped"):
+        leak.stamps(tiny_config(), "shipped", {"controlled/s000007"}, allow=False)
