@@ -238,10 +238,20 @@ def bench(parser):
     add = parser.add_argument
     add(
         "what",
-        choices=("step", "sizes", "devices", "checkpoint", "input", "perception", "ceiling"),
+        choices=(
+            "step",
+            "sizes",
+            "devices",
+            "checkpoint",
+            "folds",
+            "input",
+            "perception",
+            "ceiling",
+        ),
         help="step: a training step; sizes: how it grows with image, width and depth; devices: "
-        "what splitting it costs; checkpoint: what saving costs; input: the pipeline; perception: "
-        "maps of known movements; ceiling: the same, beside a copy that was told the truth",
+        "what splitting it costs; checkpoint: what saving costs; folds: recognisers together and "
+        "one by one; input: the pipeline; perception: maps of known movements; ceiling: the same, "
+        "beside a copy that was told the truth",
     )
     add(
         "--config",

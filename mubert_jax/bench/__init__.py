@@ -74,6 +74,14 @@ def _devices(args, console):
     return rows
 
 
+def _folds(args, console):
+    from mubert_jax.bench.folds import bench_folds
+
+    rows = bench_folds(_config(args), args.steps or 3, console)
+    console.print(_rows("mubert bench folds", rows))
+    return rows
+
+
 def _checkpoint(args, console):
     from mubert_jax.bench.checkpoint import bench_checkpoint
 
@@ -87,6 +95,7 @@ BENCHES = {
     "sizes": _sizes,
     "devices": _devices,
     "checkpoint": _checkpoint,
+    "folds": _folds,
     "input": _input,
     "perception": _perception,
     "ceiling": _ceiling,

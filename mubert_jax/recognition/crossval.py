@@ -109,7 +109,9 @@ def fit_all(config: Config, model: MicronBert, params: dict, pairs: LabelledPair
 
 def _of_seed(config, model, params, pairs, clips, folds: Split, seed, workdir, console) -> Fitted:
     recognition = config.recognition
-    at_once = len(folds.folds) if recognition.backbone == "frozen" else recognition.folds_at_once
+    at_once = len(folds.folds)
+    if recognition.backbone == "full":
+        at_once = recognition.folds_at_once or (1 if jax.default_backend() == "cpu" else 8)
     learn, groups = None, []
     for start in range(0, len(folds.folds), at_once):
         numbers = np.arange(start, min(start + at_once, len(folds.folds)))

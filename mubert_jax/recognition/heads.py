@@ -1,5 +1,7 @@
 """Linear heads of all folds in one program: multinomial logistic regression on shared features."""
 
+import functools
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -43,20 +45,18 @@ def fit(
     Returns:
       The heads, and their losses (K, epochs).
     """
-    features = jnp.asarray(features_AxPxF, jnp.float32)
-    labels = jnp.asarray(label_P)
-
-    def one(train_P, weight_decay):
-        return _fit_one(features, labels, train_P, weight_decay, classes, config)
-
-    marks, decays = jnp.asarray(train_KxP), jnp.asarray(weight_decay_K, jnp.float32)
+    features = np.asarray(features_AxPxF, np.float32)
+    # For float32's sake; what each head standardises by is its own business.
+    middle, spread = features.mean((0, 1)), features.std((0, 1)) + 1e-6
+    shared = jnp.asarray((features - middle) / spread), jnp.asarray(label_P)
+    own = jnp.asarray(train_KxP), jnp.asarray(weight_decay_K, jnp.float32)
     if stacked:
-        heads, losses = jax.jit(jax.vmap(one))(marks, decays)
+        (kernel, bias), losses = _fit_all(*shared, *own, classes, config)
     else:
-        one = jax.jit(one)
-        found = [one(*row) for row in zip(marks, decays, strict=True)]
-        heads, losses = jax.tree.map(lambda *parts: jnp.stack(parts), *found)
-    return heads, np.asarray(losses)
+        found = [_fit_one(*shared, *row, classes, config) for row in zip(*own, strict=True)]
+        (kernel, bias), losses = jax.tree.map(lambda *parts: jnp.stack(parts), *found)
+    kernel /= spread[:, None]
+    return Heads(kernel, bias - middle @ kernel), np.asarray(losses)
 
 
 def clip_weights(label_P, train_P, classes: int, balance: str):
@@ -71,21 +71,31 @@ def clip_weights(label_P, train_P, classes: int, balance: str):
     return weight_P / jnp.sum(weight_P)
 
 
+@functools.partial(jax.jit, static_argnums=(4, 5))
+def _fit_all(features_AxPxF, label_P, train_KxP, weight_decay_K, classes, config):
+    one = functools.partial(_fit_one, features_AxPxF, label_P, classes=classes, config=config)
+    return jax.vmap(one)(train_KxP, weight_decay_K)
+
+
+@functools.partial(jax.jit, static_argnames=("classes", "config"))
 def _fit_one(features_AxPxF, label_P, train_P, weight_decay, classes, config):
     weight_P = clip_weights(label_P, train_P, classes, config.balance)
     even_P = train_P / jnp.sum(train_P)
     mean_F = jnp.einsum("apf,p->f", features_AxPxF, even_P) / len(features_AxPxF)
-    square_F = jnp.einsum("apf,p->f", jnp.square(features_AxPxF - mean_F), even_P)
-    scale_F = 1 / jnp.sqrt(square_F / len(features_AxPxF) + 1e-8)
-    standard = (features_AxPxF - mean_F) * scale_F
+    square_F = jnp.einsum("apf,p->f", jnp.square(features_AxPxF), even_P) / len(features_AxPxF)
     size = features_AxPxF.shape[-1]
     # Standardised features are divided by √F, so that a decay means the same for any number.
-    kernel, bias = jnp.zeros((size, classes)), jnp.zeros(classes)
+    scale_F = (size * jnp.maximum(square_F - mean_F**2, 1e-6)) ** -0.5
     target = jax.nn.one_hot(label_P, classes)
 
+    def of_raw_features(kernel_FxC, bias_C):
+        """The weights with the standardisation in them: all heads then read the same features."""
+        kernel_FxC = kernel_FxC * scale_F[:, None]
+        return kernel_FxC, bias_C - mean_F @ kernel_FxC
+
     def loss_of(params):
-        logits = standard @ params[0] * size**-0.5 + params[1]
-        entropy_AxP = optax.softmax_cross_entropy(logits, target)
+        kernel_FxC, bias_C = of_raw_features(*params)
+        entropy_AxP = optax.softmax_cross_entropy(features_AxPxF @ kernel_FxC + bias_C, target)
         cross = jnp.sum(jnp.mean(entropy_AxP, axis=0) * weight_P)
         return cross + weight_decay * jnp.sum(jnp.square(params[0])), cross
 
@@ -97,7 +107,6 @@ def _fit_one(features_AxPxF, label_P, train_P, weight_decay, classes, config):
         updates, state = tx.update(gradient, state)
         return (optax.apply_updates(params, updates), state), cross
 
-    params = (kernel, bias)
+    params = jnp.zeros((size, classes)), jnp.zeros(classes)
     (params, _), losses = jax.lax.scan(step, (params, tx.init(params)), length=config.epochs)
-    kernel = params[0] * scale_F[:, None] * size**-0.5
-    return Heads(kernel, params[1] - mean_F @ kernel), losses
+    return of_raw_features(*params), losses

@@ -1,4 +1,4 @@
-"""`mubert prepare controlled --classes`, `finetune`, `evaluate`, `predict`: from nothing to a table."""
+"""`mubert prepare controlled --classes`, `finetune`, `evaluate`, `predict`."""
 
 import json
 import shutil

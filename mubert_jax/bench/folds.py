@@ -1,0 +1,102 @@
+"""`mubert bench folds`: all folds in one program, beside one after the other."""
+
+import dataclasses
+import time
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from mubert_jax.config import Config
+from mubert_jax.models.micron_bert import build_model
+from mubert_jax.recognition import heads
+from mubert_jax.recognition.finetuning import finetune
+from mubert_jax.training.state import init_params
+
+# As large as CASME II: 246 clips of 26 subjects, 5 classes.
+CLIPS, FOLDS, CLASSES = 246, 26, 5
+FULL_FOLDS = 4
+
+
+def bench_folds(config: Config, steps: int, console: Console) -> list[dict]:
+    """Times the folds of a data set of `CLIPS` noise pairs, compiled before.
+
+    Frozen: heads on features of the config's number of patches. Full: a pass of `steps` steps over
+    `recognition.folds_at_once` folds, or `FULL_FOLDS`.
+
+    Returns one dict a backbone: seconds one after the other, seconds stacked, the ratio.
+    """
+    rows = [_frozen(config), _full(config, steps, console)]
+    for row in rows:
+        row["ratio"] = row["one by one, s"] / row["stacked, s"]
+    return rows
+
+
+def _frozen(config: Config) -> dict:
+    random = np.random.default_rng(0)
+    features = random.normal(size=(1 + config.recognition.copies, CLIPS, config.model.num_patches))
+    label, train = random.integers(0, CLASSES, CLIPS), _train(FOLDS, CLIPS)
+    decays = np.full(FOLDS, config.recognition.weight_decay[0])
+
+    def run(stacked):
+        return heads.fit(features, label, train, decays, CLASSES, config.recognition, stacked)
+
+    return {
+        "backbone": "frozen",
+        "folds": FOLDS,
+        "one by one, s": _seconds(lambda: run(False)),
+        "stacked, s": _seconds(lambda: run(True)),
+    }
+
+
+def _full(config: Config, steps: int, console) -> dict:
+    recognition = config.recognition
+    count, clips = recognition.folds_at_once or FULL_FOLDS, steps * recognition.batch_size
+    recognizer = dataclasses.replace(config.model.recognizer, classes=CLASSES)
+    config = dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, recognizer=recognizer),
+        loss=dataclasses.replace(config.loss, agreement="none"),
+    )
+    model, random = build_model(config), np.random.default_rng(0)
+    params = jax.jit(lambda: init_params(config, model))()
+    side = config.model.image_size
+    onset, apex = random.integers(0, 255, (2, clips, side, side, 3), np.uint8)
+    label, train = random.integers(0, CLASSES, clips), _train(count, clips)
+
+    def run(folds):
+        """Seconds of the second pass: the first one compiles."""
+        console.print(f"full: {len(folds)} fold(s) at a time", highlight=False)
+        ends = []
+        finetune(
+            model,
+            params,
+            onset,
+            apex,
+            label,
+            folds,
+            train[folds],
+            np.full(len(folds), 0.01),
+            dataclasses.replace(recognition, epochs=2),
+            0,
+            lambda epoch, losses: ends.append(time.perf_counter()),
+        )
+        return ends[1] - ends[0]
+
+    return {
+        "backbone": "full",
+        "folds": count,
+        "one by one, s": count * run(np.arange(1)),
+        "stacked, s": run(np.arange(count)),
+    }
+
+
+def _train(folds, clips):
+    return np.stack([np.arange(clips) % folds != fold for fold in range(folds)])
+
+
+def _seconds(run) -> float:
+    run()
+    start = time.perf_counter()
+    jax.block_until_ready(run()[0])
+    return time.perf_counter() - start
