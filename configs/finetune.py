@@ -1,7 +1,7 @@
 """A linear recogniser on the frozen backbone, each subject left out once.
 
 Command:  mubert prepare casme2 --input=CASME2 --output=data/casme2 --size=112 --align=robust
-          mubert finetune --config=configs/finetune.py --workdir=runs/casme2 \\
+          mubert finetune --config=configs/finetune.py --workdir=runs/casme2 \
               --config.data.path=data/casme2 --config.recognition.published=casme2-5
 Cost:     under a minute for 250 clips and 26 folds, on 2 CPU cores
 Expected: README, "Recognition"; no licensed data set was at hand

@@ -249,8 +249,9 @@ class RecognitionConfig:
     seeds: tuple[int, ...] = (0, 1, 2)
     # frozen: a linear head on features that are computed once. full: everything learns.
     backbone: str = choice("frozen", "full")
-    # frozen: what heads read. difference: change of grey, 28 × 28, to compare with.
-    features: str = choice("backbone", "difference")
+    # frozen: what heads read. To compare with: difference, the change of grey, 28 × 28; flow,
+    # Farnebäck's of each patch.
+    features: str = choice("backbone", "difference", "flow")
     # Passes over the training clips; of the frozen backbone, steps with all of them.
     epochs: int = 300
     learning_rate: float = 0.05

@@ -40,12 +40,12 @@ def dis_flow_less_median(onset, apex, face):
 
 def farneback_flow(onset, apex, face):
     """Length of Farnebäck's optical flow, in pixels, found at four times the size."""
-    return np.linalg.norm(_farneback(onset, apex), axis=-1)
+    return np.linalg.norm(farneback(onset, apex), axis=-1)
 
 
 def farneback_flow_less_median(onset, apex, face):
     """The same, less the median flow of the true face."""
-    return _less_median(_farneback(onset, apex), face)
+    return _less_median(farneback(onset, apex), face)
 
 
 def eulerian(onset, apex, face, magnification: float = 10.0, levels: int = 4):
@@ -106,7 +106,8 @@ def _dis(onset, apex):
     return _back(finder.calc(_enlarged(onset), _enlarged(apex), None), onset.shape)
 
 
-def _farneback(onset, apex):
+def farneback(onset, apex):
+    """Optical flow (H, W, 2), (x, y) in pixels, found at four times the size."""
     flow = cv2.calcOpticalFlowFarneback(
         _enlarged(onset), _enlarged(apex), None, 0.5, 4, 31, 3, 7, 1.5, 0
     )

@@ -6,6 +6,7 @@ import numpy as np
 
 from mubert_jax.config import RecognitionConfig
 from mubert_jax.models.micron_bert import MicronBert
+from mubert_jax.perception.rivals import farneback
 from mubert_jax.recognition.augment import augmented
 from mubert_jax.training.movements import GREY
 from mubert_jax.training.views import normalise
@@ -30,24 +31,23 @@ def describe(
         frames = (onset.astype(jnp.float32), apex.astype(jnp.float32))
         return tuple(jnp.where(copy > 0, a, b) for a, b in zip(changed, frames, strict=True))
 
-    @jax.jit
-    def of_batch(keys, copy, onset, apex):
-        return see(*jax.vmap(of_pair, (0, None, 0, 0))(keys, copy, onset, apex))
-
+    draw = jax.jit(jax.vmap(of_pair, (0, None, 0, 0)))
     keys = jax.random.split(jax.random.key(seed), len(onset))
     found = []
     for copy in range(1 + config.copies):
         for start in range(0, len(onset), BATCH):
             rows = np.arange(start, start + BATCH) % len(onset)
-            part = of_batch(keys[rows], copy, onset[rows], apex[rows])
+            part = see(*draw(keys[rows], copy, onset[rows], apex[rows]))
             found.append(np.asarray(part)[: len(onset) - start])
     return np.concatenate(found).reshape(1 + config.copies, len(onset), -1)
 
 
 def _backbone(model, params):
     """What the recogniser's linear layer reads."""
-    return lambda onset, apex: model.apply(
-        {"params": params}, normalise(onset), normalise(apex), method="describe"
+    return jax.jit(
+        lambda onset, apex: model.apply(
+            {"params": params}, normalise(onset), normalise(apex), method="describe"
+        )
     )
 
 
@@ -59,7 +59,21 @@ def _difference(model, params):
         cells = jax.image.resize(change_BxHxW, (len(change_BxHxW), CELLS, CELLS), "linear")
         return cells.reshape(len(cells), -1)
 
+    return jax.jit(see)
+
+
+def _flow(model, params):
+    """Farnebäck's optical flow less its median, averaged over patches: the classical way."""
+    grid = model.config.grid
+
+    def see(onset_BxHxWxC, apex_BxHxWxC):
+        pairs = zip(np.uint8(onset_BxHxWxC), np.uint8(apex_BxHxWxC), strict=True)
+        flow = np.stack([farneback(*pair) for pair in pairs])
+        flow -= np.median(flow, axis=(1, 2), keepdims=True)
+        cells = flow.reshape(len(flow), grid, flow.shape[1] // grid, grid, -1, 2).mean((2, 4))
+        return cells.reshape(len(flow), -1)
+
     return see
 
 
-FEATURES = {"backbone": _backbone, "difference": _difference}
+FEATURES = {"backbone": _backbone, "difference": _difference, "flow": _flow}

@@ -1,0 +1,19 @@
+"""Encoder, DMA and recogniser learn, each subject left out once; the paper's reading of P_dma.
+
+Command:  mubert finetune --config=configs/finetune_full.py --workdir=runs/casme2_full \
+              --config.data.path=data/casme2 --config.training.init_from=RUN
+Cost:     a copy of the backbone a fold: a GPU's work
+Expected: README, "Recognition"
+"""
+
+from mubert_jax.config import default_config
+
+
+def get_config():
+    config = default_config()
+    config.training.init_from = "shipped"
+    config.recognition.backbone = "full"
+    config.recognition.epochs = 40
+    config.recognition.learning_rate = 5e-4
+    config.recognition.weight_decay = (0.05,)
+    return config
