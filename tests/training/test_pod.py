@@ -138,6 +138,23 @@ def test_a_process_that_dies_takes_the_others_with_it_and_no_checkpoint(config, 
     assert load_model(tmp_path / "run")
 
 
+@pytest.mark.slow
+def test_a_save_that_fails_ends_all_and_leaves_the_last_good_checkpoint(config, tmp_path):
+    """A file takes the place of the folder of checkpoints: nothing can be saved any more."""
+    run, good = tmp_path / "run", tmp_path / "good"
+    long = ("--config.training.steps=100000", "--config.runtime.checkpoint_every=20")
+    process = pod(2, 1, config, run, *long)
+    wait_for(process, run, 30)
+    (run / "checkpoints").rename(good)
+    (run / "checkpoints").write_text("in the way")
+    began = time.monotonic()
+    output = finished(process)
+    assert time.monotonic() - began < 4 * HEARTBEAT_SECONDS
+    assert process.returncode not in (0, EXIT_CODE), output
+    assert f"checkpoint under {run} failed" in output
+    assert load_model(good)
+
+
 def test_a_pod_that_nothing_describes_is_refused(config, tmp_path):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SLURM")}
     found = subprocess.run(
