@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mubert_jax import arguments
-from mubert_jax.config import unknown
+from mubert_jax.config_values import unknown
 from mubert_jax.errors import UserError
 
 
@@ -302,100 +302,8 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(metavar="VERB")
-    arguments.prepare(
-        _verb(
-            verbs,
-            "prepare",
-            _prepare,
-            "videos, images or a labelled data set -> records",
-            "mubert prepare video --input=videos/ --output=data/mine",
-        )
-    )
-    arguments.pretrain(
-        _verb(
-            verbs,
-            "pretrain",
-            _pretrain,
-            "learn from unlabelled frames; started again, it goes on",
-            "mubert pretrain --config=configs/pretrain.py --workdir=runs/mine "
-            "--config.data.path=data/mine --config.training.batch_size=64",
-        )
-    )
-    arguments.perceive(
-        _verb(
-            verbs,
-            "perceive",
-            _perceive,
-            "two images or a video -> maps of micro-movement",
-            "mubert perceive --onset=a.png --apex=b.png --output=maps.png",
-        )
-    )
-    arguments.export(
-        _verb(
-            verbs,
-            "export",
-            _export,
-            "a checkpoint -> PyTorch, safetensors, ONNX or StableHLO",
-            "mubert export --checkpoint=runs/mine --format=torch --output=model.pth",
-        )
-    )
-    arguments.import_(
-        _verb(
-            verbs,
-            "import",
-            _import,
-            "an official .pth, or an export of ours -> a checkpoint",
-            "mubert import --input=CASME2-is224-p8-b16-ep200.pth --workdir=runs/official",
-        )
-    )
-    arguments.ablate(
-        _verb(
-            verbs,
-            "ablate",
-            _ablate,
-            "configs x seeds, trained and scored on known movements",
-            "mubert ablate --configs configs/ablations/*.py --workdir=runs/ablations "
-            "--config.data.path=data/controlled",
-        )
-    )
-    arguments.finetune(
-        _verb(
-            verbs,
-            "finetune",
-            _finetune,
-            "labelled pairs -> a recogniser, tested on subjects it never saw",
-            "mubert finetune --config=configs/finetune.py --config.data.path=data/casme2 "
-            "--workdir=runs/casme2",
-        )
-    )
-    arguments.predict(
-        _verb(
-            verbs,
-            "predict",
-            _predict,
-            "two images or a video -> the probability of each emotion",
-            "mubert predict --checkpoint=runs/casme2 --video=V.mp4 --output=prediction.png",
-        )
-    )
-    arguments.evaluate(
-        _verb(
-            verbs,
-            "evaluate",
-            _evaluate,
-            "saved predictions -> UF1, UAR and a report",
-            "mubert evaluate --workdir=runs/mine\n"
-            "  mubert evaluate --predictions=theirs.csv --output=report --published=composite-3",
-        )
-    )
-    arguments.bench(
-        _verb(
-            verbs,
-            "bench",
-            _bench,
-            "speed and memory of the training step or of the input",
-            "mubert bench step --config=configs/pretrain.py --batch-size=4",
-        )
-    )
+    for name, run, add_arguments, help, example in VERBS:
+        add_arguments(_verb(verbs, name, run, help, example))
     return parser, verbs.choices
 
 
@@ -409,3 +317,82 @@ def _verb(verbs, name, run, summary, example):
     )
     parser.set_defaults(run=run)
     return parser
+
+
+# Name, what it runs, its flags, what it does, an example.
+VERBS = (
+    (
+        "prepare",
+        _prepare,
+        arguments.prepare,
+        "videos, images or a labelled data set -> records",
+        "mubert prepare video --input=videos/ --output=data/mine",
+    ),
+    (
+        "pretrain",
+        _pretrain,
+        arguments.pretrain,
+        "learn from unlabelled frames; started again, it goes on",
+        "mubert pretrain --config=configs/pretrain.py --workdir=runs/mine "
+        "--config.data.path=data/mine --config.training.batch_size=64",
+    ),
+    (
+        "perceive",
+        _perceive,
+        arguments.perceive,
+        "two images or a video -> maps of micro-movement",
+        "mubert perceive --onset=a.png --apex=b.png --output=maps.png",
+    ),
+    (
+        "export",
+        _export,
+        arguments.export,
+        "a checkpoint -> PyTorch, safetensors, ONNX or StableHLO",
+        "mubert export --checkpoint=runs/mine --format=torch --output=model.pth",
+    ),
+    (
+        "import",
+        _import,
+        arguments.import_,
+        "an official .pth, or an export of ours -> a checkpoint",
+        "mubert import --input=CASME2-is224-p8-b16-ep200.pth --workdir=runs/official",
+    ),
+    (
+        "ablate",
+        _ablate,
+        arguments.ablate,
+        "configs x seeds, trained and scored on known movements",
+        "mubert ablate --configs configs/ablations/*.py --workdir=runs/ablations "
+        "--config.data.path=data/controlled",
+    ),
+    (
+        "finetune",
+        _finetune,
+        arguments.finetune,
+        "labelled pairs -> a recogniser, tested on subjects it never saw",
+        "mubert finetune --config=configs/finetune.py --config.data.path=data/casme2 "
+        "--workdir=runs/casme2",
+    ),
+    (
+        "predict",
+        _predict,
+        arguments.predict,
+        "two images or a video -> the probability of each emotion",
+        "mubert predict --checkpoint=runs/casme2 --video=V.mp4 --output=prediction.png",
+    ),
+    (
+        "evaluate",
+        _evaluate,
+        arguments.evaluate,
+        "saved predictions -> UF1, UAR and a report",
+        "mubert evaluate --workdir=runs/mine\n"
+        "  mubert evaluate --predictions=theirs.csv --output=report --published=composite-3",
+    ),
+    (
+        "bench",
+        _bench,
+        arguments.bench,
+        "speed and memory of the training step or of the input",
+        "mubert bench step --config=configs/pretrain.py --batch-size=4",
+    ),
+)

@@ -6,19 +6,11 @@ types and impossible values with one line each.
 """
 
 import dataclasses
-import difflib
-import typing
-from collections.abc import Iterable
 
 import ml_collections
 
 from mubert_jax.config_checks import check
-from mubert_jax.errors import UserError
-
-
-def choice(default, *others):
-    """A string field that takes one of the given values; the first is the default."""
-    return dataclasses.field(default=default, metadata={"choices": (default, *others)})
+from mubert_jax.config_values import choice, from_values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -360,7 +352,7 @@ def build(values: ml_collections.ConfigDict | dict) -> Config:
     """
     if isinstance(values, ml_collections.ConfigDict):
         values = values.to_dict()
-    config = _build(Config, values, "config")
+    config = from_values(Config, values, "config")
     check(config)
     return config
 
@@ -381,57 +373,3 @@ def flatten(config: Config) -> dict[str, object]:
                 yield f"{prefix}{key}", value
 
     return dict(walk(to_dict(config), ""))
-
-
-def _build(cls, values, path):
-    if not isinstance(values, dict):
-        raise UserError(f"{path} must be a section of keys, not {values!r}")
-    hints = typing.get_type_hints(cls)
-    fields = {field.name: field for field in dataclasses.fields(cls)}
-    arguments = {}
-    for key, value in values.items():
-        if key not in fields:
-            raise unknown(f"key {path}.{key}", key, fields)
-        arguments[key] = _convert(hints[key], fields[key], value, f"{path}.{key}")
-    return cls(**arguments)
-
-
-def unknown(where: str, key: str, known: Iterable[str]) -> UserError:
-    """The error for a name that is not among the known ones; suggests the nearest."""
-    close = difflib.get_close_matches(str(key), list(known), n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-    return UserError(f"unknown {where}; {hint}")
-
-
-def _convert(kind, field, value, path):
-    if dataclasses.is_dataclass(kind):
-        return _build(kind, value, path)
-    choices = field.metadata.get("choices")
-    if choices and value not in choices:
-        raise UserError(f"{path} is {value!r}; it takes one of: {', '.join(choices)}")
-    if kind is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise UserError(f"{path} is {value!r}; it takes a tuple")
-        return _as_tuple(value)
-    if typing.get_origin(kind) is tuple:
-        kinds = typing.get_args(kind)
-        if not isinstance(value, (list, tuple)) or not value:
-            raise UserError(f"{path} is {value!r}; it takes a tuple")
-        if kinds[-1] is Ellipsis:
-            kinds = kinds[:1] * len(value)
-        if len(value) != len(kinds):
-            raise UserError(f"{path} is {value!r}; it takes {len(kinds)} values")
-        return tuple(_scalar(k, v, path) for k, v in zip(kinds, value, strict=True))
-    return _scalar(kind, value, path)
-
-
-def _as_tuple(value):
-    return tuple(_as_tuple(v) if isinstance(v, (list, tuple)) else v for v in value)
-
-
-def _scalar(kind, value, path):
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise UserError(f"{path} is {value!r}; it takes a value of type {kind.__name__}")
-    return value

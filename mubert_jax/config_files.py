@@ -6,7 +6,8 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from mubert_jax.config import Config, build, default_config, flatten, unknown
+from mubert_jax.config import Config, build, default_config, flatten
+from mubert_jax.config_values import unknown
 from mubert_jax.errors import UserError
 
 

@@ -13,6 +13,7 @@ PACKAGE = Path(mubert_jax.__file__).parent
 LAYERS = {
     "errors": 0,
     "config_checks": 1,
+    "config_values": 1,
     "config": 1,
     "config_files": 1,
     "models": 2,

@@ -5,7 +5,6 @@ import dataclasses
 import math
 import re
 
-import jax
 import numpy as np
 from rich.console import Console
 
@@ -37,8 +36,10 @@ def count_collectives(program: str) -> tuple[collections.Counter, collections.Co
     return numbers, sizes
 
 
-def bench_devices(config: Config, batch_size: int, steps: int, console: Console) -> list[dict]:
-    """Times one batch on 1, 2, 4, ... devices, data parallel and FSDP.
+def bench_devices(
+    config: Config, batch_size: int, counts: list[int], steps: int, console: Console
+) -> list[dict]:
+    """Times one batch on so many devices each, data parallel and FSDP.
 
     On a CPU the devices are virtual and share its cores, so the rate shows what splitting costs,
     not what it gains.
@@ -46,7 +47,6 @@ def bench_devices(config: Config, batch_size: int, steps: int, console: Console)
     Returns one dict a (plan, count): pairs/s, planned memory of one device, collectives a step.
     """
     rows = []
-    counts = [2**i for i in range(len(jax.devices()).bit_length())]
     for plan, split in PLANS.items():
         for count in counts:
             mesh, rules = split(count)

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from mubert_jax.config import unknown
+from mubert_jax.config_values import unknown
 from mubert_jax.data.files import replacing
 from mubert_jax.errors import UserError
 from mubert_jax.recognition.published import PUBLISHED

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mubert_jax.config import unknown
+from mubert_jax.config_values import unknown
 from mubert_jax.data.files import replacing
 from mubert_jax.errors import UserError
 from mubert_jax.recognition.protocols import subject_ids

@@ -8,7 +8,7 @@ alone has been measured to lift an F1 from 0.70 to 0.84 (arXiv 2211.11425).
 
 from dataclasses import dataclass
 
-from mubert_jax.config import unknown
+from mubert_jax.config_values import unknown
 
 
 @dataclass(frozen=True)

