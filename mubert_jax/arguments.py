@@ -203,6 +203,7 @@ def predict(parser):
     add("--video", metavar="FILE", type=Path, help="a video that starts before the movement")
     add("--output", metavar="FILE", type=Path, help="a picture of it, as PNG")
     crop(parser)
+    add("--align", choices=ALIGN, help="register the apex to the onset (as the training pairs)")
 
 
 def evaluate(parser):

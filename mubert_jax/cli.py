@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mubert_jax import arguments
+from mubert_jax.cli_prepare import prepare, say
 from mubert_jax.config_values import unknown
 from mubert_jax.errors import UserError
 
@@ -44,105 +45,6 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-def _prepare(args, console) -> None:
-    from mubert_jax.data.plan import PrepareOptions
-    from mubert_jax.data.prepare import prepare
-    from mubert_jax.data.sets import is_labelled
-    from mubert_jax.data.sets.controlled import Cast
-
-    made_up = args.source == "controlled"
-    given = {
-        name: getattr(args, name) for name in arguments.CAST if getattr(args, name) is not None
-    }
-    if "conditions" in given:
-        given["conditions"] = tuple(given["conditions"])
-    if given and not made_up:
-        raise UserError(f"--{next(iter(given)).replace('_', '-')} is for `controlled` alone")
-    shaping = {
-        "size": args.size,
-        "crop": "none" if made_up else args.crop,
-        "detector": args.detector,
-        "margin": args.margin,
-        "encoding": args.encoding,
-        "align": args.align,
-        "workers": args.workers,
-        "exclude_subjects": tuple(args.exclude_subjects),
-    }
-    if is_labelled(args.source):
-        _prepare_pairs(args, shaping, console)
-        return
-    if made_up and args.classes:
-        _prepare_made_up(args, shaping, given, console)
-        return
-    if others := [name for name in arguments.LABELLED if getattr(args, name)]:
-        raise UserError(f"--{others[0]} is for labelled sets (casme2, samm, ...) alone")
-    path = _one_path(args, "input")
-    if path is None and not made_up:
-        raise UserError(f"{args.source} needs --input=PATH, a file or folder")
-    input = Cast(size=args.size, photos=path, **given) if made_up else path
-    console.print(prepare(args.source, input, args.output, PrepareOptions(**shaping), console))
-    _say(
-        console,
-        f"Next: mubert pretrain --config=configs/beyond.py --config.data.path={args.output} "
-        f"--config.model.image_size={args.size} --workdir=runs/mine",
-    )
-
-
-def _prepare_pairs(args, shaping, console) -> None:
-    from mubert_jax.data.labelled.options import PairOptions
-    from mubert_jax.data.labelled.prepare import prepare_pairs
-    from mubert_jax.data.sets import load_set
-
-    paths = _named_paths if hasattr(load_set(args.source).SET, "members") else _one_path
-    input, annotation = paths(args, "input"), paths(args, "annotation")
-    if input is None and args.source != "pairs":
-        raise UserError(f"{args.source} needs --input=DIR, the folder with its frames")
-    options = PairOptions(**shaping, classes=args.classes, apex=args.apex, lenient=args.lenient)
-    console.print(prepare_pairs(args.source, input, args.output, options, annotation, console))
-    _say_finetune(args, console)
-
-
-def _prepare_made_up(args, shaping, given, console) -> None:
-    from mubert_jax.data.controlled.movements import EMOTIONS
-    from mubert_jax.data.labelled.made_up import prepare_made_up
-    from mubert_jax.data.labelled.options import PairOptions
-    from mubert_jax.data.sets.controlled import Cast
-
-    if args.classes != len(EMOTIONS):
-        raise UserError(f"--classes {args.classes}: controlled has {len(EMOTIONS)} emotions")
-    cast = Cast(size=args.size, **given)
-    console.print(prepare_made_up(cast, args.output, PairOptions(**shaping), console))
-    _say_finetune(args, console)
-
-
-def _say_finetune(args, console) -> None:
-    _say(
-        console,
-        f"Next: mubert finetune --config=configs/finetune.py --config.data.path={args.output} "
-        "--workdir=runs/recognition",
-    )
-
-
-def _one_path(args, flag) -> Path | None:
-    given = getattr(args, flag) or []
-    if len(given) > 1:
-        raise UserError(f"{args.source} takes one --{flag}, not {' '.join(given)}")
-    return Path(given[0]) if given else None
-
-
-def _named_paths(args, flag) -> dict[str, Path]:
-    """NAME=PATH of each value of a flag."""
-    named = {}
-    for word in getattr(args, flag) or []:
-        name, equals, path = word.partition("=")
-        if not equals or not path:
-            raise UserError(f"--{flag} {word}: {args.source} takes --{flag} NAME=PATH for each set")
-        if name in named:
-            raise UserError(f"--{flag} {name}= is given twice")
-        named[name] = Path(path)
-    return named
-
-
 def _pretrain(args, console) -> int:
     from mubert_jax.config_files import load_config
     from mubert_jax.training import pod
@@ -155,9 +57,9 @@ def _pretrain(args, console) -> int:
     try:
         run(load_config(args.config, args.overrides), args.workdir, console)
     except Preempted as stopped:
-        _say(console, f"mubert pretrain: {stopped}")
+        say(console, f"mubert pretrain: {stopped}")
         return EXIT_CODE
-    _say(
+    say(
         console,
         f"Done: {args.workdir} (losses: {args.workdir / 'training.png'})\n"
         f"Next: mubert perceive --checkpoint={args.workdir} --video=VIDEO --output=perception.png",
@@ -201,7 +103,7 @@ def _import(args, console) -> None:
     if args.config is not None:
         raise UserError("--config takes no file here, only --config.KEY=VALUE for a key")
     import_weights(args.input, args.workdir, args.overrides, console)
-    _say(
+    say(
         console,
         f"Next: mubert perceive --checkpoint={args.workdir} --video=VIDEO --output=maps.png\n"
         "  or: mubert pretrain --config=FILE --workdir=DIR "
@@ -227,24 +129,32 @@ def _ablate(args, console) -> int:
     try:
         ablate(configs, args.seeds, args.workdir, benchmark, console)
     except Preempted as stopped:
-        _say(console, f"mubert ablate: {stopped}")
+        say(console, f"mubert ablate: {stopped}")
         return EXIT_CODE
-    _say(console, f"Done: {args.workdir}/results.md, results.csv, results.png")
+    say(console, f"Done: {args.workdir}/results.md, results.csv, results.png")
     return 0
 
 
-def _finetune(args, console) -> None:
+def _finetune(args, console) -> int:
     from mubert_jax.config_files import load_config
-    from mubert_jax.recognition.run import finetune
+    from mubert_jax.recognition.kept import RESUME
+    from mubert_jax.recognition.run import finetune, keeps, stored_options
+    from mubert_jax.training.preemption import EXIT_CODE
 
     config = load_config(args.config, args.overrides)
-    report = finetune(config, args.workdir, args.allow_leak, console)
-    _say(console, "\n".join([report.title, *report.lines()]))
-    _say(
-        console,
-        f"Done: {args.workdir}/results.html, results.md, results.csv, megc2019_seed*.txt\n"
-        f"Next: mubert predict --checkpoint={args.workdir} --video=VIDEO --output=prediction.png",
-    )
+    try:
+        report = finetune(config, args.workdir, args.allow_leak, console)
+    except KeyboardInterrupt:
+        say(console, f"mubert finetune: stopped; {RESUME}")
+        return EXIT_CODE
+    say(console, "\n".join([report.title, *report.lines()]))
+    say(console, f"Done: {args.workdir}/results.html, results.md, results.csv, megc2019_seed*.txt")
+    if keeps(config):
+        crop = stored_options(Path(config.data.path)).get("crop", "face")
+        say(
+            console, f"Next: mubert predict --checkpoint={args.workdir} --crop={crop} --video=VIDEO"
+        )
+    return 0
 
 
 def _predict(args, console) -> None:
@@ -253,7 +163,9 @@ def _predict(args, console) -> None:
 
     if not args.video and not (args.onset and args.apex):
         raise UserError("give --video=V, or both --onset=A and --apex=B")
-    options = PerceiveOptions(crop=args.crop, detector=args.detector, margin=args.margin)
+    options = PerceiveOptions(
+        crop=args.crop, detector=args.detector, margin=args.margin, align=args.align
+    )
     recogniser = Recogniser(args.checkpoint, options)
     if args.video:
         prediction = recogniser.of_video(args.video)
@@ -262,7 +174,7 @@ def _predict(args, console) -> None:
     show(prediction, console)
     if args.output:
         draw(prediction, args.output)
-        _say(console, f"Picture: {args.output}")
+        say(console, f"Picture: {args.output}")
 
 
 def _evaluate(args, console) -> None:
@@ -280,18 +192,14 @@ def _evaluate(args, console) -> None:
     else:
         output = args.output
         report = evaluate_file(args.predictions, output, args.published, args.classes)
-    _say(console, "\n".join([report.title, *report.lines()]))
-    _say(console, f"Done: {output}/results.html, results.md, results.csv, megc2019_seed*.txt")
+    say(console, "\n".join([report.title, *report.lines()]))
+    say(console, f"Done: {output}/results.html, results.md, results.csv, megc2019_seed*.txt")
 
 
 def _bench(args, console) -> None:
     from mubert_jax import bench
 
     bench.run(args, console)
-
-
-def _say(console, text):
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
@@ -323,7 +231,7 @@ def _verb(verbs, name, run, summary, example):
 VERBS = (
     (
         "prepare",
-        _prepare,
+        prepare,
         arguments.prepare,
         "videos, images or a labelled data set -> records",
         "mubert prepare video --input=videos/ --output=data/mine",

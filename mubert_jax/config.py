@@ -244,7 +244,7 @@ class RecognitionConfig:
     # frozen: what heads read. To compare with: difference, the change of grey, 28 × 28; flow,
     # Farnebäck's of each patch.
     features: str = choice("backbone", "difference", "flow")
-    # Passes over the training clips; of the frozen backbone, steps with all of them.
+    # As many batches as all clips fill; of the frozen backbone, a step with all training clips.
     epochs: int = 300
     learning_rate: float = 0.05
     # Each fold takes the value that its own inner split of the training subjects likes best.

@@ -101,10 +101,22 @@ def check(config):
         "config.model.dma.kind='none' does not have",
     )
     _check_movement(config.loss, model)
+    _check_recognition(config.recognition)
 
 
 def _in_the_middle(window, patch_size):
     return window >= patch_size and (window - patch_size) % 2 == 0
+
+
+def _check_recognition(recognition):
+    for key, least in {"epochs": 1, "batch_size": 1, "copies": 0, "folds_at_once": 0}.items():
+        value = getattr(recognition, key)
+        _require(value >= least, f"config.recognition.{key} is {value}; choose {least} or more")
+    seeds = recognition.seeds
+    _require(
+        len(set(seeds)) == len(seeds) and min(seeds) >= 0,
+        f"config.recognition.seeds is {seeds}; it takes different numbers from 0 on",
+    )
 
 
 def _check_movement(loss, model):

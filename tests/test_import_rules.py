@@ -24,6 +24,8 @@ LAYERS = {
     "interop": 4,
     "recognition": 4,
     "bench": 4,
+    "arguments": 4,
+    "cli_prepare": 4,
     "cli": 5,
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

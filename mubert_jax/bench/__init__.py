@@ -69,7 +69,8 @@ def _devices(args, console):
 
     # What a CPU is to be split into has to be said before JAX looks at it.
     jax.config.update("jax_num_cpu_devices", VIRTUAL)
-    counts = [2**i for i in range(len(jax.devices()).bit_length())]
+    powers = [2**i for i in range(len(jax.devices()).bit_length())]
+    counts = [count for count in powers if args.batch_size[0] % count == 0]
     rows = bench_devices(_config(args), args.batch_size[0], counts, args.steps or 3, console)
     console.print(_rows("mubert bench devices", rows))
     return rows

@@ -35,7 +35,7 @@ def fit(
     """One head for every row of `train_KxP`, from all copies A of the clips that it marks.
 
     Features are standardised by the head's own training clips, which is then folded into the
-    weights. L = cross-entropy + weight decay · F · mean(kernel²), by AdamW on all clips at a time.
+    weights. L = cross-entropy + weight decay · ‖√F·kernel‖², by Adam on all clips at a time.
 
     Args:
       label_P: class of each pair; train_KxP: which pairs each head learns from, boolean.

@@ -40,6 +40,9 @@ def stamps(pretrained: Config | None, source: str, subjects: set[str], allow: bo
         ]
     seen = {_person(subject) for subject in everyone}
     leaked = sorted(subject for subject in subjects if _person(subject) in seen)
+    before = pretrained.training.init_from
+    if not leaked and before:
+        return [f"NOT CHECKED: {source} started from {before}, which may have seen tested subjects"]
     if not leaked:
         return []
     found = f"{len(leaked)} of the {len(subjects)} tested subjects ({leaked[0]} first)"

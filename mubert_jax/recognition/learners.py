@@ -79,23 +79,18 @@ def choose_decay(
 ) -> np.ndarray:
     """The weight decay of each fold, (K,): the one with the least loss on its validation clips.
 
-    All classes of the validation count alike. Folds and values are one call of the learner.
+    All classes of the validation count alike; a value that diverged is not taken.
 
     Args:
       inner_KxP, validation_KxP: a fold's training clips in two, by subject; boolean.
     """
-    count = len(fold_K)
-    if len(values) == 1:
-        return np.full(count, values[0])
-    logits, _, _ = learn(
-        np.tile(fold_K, len(values)),
-        np.tile(inner_KxP, (len(values), 1)),
-        np.repeat(values, count),
-    )
-    entropy = -np.asarray(jax.nn.log_softmax(logits))[:, np.arange(len(label_P)), label_P]
-    weights = np.stack([_even(mask, label_P) for mask in validation_KxP])
-    loss_VxK = np.sum(entropy.reshape(len(values), count, -1) * weights, axis=-1)
-    return np.asarray(values)[np.argmin(loss_VxK, axis=0)]
+    weight_KxP = np.stack([_even(mask, label_P) for mask in validation_KxP])
+    loss_VxK = []
+    for value in values:
+        logits, _, _ = learn(fold_K, inner_KxP, np.full(len(fold_K), value))
+        entropy = -np.asarray(jax.nn.log_softmax(logits))[:, np.arange(len(label_P)), label_P]
+        loss_VxK.append(np.sum(entropy * weight_KxP, axis=-1))
+    return np.asarray(values)[np.argmin(np.nan_to_num(loss_VxK, nan=np.inf), axis=0)]
 
 
 def _even(mask_P, label_P):

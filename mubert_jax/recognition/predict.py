@@ -14,7 +14,7 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from mubert_jax.data.faces import SAMPLED_FRAMES  # noqa: E402
-from mubert_jax.data.files import replacing  # noqa: E402
+from mubert_jax.data.files import replacing, writing_errors  # noqa: E402
 from mubert_jax.data.video import read_image, read_video, sample_video  # noqa: E402
 from mubert_jax.errors import UserError  # noqa: E402
 from mubert_jax.perception import render  # noqa: E402
@@ -90,6 +90,8 @@ class Recogniser:
         frames = np.stack([cut(x) for number, x in read_video(video) if number in set(numbers)])
         maps = self._session.compare(np.repeat(frames[:1], len(frames), 0), frames)
         strength = maps.dma_poi.mean((1, 2))
+        if not strength.max() > 0:
+            raise UserError(f"{video}: nothing moves between its first frame and any other")
         apex = int(strength.argmax())
         found = self._predict(frames[0], frames[apex])
         moments = (int(numbers[0]), int(numbers[apex]))
@@ -142,7 +144,8 @@ def draw(prediction: Prediction, output: Path):
     axis.barh(names, chances, color="#30638e")
     axis.set(xlim=(0, 1), title="probability")
     axis.spines[["top", "right"]].set_visible(False)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(output) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
+    with writing_errors(output, "choose another --output"):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(output) as temporary:
+            figure.savefig(temporary, dpi=110, format="png")
     plt.close(figure)

@@ -1,15 +1,19 @@
 """`mubert finetune`: from labelled pairs and a backbone to the report, and a recogniser to keep."""
 
+import contextlib
 import dataclasses
-import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jax
 import numpy as np
 from rich.console import Console
 
 from mubert_jax.config import Config
+from mubert_jax.config_checks import check
+from mubert_jax.data.files import replacing, writing_errors
 from mubert_jax.data.pairs import LabelledPairs
+from mubert_jax.data.plan import Plan
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import open_trained
 from mubert_jax.models.micron_bert import MicronBert, build_model
@@ -19,7 +23,9 @@ from mubert_jax.perception.trained import Trained
 from mubert_jax.recognition import leak
 from mubert_jax.recognition.crossval import cross_validate, fit_all
 from mubert_jax.recognition.evaluate import MAPS_FOLDER, evaluate_run
+from mubert_jax.recognition.kept import RESUME
 from mubert_jax.recognition.predictions import Predictions
+from mubert_jax.recognition.published import published
 from mubert_jax.recognition.report import Report
 from mubert_jax.recognition.summary import hardest
 from mubert_jax.training.checkpoints import Weights, save_imported
@@ -43,35 +49,80 @@ def finetune(config: Config, workdir: Path, allow_leak: bool, console: Console) 
             "config.data.path is empty; give a folder of labelled pairs, such as mubert prepare "
             "casme2 makes: --config.data.path=DIR"
         )
+    if config.recognition.published:
+        published(config.recognition.published)
     source = config.training.init_from
     trained = open_trained(source) if source else None
     size = trained.config.model.image_size if trained else config.model.image_size
+    stored = stored_options(Path(config.data.path))
+    if trained and stored.get("size", size) != size:
+        raise UserError(
+            f"{config.data.path} holds images of {stored['size']} pixels, {source} looks at "
+            f"{size}; run mubert prepare with --size={size} into a new folder, or take another "
+            "config.training.init_from"
+        )
     pairs = LabelledPairs(config.data.path, size)
-    config = _with_backbone(config, trained, len(pairs.classes))
-    tested = set(pairs.subject)
-    stamps = leak.stamps(trained.config if trained else None, source, tested, allow_leak)
+    config = _with_backbone(config, trained, len(pairs.classes), stored.get("align"))
+    stamps = leak.stamps(
+        trained.config if trained else None, source, set(pairs.subject), allow_leak
+    )
     model, params = _start(config, trained)
     predictions = cross_validate(config, model, params, pairs, workdir, stamps, console)
     if trained and trained.config.model.dma.kind != "none":
         _draw_hardest(predictions, pairs, trained, workdir / MAPS_FOLDER)
-    learns = config.recognition.features == "backbone"
-    if learns and not (workdir / "checkpoints").exists():
+    if keeps(config) and not (workdir / "checkpoints").exists():
         console.print("The recogniser to keep: all subjects", highlight=False)
-        kept = fit_all(config, model, params, pairs)
-        save_imported(workdir, config, Weights(kept), f"a fine-tuning on {config.data.path}")
+        _keep(config, fit_all(config, model, params, pairs), workdir)
     return evaluate_run(workdir)
 
 
-def _with_backbone(config: Config, trained: Trained | None, classes: int) -> Config:
-    """The config with the backbone's sizes, and a recogniser of so many classes."""
-    model = trained.config.model if trained else config.model
+def keeps(config: Config) -> bool:
+    """Whether the run leaves a recogniser: what it reads is the model's, not to compare with."""
+    return config.recognition.backbone == "full" or config.recognition.features == "backbone"
+
+
+def stored_options(directory: Path) -> dict:
+    """How `mubert prepare` cropped and registered the pairs; empty where it is not known."""
+    with contextlib.suppress(UserError):
+        if plan := Plan.load(directory):
+            return plan.options
+    return {}
+
+
+def _keep(config: Config, params: dict, workdir: Path):
+    """Under its final name only when it is whole."""
+    with TemporaryDirectory(dir=workdir, prefix=".keeping-") as folder:
+        source = f"a fine-tuning on {config.data.path}"
+        save_imported(Path(folder), config, Weights(params), source)
+        (Path(folder) / "checkpoints").rename(workdir / "checkpoints")
+
+
+def _with_backbone(
+    config: Config, trained: Trained | None, classes: int, align: str | None
+) -> Config:
+    """The config with the backbone's sizes, a recogniser, and the registration of the pairs.
+
+    Raises:
+      UserError: the recogniser reads what the backbone does not have.
+    """
+    of_backbone = trained.config if trained else config
     recognizer = dataclasses.replace(config.model.recognizer, classes=classes)
-    model = dataclasses.replace(
-        model, recognizer=recognizer, attention=config.model.attention, dtype=config.model.dtype
+    changed = dataclasses.replace(
+        config,
+        model=dataclasses.replace(
+            of_backbone.model,
+            recognizer=recognizer,
+            attention=config.model.attention,
+            dtype=config.model.dtype,
+        ),
+        swapping=of_backbone.swapping,
+        loss=dataclasses.replace(of_backbone.loss, agreement="none"),
+        perception=dataclasses.replace(
+            of_backbone.perception, align=align or of_backbone.perception.align
+        ),
     )
-    perception = trained.config.perception if trained else config.perception
-    loss = dataclasses.replace(config.loss, agreement="none")
-    return dataclasses.replace(config, model=model, perception=perception, loss=loss)
+    check(changed)
+    return changed
 
 
 def _start(config: Config, trained: Trained | None) -> tuple[MicronBert, dict]:
@@ -85,15 +136,18 @@ def _start(config: Config, trained: Trained | None) -> tuple[MicronBert, dict]:
 
 def _draw_hardest(predictions: Predictions, pairs: LabelledPairs, trained: Trained, folder: Path):
     """What DMA and POI see of the clips that were wrong with most confidence, a PNG each."""
-    folder.mkdir(exist_ok=True)
     rows = {who: i for i, who in enumerate(zip(pairs.subject, pairs.clip, strict=True))}
     perceiver = Perceiver(trained.model, trained.params, trained.config.perception, batch=1)
-    for clip in hardest(predictions, HARDEST):
-        row = rows[clip.subject, clip.clip]
-        maps = perceiver(pairs.onset[row : row + 1], pairs.apex[row : row + 1])
-        limit = trained.scale or float(np.percentile(maps.dma, 99))
-        columns = [*render.frames(maps), render.difference(maps), *render.learned(maps, limit, "m")]
-        person = clip.subject.removeprefix(f"{clip.dataset}/")
-        name = re.sub(r"[/\s]", "_", f"{clip.dataset}_{person}_{clip.clip}")
-        title = f"{clip.truth}, taken for {clip.taken_for}"
-        render.panel(columns, maps.apex, [title], folder / f"{name}.png")
+    with writing_errors(folder, RESUME):
+        folder.mkdir(exist_ok=True)
+        for clip in hardest(predictions, HARDEST):
+            row = rows[clip.subject, clip.clip]
+            maps = perceiver(pairs.onset[row : row + 1], pairs.apex[row : row + 1])
+            limit = trained.scale or float(np.percentile(maps.dma, 99)) or 1.0
+            learned = render.learned(maps, limit, "m")
+            columns = [*render.frames(maps), render.difference(maps), *learned]
+            person = clip.subject.removeprefix(f"{clip.dataset}/")
+            name = f"{clip.dataset}_{person}_{clip.clip}".replace("/", "_")
+            title = f"{clip.truth}, taken for {clip.taken_for}"
+            with replacing(folder / f"{name}.png") as temporary:
+                render.panel(columns, maps.apex, [title], temporary)

@@ -56,4 +56,4 @@ def test_collectives_are_counted_in_bytes_and_flags_are_not():
 def test_a_checkpoint_is_saved_and_restored():
     (row,) = bench_checkpoint(CONFIG, [2], 2, QUIET)
     assert row["state, MB"] > 0 and row["restore, s"] > 0
-    assert row["save holds the training, s"] <= row["until on the disk, s"]
+    assert row["of a step"] > 0 and row["until on the disk, s"] > 0

@@ -98,9 +98,11 @@ def test_what_cannot_be(run, config, trained_run, tmp_path, capsys):
     assert "4 subjects; needs 2 to 4 folds" in refused(
         capsys, *start, "--config.recognition.protocol=9-fold"
     )
-    assert "images are stored as 32x32" in refused(
+    assert "run mubert prepare with --size=112" in refused(
         capsys, *start, "--config.training.init_from=shipped"
     )
+    assert "seeds is (0, 0)" in refused(capsys, *start, "--config.recognition.seeds=(0,0)")
+    assert "unknown published 'x'" in refused(capsys, *start, "--config.recognition.published=x")
     frames = f"--config.data.path={tmp_path}"
     assert str(tmp_path) in refused(capsys, *start, frames)
     assert not (tmp_path / "run").exists()

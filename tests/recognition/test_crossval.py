@@ -14,6 +14,7 @@ from mubert_jax.errors import UserError
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.recognition import crossval, leak
 from mubert_jax.recognition.crossval import cross_validate, fit_all
+from mubert_jax.recognition.facts import Facts
 from mubert_jax.recognition.metrics import score
 from mubert_jax.training.state import init_params
 from mubert_jax.training.views import normalise
@@ -91,25 +92,70 @@ def test_labels_without_a_signal_give_chance(backbone, tmp_path):
 
 def test_finished_folds_are_kept_and_the_others_go_on(run, backbone, monkeypatch):
     workdir, before = run
-    (workdir / "folds" / "seed1-000.npz").unlink()
+    (workdir / "folds" / "seed1-fold003.npz").unlink()
     learnt = []
     frozen = crossval.LEARNERS["frozen"]
-    monkeypatch.setitem(
-        crossval.LEARNERS, "frozen", lambda *a: (learnt.append(a[-1]), frozen(*a))[1]
-    )
-    after = cross_validate(CONFIG, *backbone, pairs(), workdir, [], QUIET)
-    assert learnt == [1]
-    assert after.table.equals(before.table)
+
+    def watched(*arguments):
+        learn = frozen(*arguments)
+        return lambda folds, *rest: (learnt.extend(folds), learn(folds, *rest))[1]
+
+    monkeypatch.setitem(crossval.LEARNERS, "frozen", watched)
+    after = cross_validate(CONFIG, *backbone, pairs(), workdir, ["LEAK: said"], QUIET)
+    assert set(learnt) == {3}
+    assert (after.table["prediction"] == before.table["prediction"]).all()
+    assert Facts.load(workdir).stamps == ("LEAK: said",)
+    (workdir / "folds" / "seed1-fold003.npz").write_bytes(b"half")
+    with pytest.raises(UserError, match="fold003.npz is damaged; delete it"):
+        cross_validate(CONFIG, *backbone, pairs(), workdir, [], QUIET)
+    (workdir / "folds" / "seed1-fold003.npz").unlink()
+
+
+def test_folds_of_a_learning_backbone_are_kept_however_many_are_one_program(backbone, tmp_path):
+    """The learner is replaced by one that knows the truth: groups and files are what is tested."""
+    seen = []
+
+    def oracle(model, params, pairs, recognition, seed):
+        def learn(folds, train, decays):
+            seen.append(list(folds))
+            logits = np.tile(10.0 * np.eye(3)[pairs.label], (len(folds), 1, 1))
+            return logits, np.ones((len(folds), 2)), {}
+
+        return learn
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(crossval.LEARNERS, "full", oracle)
+        for at_once, lost in ((3, ()), (2, (1, 2, 5))):
+            seen.clear()
+            for number in lost:
+                (tmp_path / "run" / "folds" / f"seed0-fold{number:03d}.npz").unlink()
+            config = set_recognition(backbone="full", folds_at_once=at_once)
+            found = cross_validate(config, *backbone, pairs(), tmp_path / "run", [], QUIET)
+            assert {number for group in seen for number in group} == set(lost or range(8))
+            assert max(map(len, seen)) == at_once
+    assert uf1(found) == 1
+
+
+def set_recognition(**keys):
+    return dataclasses.replace(CONFIG, recognition=dataclasses.replace(CONFIG.recognition, **keys))
+
+
+def test_a_loss_that_is_not_finite_is_no_finished_fold(backbone, tmp_path):
+    config = set_recognition(learning_rate=float("inf"), weight_decay=(0.1,))
+    with pytest.raises(UserError, match="not finite; lower config.recognition.learning_rate"):
+        cross_validate(config, *backbone, pairs(), tmp_path / "run", [], QUIET)
+    assert not list((tmp_path / "run" / "folds").iterdir())
 
 
 def test_another_config_or_other_pairs_are_refused(run, backbone):
     workdir, _ = run
-    recognition = dataclasses.replace(CONFIG.recognition, epochs=7)
     with pytest.raises(UserError, match="another recognition.epochs.*100 there, 7 now"):
-        other = dataclasses.replace(CONFIG, recognition=recognition)
-        cross_validate(other, *backbone, pairs(), workdir, [], QUIET)
-    with pytest.raises(UserError, match="another pairs and pretrained weights"):
-        cross_validate(CONFIG, *backbone, pairs(planted=False), workdir, [], QUIET)
+        cross_validate(set_recognition(epochs=7), *backbone, pairs(), workdir, [], QUIET)
+    renamed = pairs()
+    renamed.subject[5], renamed.subject[6] = renamed.subject[6], renamed.subject[5]
+    for other in (pairs(planted=False), renamed):
+        with pytest.raises(UserError, match="another pairs and pretrained weights"):
+            cross_validate(CONFIG, *backbone, other, workdir, [], QUIET)
 
 
 def test_the_recogniser_to_keep_names_all_clips(backbone):
@@ -134,5 +180,8 @@ def test_a_backbone_that_saw_a_tested_subject_is_refused(frames_set):
     assert leak.stamps(None, "", tested, allow=False) == []
     (unknown,) = leak.stamps(tiny_config(data__path="/gone"), "runs/mine", tested, allow=False)
     assert unknown.startswith("NOT CHECKED")
+    later = tiny_config(data__path=str(frames_set), training__init_from="runs/older")
+    (unknown,) = leak.stamps(later, "runs/mine", {"casme2/sub99"}, allow=False)
+    assert "started from runs/older" in unknown
     with pytest.raises(UserError, match="shipped"):
         leak.stamps(tiny_config(), "shipped", {"controlled/s000007"}, allow=False)

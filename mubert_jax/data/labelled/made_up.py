@@ -19,6 +19,7 @@ from mubert_jax.data.labelled.table import PairTable
 from mubert_jax.data.plan import Plan
 from mubert_jax.data.prepare import make_set
 from mubert_jax.data.sets.controlled import Cast
+from mubert_jax.errors import UserError
 
 TABLE = "controlled.csv"
 # Movements that a person would see on a screen, in pixels of a 224-pixel frame.
@@ -61,7 +62,9 @@ def record(cast: Cast, folder: Path):
         subject, name = f"s{number:06d}", f"{index:02d}-{condition}"
         paths = [f"{subject}-{index:02d}-{moment}.png" for moment in ("onset", "apex")]
         for path, frame in zip(paths, (clip.course.onset, clip.course.apex), strict=True):
-            cv2.imwrite(str(folder / path), cv2.cvtColor(clip.frame(frame), cv2.COLOR_RGB2BGR))
+            picture = cv2.cvtColor(clip.frame(frame), cv2.COLOR_RGB2BGR)
+            if not cv2.imwrite(str(folder / path), picture):
+                raise UserError(f"{folder}: a frame cannot be written; free some space there")
         units = "+".join(map(str, clip.movement.action_units))
         return (*paths, clip.movement.emotion, subject, name, units)
 
