@@ -18,9 +18,7 @@ GROWTH = {
 }
 
 
-def bench_sizes(
-    config: Config, batch_sizes: list[int], steps: int, console: Console, growth: dict = GROWTH
-) -> list[dict]:
+def bench_sizes(config: Config, batch_sizes: list[int], steps: int, console: Console) -> list[dict]:
     """Times a step at the config's size, and with one of image, width, depth halved and doubled.
 
     All at the first of `batch_sizes`; the config's own size at the others, too. One device.
@@ -29,7 +27,7 @@ def bench_sizes(
     XLA's plan of one step.
     """
     asked = [("", config.model, size) for size in batch_sizes]
-    for name, (field, factors) in growth.items():
+    for name, (field, factors) in GROWTH.items():
         for factor in factors:
             if factor != 1:
                 value = round(getattr(config.model, field) * factor)

@@ -2,26 +2,52 @@
 
 import re
 
+import jax
 import pytest
 from conftest import tiny_config
 from rich.console import Console
 
+from mubert_jax.bench import sizes
 from mubert_jax.bench.checkpoint import bench_checkpoint
 from mubert_jax.bench.devices import bench_devices, count_collectives
 from mubert_jax.bench.sizes import bench_sizes
+from mubert_jax.models.micron_bert import build_model
+from mubert_jax.training.state import create_state, optimizer
+
+pytestmark = pytest.mark.xdist_group("growth")
 
 CONFIG = tiny_config(loss__agreement="none")
 QUIET = Console(quiet=True)
 
 
-def test_sizes_change_one_thing_at_a_time():
-    rows = bench_sizes(CONFIG, [2], 1, QUIET, {"depth": ("depth", (1, 2))})
-    assert [(row["image"], row["width"], row["depth"]) for row in rows] == [
-        (32, 32, 2),
-        (32, 32, 4),
-    ]
+class Planned:
+    """In the place of `TimedStep`: no compiler, memory by the number of parameters."""
+
+    dtype = "float32"
+
+    def __init__(self, config):
+        self.abstract_state = jax.eval_shape(
+            lambda: create_state(config, build_model(config), optimizer(config, 10))
+        )
+
+    def seconds(self, count):
+        return [0.5] * count
+
+    def planned_bytes(self):
+        return 16 * sum(x.size for x in jax.tree.leaves(self.abstract_state.params))
+
+
+def test_sizes_change_one_thing_at_a_time(monkeypatch):
+    monkeypatch.setattr(sizes, "TimedStep", Planned)
+    rows = bench_sizes(CONFIG, [2, 4], 1, QUIET)
+    own, batch, *grown = [(r["image"], r["width"], r["depth"], r["batch"]) for r in rows]
+    assert own == (32, 32, 2, 2) and batch == (32, 32, 2, 4)
+    assert len(set(grown)) == 6
+    assert all(sum(a != b for a, b in zip(row, own, strict=True)) == 1 for row in grown)
+    deep = next(row for row in rows if row["depth"] == 4)
+    assert deep["pairs/s"] == 4
     for grows in ("GFLOP a pair", "M parameters", "planned GB"):
-        assert rows[1][grows] > rows[0][grows] > 0
+        assert deep[grows] > rows[0][grows] > 0
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from mubert_jax.training.checkpoints import load_model
 from mubert_jax.training.preemption import EXIT_CODE
 from mubert_jax.training.writers import read_metrics
 
+pytestmark = pytest.mark.xdist_group("resume")
+
 
 @pytest.fixture(scope="module")
 def command(tmp_path_factory, frames_set):
@@ -87,7 +89,6 @@ def test_sigkill_at_a_random_step(command, uninterrupted, tmp_path):
 def test_sigterm_while_compiling_saving_and_looking_back(
     command, uninterrupted, tmp_path, monkeypatch
 ):
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cold"))
     run = tmp_path / "run"
     moments = {
         "compiling": lambda: (run / "config.json").exists(),
@@ -96,7 +97,10 @@ def test_sigterm_while_compiling_saving_and_looking_back(
     }
     stopped_at = []
     for name, reached in moments.items():
-        process = command(run)
+        with monkeypatch.context() as patch:
+            if name == "compiling":
+                patch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "cold"))
+            process = command(run)
         while process.poll() is None and not reached():
             time.sleep(0.002)
         process.send_signal(signal.SIGTERM)
