@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from mubert_jax.bench import BENCHES
+
 ALIGN = ("none", "ecc", "robust")
 # Flags of `prepare` for labelled sets.
 LABELLED = ("annotation", "classes", "apex", "lenient")
@@ -76,6 +78,11 @@ def crop(parser):
 
 def pretrain(parser):
     add = parser.add_argument
+    _run(add)
+    add("--pod", action="store_true", help="this is one of several processes; see launch/")
+
+
+def _run(add):
     add(
         "--config",
         metavar="FILE",
@@ -83,7 +90,12 @@ def pretrain(parser):
         help="a file of configs/; --config.KEY=VALUE overrides a key",
     )
     add("--workdir", metavar="DIR", type=Path, required=True, help="the run's folder")
-    add("--pod", action="store_true", help="this is one of several processes; see launch/")
+
+
+def _frames(add, video):
+    add("--onset", metavar="FILE", type=Path, help="the first image")
+    add("--apex", metavar="FILE", type=Path, help="the second image")
+    add("--video", metavar="FILE", type=Path, help=video)
 
 
 def trained(parser, default):
@@ -99,9 +111,7 @@ def trained(parser, default):
 def perceive(parser):
     add = parser.add_argument
     trained(parser, "shipped")
-    add("--onset", metavar="FILE", type=Path, help="the first image")
-    add("--apex", metavar="FILE", type=Path, help="the second image")
-    add("--video", metavar="FILE", type=Path, help="a video, instead of two images")
+    _frames(add, "a video, instead of two images")
     add(
         "--output",
         metavar="FILE",
@@ -181,13 +191,7 @@ def _benchmark(add):
 
 def finetune(parser):
     add = parser.add_argument
-    add(
-        "--config",
-        metavar="FILE",
-        required=True,
-        help="a file of configs/; --config.KEY=VALUE overrides a key",
-    )
-    add("--workdir", metavar="DIR", type=Path, required=True, help="the run's folder")
+    _run(add)
     add(
         "--allow-leak",
         action="store_true",
@@ -198,9 +202,7 @@ def finetune(parser):
 def predict(parser):
     add = parser.add_argument
     add("--checkpoint", metavar="DIR", type=Path, required=True, help="a --workdir of finetune")
-    add("--onset", metavar="FILE", type=Path, help="the first image")
-    add("--apex", metavar="FILE", type=Path, help="the second image")
-    add("--video", metavar="FILE", type=Path, help="a video that starts before the movement")
+    _frames(add, "a video that starts before the movement")
     add("--output", metavar="FILE", type=Path, help="a picture of it, as PNG")
     crop(parser)
     add("--align", choices=ALIGN, help="register the apex to the onset (as the training pairs)")
@@ -239,16 +241,7 @@ def bench(parser):
     add = parser.add_argument
     add(
         "what",
-        choices=(
-            "step",
-            "sizes",
-            "devices",
-            "checkpoint",
-            "folds",
-            "input",
-            "perception",
-            "ceiling",
-        ),
+        choices=tuple(BENCHES),
         help="step: a training step; sizes: how it grows with image, width and depth; devices: "
         "what splitting it costs; checkpoint: what saving costs; folds: recognisers together and "
         "one by one; input: the pipeline; perception: maps of known movements; ceiling: the same, "

@@ -147,8 +147,7 @@ def _finetune(args, console) -> int:
     except KeyboardInterrupt:
         say(console, f"mubert finetune: stopped; {RESUME}")
         return EXIT_CODE
-    say(console, "\n".join([report.title, *report.lines()]))
-    say(console, f"Done: {args.workdir}/results.html, results.md, results.csv, megc2019_seed*.txt")
+    _say_report(report, args.workdir, console)
     if keeps(config):
         crop = stored_options(Path(config.data.path)).get("crop", "face")
         say(
@@ -177,6 +176,11 @@ def _predict(args, console) -> None:
         say(console, f"Picture: {args.output}")
 
 
+def _say_report(report, folder, console) -> None:
+    say(console, "\n".join([report.title, *report.lines()]))
+    say(console, f"Done: {folder}/results.html, results.md, results.csv, megc2019_seed*.txt")
+
+
 def _evaluate(args, console) -> None:
     from mubert_jax.recognition.evaluate import evaluate_file, evaluate_run
 
@@ -192,8 +196,7 @@ def _evaluate(args, console) -> None:
     else:
         output = args.output
         report = evaluate_file(args.predictions, output, args.published, args.classes)
-    say(console, "\n".join([report.title, *report.lines()]))
-    say(console, f"Done: {output}/results.html, results.md, results.csv, megc2019_seed*.txt")
+    _say_report(report, output, console)
 
 
 def _bench(args, console) -> None:

@@ -11,7 +11,10 @@ from mubert_jax.errors import UserError
 
 def run(args, console: Console):
     """Runs `args.what`, prints its table and writes its rows as JSON where `args.output` says."""
-    rows = BENCHES[args.what](args, console)
+    measure, table = BENCHES[args.what]
+    rows = measure(args, console)
+    if table:
+        console.print(table(f"mubert bench {args.what}", rows))
     if args.output:
         _write(args.output, rows)
 
@@ -40,26 +43,20 @@ def _ceiling(args, console):
 def _step(args, console):
     from mubert_jax.bench.step import bench_step
 
-    rows = bench_step(_config(args), args.batch_size, args.steps or 5, args.peer, console)
-    console.print(_columns("mubert bench step", rows))
-    return rows
+    return bench_step(_config(args), args.batch_size, args.steps or 5, args.peer, console)
 
 
 def _input(args, console):
     from mubert_jax.bench.input import bench_input
 
     size = _config(args).model.image_size
-    rows = bench_input(args.data, size, args.batch_size, args.seconds, console)
-    console.print(_columns("mubert bench input", rows))
-    return rows
+    return bench_input(args.data, size, args.batch_size, args.seconds, console)
 
 
 def _sizes(args, console):
     from mubert_jax.bench.sizes import bench_sizes
 
-    rows = bench_sizes(_config(args), args.batch_size, args.steps or 3, console)
-    console.print(_rows("mubert bench sizes", rows))
-    return rows
+    return bench_sizes(_config(args), args.batch_size, args.steps or 3, console)
 
 
 def _devices(args, console):
@@ -71,37 +68,19 @@ def _devices(args, console):
     jax.config.update("jax_num_cpu_devices", VIRTUAL)
     powers = [2**i for i in range(len(jax.devices()).bit_length())]
     counts = [count for count in powers if args.batch_size[0] % count == 0]
-    rows = bench_devices(_config(args), args.batch_size[0], counts, args.steps or 3, console)
-    console.print(_rows("mubert bench devices", rows))
-    return rows
+    return bench_devices(_config(args), args.batch_size[0], counts, args.steps or 3, console)
 
 
 def _folds(args, console):
     from mubert_jax.bench.folds import bench_folds
 
-    rows = bench_folds(_config(args), args.steps or 3, console)
-    console.print(_rows("mubert bench folds", rows))
-    return rows
+    return bench_folds(_config(args), args.steps or 3, console)
 
 
 def _checkpoint(args, console):
     from mubert_jax.bench.checkpoint import bench_checkpoint
 
-    rows = bench_checkpoint(_config(args), args.batch_size, args.steps or 5, console)
-    console.print(_columns("mubert bench checkpoint", rows))
-    return rows
-
-
-BENCHES = {
-    "step": _step,
-    "sizes": _sizes,
-    "devices": _devices,
-    "checkpoint": _checkpoint,
-    "folds": _folds,
-    "input": _input,
-    "perception": _perception,
-    "ceiling": _ceiling,
-}
+    return bench_checkpoint(_config(args), args.batch_size, args.steps or 5, console)
 
 
 def _config(args):
@@ -142,3 +121,16 @@ def _write(path: Path, rows):
         path.write_text(json.dumps(rows, indent=2) + "\n")
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); check --output") from error
+
+
+# What is measured, and how its rows are shown; None: it shows its own tables.
+BENCHES = {
+    "step": (_step, _columns),
+    "sizes": (_sizes, _rows),
+    "devices": (_devices, _rows),
+    "checkpoint": (_checkpoint, _columns),
+    "folds": (_folds, _rows),
+    "input": (_input, _columns),
+    "perception": (_perception, None),
+    "ceiling": (_ceiling, None),
+}

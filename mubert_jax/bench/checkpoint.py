@@ -1,6 +1,5 @@
 """`mubert bench checkpoint`: what saving takes from the training, beside one step."""
 
-import dataclasses
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,7 +8,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from mubert_jax.bench.timed import TimedStep
+from mubert_jax.bench.timed import TimedStep, resized
 from mubert_jax.config import Config
 from mubert_jax.training.checkpoints import Checkpoints
 
@@ -26,8 +25,7 @@ def bench_checkpoint(
 
 
 def _measure(config: Config, batch_size: int, count: int, console) -> dict:
-    training = dataclasses.replace(config.training, batch_size=batch_size)
-    config = dataclasses.replace(config, training=training)
+    config = resized(config, batch_size)
     step = TimedStep(config)
     one_step = float(np.median(step.seconds(count)))
     held, written, restored = [], [], []

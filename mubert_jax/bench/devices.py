@@ -1,14 +1,13 @@
 """`mubert bench devices`: what splitting a step over devices costs, collectives counted."""
 
 import collections
-import dataclasses
 import math
 import re
 
 import numpy as np
 from rich.console import Console
 
-from mubert_jax.bench.timed import TimedStep
+from mubert_jax.bench.timed import TimedStep, resized
 from mubert_jax.config import SHARDED, Config
 
 KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
@@ -50,12 +49,7 @@ def bench_devices(
     for plan, split in PLANS.items():
         for count in counts:
             mesh, rules = split(count)
-            changed = dataclasses.replace(
-                config,
-                training=dataclasses.replace(config.training, batch_size=batch_size),
-                runtime=dataclasses.replace(config.runtime, mesh=mesh, sharding=rules),
-            )
-            step = TimedStep(changed)
+            step = TimedStep(resized(config, batch_size, mesh=mesh, sharding=rules))
             numbers, sizes = count_collectives(step.program())
             rows.append(
                 {

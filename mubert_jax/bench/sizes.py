@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from mubert_jax.bench.timed import TimedStep
+from mubert_jax.bench.timed import TimedStep, resized
 from mubert_jax.config import Config
 from mubert_jax.training import flops
 
@@ -35,13 +35,8 @@ def bench_sizes(config: Config, batch_sizes: list[int], steps: int, console: Con
                 asked.append((name, model, batch_sizes[0]))
     rows = []
     for name, model, batch_size in asked:
-        changed = dataclasses.replace(
-            config,
-            model=model,
-            training=dataclasses.replace(config.training, batch_size=batch_size),
-            runtime=dataclasses.replace(config.runtime, mesh=(1, 1, 1)),
-        )
-        rows.append(_measure(changed, steps))
+        changed = dataclasses.replace(config, model=model)
+        rows.append(_measure(resized(changed, batch_size, mesh=(1, 1, 1)), steps))
         console.print(f"{name or 'batch'}: {rows[-1]}", highlight=False, markup=False)
     return rows
 

@@ -1,6 +1,5 @@
 """`mubert bench step`: one training step, its model FLOPs, its share of the peak, its memory."""
 
-import dataclasses
 import resource
 import time
 
@@ -8,7 +7,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from mubert_jax.bench.timed import TimedStep
+from mubert_jax.bench.timed import TimedStep, resized
 from mubert_jax.config import Config
 from mubert_jax.training import flops
 
@@ -29,11 +28,7 @@ def bench_step(
 
 
 def _measure(config, batch_size, steps, peers, console):
-    config = dataclasses.replace(
-        config,
-        training=dataclasses.replace(config.training, batch_size=batch_size),
-        runtime=dataclasses.replace(config.runtime, mesh=(1, 1, 1)),
-    )
+    config = resized(config, batch_size, mesh=(1, 1, 1))
     console.print(f"batch {batch_size}: compiling", highlight=False)
     ours = TimedStep(config)
     contenders = [ours]

@@ -15,6 +15,15 @@ from mubert_jax.training.compiled import CompiledRun
 TOTAL_STEPS = 1000
 
 
+def resized(config: Config, batch_size: int, **runtime) -> Config:
+    """The config with another batch, and other keys of its `runtime`."""
+    return dataclasses.replace(
+        config,
+        training=dataclasses.replace(config.training, batch_size=batch_size),
+        runtime=dataclasses.replace(config.runtime, **runtime),
+    )
+
+
 class TimedStep:
     """The step of a run of `config` on noise, on the mesh of `config.runtime`.
 

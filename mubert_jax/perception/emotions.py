@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mubert_jax.data.alignment import aligned
-from mubert_jax.data.controlled.clip import ControlledClip
+from mubert_jax.data.controlled.clip import VISIBLE, ControlledClip
 from mubert_jax.data.controlled.nuisances import CONDITIONS
 from mubert_jax.data.sets.controlled import FIRST_TEST_SUBJECT
 from mubert_jax.data.video import grey
@@ -29,8 +29,6 @@ from mubert_jax.training.views import normalise
 CLIPS = 5
 # Features are averaged over cells of this share of the frame's side.
 CELLS = 7
-# Movements that a person would see on a screen, so that it is the features that are tested.
-AMPLITUDES = (1.0, 3.0)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,13 +44,11 @@ class Labelled:
 def labelled_pairs(
     condition: str, subjects: int, size: int, align: str = "robust", seed: int = 0
 ) -> Labelled:
-    """Onset and registered apex of `CLIPS` clips of each test subject."""
+    """Onset and registered apex of `CLIPS` clips of each test subject, with `VISIBLE` movements."""
     numbers = range(FIRST_TEST_SUBJECT, FIRST_TEST_SUBJECT + subjects)
     rows = []
     for number, index in itertools.product(numbers, range(CLIPS)):
-        clip = ControlledClip(
-            number, index, seed, CONDITIONS[condition], size, amplitudes=AMPLITUDES
-        )
+        clip = ControlledClip(number, index, seed, CONDITIONS[condition], size, amplitudes=VISIBLE)
         onset, apex = (clip.frame(i) for i in (clip.course.onset, clip.course.apex))
         rows.append((onset, aligned(align, apex, onset), clip.movement.emotion, number))
     return Labelled(*(np.array(column) for column in zip(*rows, strict=True)))

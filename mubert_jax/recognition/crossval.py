@@ -89,7 +89,8 @@ def _of_seed(
     at_once = count
     if recognition.backbone == "full":
         at_once = recognition.folds_at_once or (1 if jax.default_backend() == "cpu" else 8)
-    missing = [number for number in range(count) if kept.load(seed, number) is None]
+    found = {number: kept.load(seed, number) for number in range(count)}
+    missing = [number for number in found if found[number] is None]
     learn = None
     for start in range(0, len(missing), at_once):
         learn = learn or LEARNERS[recognition.backbone](model, params, pairs, recognition, seed)
@@ -99,10 +100,11 @@ def _of_seed(
         train = np.stack([_mask(fold.train, clips) for fold in group])
         logits, losses, _ = learn(numbers, train, decays)
         for number, *fitted in zip(numbers, logits, losses, decays, strict=True):
-            kept.save(seed, number, Fitted(*fitted))
+            found[number] = Fitted(*fitted)
+            kept.save(seed, number, found[number])
         done = count - len(missing) + start + len(numbers)
         console.print(f"seed {seed}: {done} of {count} folds", highlight=False)
-    return [kept.load(seed, number) for number in range(count)]
+    return list(found.values())
 
 
 def _decay(learn: Learner, numbers, folds, clips: Clips, seed, recognition) -> np.ndarray:

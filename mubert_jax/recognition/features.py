@@ -1,5 +1,7 @@
 """What a frozen backbone (or subtraction) says of labelled pairs: once, for all folds."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,13 +35,26 @@ def describe(
 
     draw = jax.jit(jax.vmap(of_pair, (0, None, 0, 0)))
     keys = jax.random.split(jax.random.key(seed), len(onset))
-    found = []
-    for copy in range(1 + config.copies):
-        for start in range(0, len(onset), BATCH):
-            rows = np.arange(start, start + BATCH) % len(onset)
-            part = see(*draw(keys[rows], copy, onset[rows], apex[rows]))
-            found.append(np.asarray(part)[: len(onset) - start])
-    return np.concatenate(found).reshape(1 + config.copies, len(onset), -1)
+
+    def of_copy(copy):
+        return in_batches(
+            lambda rows: see(*draw(keys[rows], copy, onset[rows], apex[rows])), len(onset)
+        )
+
+    return np.stack([of_copy(copy) for copy in range(1 + config.copies)])
+
+
+def in_batches(see: Callable, count: int, axis: int = 0) -> np.ndarray:
+    """What `see` makes of all rows below `count`: it is given `BATCH` numbers at a time.
+
+    Args:
+      see: row numbers (BATCH,) -> an array with a row each along `axis`.
+    """
+    parts = []
+    for start in range(0, count, BATCH):
+        part = np.asarray(see(np.arange(start, start + BATCH) % count))
+        parts.append(np.take(part, np.arange(min(BATCH, count - start)), axis))
+    return np.concatenate(parts, axis)
 
 
 def _backbone(model, params):

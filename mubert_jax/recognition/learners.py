@@ -8,7 +8,7 @@ import numpy as np
 from mubert_jax.config import RecognitionConfig
 from mubert_jax.models.micron_bert import MicronBert
 from mubert_jax.recognition import heads
-from mubert_jax.recognition.features import BATCH, describe
+from mubert_jax.recognition.features import describe, in_batches
 from mubert_jax.recognition.finetuning import finetune
 from mubert_jax.training.views import normalise
 
@@ -56,12 +56,12 @@ def full(model: MicronBert, params: dict, pairs, config: RecognitionConfig, seed
             config,
             seed,
         )
-        logits = []
-        for start in range(0, len(pairs.label), BATCH):
-            rows = np.arange(start, start + BATCH) % len(pairs.label)
-            part = recognise(trained, pairs.onset[rows], pairs.apex[rows])
-            logits.append(np.asarray(part)[:, : len(pairs.label) - start])
-        return np.concatenate(logits, axis=1), losses, trained
+        logits = in_batches(
+            lambda rows: recognise(trained, pairs.onset[rows], pairs.apex[rows]),
+            len(pairs.label),
+            axis=1,
+        )
+        return logits, losses, trained
 
     return learn
 
@@ -84,16 +84,13 @@ def choose_decay(
     Args:
       inner_KxP, validation_KxP: a fold's training clips in two, by subject; boolean.
     """
-    weight_KxP = np.stack([_even(mask, label_P) for mask in validation_KxP])
+    classes = int(np.max(label_P)) + 1
+    weight_KxP = np.stack(
+        [heads.clip_weights(label_P, marks, classes, "loss") for marks in validation_KxP]
+    )
     loss_VxK = []
     for value in values:
         logits, _, _ = learn(fold_K, inner_KxP, np.full(len(fold_K), value))
         entropy = -np.asarray(jax.nn.log_softmax(logits))[:, np.arange(len(label_P)), label_P]
         loss_VxK.append(np.sum(entropy * weight_KxP, axis=-1))
     return np.asarray(values)[np.argmin(np.nan_to_num(loss_VxK, nan=np.inf), axis=0)]
-
-
-def _even(mask_P, label_P):
-    counts = np.bincount(label_P[mask_P], minlength=label_P.max() + 1)
-    weight_P = mask_P / np.maximum(counts[label_P], 1)
-    return weight_P / weight_P.sum()

@@ -19,13 +19,11 @@ from mubert_jax.data.video import read_image, read_video, sample_video  # noqa: 
 from mubert_jax.errors import UserError  # noqa: E402
 from mubert_jax.perception import render  # noqa: E402
 from mubert_jax.perception.maps import Maps  # noqa: E402
-from mubert_jax.perception.perceive import PerceiveOptions, Session  # noqa: E402
+from mubert_jax.perception.perceive import CANDIDATES, PerceiveOptions, Session  # noqa: E402
 from mubert_jax.perception.trained import Trained  # noqa: E402
 from mubert_jax.recognition.facts import Facts  # noqa: E402
 from mubert_jax.training.checkpoints import run_folder  # noqa: E402
 from mubert_jax.training.views import normalise  # noqa: E402
-
-CANDIDATES = 256
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,7 +73,7 @@ class Recogniser:
     def of_images(self, onset: Path, apex: Path) -> Prediction:
         images = [read_image(onset), read_image(apex)]
         cut = self._session.cutter(images, f"{onset} or {apex}")
-        return self._predict(cut(images[0]), cut(images[1]))
+        return self._predict(self._session.compare(cut(images[0])[None], cut(images[1])[None]))
 
     def of_video(self, video: Path) -> Prediction:
         """The onset is the first frame; the apex is where DMA × POI sees most change from it.
@@ -87,18 +85,18 @@ class Recogniser:
             raise UserError(f"{video} has {count} frame; a movement takes two")
         cut = self._session.cutter(sample_video(video, SAMPLED_FRAMES), video)
         numbers = np.unique(np.linspace(0, count - 1, min(CANDIDATES, count)).astype(int))
-        frames = np.stack([cut(x) for number, x in read_video(video) if number in set(numbers)])
+        needed = set(numbers)
+        frames = np.stack([cut(x) for number, x in read_video(video) if number in needed])
         maps = self._session.compare(np.repeat(frames[:1], len(frames), 0), frames)
         strength = maps.dma_poi.mean((1, 2))
         if not strength.max() > 0:
             raise UserError(f"{video}: nothing moves between its first frame and any other")
         apex = int(strength.argmax())
-        found = self._predict(frames[0], frames[apex])
+        found = self._predict(maps.take([apex]))
         moments = (int(numbers[0]), int(numbers[apex]))
         return dataclasses.replace(found, frames=moments, numbers=numbers, strength=strength)
 
-    def _predict(self, onset, apex) -> Prediction:
-        maps = self._session.compare(onset[None], apex[None])
+    def _predict(self, maps: Maps) -> Prediction:
         chances = np.asarray(self._recognise(maps.onset, maps.apex))[0]
         order = np.argsort(-chances)
         return Prediction({self.classes[i]: float(chances[i]) for i in order}, maps)

@@ -146,8 +146,7 @@ def _draw_hardest(predictions: Predictions, pairs: LabelledPairs, trained: Train
             limit = trained.scale or float(np.percentile(maps.dma, 99)) or 1.0
             learned = render.learned(maps, limit, "m")
             columns = [*render.frames(maps), render.difference(maps), *learned]
-            person = clip.subject.removeprefix(f"{clip.dataset}/")
-            name = f"{clip.dataset}_{person}_{clip.clip}".replace("/", "_")
+            name = f"{clip.subject}_{clip.clip}".replace("/", "_")
             title = f"{clip.truth}, taken for {clip.taken_for}"
             with replacing(folder / f"{name}.png") as temporary:
                 render.panel(columns, maps.apex, [title], temporary)

@@ -35,8 +35,8 @@ def flops_per_pair(config: Config) -> float:
         )
         student += (1 + crops + crop.local_crops) * projector
         teacher = (1 + crops) * (encoder_flops(model, model.grid) + projector)
-    comparison = _comparison_flops(model)
-    student += 2 * comparison * bool(config.loss.movement_weight)
+    if config.loss.movement_weight:
+        student += 2 * _comparison_flops(model)
     return 3 * student + teacher
 
 

@@ -10,8 +10,6 @@ from conftest import tiny_config, write_config_file
 from mubert_jax.bench import ablation
 from mubert_jax.cli import main
 
-pytestmark = pytest.mark.xdist_group("ablation")
-
 
 @pytest.fixture(scope="module")
 def ablation_run(tmp_path_factory, frames_set):

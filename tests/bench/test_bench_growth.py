@@ -14,8 +14,6 @@ from mubert_jax.bench.sizes import bench_sizes
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.training.state import create_state, optimizer
 
-pytestmark = pytest.mark.xdist_group("growth")
-
 CONFIG = tiny_config(loss__agreement="none")
 QUIET = Console(quiet=True)
 

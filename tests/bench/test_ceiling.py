@@ -3,12 +3,9 @@
 import json
 
 import numpy as np
-import pytest
 
 from mubert_jax.bench.ceiling import true_pairs
 from mubert_jax.cli import main
-
-pytestmark = pytest.mark.xdist_group("ceiling")
 
 
 def test_pairs_are_of_training_people_and_say_what_moved():

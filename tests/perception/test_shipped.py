@@ -19,8 +19,6 @@ from mubert_jax.perception.controlled import (
 )
 from mubert_jax.perception.maps import Perceiver
 
-pytestmark = pytest.mark.xdist_group("shipped")
-
 SUBJECTS = 6
 
 

@@ -10,8 +10,6 @@ from conftest import tiny_config, write_config_file
 from mubert_jax.cli import main
 from mubert_jax.data.pairs import LabelledPairs
 
-pytestmark = pytest.mark.xdist_group("command")
-
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):

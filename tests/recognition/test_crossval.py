@@ -19,8 +19,6 @@ from mubert_jax.recognition.metrics import score
 from mubert_jax.training.state import init_params
 from mubert_jax.training.views import normalise
 
-pytestmark = pytest.mark.xdist_group("crossval")
-
 QUIET = Console(quiet=True)
 CONFIG = tiny_config(
     loss__agreement="none",

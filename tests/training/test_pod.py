@@ -22,8 +22,6 @@ from mubert_jax.training.pod import HEARTBEAT_SECONDS
 from mubert_jax.training.preemption import EXIT_CODE
 from mubert_jax.training.writers import read_metrics
 
-pytestmark = pytest.mark.xdist_group("pod")
-
 LOCAL_POD = Path(__file__).parents[2] / "launch" / "local_pod.sh"
 MUBERT = Path(sys.prefix) / "bin" / "mubert"
 SPLIT = [["qkv/kernel", ["fsdp"]], ["fc1/kernel", ["fsdp"]], [".*", []]]

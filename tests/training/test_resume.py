@@ -16,8 +16,6 @@ from mubert_jax.training.checkpoints import load_model
 from mubert_jax.training.preemption import EXIT_CODE
 from mubert_jax.training.writers import read_metrics
 
-pytestmark = pytest.mark.xdist_group("resume")
-
 
 @pytest.fixture(scope="module")
 def command(tmp_path_factory, frames_set):

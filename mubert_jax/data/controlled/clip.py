@@ -19,6 +19,8 @@ from mubert_jax.data.video import grey
 # Pictures are drawn and moved at this many times their size, so that moving blurs nothing.
 OVERSAMPLING = 2
 AMPLITUDES = (0.3, 3.0)
+# Those of them that a person would see on a screen.
+VISIBLE = (1.0, 3.0)
 
 
 @dataclasses.dataclass(frozen=True)

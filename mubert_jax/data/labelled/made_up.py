@@ -3,27 +3,22 @@
 import csv
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import cv2
 from rich.console import Console
 
-from mubert_jax.data.controlled.clip import ControlledClip
+from mubert_jax.data.controlled.clip import VISIBLE, ControlledClip
 from mubert_jax.data.controlled.nuisances import CONDITIONS
 from mubert_jax.data.labelled.options import PairOptions
-from mubert_jax.data.labelled.prepare import Pairs
+from mubert_jax.data.labelled.prepare import store
 from mubert_jax.data.labelled.report import PairsReport
 from mubert_jax.data.labelled.table import PairTable
-from mubert_jax.data.plan import Plan
-from mubert_jax.data.prepare import make_set
 from mubert_jax.data.sets.controlled import Cast
 from mubert_jax.errors import UserError
 
 TABLE = "controlled.csv"
-# Movements that a person would see on a screen, in pixels of a 224-pixel frame.
-AMPLITUDES = (1.0, 3.0)
 
 
 def prepare_made_up(
@@ -37,12 +32,7 @@ def prepare_made_up(
     with TemporaryDirectory() as folder:
         record(cast, Path(folder))
         collected = PairTable().collect(Path(folder), Path(folder) / TABLE, options)
-        clips = sorted(collected.clips, key=lambda clip: clip.name)
-        plan = Plan.make("controlled", cast, options, clips)
-        content = f"{len(clips)} clips ({collected.fingerprint})"
-        plan = replace(plan, options=plan.options | {"annotation": content})
-        recipe, console = Pairs("controlled", collected), console or Console(stderr=True)
-        return make_set(recipe, plan, clips, Path(output), options, console)
+        return store("controlled", cast, collected, output, options, console)
 
 
 def record(cast: Cast, folder: Path):
@@ -57,7 +47,7 @@ def record(cast: Cast, folder: Path):
             CONDITIONS[condition],
             cast.size,
             frames=cast.frames,
-            amplitudes=AMPLITUDES,
+            amplitudes=VISIBLE,
         )
         subject, name = f"s{number:06d}", f"{index:02d}-{condition}"
         paths = [f"{subject}-{index:02d}-{moment}.png" for moment in ("onset", "apex")]

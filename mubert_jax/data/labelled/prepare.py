@@ -65,12 +65,23 @@ def prepare_pairs(
     """
     options = options or PairOptions()
     collected = load_set(source).SET.collect(_paths(input), _paths(annotation), options)
+    return store(source, _shown(input, annotation), collected, output, options, console)
+
+
+def store(
+    source: str,
+    input: object,
+    collected: Collected,
+    output: str | os.PathLike,
+    options: PairOptions,
+    console: Console | None,
+) -> PairsReport:
+    """Makes the data set of what was `collected`; the plan names `input`. As `prepare_pairs`."""
     clips = sorted(collected.clips, key=lambda clip: clip.name)
-    plan = Plan.make(source, _shown(input, annotation), options, clips)
+    plan = Plan.make(source, input, options, clips)
     content = f"{len(clips)} clips ({collected.fingerprint})"
     plan = replace(plan, options=plan.options | {"annotation": content})
-    recipe = Pairs(source, collected)
-    console = console or Console(stderr=True)
+    recipe, console = Pairs(source, collected), console or Console(stderr=True)
     return make_set(recipe, plan, clips, Path(output), options, console)
 
 
