@@ -1,10 +1,12 @@
 """The launch scripts and manifests, as far as they can be checked without a cluster."""
 
+import copy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
@@ -38,7 +40,6 @@ def test_shellcheck_finds_nothing(script):
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.name)
 def test_the_jobs_of_a_manifest_fit_the_schema_of_kubernetes(manifest):
     (jobset,) = yaml.safe_load_all(manifest.read_text())
-    assert jobset["apiVersion"] == "jobset.x-k8s.io/v1alpha2" and jobset["kind"] == "JobSet"
     (replicated,) = jobset["spec"]["replicatedJobs"]
     job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": jobset["metadata"]}
     job["spec"] = replicated["template"]["spec"]
@@ -46,6 +47,87 @@ def test_the_jobs_of_a_manifest_fit_the_schema_of_kubernetes(manifest):
     job["spec"]["template"]["spec"]["containers"][0]["imagge"] = "misspelt"
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(job, "1.33", strict=True)
+
+
+def closed(required=(), **properties) -> dict:
+    """The schema of an object with these fields and no others."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+# What v1alpha2 of JobSet takes outside of its Jobs, after jobset.x-k8s.io_jobsets.yaml, and the
+# reasons that its webhook admits.
+NAMES = {"type": "array", "items": {"type": "string"}}
+REASON = {
+    "enum": [
+        "BackoffLimitExceeded",
+        "DeadlineExceeded",
+        "FailedIndexes",
+        "MaxFailedIndexesExceeded",
+        "PodFailurePolicy",
+    ]
+}
+RULE = closed(
+    ["name", "action"],
+    name={"type": "string", "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"},
+    action={"enum": ["FailJobSet", "RestartJobSet", "RestartJobSetAndIgnoreMaxRestarts"]},
+    onJobFailureReasons={"type": "array", "items": REASON},
+    targetReplicatedJobs=NAMES,
+)
+JOBSET = closed(
+    ["apiVersion", "kind", "metadata", "spec"],
+    apiVersion={"const": "jobset.x-k8s.io/v1alpha2"},
+    kind={"const": "JobSet"},
+    metadata={"type": "object", "required": ["name"]},
+    spec=closed(
+        ["replicatedJobs"],
+        coordinator=closed(
+            ["replicatedJob"],
+            replicatedJob={"type": "string"},
+            jobIndex={"type": "integer"},
+            podIndex={"type": "integer"},
+        ),
+        failurePolicy=closed(
+            maxRestarts={"type": "integer"},
+            restartStrategy={"enum": ["Recreate", "BlockingRecreate"]},
+            rules={"type": "array", "items": RULE},
+        ),
+        network=closed(
+            enableDNSHostnames={"type": "boolean"},
+            publishNotReadyAddresses={"type": "boolean"},
+            subdomain={"type": "string"},
+        ),
+        replicatedJobs={
+            "type": "array",
+            "items": closed(
+                ["name", "template"],
+                name={"type": "string"},
+                groupName={"type": "string"},
+                replicas={"type": "integer"},
+                template=closed(["spec"], metadata={"type": "object"}, spec={"type": "object"}),
+            ),
+        },
+        startupPolicy=closed(startupPolicyOrder={"enum": ["AnyOrder", "InOrder"]}),
+        successPolicy=closed(operator={"enum": ["All", "Any"]}, targetReplicatedJobs=NAMES),
+        suspend={"type": "boolean"},
+        ttlSecondsAfterFinished={"type": "integer", "minimum": 0},
+    ),
+)
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.name)
+def test_what_is_around_the_jobs_fits_the_schema_of_jobset(manifest):
+    jobset = yaml.safe_load(manifest.read_text())
+    jsonschema.validate(jobset, JOBSET)
+    for place, value in (("action", "Fail"), ("name", "a-b"), ("onJobFailureReason", ["any"])):
+        wrong = copy.deepcopy(jobset)
+        wrong["spec"]["failurePolicy"]["rules"][0][place] = value
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(wrong, JOBSET)
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS, ids=lambda path: path.name)
