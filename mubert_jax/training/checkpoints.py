@@ -44,7 +44,10 @@ class Weights:
 
 
 class Checkpoints:
-    """The checkpoints of one run; a context manager that waits for the last write."""
+    """The checkpoints of one run; a context manager that waits for the last write.
+
+    After a failure in a pod it does not: the others may never come to write theirs.
+    """
 
     def __init__(self, workdir: Path, config: Config, data_fingerprint: str):
         self._workdir = workdir
@@ -54,7 +57,11 @@ class Checkpoints:
             self._manager = ocp.CheckpointManager(
                 (workdir / "checkpoints").absolute(),
                 options=ocp.CheckpointManagerOptions(
-                    max_to_keep=config.runtime.keep_checkpoints, enable_async_checkpointing=True
+                    max_to_keep=config.runtime.keep_checkpoints,
+                    enable_async_checkpointing=True,
+                    # Made in the background, a folder that cannot be made holds a pod up for five
+                    # minutes, without a word.
+                    async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
                 ),
             )
 
@@ -62,6 +69,8 @@ class Checkpoints:
         return self
 
     def __exit__(self, failure, *_):
+        if failure and jax.process_count() > 1:
+            return
         with contextlib.suppress(Exception) if failure else _readable_errors(self._workdir):
             self._manager.wait_until_finished()
             self._manager.close()
@@ -78,6 +87,11 @@ class Checkpoints:
         """
         with _readable_errors(self._workdir):
             _save(self._manager, step, state, self._origin)
+
+    def wait(self):
+        """Waits for the last write, and raises UserError if it failed."""
+        with _readable_errors(self._workdir):
+            self._manager.wait_until_finished()
 
     def check(self):
         """Raises UserError if an asynchronous save has failed."""

@@ -89,6 +89,7 @@ def pretrain(
                     with meter.timing("checkpoints"):
                         checkpoints.save(step, state)
                 if stopping:
+                    checkpoints.wait()
                     raise Preempted(step, workdir)
     if pod.leads() and start < total_steps:
         meter.summarise(workdir, console)

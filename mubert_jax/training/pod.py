@@ -4,14 +4,18 @@ import contextlib
 import os
 import sys
 import time
+import traceback
 
 import jax
 from jax.experimental import multihost_utils
 
 from mubert_jax.errors import UserError
+from mubert_jax.training.preemption import Preempted
 
 # A process that has said nothing for so many seconds is gone; the others then stop.
 HEARTBEAT_SECONDS = 20
+# So long do the others wait at the end for the first, which draws and measures.
+LAST_SECONDS = 3600
 LOST = 76  # EX_PROTOCOL
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
@@ -31,6 +35,7 @@ def join():
             num_processes=int(count) if count else None,
             process_id=int(number) if number else None,
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+            shutdown_timeout_seconds=LAST_SECONDS,
         )
     except (ValueError, RuntimeError) as error:
         summary = str(error).splitlines()[0]
@@ -53,24 +58,37 @@ def together(tree):
 
 
 @contextlib.contextmanager
-def stopping_when_one_is_gone():
-    """Says what happened when a collective fails because a process of the pod is gone.
+def ending_as_one():
+    """Whoever fails in a pod says so and ends at once; the others then end, too.
 
-    One that waits for the lost one to write a checkpoint is in no collective, and says nothing.
-    JAX's runtime then ends this process within `HEARTBEAT_SECONDS` and names the one that is gone
-    (`tasks are unhealthy`); if it does not, this process ends itself with `LOST`.
+    To leave in order is to wait for the others, who wait for this process: in a collective, or at
+    a checkpoint. A process whose collective fails has lost another, and says that. The rest are
+    ended by JAX's runtime within `HEARTBEAT_SECONDS`; it names the process that is gone (`tasks
+    are unhealthy`). What all processes do at the same step (`Preempted`) is no failure.
     """
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
-        if jax.process_count() == 1:
+    except Exception as error:
+        if jax.process_count() == 1 or isinstance(error, Preempted):
             raise
-        print(
-            f"mubert: process {jax.process_index()} of {jax.process_count()} has lost another "
-            f"({str(error).splitlines()[0][:160]}); its name follows. The last checkpoint is kept: "
-            "the same command goes on",
-            file=sys.stderr,
-            flush=True,
+        if isinstance(error, UserError):
+            _end(2, str(error))
+        if not isinstance(error, jax.errors.JaxRuntimeError):
+            traceback.print_exc()
+            _end(1, "ended by the error above")
+        _say(
+            f"has lost another ({str(error).splitlines()[0][:160]}); its name follows. The last "
+            "checkpoint is kept: the same command goes on"
         )
         time.sleep(2 * HEARTBEAT_SECONDS)
         os._exit(LOST)
+
+
+def _end(code: int, why: str):
+    _say(why)
+    os._exit(code)
+
+
+def _say(text: str):
+    me = f"mubert pretrain: process {jax.process_index()} of {jax.process_count()}"
+    print(f"{me}: {text}", file=sys.stderr, flush=True)

@@ -30,7 +30,7 @@ def run(config: Config, workdir: Path, console: Console):
         config.data.path, delta=config.data.delta, image_size=config.model.image_size
     )
     workdir.mkdir(parents=True, exist_ok=True)
-    with StopSignal() as stop, pod.stopping_when_one_is_gone():
+    with StopSignal() as stop, pod.ending_as_one():
         state = pretrain(config, pairs, workdir, console, stop)
         params = pod.together(state.params)
         if pod.leads():

@@ -131,7 +131,7 @@ def test_a_process_that_dies_takes_the_others_with_it_and_no_checkpoint(config, 
     output = finished(process)
     assert process.returncode not in (0, 2), output
     assert time.monotonic() - began < 3 * HEARTBEAT_SECONDS
-    assert "process 0 of 2 has lost another" in output and "the same command goes on" in output
+    assert "process 0 of 2: has lost another" in output and "the same command goes on" in output
     assert "unhealthy" in output.split("has lost another")[1], "names the process that is gone"
     kept = {int(path.name) for path in (tmp_path / "run" / "checkpoints").iterdir()}
     assert len(kept) and max(kept) >= 10

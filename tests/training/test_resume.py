@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from mubert_jax.training.writers import read_metrics
 def command(tmp_path_factory, frames_set):
     folder = tmp_path_factory.mktemp("resume")
     config = write_config_file(folder / "config.py", tiny_config(data__path=str(frames_set)))
-    return lambda workdir: launch(config, workdir)
+    return lambda workdir, *flags: launch(config, workdir, *flags)
 
 
 def launch(config, workdir, *flags):
@@ -120,3 +121,17 @@ def test_a_finished_run_started_again_does_nothing(command, uninterrupted):
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert (uninterrupted / "metrics.jsonl").read_text() == before
+
+
+def test_stopped_and_unable_to_save_it_does_not_say_saved(command, tmp_path):
+    """The files of the save, which are written in the background, may not grow."""
+    rare = ("--config.runtime.checkpoint_every=100000", "--config.runtime.log_every=100000")
+    process = command(tmp_path / "run", "--config.training.steps=100000", *rare)
+    assert comes_to(process, tmp_path / "run", 1)
+    hard = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)[1]
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (2000, hard))
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 2, output
+    assert f"checkpoint under {tmp_path / 'run'} failed" in output
+    assert "stopped at step" not in output
