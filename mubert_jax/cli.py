@@ -13,6 +13,14 @@ from mubert_jax.config_values import unknown
 from mubert_jax.errors import UserError
 
 
+def command() -> int:
+    """The installed `mubert`: `main` in a process of its own."""
+    from mubert_jax.training.heap import keep_freed_memory
+
+    keep_freed_memory()
+    return main()
+
+
 def main(words: list[str] | None = None) -> int:
     """Runs `mubert VERB ...`: 0 when done, 2 after one line on what the user can mend."""
     # Orbax logs tracebacks of what reaches the user as one line.
