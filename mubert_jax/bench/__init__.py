@@ -126,7 +126,7 @@ def _write(path: Path, rows):
 # What is measured, and how its rows are shown; None: it shows its own tables.
 BENCHES = {
     "step": (_step, _columns),
-    "sizes": (_sizes, _rows),
+    "sizes": (_sizes, _columns),
     "devices": (_devices, _rows),
     "checkpoint": (_checkpoint, _columns),
     "folds": (_folds, _rows),
