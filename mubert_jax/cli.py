@@ -147,11 +147,12 @@ def _finetune(args, console) -> int:
     from mubert_jax.config_files import load_config
     from mubert_jax.recognition.kept import RESUME
     from mubert_jax.recognition.run import finetune, keeps, stored_options
-    from mubert_jax.training.preemption import EXIT_CODE
+    from mubert_jax.training.preemption import EXIT_CODE, sigterm_as_interrupt
 
     config = load_config(args.config, args.overrides)
     try:
-        report = finetune(config, args.workdir, args.allow_leak, console)
+        with sigterm_as_interrupt():
+            report = finetune(config, args.workdir, args.allow_leak, console)
     except KeyboardInterrupt:
         say(console, f"mubert finetune: stopped; {RESUME}")
         return EXIT_CODE

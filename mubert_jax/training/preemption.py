@@ -1,5 +1,6 @@
 """SIGTERM and Ctrl-C: finish the step, save, say how to go on."""
 
+import contextlib
 import signal
 from pathlib import Path
 
@@ -47,3 +48,13 @@ class StopSignal:
         if self.requested and signum == signal.SIGINT:
             raise KeyboardInterrupt
         self.requested = True
+
+
+@contextlib.contextmanager
+def sigterm_as_interrupt():
+    """While entered, SIGTERM raises KeyboardInterrupt, as Ctrl-C does."""
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,7 +1,9 @@
 """`mubert prepare controlled --classes`, `finetune`, `evaluate`, `predict`."""
 
 import json
+import os
 import shutil
+import signal
 
 import cv2
 import pytest
@@ -67,6 +69,16 @@ def test_the_run_leaves_a_report_and_a_recogniser(run, capsys):
     assert (run / "results.csv").read_bytes() == before
     assert "UF1" in capsys.readouterr().out
     assert json.loads((run / "recognition.json").read_text())["stamps"] == []
+
+
+def test_sigterm_stops_it_as_ctrl_c_does(config, tmp_path, capsys, monkeypatch):
+    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(
+        "mubert_jax.recognition.run.finetune", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+    )
+    assert main(["finetune", f"--config={config}", f"--workdir={tmp_path / 'run'}"]) == 75
+    assert "mubert finetune: stopped" in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGTERM) == handler
 
 
 def test_predict_an_image_pair_and_a_video(run, tmp_path, drawn, capsys):
