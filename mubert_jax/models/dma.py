@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from mubert_jax.config import DMAConfig
 from mubert_jax.models.attention import attend
+from mubert_jax.models.vit import Dense
 
 # Of `movement_log_odds`: how fast they grow with the map, and how many medians are even odds.
 SHARPNESS = 1.6
@@ -81,13 +82,12 @@ class DiagonalMicroAttention(nn.Module):
     dtype: jnp.dtype
 
     def setup(self):
-        xavier = nn.initializers.xavier_uniform()
         self.to_q = self._comparing()
         if self.config.projection == "separate":
             self.to_k = self._comparing()
-        self.to_v = nn.Dense(self.dim, dtype=self.dtype, kernel_init=xavier)
+        self.to_v = Dense(self.dim, dtype=self.dtype)
         if self.config.output_projection:
-            self.proj = nn.Dense(self.dim, dtype=self.dtype, kernel_init=xavier)
+            self.proj = Dense(self.dim, dtype=self.dtype)
 
     def _comparing(self):
         """W_q or W_k."""
@@ -95,7 +95,7 @@ class DiagonalMicroAttention(nn.Module):
         if self.config.reads == "tokens":
             identity = _scaled_identity(self.config.similarity_logit)
             initial = identity if similar else nn.initializers.xavier_uniform()
-            return nn.Dense(self.dim, dtype=self.dtype, kernel_init=initial)
+            return Dense(self.dim, dtype=self.dtype, kernel_init=initial)
         side, stride = self.config.window, self.patch_size
         # float32: bfloat16 would round a micro-movement away.
         return nn.Conv(

@@ -69,7 +69,7 @@ class MicronEncoder(nn.Module):
         config = self.config
         patches_BxNxP = vit.patchify(images_BxHxWxC, config.patch_size).astype(self.dtype)
         grid = images_BxHxWxC.shape[1] // config.patch_size
-        x = vit.dense(config.dim, self.dtype, "patch_embed")(patches_BxNxP)
+        x = vit.Dense(config.dim, dtype=self.dtype, name="patch_embed")(patches_BxNxP)
         x += vit.sincos_positions(grid, config.dim).astype(self.dtype)
         token = self.param("contextual_token", nn.initializers.normal(0.02), (config.dim,))
         token = jnp.broadcast_to(token.astype(self.dtype), (x.shape[0], 1, config.dim))
@@ -98,7 +98,7 @@ class MicronDecoder(nn.Module):
     @nn.compact
     def __call__(self, features_BxNxD):
         config = self.config
-        x = vit.dense(config.decoder.dim, self.dtype, "embed")(features_BxNxD)
+        x = vit.Dense(config.decoder.dim, dtype=self.dtype, name="embed")(features_BxNxD)
         x += vit.sincos_positions(config.grid, config.decoder.dim).astype(self.dtype)
         for i in range(config.decoder.depth):
             block = vit.block(config.remat)(
@@ -111,7 +111,7 @@ class MicronDecoder(nn.Module):
             x, _ = block(x, False)
         x = vit.layer_norm(self.dtype, "norm")(x)
         patch = config.patch_size**2 * self.channels
-        return vit.dense(patch, self.dtype, "pred")(x).astype(jnp.float32)
+        return vit.Dense(patch, dtype=self.dtype, name="pred")(x).astype(jnp.float32)
 
 
 class MicronBert(nn.Module):

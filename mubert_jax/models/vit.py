@@ -42,9 +42,23 @@ def sincos_positions(grid: int, dim: int) -> np.ndarray:
     return np.concatenate([encode(columns), encode(rows)], axis=1).astype(np.float32)
 
 
-def dense(features, dtype, name):
-    """A linear layer with bias, Xavier-uniform weights and float32 parameters."""
-    return nn.Dense(features, dtype=dtype, kernel_init=nn.initializers.xavier_uniform(), name=name)
+class Dense(nn.Dense):
+    """`nn.Dense` with Xavier-uniform weights, over all tokens of a batch as one matrix.
+
+    Of tokens in three dimensions XLA's CPU compiler copies a transpose for each weight gradient.
+    """
+
+    kernel_init: nn.initializers.Initializer = nn.initializers.xavier_uniform()
+
+    def __call__(self, x):
+        rows = super().__call__(x.reshape(-1, x.shape[-1]))
+        return rows.reshape(*x.shape[:-1], self.features)
+
+
+def gelu(x):
+    """x Φ(x) by erf as PyTorch has it, in float32; `nn.gelu`'s erfc reads x three times."""
+    wide = x.astype(jnp.float32)
+    return (wide * 0.5 * (1 + jax.lax.erf(wide * 2**-0.5))).astype(x.dtype)
 
 
 def layer_norm(dtype, name):
@@ -65,11 +79,11 @@ class SelfAttention(nn.Module):
     @nn.compact
     def __call__(self, x_BxLxD, contextual_row: bool = False):
         b, length, dim = x_BxLxD.shape
-        qkv = dense(3 * dim, self.dtype, "qkv")(x_BxLxD)
+        qkv = Dense(3 * dim, dtype=self.dtype, name="qkv")(x_BxLxD)
         qkv = qkv.reshape(b, length, 3, self.heads, dim // self.heads)
         q_BxLxhxd, k_BxLxhxd, v_BxLxhxd = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
         out = attend(q_BxLxhxd, k_BxLxhxd, v_BxLxhxd, self.attention)
-        out = dense(dim, self.dtype, "proj")(out.reshape(b, length, dim))
+        out = Dense(dim, dtype=self.dtype, name="proj")(out.reshape(b, length, dim))
         if not contextual_row:
             return out, None
         logits_Bxhxl = jnp.einsum(
@@ -84,9 +98,9 @@ class MLP(nn.Module):
 
     @nn.compact
     def __call__(self, x_BxLxD):
-        x = dense(self.hidden, self.dtype, "fc1")(x_BxLxD)
-        x = nn.gelu(x, approximate=False)
-        return dense(x_BxLxD.shape[-1], self.dtype, "fc2")(x)
+        x = Dense(self.hidden, dtype=self.dtype, name="fc1")(x_BxLxD)
+        x = gelu(x)
+        return Dense(x_BxLxD.shape[-1], dtype=self.dtype, name="fc2")(x)
 
 
 class Block(nn.Module):
