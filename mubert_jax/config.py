@@ -78,7 +78,7 @@ class ModelConfig:
     attention: str = choice("auto", "explicit", "mapped", "xla", "cudnn")
     dtype: str = choice("auto", "float32", "bfloat16")
     # Blocks keep their input alone and are computed again in the backward pass: less memory, a
-    # third more work.
+    # third more work. XLA's CPU compiler undoes it; there `accumulate` and attention=mapped save.
     remat: bool = False
     dma: DMAConfig = DMAConfig()
     poi: POIConfig = POIConfig()

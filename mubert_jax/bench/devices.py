@@ -26,8 +26,12 @@ def count_collectives(program: str) -> tuple[collections.Counter, collections.Co
     Flags (pred) do not count: a loop that ends on all devices together exchanges one.
     """
     numbers, sizes = collections.Counter(), collections.Counter()
-    for result, kind in re.findall(rf"= (.*?) ({'|'.join(KINDS)})(?:-start)?\(", program):
+    for result, kind, start in re.findall(rf"= (.*?) ({'|'.join(KINDS)})(-start)?\(", program):
         arrays = [a for a in re.findall(r"([a-z]+)(\d*)\[([\d,]*)\]", result) if a[0] != "pred"]
+        if start and kind != "all-reduce":
+            # Typed (operands, results, contexts); a context is one integer.
+            arrays = [a for a in arrays if a[::2] != ("u", "")]
+            arrays = arrays[len(arrays) // 2 :]
         if arrays:
             numbers[kind] += 1
         for _, bits, shape in arrays:

@@ -70,11 +70,23 @@ def test_collectives_are_counted_in_bytes_and_flags_are_not():
     program = """
       %a = (f32[4,8]{1,0}, bf16[10]) all-reduce(%x, %y), channel_id=1
       %b = pred[] all-reduce(%z), channel_id=2
-      %c = f32[2,2]{1,0} all-gather-start(%w)
+      %c = f32[2,2]{1,0} all-gather(%w)
     """
     numbers, sizes = count_collectives(program)
     assert numbers == {"all-reduce": 1, "all-gather": 1}
     assert sizes == {"all-reduce": 4 * 32 + 2 * 10, "all-gather": 16}
+
+
+def test_of_a_collective_under_way_the_result_counts():
+    program = """
+      %a = (f32[4,8]{1,0}, bf16[10]) all-reduce-start(%x, %y), channel_id=1
+      %b = ((f32[2]{0}, bf16[3]{0}), (f32[8]{0}, bf16[12]{0})) all-gather-start(%x, %y)
+      %c = (f32[5]{0}, f32[5]{0}, u32[], u32[]) collective-permute-start(%x)
+      %d = (f32[8]{0}, bf16[12]{0}) all-gather-done(%b)
+    """
+    numbers, sizes = count_collectives(program)
+    assert numbers == {"all-reduce": 1, "all-gather": 1, "collective-permute": 1}
+    assert sizes == {"all-reduce": 4 * 32 + 20, "all-gather": 32 + 24, "collective-permute": 20}
 
 
 def test_a_checkpoint_is_saved_and_restored():

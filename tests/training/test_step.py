@@ -181,6 +181,23 @@ def test_computing_blocks_again_changes_nothing(noise_batch):
     np.testing.assert_allclose(ends[1], ends[0], rtol=1e-5)
 
 
+def kept_for_the_backward_pass(**keys):
+    """Bytes; what XLA makes of it is its own affair, and on a CPU it undoes rematerialisation."""
+    config = tiny_config(loss__agreement="none", **keys)
+    model = build_model(config)
+    images = jnp.zeros((2, 32, 32, 3))
+
+    def kept(images):
+        variables = model.init(jax.random.key(0), images, method="initialise")
+        return jax.vjp(lambda v: model.apply(v, images, images)[0], variables)[1]
+
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(jax.eval_shape(kept, images)))
+
+
+def test_computing_blocks_again_keeps_less():
+    assert kept_for_the_backward_pass(model__remat=True) < 0.5 * kept_for_the_backward_pass()
+
+
 def check_tensor(one, noise_batch):
     split, state = sharded_losses(4, noise_batch, (1, 2, 2), SHARDED)
     np.testing.assert_allclose(split, one, rtol=1e-4)
