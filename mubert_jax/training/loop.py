@@ -82,8 +82,9 @@ def pretrain(
                     _report(*unread, config, meter, writer, progress)
                 unread = step, metrics
                 checkpoints.check()
-                stopping = stop.after(step)
-                if stopping or step == total_steps or step % config.runtime.checkpoint_every == 0:
+                last = step == total_steps
+                stopping = stop.after(step, last)
+                if stopping or last or step % config.runtime.checkpoint_every == 0:
                     _report(*unread, config, meter, writer, progress)
                     unread = None
                     with meter.timing("checkpoints"):

@@ -21,7 +21,7 @@ class StopSignal:
     """While entered, SIGTERM and SIGINT set `requested` instead of killing the process.
 
     A second SIGINT is taken at once. In a pod JAX's runtime listens for SIGTERM, in every process,
-    and tells the others.
+    and tells the others, up to the last step.
     """
 
     def __init__(self):
@@ -30,19 +30,30 @@ class StopSignal:
 
     def __enter__(self):
         if jax.process_count() == 1:
-            for signum in (signal.SIGTERM, signal.SIGINT):
-                self._previous[signum] = signal.signal(signum, self._request)
+            self._listen()
         return self
 
     def __exit__(self, *_):
         for signum, handler in self._previous.items():
-            signal.signal(signum, handler)
+            if handler is not None:  # the runtime's, which Python cannot put back
+                signal.signal(signum, handler)
 
-    def after(self, step: int) -> bool:
-        """Whether to stop after this step: one answer for all processes, asked once a step."""
-        if jax.process_count() > 1:
-            return multihost_utils.reached_preemption_sync_point(step)
-        return self.requested
+    def after(self, step: int, last: bool) -> bool:
+        """Whether to stop after this step: one answer for all processes, asked once a step.
+
+        After the `last` nothing is agreed any more, and each process of a pod listens for itself;
+        JAX's runtime would wait minutes for the others' next step.
+        """
+        if jax.process_count() == 1:
+            return self.requested
+        stopping = multihost_utils.reached_preemption_sync_point(step)
+        if last:
+            self._listen()
+        return stopping
+
+    def _listen(self):
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            self._previous[signum] = signal.signal(signum, self._request)
 
     def _request(self, signum, frame):
         if self.requested and signum == signal.SIGINT:

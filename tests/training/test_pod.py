@@ -1,6 +1,6 @@
 """`launch/local_pod.sh`: several processes train as one, on loopback.
 
-Three pods are started in all; each does what one process does, and is stopped in another way.
+Four pods are started in all; each does what one process does, and is stopped in another way.
 """
 
 import os
@@ -119,6 +119,27 @@ def test_what_one_process_began_four_go_on_with(config, one_process, tmp_path):
     assert process.returncode == 0, output
     assert_same_end(tmp_path / "run", one_process)
     assert (tmp_path / "run" / "training.png").exists()
+
+
+def test_two_start_from_another_run_as_one_does_and_are_stopped_while_looking_back(
+    config, one_process, tmp_path
+):
+    start = (f"--config.training.init_from={one_process}", "--config.training.steps=4")
+    alone = launch(config, tmp_path / "alone", *start)
+    output = finished(alone)
+    assert alone.returncode == 0, output
+    process = pod(2, 1, config, tmp_path / "pod", *start)
+    last = tmp_path / "pod" / "checkpoints" / "4"
+    while process.poll() is None and not last.exists():
+        time.sleep(0.002)
+    for member in members(process):
+        os.kill(member, signal.SIGTERM)
+    output = finished(process)
+    assert process.returncode == EXIT_CODE, output
+    assert "the same command goes on" in output
+    losses = [[row["loss"] for row in read_metrics(tmp_path / run)] for run in ("alone", "pod")]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=2e-4)
+    assert losses[0][0] < 0.95 * read_metrics(one_process)[0]["loss"]
 
 
 def test_a_process_that_dies_takes_the_others_with_it_and_no_checkpoint(config, tmp_path):
