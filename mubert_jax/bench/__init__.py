@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -101,8 +102,8 @@ def _rows(title: str, rows: list[dict]) -> Table:
 
 def _columns(title: str, rows: list[dict]) -> Table:
     """One line a figure, one column a row of `rows`: readable on a narrow terminal."""
-    table = Table(title=title, show_header=False)
-    table.add_column()
+    table = Table(title=title, show_header=False, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
     for _ in rows:
         table.add_column(justify="right")
     for name in rows[0]:
