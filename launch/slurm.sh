@@ -20,6 +20,8 @@ cd "${SLURM_SUBMIT_DIR:?start with sbatch}" || exit 2
 [ $# -ge 2 ] || { echo "usage: sbatch launch/slurm.sh --config=FILE --workdir=DIR [...]" >&2; exit 2; }
 
 export JAX_COMPILATION_CACHE_DIR="${JAX_COMPILATION_CACHE_DIR:-$PWD/.jax_cache}"
+# From O1 on XLA overlaps collectives with compute.
+export JAX_OPTIMIZATION_LEVEL="${JAX_OPTIMIZATION_LEVEL:-O1}"
 # Proxies keep the processes from each other.
 unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY
 
