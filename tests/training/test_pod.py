@@ -1,6 +1,6 @@
 """`launch/local_pod.sh`: several processes train as one, on loopback.
 
-Four pods are started in all; each does what one process does, and is stopped in another way.
+Five pods are started in all; each does what one process does, and is stopped in another way.
 """
 
 import os
@@ -159,7 +159,6 @@ def test_a_process_that_dies_takes_the_others_with_it_and_no_checkpoint(config, 
     assert load_model(tmp_path / "run")
 
 
-@pytest.mark.slow
 def test_a_save_that_fails_ends_all_and_leaves_the_last_good_checkpoint(config, tmp_path):
     """A file takes the place of the folder of checkpoints: nothing can be saved any more."""
     run, good = tmp_path / "run", tmp_path / "good"
