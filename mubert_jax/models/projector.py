@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from mubert_jax.config import DinoConfig
+from mubert_jax.models.vit import gelu
 
 SMALLEST_NORM = 1e-12
 
@@ -20,7 +21,7 @@ class Projector(nn.Module):
         initial = nn.initializers.lecun_normal()
         x = x_BxD.astype(jnp.float32)
         for i, size in enumerate(sizes):
-            x = nn.gelu(x, approximate=False) if i else x
+            x = gelu(x) if i else x
             x = nn.Dense(size, kernel_init=initial, name=f"mlp_{i}")(x)
         shape = (self.config.bottleneck_dim, self.config.output_dim)
         direction = self.param("prototypes", nn.initializers.normal(0.02), shape)

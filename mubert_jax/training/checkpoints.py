@@ -182,11 +182,8 @@ def save_imported(workdir: Path, config: Config, weights: Weights, source: str):
 
 
 def abstract_weights(config: Config, model: MicronBert) -> Weights:
-    """Shapes of a model's weights, placed on the first device; in a pod, whole on every one."""
-    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    if jax.process_count() > 1:
-        mesh = jax.sharding.Mesh(jax.devices(), "all")
-        here = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    """Shapes of a model's weights, placed on the first device of this process."""
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
 
     def first_weights():
         params = init_params(config, model)
