@@ -13,19 +13,25 @@ from mubert_jax.config import Config
 from mubert_jax.data.frames import FramePairs
 from mubert_jax.data.pipeline import pretraining_batches
 from mubert_jax.errors import UserError
-from mubert_jax.training import flops, pod, sharding
+from mubert_jax.training import pod, sharding
 from mubert_jax.training.checkpoints import Checkpoints
 from mubert_jax.training.compiled import CompiledRun
 from mubert_jax.training.initial import first_state
+from mubert_jax.training.meter import Meter
 from mubert_jax.training.preemption import Preempted, StopSignal
 from mubert_jax.training.profile import Profile
-from mubert_jax.training.progress import Meter, ProgressLine
+from mubert_jax.training.progress import ProgressLine
 from mubert_jax.training.state import TrainState
 from mubert_jax.training.writers import MetricsWriter
 
 
 def pretrain(
-    config: Config, pairs: FramePairs, workdir: Path, console: Console, stop: StopSignal
+    config: Config,
+    pairs: FramePairs,
+    workdir: Path,
+    console: Console,
+    stop: StopSignal,
+    meter: Meter,
 ) -> TrainState:
     """Trains until the last step, from the latest checkpoint in `workdir` if there is one.
 
@@ -39,6 +45,7 @@ def pretrain(
       workdir: its folder: checkpoints, metrics, config.json.
       console: shows the progress line.
       stop: asks to stop early.
+      meter: takes the times.
 
     Raises:
       UserError: bad data, another run's folder, NaN loss, full disk.
@@ -53,7 +60,8 @@ def pretrain(
         if start is None:
             start, state = 0, first_state(config, run.fresh_state(), console)
         else:
-            state = checkpoints.restore(run.abstract_state)
+            with meter.timing("checkpoints"):
+                state = checkpoints.restore(run.abstract_state)
         if pod.leads():
             _write_config(config, workdir)
         batches = pretraining_batches(
@@ -66,7 +74,6 @@ def pretrain(
             reader_threads=config.runtime.reader_threads,
             prefetch=config.runtime.prefetch,
         )
-        meter = Meter(config, peak_flops=flops.peak_of(config))
         with (
             MetricsWriter(workdir, start) if pod.leads() else nullcontext() as writer,
             ProgressLine(console, start, total_steps) as progress,
@@ -89,11 +96,10 @@ def pretrain(
                     unread = None
                     with meter.timing("checkpoints"):
                         checkpoints.save(step, state)
+                        if stopping or last:
+                            checkpoints.wait()
                 if stopping:
-                    checkpoints.wait()
                     raise Preempted(step, workdir)
-    if pod.leads() and start < total_steps:
-        meter.summarise(workdir, console)
     return state
 
 

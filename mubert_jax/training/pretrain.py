@@ -9,17 +9,19 @@ from mubert_jax.data.frames import FramePairs
 from mubert_jax.errors import UserError
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.perception.maps import Perceiver, measure_scale, save_scale
-from mubert_jax.training import pod
+from mubert_jax.training import flops, pod
 from mubert_jax.training.curves import plot_training
 from mubert_jax.training.loop import pretrain
+from mubert_jax.training.meter import Meter
 from mubert_jax.training.preemption import Preempted, StopSignal
 
 
 def run(config: Config, workdir: Path, console: Console):
     """Pretrains in `workdir`; see `loop.pretrain` for what is raised.
 
-    Leaves checkpoints, config.json, metrics (.csv, .jsonl, TensorBoard), training.png and, where
-    there is DMA, perception.json: the movement shown at full colour.
+    Leaves checkpoints, config.json, metrics (.csv, .jsonl, TensorBoard), training.png,
+    summary.json (what the time went to) and, where there is DMA, perception.json: the movement
+    shown at full colour.
     """
     if not config.data.path:
         raise UserError(
@@ -31,10 +33,14 @@ def run(config: Config, workdir: Path, console: Console):
     )
     workdir.mkdir(parents=True, exist_ok=True)
     with StopSignal() as stop, pod.ending_as_one():
-        state = pretrain(config, pairs, workdir, console, stop)
-        params = pod.together(state.params)
-        if pod.leads():
-            _look_back(config, pairs, params, workdir)
+        meter = Meter(config, peak_flops=flops.peak_of(config))
+        state = pretrain(config, pairs, workdir, console, stop, meter)
+        with meter.timing("evaluation"):
+            params = pod.together(state.params)
+            if pod.leads():
+                _look_back(config, pairs, params, workdir)
+        if pod.leads() and meter.steps:
+            meter.summarise(workdir, console)
         if stop.requested:
             raise Preempted(int(state.step), workdir)
 

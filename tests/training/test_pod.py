@@ -3,6 +3,7 @@
 Five pods are started in all; each does what one process does, and is stopped in another way.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -80,7 +81,12 @@ def one_process(config, tmp_path_factory):
     process = launch(config, workdir, "--config.runtime.keep_checkpoints=10")
     output = finished(process)
     assert process.returncode == 0, output
-    assert "goodput" in output
+    summary = json.loads((workdir / "summary.json").read_text())
+    assert summary["steps"] == 20
+    parts = [value for name, value in summary.items() if name.endswith("_seconds")]
+    assert len(parts) == 4 and min(parts) > 0
+    assert summary["goodput"] == pytest.approx(1 - sum(parts) / summary["seconds"])
+    assert 0 < summary["goodput"] < 1 and f"goodput {summary['goodput']:.0%}" in output
     return workdir
 
 

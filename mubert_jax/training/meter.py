@@ -1,0 +1,94 @@
+"""What the time of a run goes to: its rates while it trains, its summary at the end."""
+
+import contextlib
+import json
+import time
+from pathlib import Path
+
+from mubert_jax.config import Config
+from mubert_jax.training.flops import flops_per_pair
+
+TIMED = ("data", "checkpoints", "evaluation")
+
+
+class Meter:
+    """Pairs a second, data-wait share and model FLOP utilisation, smoothed over recent steps.
+
+    Attributes:
+      steps: made so far.
+    """
+
+    def __init__(self, config: Config, peak_flops: float, smoothing: float = 0.9):
+        self._batch = config.training.batch_size
+        self._flops_per_pair = flops_per_pair(config)
+        self._peak = peak_flops
+        self._smoothing = smoothing
+        self._start = time.perf_counter()
+        self._spent = dict.fromkeys(TIMED, 0.0)
+        self._waited_before = 0.0
+        self._last = self._first = self._compiling = None
+        self._seconds = self._wait = None
+        self.steps = 0
+
+    @contextlib.contextmanager
+    def timing(self, what: str):
+        """Adds to the time spent on one of `TIMED`."""
+        start = time.perf_counter()
+        yield
+        self._spent[what] += time.perf_counter() - start
+
+    def step(self) -> dict[str, float]:
+        """Rates after one more step; empty for the first, which compiles."""
+        now = time.perf_counter()
+        waited = self._spent["data"] - self._waited_before
+        self._waited_before = self._spent["data"]
+        self.steps += 1
+        if self.steps == 1:
+            self._last = self._first = now
+            self._compiling = now - self._start - sum(self._spent.values())
+            return {}
+        seconds, self._last = now - self._last, now
+        self._seconds = self._smooth(self._seconds, seconds)
+        self._wait = self._smooth(self._wait, waited)
+        pairs_per_second = self._batch / self._seconds
+        return {
+            "seconds_per_step": self._seconds,
+            "pairs_per_second": pairs_per_second,
+            "data_wait": min(1.0, self._wait / self._seconds),
+            "model_flops_utilisation": pairs_per_second * self._flops_per_pair / self._peak,
+        }
+
+    def summarise(self, workdir: Path, console):
+        """Prints what the time since the command was given went to; writes it to summary.json.
+
+        The first step, which compiles, is apart, and the rates are of the steps after it, with
+        their waits. Goodput is the share of the whole time in which steps were made and nobody
+        waited for data, a checkpoint, the compiler or the evaluation.
+        """
+        whole = time.perf_counter() - self._start
+        training = self._last - self._first
+        rate = (self.steps - 1) * self._batch / training if training else 0.0
+        summary = {
+            "steps": self.steps,
+            "pairs_per_second": rate,
+            "model_flops_utilisation": rate * self._flops_per_pair / self._peak,
+            "seconds": whole,
+            "compiling_seconds": self._compiling,
+            "data_wait_seconds": self._spent["data"],
+            "checkpoint_seconds": self._spent["checkpoints"],
+            "evaluation_seconds": self._spent["evaluation"],
+            "goodput": 1 - (self._compiling + sum(self._spent.values())) / whole,
+        }
+        (workdir / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+        console.print(
+            f"{self.steps} steps in {whole / 60:.1f} min: {rate:.1f} pairs/s, "
+            f"MFU {summary['model_flops_utilisation']:.0%}, first step {self._compiling:.0f} s, "
+            f"data wait {self._spent['data']:.1f} s, "
+            f"checkpoints {self._spent['checkpoints']:.1f} s, "
+            f"evaluation {self._spent['evaluation']:.1f} s, goodput {summary['goodput']:.0%}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def _smooth(self, old, new):
+        return new if old is None else self._smoothing * old + (1 - self._smoothing) * new
