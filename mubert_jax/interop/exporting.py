@@ -17,7 +17,8 @@ from mubert_jax.interop.files import Description, write_safetensors
 from mubert_jax.interop.optional import needing
 from mubert_jax.interop.torch_weights import to_official
 from mubert_jax.perception.maps import load_scale
-from mubert_jax.training.checkpoints import Weights, load_weights, run_folder
+from mubert_jax.training.checkpoints import Weights, load_seen, load_weights, run_folder
+from mubert_jax.training.seen import Seen
 
 REMEDY = "free some space or choose another --output"
 SUFFIXES = {
@@ -69,7 +70,8 @@ def export(checkpoint: Path, format: str, output: Path, recognizer: bool, consol
     if state_dict and not recognizer:
         tensors = {n: x for n, x in tensors.items() if not n.startswith("recognizer.")}
     scale = load_scale(run_folder(checkpoint))
-    exported = Exported(config, weights, tensors, _describe(config, tensors, scale))
+    description = _describe(config, tensors, scale, load_seen(checkpoint))
+    exported = Exported(config, weights, tensors, description)
     with writing_errors(output.parent, REMEDY):
         output.parent.mkdir(parents=True, exist_ok=True)
         how_to_load = FORMATS[format].write(exported, output)
@@ -128,13 +130,13 @@ def differences(config: Config, recognizer: bool) -> list[str]:
     return notes
 
 
-def _describe(config: Config, tensors, scale) -> Description:
+def _describe(config: Config, tensors, scale, seen: Seen) -> Description:
     """The config as trained, without the author's paths, for the tensors that are written."""
     values = config_lib.to_dict(config)
     values["data"]["path"] = values["training"]["init_from"] = ""
     if not any(name.startswith("recognizer.") for name in tensors):
         values["model"]["recognizer"]["classes"] = 0
-    return Description(values, scale, mubert_jax.__version__)
+    return Description(values, scale, mubert_jax.__version__, seen.to_json())
 
 
 def _torch(exported: Exported, output: Path) -> str:

@@ -14,8 +14,9 @@ from safetensors.numpy import save
 from mubert_jax.data.files import replacing
 from mubert_jax.errors import UserError
 from mubert_jax.interop.optional import needing
+from mubert_jax.training.seen import Seen
 
-# The key of our own description: config, the scale of the maps and the version, as JSON.
+# The key of our own description: `Description` as JSON.
 DESCRIPTION = "mubert_jax"
 PRECISIONS = ("float16", "bfloat16", "float32", "float64")
 
@@ -39,11 +40,18 @@ class TensorFile:
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What an export of ours says of its tensors: config, scale of the maps, our version then."""
+    """What an export of ours says of its tensors.
+
+    Attributes:
+      config, scale: as trained; the scale of the maps.
+      version: ours, then.
+      seen: `Seen.to_json`; None where it was not recorded.
+    """
 
     config: dict
     scale: float | None
     version: str
+    seen: dict | None = None
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))
@@ -56,9 +64,10 @@ class Description:
             scale_fits = found.scale is None or (
                 isinstance(found.scale, float) and 0 < found.scale < math.inf
             )
+            Seen.from_json(found.seen, path.name)
             if isinstance(found.config, dict) and isinstance(found.version, str) and scale_fits:
                 return found
-        except (TypeError, ValueError):
+        except (KeyError, TypeError, ValueError):
             pass
         raise UserError(
             f"{path}: its description ({DESCRIPTION}) is damaged; export the checkpoint again"

@@ -8,8 +8,11 @@ from mubert_jax.interop import files
 from mubert_jax.interop.torch_weights import from_official
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.perception.trained import Trained
+from mubert_jax.training.seen import Seen
 
 SHIPPED = "shipped"
+# Whom the weights in the package were trained on: made-up people, see their CARD.md.
+SHIPPED_PEOPLE = tuple(f"s{number:06d}" for number in range(320))
 SHIPPED_FILE = Path(__file__).parent.parent / "weights" / "controlled.safetensors"
 
 
@@ -32,4 +35,8 @@ def _of_file(path: Path) -> Trained:
         )
     config = config_lib.build(file.description.config)
     weights, _ = from_official(config, file.tensors, str(path))
-    return Trained(config, build_model(config), weights.params, file.description.scale)
+    if path == SHIPPED_FILE:
+        seen = Seen.of(SHIPPED_PEOPLE)
+    else:
+        seen = Seen.from_json(file.description.seen, path.name)
+    return Trained(config, build_model(config), weights.params, file.description.scale, seen)

@@ -29,6 +29,7 @@ from mubert_jax.recognition.published import published
 from mubert_jax.recognition.report import Report
 from mubert_jax.recognition.summary import hardest
 from mubert_jax.training.checkpoints import Weights, save_imported
+from mubert_jax.training.seen import Seen
 from mubert_jax.training.state import init_params
 
 HARDEST = 8
@@ -63,16 +64,16 @@ def finetune(config: Config, workdir: Path, allow_leak: bool, console: Console) 
         )
     pairs = LabelledPairs(config.data.path, size)
     config = _with_backbone(config, trained, len(pairs.classes), stored.get("align"))
-    stamps = leak.stamps(
-        trained.config if trained else None, source, set(pairs.subject), allow_leak
-    )
+    seen = trained.seen if trained else Seen()
+    stamps = leak.stamps(seen, source, set(pairs.subject), allow_leak)
     model, params = _start(config, trained)
     predictions = cross_validate(config, model, params, pairs, workdir, stamps, console)
     if trained and trained.config.model.dma.kind != "none":
         _draw_hardest(predictions, pairs, trained, workdir / MAPS_FOLDER)
     if keeps(config) and not (workdir / "checkpoints").exists():
         console.print("The recogniser to keep: all subjects", highlight=False)
-        _keep(config, fit_all(config, model, params, pairs), workdir)
+        kept = fit_all(config, model, params, pairs)
+        _keep(config, kept, workdir, seen | Seen.of(pairs.subject))
     return evaluate_run(workdir)
 
 
@@ -89,11 +90,11 @@ def stored_options(directory: Path) -> dict:
     return {}
 
 
-def _keep(config: Config, params: dict, workdir: Path):
+def _keep(config: Config, params: dict, workdir: Path, seen: Seen):
     """Under its final name only when it is whole."""
     with TemporaryDirectory(dir=workdir, prefix=".keeping-") as folder:
         source = f"a fine-tuning on {config.data.path}"
-        save_imported(Path(folder), config, Weights(params), source)
+        save_imported(Path(folder), config, Weights(params), source, seen)
         (Path(folder) / "checkpoints").rename(workdir / "checkpoints")
 
 

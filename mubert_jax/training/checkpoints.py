@@ -1,7 +1,7 @@
-"""Orbax checkpoints: state, config and data fingerprint, saved and checked together.
+"""Orbax checkpoints: state, config and what they were trained on, saved and checked together.
 
 A run's folder holds `checkpoints/STEP/`, each with the items of `ITEMS`, so that a model can be
-read without its optimizer, and `origin` (config, data fingerprint, version).
+read without its optimizer, and `origin` (config, data fingerprint, whom it has seen, version).
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from mubert_jax.config import Config
 from mubert_jax.errors import UserError
 from mubert_jax.losses import AGREEMENTS
 from mubert_jax.models.micron_bert import MicronBert, build_model
+from mubert_jax.training.seen import Seen
 from mubert_jax.training.state import TrainState, init_params, teacher_part
 
 # What a restart may change: nothing of it alters what is learnt.
@@ -49,9 +50,11 @@ class Checkpoints:
     After a failure in a pod it does not: the others may never come to write theirs.
     """
 
-    def __init__(self, workdir: Path, config: Config, data_fingerprint: str):
+    def __init__(
+        self, workdir: Path, config: Config, data_fingerprint: str, seen: Seen | None = None
+    ):
         self._workdir = workdir
-        self._origin = _origin(config, data_fingerprint)
+        self._origin = _origin(config, data_fingerprint, seen or Seen())
         self._config = config
         with _readable_errors(workdir):
             self._manager = ocp.CheckpointManager(
@@ -107,6 +110,7 @@ class Checkpoints:
         step = self.latest_step
         origin = _read_origin(self._manager, self._workdir, step)
         self._compare(origin)
+        self._origin["seen"] = origin.get("seen")
         with _readable_errors(self._workdir):
             return abstract_state.replace(**_restore(self._manager, step, abstract_state))
 
@@ -162,13 +166,25 @@ def load_weights(path: Path, teacher: bool = True) -> tuple[Config, MicronBert, 
         return config, model, Weights(**_restore(manager, step, abstract))
 
 
+def load_seen(path: Path) -> Seen:
+    """Whose faces the weights in a run's folder have seen; UserError if there is no checkpoint."""
+    folder, step = _find(path)
+    with _readable_errors(path), ocp.CheckpointManager(folder.absolute()) as manager:
+        step = manager.latest_step() if step is None else step
+        return Seen.from_json(_read_origin(manager, path, step).get("seen"), str(path))
+
+
 def run_folder(path: Path) -> Path:
     """The run's folder of what `load_weights` takes: itself, its `checkpoints`, or one step."""
     return _find(path)[0].parent
 
 
-def save_imported(workdir: Path, config: Config, weights: Weights, source: str):
+def save_imported(
+    workdir: Path, config: Config, weights: Weights, source: str, seen: Seen | None = None
+):
     """Writes weights from elsewhere, named `source`, as step 0 of a new run's folder.
+
+    Without `seen` it is not known whose faces they have seen.
 
     Raises:
       UserError: the folder holds checkpoints already, or cannot be written.
@@ -178,7 +194,8 @@ def save_imported(workdir: Path, config: Config, weights: Weights, source: str):
     options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
     folder = (workdir / "checkpoints").absolute()
     with _readable_errors(workdir), ocp.CheckpointManager(folder, options=options) as manager:
-        _save(manager, 0, weights, _origin(config, IMPORTED + source))
+        seen = seen or Seen(unknown=(source,))
+        _save(manager, 0, weights, _origin(config, IMPORTED + source, seen))
 
 
 def abstract_weights(config: Config, model: MicronBert) -> Weights:
@@ -199,10 +216,11 @@ def abstract_weights(config: Config, model: MicronBert) -> Weights:
     )
 
 
-def _origin(config, data):
+def _origin(config, data, seen):
     return {
         "config": config_lib.to_dict(config),
         "data": data,
+        "seen": seen.to_json(),
         "version": mubert_jax.__version__,
     }
 

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from mubert_jax.config import Config, flatten
 from mubert_jax.errors import UserError
-from mubert_jax.training.checkpoints import Weights, load_weights
+from mubert_jax.training.checkpoints import Weights, load_seen, load_weights
+from mubert_jax.training.seen import Seen
 from mubert_jax.training.state import TrainState, teacher_part
 
 # Keys of config.model that may differ without changing what the weights compute.
@@ -47,6 +48,17 @@ def first_state(config: Config, fresh: TrainState, console: Console) -> TrainSta
         teacher=_placed(teacher, fresh.teacher, f"{source}: teacher"),
         center=_placed(center, fresh.center, f"{source}: center"),
     )
+
+
+def seen_before(config: Config) -> Seen:
+    """Whose faces the weights of `training.init_from` have seen."""
+    source = config.training.init_from
+    if not source:
+        return Seen()
+    try:
+        return load_seen(Path(source))
+    except UserError:
+        return Seen(unknown=(source,))
 
 
 def _report(config: Config, other: Config, fresh: TrainState, weights: Weights) -> Iterator[str]:

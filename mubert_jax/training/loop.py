@@ -16,11 +16,12 @@ from mubert_jax.errors import UserError
 from mubert_jax.training import pod, sharding
 from mubert_jax.training.checkpoints import Checkpoints
 from mubert_jax.training.compiled import CompiledRun
-from mubert_jax.training.initial import first_state
+from mubert_jax.training.initial import first_state, seen_before
 from mubert_jax.training.meter import Meter
 from mubert_jax.training.preemption import Preempted, StopSignal
 from mubert_jax.training.profile import Profile
 from mubert_jax.training.progress import ProgressLine
+from mubert_jax.training.seen import Seen
 from mubert_jax.training.state import TrainState
 from mubert_jax.training.writers import MetricsWriter
 
@@ -55,7 +56,8 @@ def pretrain(
     mesh = sharding.make_mesh(config)
     run = CompiledRun(config, mesh, total_steps)
 
-    with Checkpoints(workdir, config, pairs.fingerprint) as checkpoints:
+    seen = seen_before(config) | Seen.of(pairs.subjects)
+    with Checkpoints(workdir, config, pairs.fingerprint, seen) as checkpoints:
         start = checkpoints.latest_step
         if start is None:
             start, state = 0, first_state(config, run.fresh_state(), console)

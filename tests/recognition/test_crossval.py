@@ -11,11 +11,13 @@ from rich.console import Console
 
 from mubert_jax.data.folder import subjects_of
 from mubert_jax.errors import UserError
+from mubert_jax.interop.opening import open_trained
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.recognition import crossval, leak
 from mubert_jax.recognition.crossval import cross_validate, fit_all
 from mubert_jax.recognition.facts import Facts
 from mubert_jax.recognition.metrics import score
+from mubert_jax.training.seen import Seen
 from mubert_jax.training.state import init_params
 from mubert_jax.training.views import normalise
 
@@ -170,8 +172,8 @@ def test_the_recogniser_to_keep_names_all_clips(backbone):
     assert (np.asarray(logits).argmax(-1) == data.label).mean() > 0.9
 
 
-def test_a_backbone_that_saw_a_tested_subject_is_refused(frames_set):
-    seen = tiny_config(data__path=str(frames_set))
+def test_a_backbone_that_saw_a_tested_subject_is_refused(trained_run, frames_set):
+    seen = open_trained(str(trained_run)).seen
     known = subjects_of(frames_set)[0]
     tested = {f"casme2/{known}", "casme2/sub99"}
     with pytest.raises(UserError, match=f"1 of the 2 tested subjects \\(casme2/{known} first"):
@@ -179,11 +181,10 @@ def test_a_backbone_that_saw_a_tested_subject_is_refused(frames_set):
     (stamp,) = leak.stamps(seen, "runs/mine", tested, allow=True)
     assert stamp.startswith("LEAK")
     assert leak.stamps(seen, "runs/mine", {"casme2/sub99"}, allow=False) == []
-    assert leak.stamps(None, "", tested, allow=False) == []
-    (unknown,) = leak.stamps(tiny_config(data__path="/gone"), "runs/mine", tested, allow=False)
-    assert unknown.startswith("NOT CHECKED")
-    later = tiny_config(data__path=str(frames_set), training__init_from="runs/older")
+    assert leak.stamps(Seen(), "", tested, allow=False) == []
+    later = seen | Seen(unknown=("official.pth",))
     (unknown,) = leak.stamps(later, "runs/mine", {"casme2/sub99"}, allow=False)
-    assert "started from runs/older" in unknown
+    assert unknown.startswith("NOT CHECKED: official.pth, which runs/mine comes from")
+    assert len(leak.stamps(later, "runs/mine", tested, allow=True)) == 2
     with pytest.raises(UserError, match="shipped"):
-        leak.stamps(tiny_config(), "shipped", {"controlled/s000007"}, allow=False)
+        leak.stamps(open_trained("shipped").seen, "shipped", {"controlled/s000007"}, allow=False)
