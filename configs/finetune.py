@@ -15,5 +15,5 @@ from mubert_jax.config import default_config
 def get_config():
     config = default_config()
     config.training.init_from = "shipped"
-    config.model.recognizer.reads = "movement"
+    config.model.recognizer.reads = "displacement"
     return config

@@ -60,9 +60,9 @@ class RecognizerConfig:
 
     # 0: the model has no recogniser.
     classes: int = 0
-    # dma: P_dma, pooled, as the paper. movement: the calibrated map, patch by patch: where it moved
-    # and how far; beyond the paper.
-    reads: str = choice("dma", "movement")
+    # dma: P_dma, pooled, as the paper. Beyond it, patch by patch: movement, the calibrated map
+    # (where it moved, and how much); displacement (which way, too), where DMA reads pixels.
+    reads: str = choice("dma", "movement", "displacement")
     # dma: mean over all patches, or weighted by S.
     pool: str = choice("mean", "poi")
 

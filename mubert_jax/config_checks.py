@@ -100,6 +100,12 @@ def check(config):
         "config.model.recognizer.reads='movement' reads the calibrated map, which "
         "config.model.dma.kind='none' does not have",
     )
+    _require(
+        model.recognizer.reads != "displacement"
+        or (model.dma.kind != "none" and model.dma.reads == "pixels"),
+        "config.model.recognizer.reads='displacement' is between DMA's pixels; it needs "
+        "config.model.dma.reads='pixels' and a config.model.dma.kind other than 'none'",
+    )
     _check_movement(config.loss, model)
     _check_recognition(config.recognition)
 

@@ -49,7 +49,5 @@ def _compare(model: MicronBert, onset_uint8, apex_uint8) -> dict:
         if inside.dma.diagonal is not None:
             seen["diagonal"] = inside.dma.diagonal
     if model.config.recognizer.classes:
-        seen["logits"] = model.recognizer(
-            inside.dma_features, inside.poi_scores, seen.get("movement")
-        )
+        seen["logits"] = model.name_emotions(inside.swapped, inside.reference)
     return seen | {"patches": patches}

@@ -36,7 +36,7 @@ class MicronBertConfig:
     poi_scale: str = "mean_one"  # or "literal"
     predict: str = "image"  # or "residual"
     classes: int = 0  # emotions that the recogniser tells apart; 0: no recogniser
-    recognizer_reads: str = "dma"  # or "movement"
+    recognizer_reads: str = "dma"  # or "movement", "displacement"
     pool: str = "mean"  # or "poi"
     fused_attention: bool = True
 
@@ -195,9 +195,31 @@ class DiagonalMicroAttention(nn.Module):
         k = (self.keys(current) - self.keys(reference)).float()
         return (q * k).sum(-1) * q.shape[-1] ** -0.5
 
+    def displacement(self, current, reference):
+        """How far each patch of two images moved: (B, N, 2) pixels to the right and down.
+
+        argmin |q(reference) - q(current) + u·∇q|² / sqrt(D) + 0.03 |u|², ∇q of their mean.
+        """
+        mean = F.pad((current + reference) / 2, (1, 1, 1, 1), mode="replicate")
+        slopes = (
+            (mean[..., 1:-1, 2:] - mean[..., 1:-1, :-2]) / 2,
+            (mean[..., 2:, 1:-1] - mean[..., :-2, 1:-1]) / 2,
+        )
+        origin = self.queries(torch.zeros_like(current))
+        x, y = ((self.queries(slope) - origin).float() for slope in slopes)
+        change = (self.queries(reference) - self.queries(current)).float()
+
+        def product(a, b):
+            return (a * b).sum(-1) * a.shape[-1] ** -0.5
+
+        xx, xy, yy = product(x, x) + 0.03, product(x, y), product(y, y) + 0.03
+        along_x, along_y = product(x, change), product(y, change)
+        solved = torch.stack([xy * along_y - yy * along_x, xy * along_x - xx * along_y], -1)
+        return solved / (xx * yy - xy**2)[..., None]
+
 
 class Recognizer(nn.Module):
-    """P_dma pooled over the patches (mean, or weighted by S) and LN, or the map; then linear."""
+    """P_dma pooled over the patches (mean, or weighted by S) and LN, or a map; then linear."""
 
     def __init__(self, config: MicronBertConfig):
         super().__init__()
@@ -206,12 +228,15 @@ class Recognizer(nn.Module):
             self.norm = nn.LayerNorm(config.dim, eps=1e-6)
         else:
             size = (config.image_size // config.patch_size) ** 2
+            size *= 2 if self.reads == "displacement" else 1
         self.head = nn.Linear(size, config.classes)
 
     def forward(self, seen):
         """What `compare` saw -> logits (B, classes)."""
         if self.reads == "movement":
             return self.head(torch.log(seen["movement"].clamp(min=0) + 0.03))
+        if self.reads == "displacement":
+            return self.head(seen["displacement"].flatten(1))
         features = seen["dma_features"]
         if self.pool == "poi":
             scores = seen["poi_scores"].to(features.dtype)
@@ -284,19 +309,21 @@ class MicronBert(nn.Module):
         }
 
     def compare(self, swapped, reference):
-        """Tokens (B, N + 1, D) of both images; by name S, P_dma, diag(Â) and the calibrated map.
+        """Tokens (B, N + 1, D) of both images; by name S, P_dma, diag(Â), the calibrated map and u.
 
-        The last two are None without DMA, diag(Â) with cross-attention too.
+        The last three are None without DMA, diag(Â) with cross-attention too, u where DMA reads
+        tokens.
         """
         swapped_tokens, _ = self.backbone(swapped)
         reference_tokens, poi_scores = self.backbone(reference)
-        diagonal, movement, features = None, None, swapped_tokens[:, 1:]
+        diagonal, movement, displacement, features = None, None, None, swapped_tokens[:, 1:]
         if self.config.dma != "none":
             scale = poi_scores.shape[-1] if self.config.poi_scale == "mean_one" else 1
             interest = poi_scores * scale if self.config.poi else None
             compared = swapped_tokens[:, 1:], reference_tokens[:, 1:]
             if self.config.dma_reads == "pixels":
                 compared = swapped, reference
+                displacement = self.att.displacement(*compared)
             diagonal, features = self.att(*compared, swapped_tokens[:, 1:], interest)
             movement = self.att.difference(*compared)
         seen = {
@@ -304,12 +331,17 @@ class MicronBert(nn.Module):
             "dma.diagonal": diagonal,
             "dma_features": features,
             "movement": movement,
+            "displacement": displacement,
         }
         return swapped_tokens, reference_tokens, seen
 
     def difference(self, onset, apex):
         """The calibrated map of movement between two images: (B, N), 0 for equal images."""
         return self.compare(onset, apex)[2]["movement"]
+
+    def displacement(self, onset, apex):
+        """How far each patch moved: (B, N, 2) pixels to the right and down; 0 for equal images."""
+        return self.compare(onset, apex)[2]["displacement"]
 
     def recognise(self, onset, apex):
         """Emotion logits (B, classes)."""

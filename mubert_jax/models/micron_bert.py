@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from mubert_jax.config import Config, DinoConfig, ModelConfig
 from mubert_jax.models import vit
+from mubert_jax.models.displacement import displacement
 from mubert_jax.models.dma import DiagonalMicroAttention, DMAOutput, calibrated_difference
 from mubert_jax.models.poi import interest, poi_scores
 from mubert_jax.models.projector import Projector
@@ -189,22 +190,36 @@ class MicronBert(nn.Module):
 
     def movement(self, current_BxHxWxC, reference_BxHxWxC):
         """The calibrated map m (B, N) of two images."""
-        views = side_by_side(current_BxHxWxC, reference_BxHxWxC)
-        return self.difference(*self.encoder(views).split(2))
+        return self.difference(*self._both(current_BxHxWxC, reference_BxHxWxC))
+
+    def displacement(self, current: Encoded, reference: Encoded):
+        """How far each patch moved, (B, N, 2) pixels to the right and down; DMA reads pixels."""
+        return displacement(self.dma.queries, current.compared, reference.compared)
 
     def recognise(self, onset_BxHxWxC, apex_BxHxWxC):
         """Emotion logits (B, classes) of onset and apex; nothing is swapped or decoded."""
-        return self.recognizer(*self._seen(onset_BxHxWxC, apex_BxHxWxC))
+        return self.name_emotions(*self._both(onset_BxHxWxC, apex_BxHxWxC))
+
+    def name_emotions(self, onset: Encoded, apex: Encoded):
+        """As `recognise`, of two encoded frames."""
+        return self.recognizer(self._read(onset, apex), apex.poi_scores)
 
     def describe(self, onset_BxHxWxC, apex_BxHxWxC):
         """What the recogniser's linear layer reads, (B, F)."""
-        return self.recognizer.describe(*self._seen(onset_BxHxWxC, apex_BxHxWxC))
+        onset, apex = self._both(onset_BxHxWxC, apex_BxHxWxC)
+        return self.recognizer.describe(self._read(onset, apex), apex.poi_scores)
 
-    def _seen(self, onset_BxHxWxC, apex_BxHxWxC):
-        onset, apex = self.encoder(side_by_side(onset_BxHxWxC, apex_BxHxWxC)).split(2)
+    def _both(self, current_BxHxWxC, reference_BxHxWxC) -> list[Encoded]:
+        return self.encoder(side_by_side(current_BxHxWxC, reference_BxHxWxC)).split(2)
+
+    def _read(self, onset: Encoded, apex: Encoded):
+        """What `recognizer.reads` names."""
+        if self.config.recognizer.reads == "movement":
+            return self.difference(onset, apex)
+        if self.config.recognizer.reads == "displacement":
+            return self.displacement(onset, apex)
         _, _, features_BxNxD = self.compare(onset, apex)
-        movement_BxN = None if self.config.dma.kind == "none" else self.difference(onset, apex)
-        return features_BxNxD, apex.poi_scores, movement_BxN
+        return features_BxNxD
 
     def initialise(self, images_BxHxWxC):
         """Touches every parameter: what `init` is to be called with."""

@@ -14,7 +14,7 @@ class Recognizer(nn.Module):
     """What DMA saw as one vector, then a linear layer; float32.
 
     `reads` "dma": P_dma pooled over the patches (mean, or weighted by S) and LN. "movement": the
-    logarithm of the calibrated map.
+    logarithm of the calibrated map. "displacement": how far each patch moved, and which way.
     """
 
     config: RecognizerConfig
@@ -24,15 +24,17 @@ class Recognizer(nn.Module):
             self.norm = nn.LayerNorm(epsilon=NORM_EPSILON)
         self.head = nn.Dense(self.config.classes)
 
-    def __call__(self, dma_features_BxNxD, poi_scores_BxN, movement_BxN):
+    def __call__(self, read, poi_scores_BxN):
         """-> logits (B, classes)."""
-        return self.head(self.describe(dma_features_BxNxD, poi_scores_BxN, movement_BxN))
+        return self.head(self.describe(read, poi_scores_BxN))
 
-    def describe(self, dma_features_BxNxD, poi_scores_BxN, movement_BxN):
-        """What the linear layer reads: (B, D), or (B, N) of the map."""
+    def describe(self, read, poi_scores_BxN):
+        """What the linear layer reads of P_dma (B, N, D), the map (B, N) or u (B, N, 2)."""
         if self.config.reads == "movement":
-            return jnp.log(jnp.maximum(movement_BxN, 0) + STILL)
-        x_BxNxD = dma_features_BxNxD.astype(jnp.float32)
+            return jnp.log(jnp.maximum(read, 0) + STILL)
+        if self.config.reads == "displacement":
+            return read.reshape(len(read), -1)
+        x_BxNxD = read.astype(jnp.float32)
         if self.config.pool == "poi":
             return self.norm(jnp.einsum("bn,bnd->bd", poi_scores_BxN, x_BxNxD))
         return self.norm(jnp.mean(x_BxNxD, axis=1))

@@ -35,6 +35,10 @@ CONFIGS = {
     "residual": {"model__decoder__predict": "residual", "model__decoder__dim": 48},
     "poi-weighted pool": {"model__recognizer__pool": "poi"},
     "recogniser of the map": {"model__recognizer__reads": "movement"},
+    "recogniser of the displacement": {
+        "model__dma__reads": "pixels",
+        "model__recognizer__reads": "displacement",
+    },
 }
 
 
@@ -60,11 +64,14 @@ def compare(config, weights, module, side, batch=2):
             dma = model.config.dma.kind != "none"
             movement = model.difference(inside.swapped, inside.reference) if dma else None
             logits = model.recognise(onset, apex) if model.config.recognizer.classes else None
-            return patches, inside, movement, logits
+            moved = None
+            if dma and model.config.dma.reads == "pixels":
+                moved = model.displacement(inside.swapped, inside.reference)
+            return patches, inside, movement, moved, logits
 
         return model.apply({"params": params}, method=everything)
 
-    patches, inside, movement, logits = ours(weights.params, onset, apex)
+    patches, inside, movement, moved, logits = ours(weights.params, onset, apex)
     with torch.no_grad():
         onset, apex = nchw(onset), nchw(apex)
         their_patches, seen = module(onset, apex)
@@ -76,6 +83,8 @@ def compare(config, weights, module, side, batch=2):
         assert_close(patches, their_patches)
         if movement is not None:
             assert_close(movement, module.difference(onset, apex))
+        if moved is not None:
+            assert_close(moved, module.displacement(onset, apex))
         if config.model.dma.kind == "diagonal":
             assert_close(inside.dma.diagonal, seen["dma.diagonal"])
         else:
