@@ -1,4 +1,4 @@
-"""`mubert bench sizes`, `devices` and `checkpoint` at the smallest size."""
+"""`mubert bench sizes`, `devices`, `checkpoint` and `folds` at the smallest size."""
 
 import re
 
@@ -7,7 +7,7 @@ import pytest
 from conftest import tiny_config
 from rich.console import Console
 
-from mubert_jax.bench import sizes
+from mubert_jax.bench import folds, sizes
 from mubert_jax.bench.checkpoint import bench_checkpoint
 from mubert_jax.bench.devices import bench_devices, count_collectives
 from mubert_jax.bench.sizes import bench_sizes
@@ -93,3 +93,22 @@ def test_a_checkpoint_is_saved_and_restored():
     (row,) = bench_checkpoint(CONFIG, [2], 2, QUIET)
     assert row["state, MB"] > 0 and row["restore, s"] > 0
     assert row["of a step"] > 0 and row["until on the disk, s"] > 0
+
+
+def test_folds_are_timed_stacked_and_one_by_one(monkeypatch):
+    for name, value in {"CLIPS": 12, "FOLDS": 3, "FULL_FOLDS": 2}.items():
+        monkeypatch.setattr(folds, name, value)
+    ways, fit = [], folds.heads.fit
+
+    def watched(*arguments):
+        ways.append(arguments[-1])
+        return fit(*arguments)
+
+    monkeypatch.setattr(folds.heads, "fit", watched)
+    config = tiny_config(loss__agreement="none", recognition__epochs=3, recognition__batch_size=4)
+    rows = folds.bench_folds(config, 1, QUIET)
+    assert [(row["backbone"], row["folds"]) for row in rows] == [("frozen", 3), ("full", 2)]
+    assert ways == [False, False, True, True], "each once to compile, once timed"
+    for row in rows:
+        assert row["stacked, s"] > 0
+        assert row["ratio"] == row["one by one, s"] / row["stacked, s"]
