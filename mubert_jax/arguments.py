@@ -6,14 +6,14 @@ from mubert_jax.bench import BENCHES
 
 ALIGN = ("none", "ecc", "robust")
 # Flags of `prepare` for labelled sets.
-LABELLED = ("annotation", "classes", "apex", "lenient")
+LABELLED = ("annotation", "classes", "apex", "damaged", "lenient")
 # Flags of `prepare controlled`: fields of `Cast`.
 CAST = {
     "subjects": "people (60)",
     "first_subject": "number of the first (0; from 100000: test)",
     "clips": "recordings of each (4)",
     "frames": "frames of each recording (24)",
-    "conditions": "clean, light, drift, noise, ... (a lab, 1 in 4 busy)",
+    "conditions": "clean, drift, ... (lab, 1 in 4 busy-lab)",
     "seed": "another seed makes other people (0)",
 }
 
@@ -50,6 +50,7 @@ def prepare(parser):
     add("--annotation", metavar="PATH", action="append", help="labelled: sheet; pairs: table")
     add("--classes", metavar="N", type=int, help="labelled: 3 or 5; casme3: 3, 4 or 7")
     add("--apex", metavar="HOW", help="labelled, if not annotated: midpoint, auto")
+    add("--damaged", metavar="LIST", action="append", help="casme3: frames not to use")
     add("--lenient", action="store_true", help="labelled: leave out doubtful clips")
     for name, text in CAST.items():
         kind = {"nargs": "+"} if name == "conditions" else {"type": int}

@@ -61,7 +61,8 @@ def _prepare_pairs(args, shaping, console) -> None:
     input, annotation = paths(args, "input"), paths(args, "annotation")
     if input is None and args.source != "pairs":
         raise UserError(f"{args.source} needs --input=DIR, the folder with its frames")
-    options = PairOptions(**shaping, classes=args.classes, apex=args.apex, lenient=args.lenient)
+    labels = {name: getattr(args, name) for name in ("classes", "apex", "lenient")}
+    options = PairOptions(**shaping, **labels, damaged=tuple(args.damaged or ()))
     console.print(prepare_pairs(args.source, input, args.output, options, annotation, console))
     _say_finetune(args, console)
 
@@ -74,7 +75,9 @@ def _prepare_made_up(args, shaping, given, console) -> None:
 
     if args.classes != len(EMOTIONS):
         raise UserError(f"--classes {args.classes}: controlled has {len(EMOTIONS)} emotions")
-    if others := [x for x in ("input", "annotation", "apex", "lenient") if getattr(args, x)]:
+    if others := [
+        x for x in ("input", "annotation", "apex", "damaged", "lenient") if getattr(args, x)
+    ]:
         raise UserError(f"--{others[0]} does not go with controlled --classes: people are drawn")
     cast = Cast(size=args.size, **given)
     console.print(prepare_made_up(cast, args.output, PairOptions(**shaping), console))

@@ -101,7 +101,10 @@ class Plan:
         kept = [clip for clip in clips if clip.subject not in options.exclude_subjects]
         if not kept:
             raise UserError(f"{input}: --exclude-subjects leaves no clip; name fewer subjects")
-        shaping = dataclasses.asdict(options)
+        shaping = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(options).items()
+        }
         del shaping["workers"]
         shaping["exclude_subjects"] = sorted(options.exclude_subjects)
         return cls(

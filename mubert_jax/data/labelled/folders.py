@@ -1,7 +1,7 @@
 """Where the frames of every clip lie on the disk."""
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -23,6 +23,7 @@ class ClipFolders:
         parent of the clips will do.
       locate: path parts of a folder -> key of the clip or video it holds, or None.
       skipped: names of folders not to look into, in lower case.
+      damaged: numbers of frames that are not to be used, by key.
     """
 
     def __init__(
@@ -30,12 +31,14 @@ class ClipFolders:
         input: Path,
         locate: Callable[[tuple[str, ...]], str | None],
         skipped: Collection[str] = (),
+        damaged: Mapping[str, Collection[int]] | None = None,
     ):
         if not input.is_dir():
             raise UserError(f"{input}: no such folder; check --input")
         self._input = input
         self._locate = locate
         self._skipped = set(skipped)
+        self._damaged = damaged or {}
         self._frames: dict[Path, Frames] = {}
 
     @cached_property
@@ -71,7 +74,12 @@ class ClipFolders:
             )
         if folders[0] not in self._frames:
             self._frames[folders[0]] = _images(folders[0])
-        return self._frames[folders[0]]
+        damaged = self.damaged(keys)
+        return [frame for frame in self._frames[folders[0]] if frame[0] not in damaged]
+
+    def damaged(self, keys: Sequence[str]) -> set[int]:
+        """Numbers of the frames under these keys that are not to be used."""
+        return {number for key in keys for number in self._damaged.get(key, ())}
 
 
 def _images(folder: Path) -> Frames:

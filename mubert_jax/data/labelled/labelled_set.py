@@ -16,6 +16,7 @@ from mubert_jax.data.labelled.annotation import (
 from mubert_jax.data.labelled.classes import ClassScheme
 from mubert_jax.data.labelled.clips import LabelledClip
 from mubert_jax.data.labelled.collected import Collected
+from mubert_jax.data.labelled.damaged import FrameOf, read_damaged
 from mubert_jax.data.labelled.folders import ClipFolders
 from mubert_jax.data.labelled.matching import match
 from mubert_jax.data.labelled.options import PairOptions
@@ -51,6 +52,8 @@ class LabelledSet:
       columns, optional, sheet: as `read_rows` takes them.
       sheet_name: regular expression for the letters and digits of the sheet's file name.
       skipped: folders not to look into, in lower case.
+      damaged_frame: a line of the owners' lists of damaged frames -> key and frame number; None
+        where there are no such lists.
       has_apex: whether the owners annotated apexes.
       annotate_folders: what the folders alone say, None where they do not tell; onset and offset
         are then the first and last frame.
@@ -68,6 +71,7 @@ class LabelledSet:
     optional: tuple[str, ...] = ("action_units",)
     sheet: str | None = None
     skipped: tuple[str, ...] = ()
+    damaged_frame: FrameOf | None = None
     has_apex: bool = True
     annotate_folders: Callable[[ClipFolders], Found | None] | None = None
 
@@ -92,7 +96,8 @@ class LabelledSet:
             in a strict run a clip that may be wrong.
         """
         scheme = self.scheme(options.classes)
-        folders = ClipFolders(input, self.locate, self.skipped)
+        damaged = self._damaged(options.damaged)
+        folders = ClipFolders(input, self.locate, self.skipped, damaged)
         if not folders.places:
             raise UserError(
                 f"{input}: no clip of {self.title} at any depth (looked for {self.example}); "
@@ -115,6 +120,11 @@ class LabelledSet:
             scheme.subjects,
             str(input if whole else annotation),
         ).check(options.lenient)
+
+    def _damaged(self, lists: tuple[str, ...]) -> dict[str, set[int]]:
+        if lists and self.damaged_frame is None:
+            raise UserError(f"--damaged {lists[0]}: there are no such lists for {self.name}")
+        return read_damaged(map(Path, lists), self.damaged_frame, self.example)
 
     def _read(self, sheet: Path) -> Found:
         found, dropped = [], []
@@ -154,6 +164,7 @@ class LabelledSet:
                 frames = folders.frames(annotation.places)
                 if whole:
                     annotation = replace(annotation, onset=frames[0][0], offset=frames[-1][0])
+                annotation = _with_damage(annotation, folders.damaged(annotation.places))
                 name = scheme.classes[label]
                 clips.append(match(annotation, frames, self.fps, label, name, apex))
             except (Refused, LeftOut) as error:
@@ -186,6 +197,16 @@ class LabelledSet:
         raise UserError(
             f"{input}: no sheet of {self.title} in it or beside it; give --annotation FILE"
         )
+
+
+def _with_damage(annotation: Annotation, damaged: set[int]) -> Annotation:
+    """Says in a note which of the annotated frames are in the lists of damaged ones."""
+    notes = tuple(
+        f"{what} {number} is in the list of damaged frames"
+        for what, number in (("onset", annotation.onset), ("apex", annotation.apex))
+        if number in damaged
+    )
+    return replace(annotation, notes=annotation.notes + notes)
 
 
 def _content(annotation: Annotation) -> Annotation:

@@ -2,7 +2,8 @@
 
 The sheet is cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx. A video holds several clips, so a clip is
 the video's letter and its onset, `a_175`. Depth images beside the colour are not looked at; folders
-of single clips, `spNO.1_a_175/175.jpg`, are read too.
+of single clips, `spNO.1_a_175/175.jpg`, are read too. The owners' lists of damaged frames and of
+frames of poor quality, `exception/*.txt`, are for `--damaged`.
 """
 
 import re
@@ -15,6 +16,9 @@ from mubert_jax.data.labelled.sheets import Row
 _SUBJECT = re.compile(r"spNO\.?0*(\d+)", re.IGNORECASE)
 _VIDEO = re.compile(r"[a-z]", re.IGNORECASE)
 _CLIP = re.compile(r"spNO\.?0*(\d+)_([a-z])_0*(\d+)", re.IGNORECASE)
+_LISTED = re.compile(
+    r"spNO\.?0*(\d+)[/\\\s]+([a-z])[/\\\s]+(?:color[/\\])?(\d+)\.(?:jpg|png)", re.IGNORECASE
+)
 _NEGATIVE = ("disgust", "fear", "anger", "sad")
 _CLASSES = ("disgust", "surprise", "others", "fear", "anger", "sad", "happy")
 _SPELT = {"other": "others", "sadness": "sad", "happiness": "happy"}
@@ -40,6 +44,12 @@ def locate(parts: tuple[str, ...]) -> str | None:
     return f"{subject[1]}/{parts[-2].lower()}" if subject else None
 
 
+def damaged_frame(line: str) -> tuple[str, int] | None:
+    """Video and frame in a line such as ".../spNO.1/a/color/7.jpg" or "spNO.3 J 7.jpg no image"."""
+    match = _LISTED.search(line)
+    return match and (f"{match[1]}/{match[2].lower()}", int(match[3]))
+
+
 def annotate(row: Row) -> Annotation:
     """What a row says; the letter of a video may be a capital."""
     subject, video = _SUBJECT.fullmatch(row.text("subject")), row.text("clip").lower()
@@ -63,6 +73,7 @@ SET = LabelledSet(
     example="spNO.1/a/color/175.jpg",
     locate=locate,
     annotate=annotate,
+    damaged_frame=damaged_frame,
     sheet_name="partamelabel",
     columns=COLUMNS | {"emotion": ("Emotion",), "kind": ("Expression type",)},
     optional=("action_units", "kind"),

@@ -170,6 +170,19 @@ def test_a_clip_that_cannot_be_decoded_is_dropped(prepare, casme2, tmp_path):
     assert len(LabelledPairs(tmp_path / "out", 32)) == 4
 
 
+def test_lists_of_damaged_frames(refused, casme2, tmp_path):
+    casme3 = trees.casme3(tmp_path / "casme3")
+    listed = tmp_path / "list.txt"
+    start = ("casme3", "--input", casme3, "--damaged")
+    assert "list.txt: No such file or directory; check --damaged" in refused(*start, listed)
+    listed.write_text("spNO.1 a 178.jpg\nspNO.1 the whole video\n")
+    assert "list.txt, line 2: 'spNO.1 the whole video' names no frame (such as spNO.1/a" in refused(
+        *start, listed
+    )
+    line = refused("casme2", "--input", casme2, "--damaged", listed)
+    assert "there are no such lists for casme2" in line
+
+
 def test_an_empty_class_is_a_warning(prepare, casme2, sheet, capsys):
     edit(sheet, lambda page: page.delete_rows(2))
     assert prepare("casme2", "--input", casme2) == 0

@@ -248,6 +248,22 @@ def test_casme3_rows_that_cannot_be_right(run, tmp_path):
     }
 
 
+def test_casme3_frames_that_its_owners_know_to_be_damaged(run, tmp_path):
+    """The two ways in which the lists that ship with the annotations name a frame."""
+    unreadable, poor = tmp_path / "damaged_image.txt", tmp_path / "bad_quality.txt"
+    unreadable.write_text("spNO.1 A 178.jpg  the image cannot open\n\nspNO.2 b 9.jpg  the image\n")
+    poor.write_text("/data/RGB/spNO.1/j/color/29.jpg\n/data/RGB/spNO.1/a/color/177.jpg\n")
+    lists = (str(unreadable), str(poor))
+    pairs, rows = run("casme3", trees.casme3(tmp_path / "casme3"), damaged=lists)
+    found = stored(pairs)
+    assert found["casme3/spNO.1/a_175"] == ("disgust", 175, 179, 182, "nearest")
+    assert found["casme3/spNO.1/j_20"][:3] == ("surprise", 21, 23)
+    assert rows["casme3/spNO.1/a_175"]["reason"] == (
+        "apex 178 is not on the disk, 179 taken; apex 178 is in the list of damaged frames"
+    )
+    assert len(pairs) == 6
+
+
 def test_casme3_in_folders_of_single_clips(run, tmp_path):
     frames = tmp_path / "clips" / "frame"
     trees.write_frames(frames / "spNO.1_a_175", range(175, 183), "{}.jpg")
