@@ -14,6 +14,6 @@ def get_config():
     config.training.init_from = "shipped"
     config.recognition.backbone = "full"
     config.recognition.epochs = 40
-    config.recognition.learning_rate = 5e-4
+    config.recognition.learning_rate = 1e-4
     config.recognition.weight_decay = (0.05,)
     return config

@@ -257,6 +257,8 @@ class RecognitionConfig:
     # Largest shift as a share of the side, largest change of light as a share.
     shift: float = 0.04
     gain: float = 0.1
+    # full: epochs of the head alone, on the frozen backbone, before everything learns.
+    head_epochs: int = 300
     # full: clips a step, how much slower each block learns than the one above it, and how many
     # folds are one program; 0 takes one on a CPU, where together is slower, and 8 elsewhere.
     batch_size: int = 16

@@ -115,7 +115,13 @@ def _in_the_middle(window, patch_size):
 
 
 def _check_recognition(recognition):
-    for key, least in {"epochs": 1, "batch_size": 1, "copies": 0, "folds_at_once": 0}.items():
+    for key, least in {
+        "epochs": 1,
+        "batch_size": 1,
+        "copies": 0,
+        "head_epochs": 0,
+        "folds_at_once": 0,
+    }.items():
         value = getattr(recognition, key)
         _require(value >= least, f"config.recognition.{key} is {value}; choose {least} or more")
     seeds = recognition.seeds

@@ -79,7 +79,7 @@ def _full(config: Config, steps: int, console) -> dict:
             np.full(len(folds), 0.01),
             dataclasses.replace(recognition, epochs=2),
             0,
-            lambda epoch, losses: ends.append(time.perf_counter()),
+            after_epoch=lambda epoch, losses: ends.append(time.perf_counter()),
         )
         return ends[1] - ends[0]
 

@@ -205,9 +205,10 @@ class DiagonalMicroAttention(nn.Module):
             (mean[..., 1:-1, 2:] - mean[..., 1:-1, :-2]) / 2,
             (mean[..., 2:, 1:-1] - mean[..., :-2, 1:-1]) / 2,
         )
-        origin = self.queries(torch.zeros_like(current))
-        x, y = ((self.queries(slope) - origin).float() for slope in slopes)
-        change = (self.queries(reference) - self.queries(current)).float()
+        first, second = self.queries(current), self.queries(reference)
+        change, middle = (second - first).float(), (first + second) / 2
+        mean = mean[..., 1:-1, 1:-1]
+        x, y = ((self.queries(mean + slope) - middle).float() for slope in slopes)
 
         def product(a, b):
             return (a * b).sum(-1) * a.shape[-1] ** -0.5

@@ -18,9 +18,11 @@ def displacement(queries: Callable, current_BxHxWxC, reference_BxHxWxC):
       queries: DMA's q, affine in the pixels: images -> (B, N, D).
     """
     mean_BxHxWxC = (current_BxHxWxC + reference_BxHxWxC) / 2
-    origin = queries(jnp.zeros_like(mean_BxHxWxC))
-    x_BxNxD, y_BxNxD = (queries(slope) - origin for slope in _slopes(mean_BxHxWxC))
-    change_BxNxD = queries(reference_BxHxWxC) - queries(current_BxHxWxC)
+    first_BxNxD, second_BxNxD = queries(current_BxHxWxC), queries(reference_BxHxWxC)
+    change_BxNxD, middle_BxNxD = second_BxNxD - first_BxNxD, (first_BxNxD + second_BxNxD) / 2
+    x_BxNxD, y_BxNxD = (
+        queries(mean_BxHxWxC + slope) - middle_BxNxD for slope in _slopes(mean_BxHxWxC)
+    )
 
     def product(a_BxNxD, b_BxNxD):
         return jnp.sum(a_BxNxD * b_BxNxD, axis=-1) * a_BxNxD.shape[-1] ** -0.5

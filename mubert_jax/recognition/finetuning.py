@@ -31,6 +31,7 @@ def finetune(
     weight_decay_K,
     config: RecognitionConfig,
     seed: int,
+    head: dict | None = None,
     after_epoch: Callable[[int, np.ndarray], None] = lambda epoch, loss_K: None,
 ) -> tuple[dict, np.ndarray]:
     """Trains K copies of `params`, each on the clips that its row of `train_KxP` marks.
@@ -43,6 +44,7 @@ def finetune(
     Args:
       onset, apex: (P, H, W, 3) uint8; label_P: class of each.
       fold_K: the folds' numbers; train_KxP: boolean; weight_decay_K: of each.
+      head: where each fold's linear layer starts, with a leading axis K; None: as in `params`.
       after_epoch: is told the epoch and the folds' mean losses (K,).
 
     Returns:
@@ -58,6 +60,8 @@ def finetune(
     weights = jax.vmap(lambda marks: clip_weights(images[2], marks, classes, config.balance))(train)
     decays = jnp.asarray(weight_decay_K, jnp.float32)
     params = jax.tree.map(lambda x: jnp.repeat(jnp.asarray(x)[None], len(keys), 0), params)
+    if head is not None:
+        params["recognizer"] = params["recognizer"] | {"head": jax.tree.map(jnp.asarray, head)}
     state, losses = jax.vmap(tx.init)(params), []
     for epoch in range(config.epochs):
         total = 0.0

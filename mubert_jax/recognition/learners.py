@@ -1,5 +1,6 @@
 """The two ways to learn from a fold's clips, behind one call: frozen backbone, or everything."""
 
+import dataclasses
 from collections.abc import Callable
 
 import jax
@@ -15,6 +16,10 @@ from mubert_jax.training.views import normalise
 # (numbers of K folds, train_KxP, weight_decay_K) -> logits of all pairs (K, P, C), losses (K, E),
 # and the parameters that gave them, with a leading axis K.
 Learner = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, dict]]
+
+
+# How the heads are fitted that full fine-tuning starts from.
+HEADS = RecognitionConfig(weight_decay=(0.001,))
 
 
 def frozen(model: MicronBert, params: dict, pairs, config: RecognitionConfig, seed: int) -> Learner:
@@ -33,7 +38,15 @@ def frozen(model: MicronBert, params: dict, pairs, config: RecognitionConfig, se
 
 
 def full(model: MicronBert, params: dict, pairs, config: RecognitionConfig, seed: int) -> Learner:
-    """Encoder, DMA and recogniser learn; one copy a fold."""
+    """Encoder, DMA and recogniser learn; one copy a fold.
+
+    The head is fitted first, alone: gradients through a random one would spoil the backbone before
+    it fits (Kumar et al., 2022).
+    """
+    fit_heads = None
+    if config.head_epochs:
+        first = dataclasses.replace(HEADS, epochs=config.head_epochs, balance=config.balance)
+        fit_heads = frozen(model, params, pairs, first, seed)
     recognise = jax.jit(
         jax.vmap(
             lambda params, onset, apex: model.apply(
@@ -44,6 +57,10 @@ def full(model: MicronBert, params: dict, pairs, config: RecognitionConfig, seed
     )
 
     def learn(fold_K, train_KxP, weight_decay_K):
+        head = None
+        if fit_heads:
+            decays = np.full(len(fold_K), first.weight_decay[0])
+            head = fit_heads(fold_K, train_KxP, decays)[2]["recognizer"]["head"]
         trained, losses = finetune(
             model,
             params,
@@ -55,6 +72,7 @@ def full(model: MicronBert, params: dict, pairs, config: RecognitionConfig, seed
             weight_decay_K,
             config,
             seed,
+            head,
         )
         logits = in_batches(
             lambda rows: recognise(trained, pairs.onset[rows], pairs.apex[rows]),

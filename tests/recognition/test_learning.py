@@ -11,7 +11,7 @@ from conftest import tiny_config
 
 from mubert_jax.config import RecognitionConfig
 from mubert_jax.models.micron_bert import build_model
-from mubert_jax.recognition import heads
+from mubert_jax.recognition import heads, learners
 from mubert_jax.recognition.augment import augmented
 from mubert_jax.recognition.features import describe
 from mubert_jax.recognition.finetuning import finetune
@@ -173,3 +173,21 @@ def test_fine_tuned_folds_learn_the_same_in_whatever_company_and_lower_blocks_sl
         )
     )
     assert head > 3 * upper > 9 * lower, "lower blocks learn slower"
+
+
+def test_full_fine_tuning_starts_from_heads_that_fit():
+    """With next to no learning rate it ends where it started."""
+    model, params = tiny("movement")
+    onset, apex = pairs(12)
+    clips = SimpleNamespace(onset=onset, apex=apex, label=np.arange(12) % 2, classes=["a", "b"])
+    folds, train = np.arange(2), np.stack([np.arange(12) % 3 != fold for fold in range(2)])
+    config = RecognitionConfig(epochs=1, batch_size=4, learning_rate=1e-9, head_epochs=40)
+    decays = np.full(2, learners.HEADS.weight_decay[0])
+    heads_alone = dataclasses.replace(learners.HEADS, epochs=40)
+    expected, _, _ = learners.frozen(model, params, clips, heads_alone, 0)(folds, train, decays)
+    fitted, _, _ = learners.full(model, params, clips, config, 0)(folds, train, decays)
+    np.testing.assert_allclose(fitted, expected, atol=1e-3)
+    assert np.abs(expected).max() > 0.1
+    fresh = dataclasses.replace(config, head_epochs=0)
+    unfitted, _, _ = learners.full(model, params, clips, fresh, 0)(folds, train, decays)
+    assert np.abs(unfitted - expected).max() > 0.1
