@@ -30,6 +30,7 @@ class Maps:
     `dma` (P, g, g): the map asked for; `calibrated` is 0 for equal frames, `diagonal` is
     1 - diag(Â). `poi` (P, g, g): S·N of the apex, mean 1, focused or as it is. `dma_poi`: both
     together; their product, but for a focused calibrated map, see `perception.focus.evidence`.
+    `displacement` (P, g, g, 2): pixels to the right and down; 0 where DMA reads tokens.
     """
 
     onset: np.ndarray
@@ -38,6 +39,7 @@ class Maps:
     dma: np.ndarray
     poi: np.ndarray
     dma_poi: np.ndarray
+    displacement: np.ndarray
 
     def __len__(self):
         return len(self.onset)
@@ -86,11 +88,14 @@ class Perceiver:
         for start in range(0, len(onset), self._batch):
             part = slice(start, start + self._batch)
             maps = self._compare(self._params, self._padded(onset[part]), self._padded(apex[part]))
-            read.append(np.stack(maps)[:, : len(onset[part])])
-        grid = (3, len(onset), self.config.grid, self.config.grid)
-        dma, poi, dma_poi = np.concatenate(read, axis=1).reshape(grid)
+            read.append([np.asarray(values)[: len(onset[part])] for values in maps])
+        grid = (len(onset), self.config.grid, self.config.grid)
+        learned = [
+            np.concatenate(parts).reshape(*grid, *parts[0].shape[2:])
+            for parts in zip(*read, strict=True)
+        ]
         difference = np.abs(grey(onset, np.float32) - grey(apex, np.float32))
-        return Maps(onset, apex, difference, dma, poi, dma_poi)
+        return Maps(onset, apex, difference, *learned)
 
     def _padded(self, images):
         missing = self._batch - len(images)
@@ -98,7 +103,7 @@ class Perceiver:
 
 
 def _read(model: MicronBert, current_uint8, reference_uint8, reading: PerceptionConfig):
-    """DMA, POI and both together, (B, N) each; a method of a bound model."""
+    """DMA, POI, both together, (B, N) each, and u (B, N, 2); a method of a bound model."""
     frames = side_by_side(normalise(current_uint8), normalise(reference_uint8))
     current, reference = model.encode(frames).split(2)
     if reading.map == "calibrated":
@@ -106,12 +111,18 @@ def _read(model: MicronBert, current_uint8, reference_uint8, reading: Perception
     else:
         q, k = model.dma.queries(current.compared), model.dma.keys(reference.compared)
         movement = 1.0 - diagonal_attention(q, k, model.config.dma.chunk)
+    if model.config.dma.reads == "pixels":
+        displacement = model.displacement(current, reference)
+    else:
+        displacement = jnp.zeros((*movement.shape, 2))
     if reading.poi == "attention":
         poi = interest(reference.poi_scores, POIConfig(scale="mean_one"))
-        return movement, poi, movement * poi
-    poi = focus(reference.poi_scores)
-    both = evidence(movement, poi) if reading.map == "calibrated" else movement * poi
-    return movement, poi, both
+    else:
+        poi = focus(reference.poi_scores)
+    both = movement * poi
+    if (reading.map, reading.poi) == ("calibrated", "focused"):
+        both = evidence(movement, poi)
+    return movement, poi, both, displacement
 
 
 def measure_scale(perceiver: Perceiver, pairs, align: str, count: int = 64) -> float:

@@ -16,6 +16,7 @@ from mubert_jax.perception.maps import Maps  # noqa: E402
 COLOURS = "inferno"
 DIFFERENCE_LIMIT = 48.0  # grey levels of 255
 POI_LIMIT = 6.0  # times the mean patch
+LENGTHENED = 12  # times the displacement an arrow is long
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,12 +28,14 @@ class Column:
       images: what it shows.
       limit: the value at full colour, the same for all rows; None for frames.
       label: what the values are.
+      arrows: which way each patch of a map moved (P, g, g, 2), where the map is not dark.
     """
 
     name: str
     images: Sequence[np.ndarray]
     limit: float | None = None
     label: str = ""
+    arrows: Sequence[np.ndarray] | None = None
 
 
 def frames(maps: Maps) -> list[Column]:
@@ -41,11 +44,17 @@ def frames(maps: Maps) -> list[Column]:
 
 
 def learned(maps: Maps, dma_limit: float, dma_label: str) -> list[Column]:
-    """DMA, POI and DMA × POI, whose full colour is that of DMA where POI is twice its mean."""
+    """DMA, POI and DMA × POI, whose full colour is that of DMA where POI is twice its mean.
+
+    Arrows show which way patches moved, where DMA can tell.
+    """
+    both, label, arrows = 2 * dma_limit, "movement × interest", None
+    if maps.displacement.any():
+        label, arrows = f"movement; arrows: way × {LENGTHENED}", maps.displacement
     return [
         Column("DMA", maps.dma, dma_limit, dma_label),
         Column("POI", maps.poi, POI_LIMIT, "S·N (mean patch = 1)"),
-        Column("DMA × POI", maps.dma_poi, 2 * dma_limit, "movement × interest"),
+        Column("DMA × POI", maps.dma_poi, both, label, arrows),
     ]
 
 
@@ -81,6 +90,8 @@ def panel(columns: list[Column], behind: Sequence[np.ndarray], titles: list[str]
                 axis.imshow(column.images[i])
             else:
                 drawn = over_frame(axis, behind[i], column.images[i], column.limit)
+                if column.arrows is not None:
+                    draw_arrows(axis, behind[i], column.images[i], column.limit, column.arrows[i])
         if column.limit is not None:
             bar = figure.colorbar(drawn, ax=axes[:, j], location="bottom", pad=0.01, aspect=15)
             bar.set_label(column.label, fontsize=8)
@@ -106,3 +117,22 @@ def over_frame(axis, frame, values, limit):
         extent=extent,
         interpolation="nearest",
     )
+
+
+def draw_arrows(axis, frame, values, limit, displacement):
+    """An arrow for every patch of a quarter of the full colour or more."""
+    rows, columns = np.nonzero((values >= limit / 4) & displacement.any(-1))
+    side = frame.shape[0] / len(values)
+    along_x, along_y = displacement[rows, columns].T
+    axis.quiver(
+        (columns + 0.5) * side,
+        (rows + 0.5) * side,
+        LENGTHENED * along_x,
+        LENGTHENED * along_y,
+        angles="xy",
+        scale_units="xy",
+        scale=1,
+        color="#5ad1ff",
+        width=0.008,
+    )
+    axis.set(xlim=(0, frame.shape[1]), ylim=(frame.shape[0], 0))

@@ -135,7 +135,9 @@ def draw(prediction: Prediction, output: Path):
         axis.imshow(image)
         axis.set(title=name, xticks=[], yticks=[])
     axis = figure.add_subplot(rows[-1, 2])
-    render.over_frame(axis, maps.apex[0], maps.dma_poi[0], float(maps.dma_poi.max()) or 1.0)
+    shown = maps.apex[0], maps.dma_poi[0], float(maps.dma_poi.max()) or 1.0
+    render.over_frame(axis, *shown)
+    render.draw_arrows(axis, *shown, maps.displacement[0])
     axis.set(title="DMA × POI, own scale", xticks=[], yticks=[])
     axis = figure.add_subplot(rows[-1, 3])
     names, chances = zip(*reversed(prediction.probabilities.items()), strict=True)

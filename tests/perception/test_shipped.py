@@ -70,6 +70,13 @@ def test_equal_frames_give_an_empty_map(perceiver):
     assert not perceiver(frame[None], frame[None]).dma.any()
 
 
+def test_a_frame_that_went_down_a_pixel_went_down_everywhere(perceiver):
+    frame = ControlledClip(FIRST_TEST_SUBJECT, 0, size=114).frame(0)
+    moved = perceiver(frame[None, 1:-1, 1:-1], frame[None, :-2, 1:-1]).displacement
+    assert abs(np.median(moved[..., 1]) - 1) < 0.2
+    assert abs(np.median(moved[..., 0])) < 0.1
+
+
 def test_beats_frame_difference_inside_the_face(scores):
     ours = scores["all", "DMA, robust"]["auc_in_face"]
     theirs = scores["all", "difference"]["auc_in_face"]
@@ -99,6 +106,7 @@ def test_perceive_needs_no_training(tmp_path, capsys):
     assert cv2.imread(str(output)) is not None
     with np.load(output.with_suffix(".npz")) as arrays:
         assert arrays["dma"].max() > 0
+        assert arrays["displacement"].shape == (*arrays["dma"].shape, 2)
 
 
 def test_a_file_that_is_no_export_of_ours_is_refused(tmp_path):
