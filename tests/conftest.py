@@ -3,9 +3,10 @@
 import os
 import tempfile
 
-CACHE = tempfile.TemporaryDirectory(prefix="mubert-compiled-")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers have it from the process that started them
+    CACHE = tempfile.TemporaryDirectory(prefix="mubert-compiled-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
 os.environ["JAX_PLATFORMS"] = "cpu"
 # The suite compiles much and computes little.

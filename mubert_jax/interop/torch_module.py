@@ -201,20 +201,14 @@ class DiagonalMicroAttention(nn.Module):
         argmin |q(reference) - q(current) + u·∇q|² / sqrt(D) + 0.03 |u|², ∇q of their mean.
         """
         mean = F.pad((current + reference) / 2, (1, 1, 1, 1), mode="replicate")
-        slopes = (
-            (mean[..., 1:-1, 2:] - mean[..., 1:-1, :-2]) / 2,
-            (mean[..., 2:, 1:-1] - mean[..., :-2, 1:-1]) / 2,
-        )
+        across = (mean[..., 1:-1, 2:] - mean[..., 1:-1, :-2]) / 2
+        down = (mean[..., 2:, 1:-1] - mean[..., :-2, 1:-1]) / 2
         first, second = self.queries(current), self.queries(reference)
-        change, middle = (second - first).float(), (first + second) / 2
-        mean = mean[..., 1:-1, 1:-1]
-        x, y = ((self.queries(mean + slope) - middle).float() for slope in slopes)
-
-        def product(a, b):
-            return (a * b).sum(-1) * a.shape[-1] ** -0.5
-
-        xx, xy, yy = product(x, x) + 0.03, product(x, y), product(y, y) + 0.03
-        along_x, along_y = product(x, change), product(y, change)
+        moved = (self.queries(mean[..., 1:-1, 1:-1] + slope) for slope in (across, down))
+        x, y = (q - (first + second) / 2 for q in moved)
+        x, y, change = (q.float() * q.shape[-1] ** -0.25 for q in (x, y, second - first))
+        xx, xy, yy = (x * x).sum(-1) + 0.03, (x * y).sum(-1), (y * y).sum(-1) + 0.03
+        along_x, along_y = (x * change).sum(-1), (y * change).sum(-1)
         solved = torch.stack([xy * along_y - yy * along_x, xy * along_x - xx * along_y], -1)
         return solved / (xx * yy - xy**2)[..., None]
 
