@@ -2,6 +2,7 @@
 
 Command:  mubert finetune --config=configs/finetune_full.py --workdir=runs/casme2_full \
               --config.data.path=data/casme2 --config.training.init_from=RUN
+          --config.model.recognizer.reads=displacement reads which way patches moved instead
 Cost:     a copy of the backbone a fold: a GPU's work
 Expected: README, "Recognition"
 """

@@ -5,7 +5,8 @@
 
 Needs PyTorch only (and the package safetensors to read a .safetensors file). Tensor names are the
 official ones (`backbone.*`, `att.*`, `decoder_*`), and `recognizer.*`. Images are (B, 3, H, W)
-float, /255 and ImageNet-normalised.
+float, /255 and ImageNet-normalised. Where DMA reads pixels, a GPU needs
+`torch.backends.cudnn.allow_tf32 = False`: TF32 would round a micro-movement away.
 """
 
 import dataclasses

@@ -97,12 +97,14 @@ class DiagonalMicroAttention(nn.Module):
             initial = identity if similar else nn.initializers.xavier_uniform()
             return Dense(self.dim, dtype=self.dtype, kernel_init=initial)
         side, stride = self.config.window, self.patch_size
-        # float32: bfloat16 would round a micro-movement away.
+        # float32 throughout: a product in bfloat16 (a TPU's default) or TF32 (a GPU's) would round
+        # a micro-movement away.
         return nn.Conv(
             self.dim,
             (side, side),
             (stride, stride),
             padding=(side - stride) // 2,
+            precision=jax.lax.Precision.HIGHEST,
             kernel_init=_same_for_all if similar else nn.initializers.lecun_normal(),
         )
 

@@ -37,3 +37,6 @@ def test_a_split_step_lowers_for_an_accelerator(platform):
     assert program.platforms == (platform,) and program.nr_devices == 4
     kernels = program.mlir_module().count("bf16")
     assert kernels > 100, "products are in bfloat16"
+    lines = program.mlir_module().splitlines()
+    windows = [line for line in lines if "stablehlo.convolution" in line]
+    assert windows and all("HIGHEST" in line for line in windows), "DMA's, of pixels, are not"
