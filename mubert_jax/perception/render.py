@@ -16,7 +16,8 @@ from mubert_jax.perception.maps import Maps  # noqa: E402
 COLOURS = "inferno"
 DIFFERENCE_LIMIT = 48.0  # grey levels of 255
 POI_LIMIT = 6.0  # times the mean patch
-LENGTHENED = 12  # times the displacement an arrow is long
+LENGTHENED = 12  # times the displacement an arrow is long,
+LONGEST = 1.5  # patches at most
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -120,15 +121,20 @@ def over_frame(axis, frame, values, limit):
 
 
 def draw_arrows(axis, frame, values, limit, displacement):
-    """An arrow for every patch of a quarter of the full colour or more."""
-    rows, columns = np.nonzero((values >= limit / 4) & displacement.any(-1))
-    side = frame.shape[0] / len(values)
-    along_x, along_y = displacement[rows, columns].T
+    """An arrow for every patch of a quarter of the full colour or more.
+
+    A step of Lucas and Kanade cannot tell the way of what moved by more than half a patch.
+    """
+    side, moved = frame.shape[0] / len(values), np.linalg.norm(displacement, axis=-1)
+    told = (moved > 0) & (moved <= side / 2)
+    rows, columns = np.nonzero((values >= limit / 4) & told)
+    lengthened = np.minimum(LENGTHENED, LONGEST * side / moved[rows, columns])
+    along_x, along_y = lengthened * displacement[rows, columns].T
     axis.quiver(
         (columns + 0.5) * side,
         (rows + 0.5) * side,
-        LENGTHENED * along_x,
-        LENGTHENED * along_y,
+        along_x,
+        along_y,
         angles="xy",
         scale_units="xy",
         scale=1,
