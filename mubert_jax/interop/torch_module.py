@@ -305,21 +305,19 @@ class MicronBert(nn.Module):
         }
 
     def compare(self, swapped, reference):
-        """Tokens (B, N + 1, D) of both images; by name S, P_dma, diag(Â), the calibrated map and u.
+        """Tokens (B, N + 1, D) of both images; by name S, P_dma, diag(Â) and the calibrated map.
 
-        The last three are None without DMA, diag(Â) with cross-attention too, u where DMA reads
-        tokens.
+        The last two are None without DMA, diag(Â) with cross-attention too.
         """
         swapped_tokens, _ = self.backbone(swapped)
         reference_tokens, poi_scores = self.backbone(reference)
-        diagonal, movement, displacement, features = None, None, None, swapped_tokens[:, 1:]
+        diagonal, movement, features = None, None, swapped_tokens[:, 1:]
         if self.config.dma != "none":
             scale = poi_scores.shape[-1] if self.config.poi_scale == "mean_one" else 1
             interest = poi_scores * scale if self.config.poi else None
             compared = swapped_tokens[:, 1:], reference_tokens[:, 1:]
             if self.config.dma_reads == "pixels":
                 compared = swapped, reference
-                displacement = self.att.displacement(*compared)
             diagonal, features = self.att(*compared, swapped_tokens[:, 1:], interest)
             movement = self.att.difference(*compared)
         seen = {
@@ -327,8 +325,9 @@ class MicronBert(nn.Module):
             "dma.diagonal": diagonal,
             "dma_features": features,
             "movement": movement,
-            "displacement": displacement,
         }
+        if self.config.classes and self.config.recognizer_reads == "displacement":
+            seen["displacement"] = self.att.displacement(swapped, reference)
         return swapped_tokens, reference_tokens, seen
 
     def difference(self, onset, apex):
@@ -337,7 +336,7 @@ class MicronBert(nn.Module):
 
     def displacement(self, onset, apex):
         """How far each patch moved: (B, N, 2) pixels to the right and down; 0 for equal images."""
-        return self.compare(onset, apex)[2]["displacement"]
+        return self.att.displacement(onset, apex)
 
     def recognise(self, onset, apex):
         """Emotion logits (B, classes)."""

@@ -18,7 +18,7 @@ from mubert_jax.training.views import normalise
 Learner = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, dict]]
 
 
-# How the heads are fitted that full fine-tuning starts from.
+# How the heads are fitted that full fine-tuning starts from, but for its own augmentation.
 HEADS = RecognitionConfig(weight_decay=(0.001,))
 
 
@@ -45,7 +45,12 @@ def full(model: MicronBert, params: dict, pairs, config: RecognitionConfig, seed
     """
     fit_heads = None
     if config.head_epochs:
-        first = dataclasses.replace(HEADS, epochs=config.head_epochs, balance=config.balance)
+        first = dataclasses.replace(
+            config,
+            epochs=config.head_epochs,
+            features=HEADS.features,
+            learning_rate=HEADS.learning_rate,
+        )
         fit_heads = frozen(model, params, pairs, first, seed)
     recognise = jax.jit(
         jax.vmap(
@@ -59,7 +64,7 @@ def full(model: MicronBert, params: dict, pairs, config: RecognitionConfig, seed
     def learn(fold_K, train_KxP, weight_decay_K):
         head = None
         if fit_heads:
-            decays = np.full(len(fold_K), first.weight_decay[0])
+            decays = np.full(len(fold_K), HEADS.weight_decay[0])
             head = fit_heads(fold_K, train_KxP, decays)[2]["recognizer"]["head"]
         trained, losses = finetune(
             model,

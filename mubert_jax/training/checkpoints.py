@@ -155,9 +155,7 @@ def load_model(path: Path) -> tuple[Config, MicronBert, dict]:
 
 def load_weights(path: Path, teacher: bool = True) -> tuple[Config, MicronBert, Weights]:
     """As `load_model`, with the teacher where the agreement has one."""
-    folder, step = _find(path)
-    with _readable_errors(path), ocp.CheckpointManager(folder.absolute()) as manager:
-        step = manager.latest_step() if step is None else step
+    with _opened(path) as (manager, step):
         config = config_lib.build(_read_origin(manager, path, step)["config"])
         model = build_model(config)
         abstract = abstract_weights(config, model)
@@ -168,9 +166,7 @@ def load_weights(path: Path, teacher: bool = True) -> tuple[Config, MicronBert, 
 
 def load_seen(path: Path) -> Seen:
     """Whose faces the weights in a run's folder have seen; UserError if there is no checkpoint."""
-    folder, step = _find(path)
-    with _readable_errors(path), ocp.CheckpointManager(folder.absolute()) as manager:
-        step = manager.latest_step() if step is None else step
+    with _opened(path) as (manager, step):
         return Seen.from_json(_read_origin(manager, path, step).get("seen"), str(path))
 
 
@@ -246,6 +242,14 @@ def _items(state) -> dict:
         for item, fields in items.items()
         if all(value is not None for value in fields.values())
     }
+
+
+@contextlib.contextmanager
+def _opened(path: Path):
+    """The manager of a run's checkpoints, and the step that `path` names or the latest."""
+    folder, step = _find(path)
+    with _readable_errors(path), ocp.CheckpointManager(folder.absolute()) as manager:
+        yield manager, manager.latest_step() if step is None else step
 
 
 def _find(path: Path) -> tuple[Path, int | None]:
