@@ -1,0 +1,128 @@
+"""Is there a test that fails when the code is wrong?
+
+    bash launch/test.sh -m mutants                            40 mutants of every module
+    MUTANTS=all bash launch/test.sh -m mutants -k losses      all of one module
+    MUTANTS_SEED=7 bash launch/test.sh -m mutants             40 others
+
+At most 5 % of a module's mutants may survive, those in `EQUIVALENT` aside.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SEED = int(os.environ.get("MUTANTS_SEED", 0))
+MOST = os.environ.get("MUTANTS", "40")
+SURVIVE = 0.05
+# How much longer than the sound module's a changed module's tests may take.
+SLOWER = 5
+
+# Module -> the tests that look at it.
+MODULES = {
+    "losses": "test_losses.py",
+    "models/attention": "models/test_micron_bert.py",
+    "models/displacement": "models/test_displacement.py",
+    "models/dma": "models/test_dma.py",
+    "models/micron_bert": "models/test_micron_bert.py",
+    "models/poi": "models/test_micron_bert.py",
+    "models/projector": "test_losses.py",
+    "models/recognizer": "models/test_micron_bert.py",
+    "models/swapping": "models/test_swapping.py",
+    "models/vit": "models/test_micron_bert.py",
+    "training/movements": "training/test_movements.py",
+    "training/sharding": "training/test_sharding.py",
+    "training/step": "training/test_step.py",
+    "training/views": "training/test_augmentation.py",
+    "perception/focus": "perception/test_focus.py",
+    "perception/maps": "perception/test_shipped.py",
+    "perception/scores": "perception/test_scores.py",
+    "recognition/crossval": "recognition/test_crossval.py",
+    "recognition/heads": "recognition/test_learning.py",
+    "recognition/metrics": "recognition/test_uf1_uar.py",
+    "recognition/protocols": "recognition/test_protocols.py",
+    "data/alignment": "data/test_alignment.py",
+    "data/index": "data/test_index.py",
+    "data/order": "data/test_order.py",
+}
+
+# Module -> changed lines that change nothing anybody can see, and why.
+EQUIVALENT: dict[str, dict[str, str]] = {}
+
+
+class Worker:
+    """A process that runs tests against one changed module after the other."""
+
+    def __init__(self, cache: str):
+        paths = [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "mutants.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            # The worker's tests share what they compile, as those of pytest-xdist do.
+            env=os.environ
+            | {
+                "PYTHONPATH": os.pathsep.join(paths),
+                "PYTEST_XDIST_WORKER": "mutants",
+                "JAX_COMPILATION_CACHE_DIR": cache,
+            },
+        )
+
+    def outcome(self, module: str, source: str, tests: list[str], seconds: float) -> str:
+        request = {"module": module, "source": source, "tests": tests, "seconds": seconds}
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait()
+
+
+@pytest.fixture(scope="session")
+def workers():
+    with tempfile.TemporaryDirectory(prefix="mubert-mutants-") as cache:
+        workers = [Worker(cache) for _ in range(len(os.sched_getaffinity(0)))]
+        yield workers
+        for worker in workers:
+            worker.close()
+
+
+@pytest.mark.mutants
+@pytest.mark.parametrize("name", MODULES)
+def test_mutants_are_noticed(name, workers, capsys):
+    from mutants.mutations import mutants_of
+
+    module = "mubert_jax." + name.replace("/", ".")
+    source = (ROOT / "mubert_jax" / f"{name}.py").read_text()
+    tests = [str(Path("tests") / test) for test in MODULES[name].split()]
+    start = time.monotonic()
+    assert workers[0].outcome(module, source, tests, 900) == "survived", "the tests fail as it is"
+    seconds = SLOWER * (time.monotonic() - start)
+    mutants = mutants_of(source, None if MOST == "all" else int(MOST), SEED)
+    left, survivors = iter(mutants), []
+
+    def work(worker):
+        for mutant in left:
+            if worker.outcome(module, mutant.source, tests, seconds) == "survived":
+                survivors.append(mutant)
+
+    with ThreadPoolExecutor(len(workers)) as pool:
+        list(pool.map(work, workers))
+    explained = EQUIVALENT.get(name, {})
+    survivors = sorted((m for m in survivors if m.now not in explained), key=lambda m: m.line)
+    share = len(survivors) / len(mutants)
+    with capsys.disabled():
+        print(f"\n{name}: {len(survivors)} of {len(mutants)} mutants survive ({share:.0%})")
+        for mutant in survivors:
+            print(f"  {mutant}")
+    assert share <= SURVIVE
