@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+NO_MOVEMENT = "onset and apex are the same frame"
+"""The note of a kept clip whose two images are one; reports count it, in these very words."""
+
 
 class Refused(Exception):
     """This clip could get a wrong label or wrong images: strict runs stop, lenient ones drop it."""
