@@ -128,10 +128,12 @@ class LabelledSet:
 
     def _read(self, sheet: Path) -> Found:
         found, dropped = [], []
-        for row in read_rows(sheet, self.columns, self.optional, self.sheet):
+        for row in read_rows(sheet, self.columns, self.optional, self.sheet, with_problems=True):
             if not row.text("clip") and not row.text("onset"):
                 continue
             try:
+                if row.problem:
+                    raise Refused(row.problem)
                 found.append(self.annotate(row))
             except (Refused, LeftOut) as error:
                 name = " ".join(filter(None, (row.text("subject"), row.text("clip"))))

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mubert_jax.data.labelled.formulas import Formulas
+from mubert_jax.data.labelled.formulas import solved
+from mubert_jax.data.labelled.grid import Unsolved
 from mubert_jax.data.labelled.labelled_set import COLUMNS
 from mubert_jax.data.labelled.sheets import Row, read_rows
 
@@ -50,10 +51,7 @@ def test_numbers_of_rows_are_those_of_the_spreadsheet(tmp_path):
         ("=D1", None),
     ],
 )
-def test_formulas_without_results(tmp_path, formula, value):
-    book = openpyxl.Workbook()
-    book.active.append([10, 2, "=A1+3", formula])
-    book.save(tmp_path / "x.xlsx")
-    tables = {"Sheet": [[10, 2, "", ""]]}
-    Formulas(tmp_path / "x.xlsx").fill(tables)
-    assert tables["Sheet"] == [[10, 2, 13, "" if value is None else value]]
+def test_formulas_without_results(formula, value):
+    sheet = openpyxl.Workbook().active
+    sheet.append([10, 2, "=A1+3", formula])
+    assert solved(sheet, formula) == (Unsolved(formula) if value is None else value)
