@@ -173,23 +173,29 @@ def _chosen(path, oddness, rows, columns, optional, fits) -> int:
     """Which of the readings of a text is meant; UserError where that cannot be told."""
     if len(rows) == 1:
         return 0
+    likely = range(len(rows))
     if fits is not None:
-        odd = [i for i, r in enumerate(rows[0]) if not "".join(map(r.text, columns)).isascii()]
-        votes = [sum(fits(r[i]) for i in odd if i < len(r)) for r in rows]
-        if max(votes):
-            return votes.index(max(votes))
+        fitting = [sum(map(fits, reading)) for reading in rows]
+        likely = [i for i in likely if fitting[i] == max(fitting)]
     needed = [name for name in columns if name not in optional]
     content = [[[row.text(name) for name in needed] for row in reading] for reading in rows]
-    for other in range(1, len(rows)):
-        if content[other] != content[0] and oddness[other] <= oddness[0]:
-            at = next(i for i, cells in enumerate(content[0]) if content[other][i] != cells)
-            cells = zip(content[0][at], content[other][at], strict=True)
-            one, two = next(pair for pair in cells if pair[0] != pair[1])
+    first = likely[0]
+    for other in likely[1:]:
+        if content[other] != content[first] and oddness[other] <= oddness[first]:
+            row, one, two = _difference(rows[first], rows[other], needed)
             raise UserError(
-                f"{path}: row {rows[0][at].number} may say {one!r} or {two!r}, as the file is not "
-                'in UTF-8; save it as "CSV UTF-8"'
+                f"{path}: row {row} may say {one!r} or {two!r}, as the file is not in UTF-8; save "
+                'it as "CSV UTF-8"'
             )
-    return 0
+    return first
+
+
+def _difference(rows: Sequence[Row], others: Sequence[Row], needed) -> tuple[int, str, str]:
+    for row, other in zip(rows, others, strict=False):
+        for name in needed:
+            if row.text(name) != other.text(name):
+                return row.number, row.text(name), other.text(name)
+    return 0, f"{len(rows)} rows", f"{len(others)} rows"
 
 
 def _rows(path: Path, grid: Grid, header: Header, optional) -> list[Row]:

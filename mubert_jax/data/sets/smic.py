@@ -31,7 +31,7 @@ def _known(name: str) -> tuple[str, str, str] | None:
 
 
 def locate(parts: tuple[str, ...]) -> str | None:
-    """The key "s01_ne_01" of a clip's folder; those of SMIC-VIS and SMIC-NIR have the same names."""
+    """The key "s01_ne_01" of a clip's folder; SMIC-VIS and SMIC-NIR have the same names."""
     known = _known(parts[-1])
     if known is None or any(_OTHER_CAMERA.fullmatch(part) for part in parts[-5:-1]):
         return None
