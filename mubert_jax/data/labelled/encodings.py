@@ -42,6 +42,8 @@ def readings(encoded: bytes) -> list[Reading]:
     for encoding in (*_without_mark(encoded), "utf-8"):
         if (text := _decoded(encoded, encoding)) is not None:
             return [Reading(text, 0.0)]
+    if b"\0" in encoded:  # no text at all
+        return [Reading(encoded.decode("latin-1"), 0.0)]
     found: dict[str, float] = {}
     for encoding, guessed in _LEGACY.items():
         if (text := _decoded(encoded, encoding)) is not None:

@@ -212,7 +212,8 @@ def _rows(path: Path, grid: Grid, header: Header, optional) -> list[Row]:
         if any(map(_text, cells.values())):
             rows.append(Row(number, cells, _problem(cells, line, grid, header, optional)))
     if hidden := sum(row.number in grid.hidden for row in rows):
-        _log.warning("%s: %d hidden rows are read, too", path, hidden)
+        what = "1 hidden row is" if hidden == 1 else f"{hidden} hidden rows are"
+        _log.warning("%s: %s read, too", path, what)
     return rows
 
 

@@ -64,7 +64,7 @@ class PairTable:
             annotation,
             COLUMNS,
             OPTIONAL,
-            fits=lambda row: files.exists(row.text("onset")),
+            fits=lambda row: all(files.exists(row.text(name)) for name in ("onset", "apex")),
             with_problems=True,
         )
         classes = tuple(sorted({row.text("label") for row in rows if _labelled(row)}))

@@ -17,7 +17,7 @@ _SUBJECT = re.compile(r"(?:spNO\.?)?0*(\d+)", re.IGNORECASE)
 _VIDEO = re.compile(r"[a-z]", re.IGNORECASE)
 _CLIP = re.compile(r"spNO\.?0*(\d+)_([a-z])_0*(\d+)", re.IGNORECASE)
 _LISTED = re.compile(
-    r"spNO\.?0*(\d+)[/\\\s]+([a-z])[/\\\s]+(?:color[/\\])?(\d+)\.(?:jpg|png)", re.IGNORECASE
+    r"spNO\.?0*(\d+)[/\\\s]+([a-z])[/\\\s]+(?:color[/\\]+)?(\d+)\.(?:jpg|png)", re.IGNORECASE
 )
 _NEGATIVE = ("disgust", "fear", "anger", "sad")
 _CLASSES = ("disgust", "surprise", "others", "fear", "anger", "sad", "happy")
