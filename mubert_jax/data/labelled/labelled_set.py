@@ -131,7 +131,7 @@ class LabelledSet:
     def _read(self, sheet: Path) -> Found:
         found, dropped = [], []
         for row in read_rows(sheet, self.columns, self.optional, self.sheet, with_problems=True):
-            if not row.text("clip") and not row.text("onset"):
+            if not (row.text("clip") or row.text("onset") or row.problem):
                 continue
             try:
                 if row.problem:

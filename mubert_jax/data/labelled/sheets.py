@@ -71,8 +71,9 @@ def read_rows(
 ) -> list[Row]:
     """The rows below the header that has all columns; rows that are blank in them are left out.
 
-    Rows that a filter hides are read, too, and a sheet that is hidden where no other one has the
-    columns. Merged cells all count as filled.
+    Hidden columns and rows, such as a filter leaves, are read, too, the rows with a warning; so is
+    a hidden sheet where no other one has the columns. What is written in cells that are merged
+    over several rows counts for all of them.
 
     Args:
       path: the file.
@@ -209,7 +210,7 @@ def _rows(path: Path, grid: Grid, header: Header, optional) -> list[Row]:
     rows = []
     for number, line in below.items():
         cells = {name: line[at] for name, at in places.items() if at < len(line)}
-        if any(map(_text, cells.values())):
+        if any(_text(cell) or isinstance(cell, Unsolved) for cell in cells.values()):
             rows.append(Row(number, cells, _problem(cells, line, grid, header, optional)))
     if hidden := sum(row.number in grid.hidden for row in rows):
         what = "1 hidden row is" if hidden == 1 else f"{hidden} hidden rows are"

@@ -259,7 +259,9 @@ def test_names_of_no_file(folder, name):
         pairs(write(folder, lines(",", [(name, *ROWS[0][1:])])))
 
 
-def test_an_absolute_path_of_this_computer(folder):
+def test_an_absolute_path_of_this_computer(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder))
+    assert pairs(write(folder, lines(",", [(f"~/{ROWS[0][0]}", *ROWS[0][1:])]))) == ROWS[:1]
     rows = [(folder / row[0], *row[1:]) for row in ROWS]
     assert pairs(write(folder, lines(",", rows))) == ROWS
 

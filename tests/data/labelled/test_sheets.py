@@ -230,7 +230,7 @@ def test_documents_that_are_no_workbook(tmp_path):
 
     with zipfile.ZipFile(path, "w") as parts:
         parts.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
-    assert "a workbook of another program; open it in a spreadsheet program and save" in refused()
+    assert "not a workbook of Excel; open it in a spreadsheet program and save" in refused()
     whole = book(path, [("1", "a", 1, "joy")]).read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     assert "cannot be read as a workbook" in refused()
