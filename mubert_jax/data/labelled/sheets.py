@@ -106,6 +106,7 @@ def _workbook_rows(path, columns, optional, sheet) -> list[Row]:
     headers = {name: find_header(grid, columns, optional) for name, grid in found.items()}
     fitting = [name for name, header in headers.items() if not header.missing]
     fitting = [name for name in fitting if found[name].visible] or fitting
+    fitting = [name for name in fitting if max(found[name].lines) > headers[name].row] or fitting
     if not fitting:
         raise _no_header(path, headers, columns)
     if len(fitting) > 1:

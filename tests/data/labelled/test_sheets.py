@@ -158,6 +158,10 @@ def test_a_hidden_sheet_counts_where_no_other_fits(tmp_path):
     copy.title, copy.sheet_state, copy["B2"] = "old", "hidden", "z"
     made.save(path)
     assert texts(read_rows(path, FEW)) == [("1", "a", "1", "joy")]
+    made.create_sheet("empty").append(("Subject", "Clip", "Onset", "Emotion"))
+    made.save(path)
+    assert texts(read_rows(path, FEW)) == [("1", "a", "1", "joy")]
+    made.remove(made["empty"])
     made.active["B1"] = "?"
     made.save(path)
     assert texts(read_rows(path, FEW)) == [("1", "z", "1", "joy")]
