@@ -136,7 +136,8 @@ class LabelledSet:
             try:
                 if row.problem:
                     raise Refused(row.problem)
-                found.append(self.annotate(row))
+                one = self.annotate(row)
+                found.append(replace(one, notes=one.notes + row.notes))
             except (Refused, LeftOut) as error:
                 name = " ".join(filter(None, (row.text("subject"), row.text("clip"))))
                 refused = isinstance(error, Refused)

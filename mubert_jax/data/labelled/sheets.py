@@ -25,7 +25,7 @@ SHEET_SUFFIXES = (*WORKBOOK_SUFFIXES, ".csv", ".tsv")
 """Of files that are looked for; a file that is named may have any."""
 
 _WHOLE = re.compile(r"\d+\.0")
-_KEPT_AS_TEXT = re.compile(r"'(?=\d)")
+_KEPT_AS_TEXT = re.compile(r"'(\d[^']*)'?")
 _INVISIBLE = dict.fromkeys(
     (0xAD, 0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 )
@@ -40,12 +40,14 @@ class Row:
     """One annotated row: `number` as a spreadsheet program shows it, and cells by column.
 
     A cell is as stored (int, float, str, date); "" where it is blank or the sheet lacks the column.
-    `problem` says why the row cannot be trusted, if it cannot.
+    `problem` says why the row cannot be trusted, if it cannot; `notes` which optional cells were
+    taken as blank for the same reasons.
     """
 
     number: int
     cells: Mapping[str, object]
     problem: str = ""
+    notes: tuple[str, ...] = ()
 
     def text(self, column: str) -> str:
         """The cell as text without blanks around it; a whole number has no ".0"."""
@@ -212,7 +214,12 @@ def _rows(path: Path, grid: Grid, header: Header, optional) -> list[Row]:
     for number, line in below.items():
         cells = {name: line[at] for name, at in places.items() if at < len(line)}
         if any(_text(cell) or isinstance(cell, Unsolved) for cell in cells.values()):
-            rows.append(Row(number, cells, _problem(cells, line, grid, header, optional)))
+            wrong = {name: why for name, cell in cells.items() if (why := _distrust(name, cell))}
+            notes = [f"{wrong[name]}: not used" for name in optional if name in wrong]
+            problem = next((why for name, why in wrong.items() if name not in optional), "")
+            cells = {name: cell for name, cell in cells.items() if name not in wrong}
+            problem = problem or _surplus(line, grid, header)
+            rows.append(Row(number, cells, problem, tuple(notes)))
     if hidden := sum(row.number in grid.hidden for row in rows):
         what = "1 hidden row is" if hidden == 1 else f"{hidden} hidden rows are"
         _log.warning("%s: %s read, too", path, what)
@@ -235,27 +242,29 @@ def _place(path: Path, name: str, places: Sequence[int], header: Header, below) 
     return next(iter(filled.values()), places[0])
 
 
-def _problem(cells, line, grid: Grid, header: Header, optional) -> str:
-    if grid.text and any(map(_text, line[len(header.names) :])):
+def _surplus(line: Sequence[object], grid: Grid, header: Header) -> str:
+    if not grid.text or not any(map(_text, line[len(header.names) :])):
+        return ""
+    return (
+        f"{len(line)} cells below a header of {len(header.names)}; a cell that holds the delimiter "
+        "must be in quotation marks"
+    )
+
+
+def _distrust(name: str, cell: object) -> str:
+    """Why a cell does not say what was entered; "" where it may."""
+    if isinstance(cell, Unsolved):
         return (
-            f"{len(line)} cells below a header of {len(header.names)}; a cell that holds the "
-            "delimiter must be in quotation marks"
+            f"{name} is the formula {cell.formula[:40]} without a result; open the sheet in a "
+            "spreadsheet program and save it"
         )
-    for name, cell in cells.items():
-        if name in optional:
-            continue
-        if isinstance(cell, Unsolved):
-            return (
-                f"{name} is the formula {cell.formula[:40]} without a result; open the sheet in a "
-                "spreadsheet program and save it"
-            )
-        if isinstance(cell, date | time | timedelta) or _DATE.fullmatch(_text(cell)):
-            return (
-                f"{name} is a date ({_text(cell)}), which spreadsheet programs make of entries "
-                "such as 3-1; format the column as text and enter it again"
-            )
-        if _ERROR.fullmatch(_text(cell)):
-            return f"{name} is {_text(cell)}, an error in the sheet; correct the formula"
+    if isinstance(cell, date | time | timedelta) or _DATE.fullmatch(_text(cell)):
+        return (
+            f"{name} is a date ({_text(cell)}), which spreadsheet programs make of entries such as "
+            "3-1; format the column as text and enter it again"
+        )
+    if _ERROR.fullmatch(_text(cell)):
+        return f"{name} is {_text(cell)}, an error in the sheet; correct the formula"
     return ""
 
 
@@ -265,7 +274,8 @@ def _text(cell: object) -> str:
     if isinstance(cell, date):
         return cell.isoformat()[:10]
     text = str(cell).translate(_INVISIBLE).strip()
-    return text[:-2] if _WHOLE.fullmatch(text) else _KEPT_AS_TEXT.sub("", text, count=1)
+    text = kept[1] if (kept := _KEPT_AS_TEXT.fullmatch(text)) else text
+    return text[:-2] if _WHOLE.fullmatch(text) else text
 
 
 def _no_header(path: Path, headers: Mapping[str, Header], columns) -> UserError:

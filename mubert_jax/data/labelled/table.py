@@ -129,4 +129,5 @@ def _clip(row: Row, one: Annotation, files: NamedFiles, classes: tuple[str, ...]
         onset=images[0],
         apex=images[1],
         repairs=tuple(repairs - {""}),
+        notes=row.notes,
     )

@@ -364,6 +364,14 @@ def test_a_cell_that_cannot_be_trusted_costs_its_clip_alone(run, tmp_path, onset
     assert len(run("casme2", frames, lenient=True)[0]) == 2
 
 
+def test_action_units_that_became_a_date_are_noted_and_blank(run, tmp_path):
+    day = datetime.datetime(2024, 1, 2)
+    rows = [("01", "EP02_01f", None, 46, 49, 52, None, day, "happiness"), trees.CASME2_ROWS[1]]
+    pairs, found = run("casme2", trees.casme2(tmp_path / "casme2", rows))
+    assert [record.action_units for record in pairs.records] == ["", "4"]
+    assert "action_units is a date (2024-01-02)" in found["casme2/sub01/EP02_01f"]["reason"]
+
+
 @pytest.mark.parametrize("suffix", [".avi", ".MP4", ".mov"])
 def test_videos_instead_of_frames(run, tmp_path, suffix):
     folder = tmp_path / "CASME2" / "sub01"
