@@ -25,6 +25,7 @@ SHEET_SUFFIXES = (*WORKBOOK_SUFFIXES, ".csv", ".tsv")
 """Of files that are looked for; a file that is named may have any."""
 
 _WHOLE = re.compile(r"\d+\.0")
+_LINE_ENDS = re.compile(r"\s*[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
 _KEPT_AS_TEXT = re.compile(r"'(\d[^']*)'?")
 _INVISIBLE = dict.fromkeys(
     (0xAD, 0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -50,7 +51,7 @@ class Row:
     notes: tuple[str, ...] = ()
 
     def text(self, column: str) -> str:
-        """The cell as text without blanks around it; a whole number has no ".0"."""
+        """The cell as text in one line without blanks around it; a whole number has no ".0"."""
         return _text(self.cells.get(column, ""))
 
     def identifier(self, column: str) -> str:
@@ -273,7 +274,7 @@ def _text(cell: object) -> str:
         return ""
     if isinstance(cell, date):
         return cell.isoformat()[:10]
-    text = str(cell).translate(_INVISIBLE).strip()
+    text = _LINE_ENDS.sub(" ", str(cell).translate(_INVISIBLE)).strip()
     text = kept[1] if (kept := _KEPT_AS_TEXT.fullmatch(text)) else text
     return text[:-2] if _WHOLE.fullmatch(text) else text
 

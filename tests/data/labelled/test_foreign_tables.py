@@ -173,6 +173,8 @@ def test_the_words_of_western_europe_are_known_by_their_looks(folder, label):
             lines(",", [*ROWS, ("c0/a", "b", "away, then", "a", "p0")]),
             "row 6 .*6 cells below a header of 4",
         ),
+        (lines(",", [('"c0/\nx.png"', *ROWS[0][1:])]), "no such file"),
+        (lines(",", [(*ROWS[0][:3], '"p\n0"'), (*ROWS[0][:3], "p 0")]), "two rows of one clip"),
         (lines(",", [("3-1", *ROWS[0][1:])]), "file"),
         (lines(",", [(*ROWS[0][:3], "1-Mar")]), r"row 2 .*subject is a date \(1-Mar\)"),
         (lines(",", [(*ROWS[0][:3], "Jan-03")]), "subject is a date"),
