@@ -9,7 +9,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from pathlib import Path
 
@@ -42,13 +42,15 @@ class Row:
 
     A cell is as stored (int, float, str, date); "" where it is blank or the sheet lacks the column.
     `problem` says why the row cannot be trusted, if it cannot; `notes` which optional cells were
-    taken as blank for the same reasons.
+    taken as blank for the same reasons. `others` are the cells of columns that were not asked for,
+    by their headers.
     """
 
     number: int
     cells: Mapping[str, object]
     problem: str = ""
     notes: tuple[str, ...] = ()
+    others: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, column: str) -> str:
         """The cell as text in one line without blanks around it; a whole number has no ".0"."""
@@ -211,6 +213,8 @@ def _rows(path: Path, grid: Grid, header: Header, optional) -> list[Row]:
         if number > header.row and [plain(cell) for cell in line] != list(header.names)
     }
     places = {name: _place(path, name, at, header, below) for name, at in header.places.items()}
+    headings = enumerate(map(_text, grid.lines.get(header.row, ())))
+    other = {at: name for at, name in headings if name and at not in places.values()}
     rows = []
     for number, line in below.items():
         cells = {name: line[at] for name, at in places.items() if at < len(line)}
@@ -220,7 +224,8 @@ def _rows(path: Path, grid: Grid, header: Header, optional) -> list[Row]:
             problem = next((why for name, why in wrong.items() if name not in optional), "")
             cells = {name: cell for name, cell in cells.items() if name not in wrong}
             problem = problem or _surplus(line, grid, header)
-            rows.append(Row(number, cells, problem, tuple(notes)))
+            others = {name: _text(line[at]) for at, name in other.items() if at < len(line)}
+            rows.append(Row(number, cells, problem, tuple(notes), others))
     if hidden := sum(row.number in grid.hidden for row in rows):
         what = "1 hidden row is" if hidden == 1 else f"{hidden} hidden rows are"
         _log.warning("%s: %s read, too", path, what)

@@ -28,7 +28,8 @@ def test_order_spelling_and_preamble_do_not_matter(tmp_path_factory, header, lin
     path = tmp_path_factory.mktemp("sheet") / "x.csv"
     text = ["Some words, with a comma"] * lines + [",".join(header)]
     path.write_text("\n".join([*text, ",,,,", ",".join(cells[name] for name in header)]))
-    assert read_rows(path, NEEDED) == [Row(lines + 3, {"subject": "1", "clip": "a", "onset": "7"})]
+    found = {"subject": "1", "clip": "a", "onset": "7"}
+    assert read_rows(path, NEEDED) == [Row(lines + 3, found, others={"Notes": "n"})]
 
 
 def test_numbers_of_rows_are_those_of_the_spreadsheet(tmp_path):
