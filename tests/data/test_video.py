@@ -1,6 +1,5 @@
 """Videos and folders of images as clips: order, names, subjects, and what goes wrong."""
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ from mubert_jax.data.sets import available_sets, load_set
 from mubert_jax.data.video import (
     announced_frames,
     frame_number,
-    numbered_images,
     read_image,
     read_video,
     sample_video,
@@ -91,30 +89,6 @@ def test_a_video_without_frames_says_so(make_video, tmp_path):
 )
 def test_the_frame_number_is_the_last_number_of_the_name(name, number):
     assert frame_number(Path(name)) == number
-
-
-def test_images_are_ordered_by_number_and_not_by_name(caplog):
-    names = ["img10.png", "img2.png", "img1.png", "cover.png"]
-    with caplog.at_level(logging.WARNING):
-        ordered = numbered_images([Path("clip") / name for name in names])
-    assert [(number, path.name) for number, path in ordered] == [
-        (1, "img1.png"),
-        (2, "img2.png"),
-        (10, "img10.png"),
-    ]
-    assert "clip/cover.png: left out" in caplog.text
-
-
-def test_two_images_of_one_number_are_refused():
-    with pytest.raises(UserError) as error:
-        numbered_images([Path("clip/img1.png"), Path("clip/img01.png"), Path("clip/img2.png")])
-    message = str(error.value)
-    assert message.startswith("clip: img01.png and img1.png both count as frame 1; ")
-
-
-def test_images_without_any_number_are_refused():
-    with pytest.raises(UserError, match="clip: no image has a frame number in its name"):
-        numbered_images([Path("clip/a.png"), Path("clip/b.png")])
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no image"])
