@@ -29,12 +29,12 @@ class FramesSeen:
           announced: how many the file promises, 0 where unknown.
         """
         if len(numbers) < _WHOLE * announced:
-            yield f"only {len(numbers)} of {announced} frames could be read"
+            yield f"{len(numbers)} frames could be read, its file announces {announced}"
         if self._brightest < DARKEST:
             yield f"its frames are {DARK}"
         if len(self._shapes) > 1:
-            (h, w), (other_h, other_w) = list(self._shapes)[:2]
-            yield f"its frames differ in size, {w}x{h} and {other_w}x{other_h}, and are made alike"
+            sizes = " and ".join(f"{w}x{h}" for h, w in list(self._shapes)[:2])
+            yield f"its frames differ in size, {sizes}, and are brought to one"
         if (step := typical_step(np.asarray(numbers))) > 1:
             yield f"frame numbers go up by {step}; delta counts in these numbers, not in frames"
 

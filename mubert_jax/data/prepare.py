@@ -211,7 +211,7 @@ def _still_true(path: Path, clips: Sequence[Clip]) -> list[ClipReport] | None:
     """The report of a finished shard; None where a clip that it dropped has changed since."""
     report = read_shard_report(path)
     dropped = {clip.name for clip in report or () if clip.status == "dropped"}
-    tried = [clip for clip in clips if clip.name in dropped]
+    tried = [clip for clip in clips if clip.name in dropped and path.exists()]
     return None if tried and changed_since(path.with_suffix(".json"), tried) else report
 
 

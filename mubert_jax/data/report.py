@@ -139,7 +139,7 @@ def by_reason(clips: Sequence[tuple[str, str]]) -> list[str]:
     """
     alike: dict[str, list[tuple[str, str]]] = {}
     for name, reason in clips:
-        kind = re.sub(r"\S*/\S*|\d+", "", reason.replace(name, ""))
+        kind = re.sub(r"\S*/\S*|\d+", "", reason)
         alike.setdefault(kind, []).append((name, reason))
     return [
         f"  {group[0][0]}{f' and {len(group) - 1:,} more' if len(group) > 1 else ''}: {group[0][1]}"

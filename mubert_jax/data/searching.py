@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mubert_jax.data.names import printable
+from mubert_jax.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
 _FOREIGN = re.compile(
     r"\..*|~.*|[@#$][^\W\d].*|__macosx|recycle[dr]|lost\+found|system volume information"
@@ -28,8 +29,12 @@ _KINDS = {
     "array file": (".bin .dat .h5 .hdf5 .mat .npy .npz .pickle .pkl .pt .pth .safetensors", ""),
 }
 _KIND_OF = {suffix: kind for kind, (all, _) in _KINDS.items() for suffix in all.split()}
-_ADVICE = {kind: advice for kind, (_, advice) in _KINDS.items()}
-_LISTED = 12
+_KIND_OF |= dict.fromkeys(VIDEO_SUFFIXES, "video") | dict.fromkeys(IMAGE_SUFFIXES, "image")
+_ADVICE = {kind: advice for kind, (_, advice) in _KINDS.items()} | {
+    "video": "`mubert prepare video` reads it",
+    "image": "`mubert prepare frames` reads it",
+}
+_LISTED = 20
 
 LINK_AGAIN = "link to a folder or file that is read already"
 SYSTEM_FOLDER = "hidden, system or thumbnail folder"
@@ -83,9 +88,11 @@ class PassedOver:
     def lines(self) -> list[str]:
         """The end of a summary; nothing where nothing was passed over."""
         words = self.words()
-        more = [f"  and {len(words) - _LISTED} more kinds"] if len(words) > _LISTED else []
-        head = ["Passed over, with the first of each kind:"] if words else []
-        return head + [f"  {line}" for line in words[:_LISTED]] + more
+        lines = ["Passed over, with the first of each kind:"] if words else []
+        lines += [f"  {line}" for line in words[:_LISTED]]
+        if len(words) > _LISTED:
+            lines.append(f"  and {len(words) - _LISTED} more kinds (all in report.md)")
+        return lines
 
 
 def foreign(name: str) -> bool:

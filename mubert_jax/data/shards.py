@@ -107,7 +107,7 @@ class ShardWriter:
         while pending:
             write_oldest()
         if len(numbers) < _FEWEST:
-            raise UserError(f"{printable(clip.files)}: a single frame; a movement takes two")
+            raise UserError("a single frame; a movement takes two")
         notes = [*look.notes(numbers, clip.num_frames), clip.note()]
         note = "; ".join(filter(None, notes))
         return ClipReport(clip.name, clip.subject, "kept", note, box, numbers, lengths)

@@ -11,12 +11,11 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
-from mubert_jax.data.images import read_image, read_images  # noqa: E402
+from mubert_jax.data.images import read_image as read_image  # noqa: E402
+from mubert_jax.data.images import read_images as read_images  # noqa: E402
 from mubert_jax.data.names import printable  # noqa: E402
 from mubert_jax.data.quiet import quiet_opencv  # noqa: E402
 from mubert_jax.errors import UserError  # noqa: E402
-
-__all__ = ["read_image", "read_images"]
 
 VIDEO_SUFFIXES = frozenset(
     ".3g2 .3gp .asf .avi .divx .f4v .flv .h264 .hevc .m2ts .m2v .m4v .mjpeg .mjpg .mkv .mov .mp4 "
@@ -26,8 +25,9 @@ IMAGE_SUFFIXES = frozenset(
     ".avif .bmp .dib .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()
 )
 _NUMBER = re.compile(r"\d+")
-# Packets of a transport stream begin with this byte, in camcorders' files four bytes later.
-_SYNC, _PACKET = b"G", 188
+# Packets of a transport stream begin with this byte; the second is here, or, where each has a time
+# stamp of four bytes before it, there.
+_SYNC, _SECOND, _SECOND_STAMPED = b"G", 188, 196
 _LEAST_FRAME_BYTES = 8
 _MOST_LOST_IN_A_ROW = 500
 
@@ -62,17 +62,16 @@ def _readable_name(path: Path) -> Iterator[str]:
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file has the suffix of a video, and is no TypeScript."""
-    suffix = path.suffix.lower()
-    if suffix not in (".ts", ".mts"):
-        return suffix in VIDEO_SUFFIXES
+    """Whether a file with the suffix of a video is one; .ts and .mts may be TypeScript as well."""
+    if path.suffix.lower() not in (".ts", ".mts"):
+        return True
     try:
         with open(path, "rb") as file:
-            start = file.read(_PACKET + 5)
+            start = file.read(_SECOND_STAMPED + 1)
     except OSError:
         return True
-    in_step = [start[i : i + 1] + start[i + _PACKET : i + _PACKET + 1] for i in (0, 4)]
-    return not start or _SYNC * 2 in in_step
+    plain, stamped = start[::_SECOND][:2], start[4 :: _SECOND_STAMPED - 4][:2]
+    return not start or _SYNC * 2 in (plain, stamped)
 
 
 def announced_frames(path: Path) -> int:

@@ -72,7 +72,7 @@ def test_a_video_that_ends_early_is_kept_and_listed(make_video, tmp_path, quiet,
     monkeypatch.setattr(module, "announced_frames", lambda path: 50)
     options = PrepareOptions(size=32, crop="none")
     report = prepare("video", video, tmp_path / "out", options, quiet)
-    assert report.noted == (("x", "only 5 of 50 frames could be read"),)
+    assert report.noted == (("x", "5 frames could be read, its file announces 50"),)
     assert "1 clip kept, but odd" in "\n".join(report.lines())
 
 

@@ -46,7 +46,8 @@ def _clip(
     try:
         numbered = numbered_images(images, passed)
     except UserError as error:
-        return unusable(name.as_posix(), subject_of(name), len(images), str(error), folder)
+        reason = str(error).removeprefix(f"{printable(folder)}: ")
+        return unusable(name.as_posix(), subject_of(name), len(images), reason, folder)
     reader = ClipImages([path for _, path in numbered])
     return Clip(
         name=name.as_posix(),

@@ -48,8 +48,10 @@ def _videos(input: Path, passed: PassedOver) -> Iterator[Path]:
     found = [path for _, files in folders(input, passed) for path in files]
     seen = set()
     for path in sorted(found, key=lambda path: (path.is_symlink(), path)):
-        if not is_video(path):
+        if path.suffix.lower() not in VIDEO_SUFFIXES:
             passed.add_file(path)
+        elif not is_video(path):
+            passed.add("TypeScript file", path)
         elif (real := os.path.realpath(path)) in seen:
             passed.add(LINK_AGAIN, path)
         else:
