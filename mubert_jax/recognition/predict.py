@@ -80,11 +80,13 @@ class Recogniser:
 
         Up to `CANDIDATES` frames, spread evenly, are looked at.
         """
-        count = sum(1 for _ in read_video(video))
+        numbers = np.array([number for number, _ in read_video(video)])
+        count = len(numbers)
         if count < 2:
             raise UserError(f"{video} has {count} frame; a movement takes two")
         cut = self._session.cutter(sample_video(video, SAMPLED_FRAMES), video)
-        numbers = np.unique(np.linspace(0, count - 1, min(CANDIDATES, count)).astype(int))
+        spread = np.linspace(0, count - 1, min(CANDIDATES, count))
+        numbers = numbers[np.unique(spread.astype(int))]
         needed = set(numbers)
         frames = np.stack([cut(x) for number, x in read_video(video) if number in needed])
         maps = self._session.compare(np.repeat(frames[:1], len(frames), 0), frames)

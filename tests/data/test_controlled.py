@@ -166,6 +166,23 @@ def test_folders_that_are_no_photographs(tmp_path):
         clip(photo=tmp_path / "grey.png").frame(0)
 
 
+def test_photographs_are_found_beside_what_other_systems_leave(tmp_path):
+    for name in ("p1/deep/a.png", "p1/._a.png", "p1/@eaDir/a.png", "p1/b.heic", "root.png"):
+        path = tmp_path / "faces" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "faces" / "p2").symlink_to(tmp_path / "p2")
+    (tmp_path / "p2").mkdir()
+    (tmp_path / "p2" / "c.JPG").touch()
+    passed = PassedOver(tmp_path / "faces")
+    found = read_subjects(tmp_path / "faces", passed)
+    assert {who: [photo.name for photo in photos] for who, photos in found.items()} == {
+        "p1": ["a.png"],
+        "p2": ["c.JPG"],
+    }
+    assert len(passed.words()) == 4
+
+
 def test_a_cast_says_what_is_wrong():
     with pytest.raises(UserError, match="--frames 3: choose 8 or more"):
         Cast(frames=3)
