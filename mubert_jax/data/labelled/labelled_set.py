@@ -104,6 +104,7 @@ class LabelledSet:
             raise UserError(
                 f"{input}: no clip of {self.title} at any depth (looked for {self.example}"
                 + (f"), but {advice}" if advice else "); check --input")
+                + folders.passed.clause()
             )
         said = None
         if annotation is None and self.annotate_folders is not None:
@@ -121,6 +122,7 @@ class LabelledSet:
             scheme.published,
             scheme.subjects,
             str(input if whole else annotation),
+            passed=folders.passed,
         ).check(options.lenient)
 
     def _damaged(self, lists: tuple[str, ...]) -> dict[str, set[int]]:
