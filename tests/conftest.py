@@ -17,6 +17,8 @@ import pytest  # noqa: E402
 
 from mubert_jax.config import Config, build, to_dict  # noqa: E402
 
+pytest_plugins = ("fuzz.tally",)
+
 TINY = {
     "model": {
         "image_size": 32,

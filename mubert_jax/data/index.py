@@ -12,6 +12,7 @@ import numpy as np
 
 from mubert_jax.data.array_record import ArrayRecordFile
 from mubert_jax.data.files import replacing
+from mubert_jax.data.metadata import INFO_FILE, shard_lengths
 from mubert_jax.data.records import describe
 from mubert_jax.data.searching import foreign
 from mubert_jax.data.tfrecord import TFRecordFile
@@ -123,14 +124,17 @@ class Index:
     def open(cls, directory: Path) -> "Index":
         """The saved index where it fits the shards on disk, else a rebuilt one, saved if possible.
 
-        Raises UserError when there are no shards, one is missing, or one is damaged.
+        Raises UserError when there are no shards, one is missing, damaged, or shorter than
+        dataset_info.json says: cut between two records, a shard looks whole.
         """
         saved = cls._load(directory)
         if saved is not None and saved._fits(directory):
+            saved._check_lengths(directory)
             return saved
         state = "missing" if saved is None else "older than the shards"
         _log.info("%s: %s is %s; reading all records once", directory, INDEX_FILE, state)
         index = cls.build(directory)
+        index._check_lengths(directory)
         try:
             index.save(directory)
         except OSError as error:
@@ -158,6 +162,23 @@ class Index:
                 for column, value in zip(columns.values(), row, strict=True):
                     column.append(value)
         return cls.from_columns(directory, **columns)
+
+    def _check_lengths(self, directory: Path) -> None:
+        expected = shard_lengths(directory)
+        if expected is None:
+            return
+        found = np.bincount(self.shard, minlength=len(self.shard_names)).tolist()
+        if len(found) != len(expected):
+            raise UserError(
+                f"{directory}: {len(found)} shards, where {INFO_FILE} names {len(expected)}; copy "
+                "the folder again, or delete it and run `mubert prepare` again"
+            )
+        for name, here, written in zip(self.shard_names, found, expected, strict=True):
+            if here != written:
+                raise UserError(
+                    f"{directory / name}: {here} records, where {written} were written; copy this "
+                    "shard again, or delete the folder and run `mubert prepare` again"
+                )
 
     def save(self, directory: Path) -> None:
         """Writes `index.npz` atomically; OSError where the folder cannot be written."""
