@@ -1,7 +1,6 @@
 """The `mubert` command: parses, calls one function, prints."""
 
 import argparse
-import logging
 import sys
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from rich.console import Console
 from mubert_jax import arguments
 from mubert_jax.cli_prepare import prepare, say
 from mubert_jax.config_values import unknown
-from mubert_jax.errors import UserError
+from mubert_jax.errors import UserError, kind_of, readable
 
 
 def command() -> int:
@@ -22,9 +21,7 @@ def command() -> int:
 
 
 def main(words: list[str] | None = None) -> int:
-    """Runs `mubert VERB ...`: 0 when done, 2 after one line on what the user can mend."""
-    # Orbax logs tracebacks of what reaches the user as one line.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    """Runs `mubert VERB ...`: 0 when done, the code of `errors` after one line on what failed."""
     words = sys.argv[1:] if words is None else words
     parser, verbs = _parser()
     if not words:
@@ -41,9 +38,12 @@ def main(words: list[str] | None = None) -> int:
                 flags = verbs[verb]._option_string_actions
                 raise unknown(f"argument {argument}", argument.split("=")[0], flags)
         return args.run(args, Console()) or 0
-    except UserError as error:
-        print(f"mubert {verb}: {error}", file=sys.stderr)
-        return 2
+    except (UserError, OSError) as error:
+        failure = readable(error)
+        if failure is None:
+            raise
+        print(f"mubert {verb}: {failure}", file=sys.stderr)
+        return kind_of(failure).exit_code
 
 
 class _Parser(argparse.ArgumentParser):

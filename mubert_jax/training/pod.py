@@ -9,7 +9,7 @@ import traceback
 import jax
 from jax.experimental import multihost_utils
 
-from mubert_jax.errors import UserError
+from mubert_jax.errors import UserError, kind_of, readable
 from mubert_jax.training.preemption import Preempted
 
 # A process that has said nothing for so many seconds is gone; the others then stop.
@@ -71,8 +71,8 @@ def ending_as_one():
     except Exception as error:
         if jax.process_count() == 1 or isinstance(error, Preempted):
             raise
-        if isinstance(error, UserError):
-            _end(2, str(error))
+        if failure := readable(error):
+            _end(kind_of(failure).exit_code, str(failure))
         if not isinstance(error, jax.errors.JaxRuntimeError):
             traceback.print_exc()
             _end(1, "ended by the error above")
