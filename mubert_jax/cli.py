@@ -1,6 +1,10 @@
 """The `mubert` command: parses, calls one function, prints."""
 
 import argparse
+import contextlib
+import logging
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -17,7 +21,42 @@ def command() -> int:
     from mubert_jax.training.heap import keep_freed_memory
 
     keep_freed_memory()
-    return main()
+    sys.unraisablehook = _but_for_abandoned_reads(sys.unraisablehook)
+    try:
+        code = main()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read our output, `head` say, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        print("mubert: stopped", file=sys.stderr)
+        # A shell ends its loop only if the signal is what ended us.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+        return 128 + signal.SIGINT
+
+
+def _but_for_abandoned_reads(hook):
+    """`hook` without what tensorstore's reads find that Orbax leaves when the first one failed."""
+
+    def quiet(unraisable):
+        if "Event loop is closed" not in str(unraisable.exc_value):
+            hook(unraisable)
+
+    return quiet
+
+
+@contextlib.contextmanager
+def _orbax_quiet():
+    """Orbax logs tracebacks of what reaches the user as one line."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def main(words: list[str] | None = None) -> int:
@@ -37,7 +76,8 @@ def main(words: list[str] | None = None) -> int:
             if argument not in args.overrides:
                 flags = verbs[verb]._option_string_actions
                 raise unknown(f"argument {argument}", argument.split("=")[0], flags)
-        return args.run(args, Console()) or 0
+        with _orbax_quiet():
+            return args.run(args, Console()) or 0
     except (UserError, OSError) as error:
         failure = readable(error)
         if failure is None:
