@@ -221,9 +221,10 @@ def test_slurm_gives_up_at_last(tmp_path):
 
 def test_a_step_that_is_told_to_stop_saves_first(tmp_path):
     """SLURM's signal reaches bash and mubert; bash waits."""
-    fake(tmp_path, "srun", 'shift 2; setsid "$@" & kill=$!; sleep 1; kill -TERM -- -$kill; wait')
+    step = 'shift 2; setsid "$@" & step=$!; sleep 1; kill -TERM -- -$step; wait $step'
+    fake(tmp_path, "srun", step)
     fake(tmp_path, "mubert", "trap 'sleep 0.3; echo saved; exit 75' TERM; sleep 20 & wait")
-    assert "saved" in slurm(tmp_path).stdout
+    assert "saved\nmubert ended with 75;" in slurm(tmp_path).stdout
 
 
 @pytest.mark.parametrize(
