@@ -1,8 +1,6 @@
 """The `mubert` command: parses, calls one function, prints."""
 
 import argparse
-import contextlib
-import logging
 import os
 import signal
 import sys
@@ -14,6 +12,7 @@ from mubert_jax import arguments
 from mubert_jax.cli_prepare import prepare, say
 from mubert_jax.config_values import unknown
 from mubert_jax.errors import UserError, kind_of, readable
+from mubert_jax.quiet import quiet
 
 
 def command() -> int:
@@ -21,6 +20,7 @@ def command() -> int:
     from mubert_jax.training.heap import keep_freed_memory
 
     keep_freed_memory()
+    os.environ["MPLBACKEND"] = "Agg"  # pictures are files; no window, no display
     sys.unraisablehook = _but_for_abandoned_reads(sys.unraisablehook)
     try:
         code = main()
@@ -28,7 +28,7 @@ def command() -> int:
         return code
     except BrokenPipeError:  # whoever read our output, `head` say, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        return 141  # 128 + SIGPIPE
     except KeyboardInterrupt:
         print("mubert: stopped", file=sys.stderr)
         # A shell ends its loop only if the signal is what ended us.
@@ -40,23 +40,11 @@ def command() -> int:
 def _but_for_abandoned_reads(hook):
     """`hook` without what tensorstore's reads find that Orbax leaves when the first one failed."""
 
-    def quiet(unraisable):
+    def filtered(unraisable):
         if "Event loop is closed" not in str(unraisable.exc_value):
             hook(unraisable)
 
-    return quiet
-
-
-@contextlib.contextmanager
-def _orbax_quiet():
-    """Orbax logs tracebacks of what reaches the user as one line."""
-    logger = logging.getLogger("absl")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+    return filtered
 
 
 def main(words: list[str] | None = None) -> int:
@@ -76,7 +64,7 @@ def main(words: list[str] | None = None) -> int:
             if argument not in args.overrides:
                 flags = verbs[verb]._option_string_actions
                 raise unknown(f"argument {argument}", argument.split("=")[0], flags)
-        with _orbax_quiet():
+        with quiet("absl"):  # Orbax logs tracebacks of what reaches the user as one line
             return args.run(args, Console()) or 0
     except (UserError, OSError) as error:
         failure = readable(error)
