@@ -1,5 +1,6 @@
 """What a user may write for a path: a local file or folder, with `~` for a home."""
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -22,15 +23,11 @@ def path_argument(text: str | Path) -> Path:
         raise UserError("a path is empty; give a file or a folder")
     if _URL.match(text):
         return _local(text)
-    path = Path(text)
-    try:
-        return path.expanduser()
-    except RuntimeError as error:  # `~name`: a file may be called so, as Excel's locks are
-        if path.exists():
-            return path
-        raise UserError(
-            f"{text}: nobody here has that home; ./{text} is a file or folder"
-        ) from error
+    path = os.path.expanduser(text)
+    # A file may be called `~name`, as Excel's locks are.
+    if path.startswith("~") and not os.path.exists(path):
+        raise UserError(f"{text}: nobody here has that home; ./{text} is a file or folder")
+    return Path(path)
 
 
 def _local(url: str) -> Path:
