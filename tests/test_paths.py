@@ -27,6 +27,7 @@ def home(tmp_path, monkeypatch):
         ("run//x", "run/x"),
         ("file:///data/a%20b", "/data/a b"),
         ("FILE://localhost/data", "/data"),
+        ("file:/data", "/data"),
         (Path("a"), "a"),
     ],
 )
@@ -56,7 +57,9 @@ def test_a_file_that_is_called_like_a_home(tmp_path):
         "abfss://box@account/run",
         "file://server/run",
         "file://",
+        Path("gs://bucket/run"),
     ],
+    ids=str,
 )
 def test_what_lies_elsewhere_is_refused_in_one_line(url):
     with pytest.raises(UserError, match=f"^{url}: files and folders are local") as error:
