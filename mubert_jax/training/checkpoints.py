@@ -1,7 +1,8 @@
 """Orbax checkpoints: state, config and what they were trained on, saved and checked together.
 
 A run's folder holds `checkpoints/STEP/`, each with the items of `ITEMS`, so that a model can be
-read without its optimizer, and `origin` (config, data fingerprint, whom it has seen, version).
+read without its optimizer, and `origin` (config, data fingerprint, whom it has
+seen, version, checksums of the items).
 """
 
 import contextlib
@@ -19,6 +20,7 @@ from mubert_jax.config import Config
 from mubert_jax.errors import AGAIN, DiskFull, PassingError, UserError, kind_of
 from mubert_jax.losses import AGREEMENTS
 from mubert_jax.models.micron_bert import MicronBert, build_model
+from mubert_jax.training.checksums import checksum
 from mubert_jax.training.seen import Seen
 from mubert_jax.training.state import TrainState, init_params, teacher_part
 
@@ -122,7 +124,8 @@ class Checkpoints:
         self._compare(origin, _config_in(origin, self._manager, step))
         self._origin["seen"] = origin.get("seen")
         with _readable_step(self._manager, step, _items(abstract_state), RESUMING):
-            return abstract_state.replace(**_restore(self._manager, step, abstract_state))
+            fields = _restore(self._manager, step, abstract_state, origin.get("checksums", {}))
+            return abstract_state.replace(**fields)
 
     def _compare(self, origin, config):
         if origin["data"].startswith(IMPORTED):
@@ -166,13 +169,15 @@ def load_model(path: Path) -> tuple[Config, MicronBert, dict]:
 def load_weights(path: Path, teacher: bool = True) -> tuple[Config, MicronBert, Weights]:
     """As `load_model`, with the teacher where the agreement has one."""
     with _opened(path) as (manager, step):
-        config = _config_in(_read_origin(manager, step), manager, step)
+        origin = _read_origin(manager, step)
+        config = _config_in(origin, manager, step)
         model = build_model(config)
         abstract = abstract_weights(config, model)
         if not teacher:
             abstract = Weights(abstract.params)
         with _readable_step(manager, step, _items(abstract)):
-            return config, model, Weights(**_restore(manager, step, abstract))
+            fields = _restore(manager, step, abstract, origin.get("checksums", {}))
+            return config, model, Weights(**fields)
 
 
 def load_seen(path: Path) -> Seen:
@@ -233,14 +238,20 @@ def _origin(config, data, seen):
 
 
 def _save(manager, step, state, origin):
-    items = {name: ocp.args.StandardSave(tree) for name, tree in _items(state).items()}
+    trees = _items(state)
+    origin = origin | {"checksums": {name: checksum(tree) for name, tree in trees.items()}}
+    items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
     manager.save(step, args=ocp.args.Composite(origin=ocp.args.JsonSave(origin), **items))
 
 
-def _restore(manager, step, abstract) -> dict:
-    """Fields by name, as `abstract` has them."""
+def _restore(manager, step, abstract, checksums) -> dict:
+    """Fields by name, as `abstract` has them; ValueError if they are not those that were saved."""
     items = {name: ocp.args.StandardRestore(tree) for name, tree in _items(abstract).items()}
     restored = manager.restore(step, args=ocp.args.Composite(**items))
+    for name in items:
+        # Checkpoints of older versions have none.
+        if name in checksums and checksum(restored[name]) != checksums[name]:
+            raise ValueError(f"{name} is not what was saved")
     return {field: value for item in items for field, value in restored[item].items()}
 
 
