@@ -98,7 +98,7 @@ def test_ctrl_c_is_one_line_and_ends_the_shells_loop_too(tmp_path):
     )
     assert process.stdout.readline() == "waiting\n"
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=240)[1]
     assert process.returncode == -signal.SIGINT and said == "mubert: stopped\n"
 
 

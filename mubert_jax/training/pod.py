@@ -103,6 +103,12 @@ def ending_as_one():
             raise
         if failure := readable(error):
             _end(kind_of(failure).exit_code, str(failure))
+        if "RESOURCE_EXHAUSTED" in str(error):
+            _end(
+                UserError.exit_code,
+                f"too large for the memory of its devices ({_first_line(error)}); lower "
+                "config.training.batch_size, or raise config.training.accumulate",
+            )
         if not isinstance(error, jax.errors.JaxRuntimeError):
             traceback.print_exc()
             _end(1, "ended by the error above")

@@ -1,14 +1,16 @@
-"""How a process becomes one of a pod: past proxies, with the GPUs that are its own."""
+"""How a process becomes one of a pod, past proxies and with GPUs of its own; how it leaves."""
 
+import errno
 import os
 import socket
 import subprocess
 import sys
+import time
 
 import jax
 import pytest
 
-from mubert_jax.errors import PassingError, UserError
+from mubert_jax.errors import DiskFull, PassingError, UserError
 from mubert_jax.training import pod
 
 NOWHERE = "http://10.255.255.1:3128"
@@ -54,7 +56,7 @@ def test_behind_a_proxy_two_processes_of_a_node_join_and_share_its_gpus():
     processes = [
         joined(**slurm, SLURM_PROCID=number, SLURM_LOCALID=number) for number in ("0", "1")
     ]
-    said = [process.communicate(timeout=60) for process in processes]
+    said = [process.communicate(timeout=240) for process in processes]
     assert [out for out, _ in said] == ["2 0,1\n", "2 2,3\n"], said
     assert not any("proxy" in error for _, error in said), "JAX's advice to unset them"
 
@@ -110,3 +112,34 @@ def test_others_that_are_not_there_yet_are_no_mistake(monkeypatch, error, kind):
     with pytest.raises(UserError) as raised:
         pod.join()
     assert type(raised.value) is kind and "--pod" in str(raised.value)
+
+
+class Ended(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    "error, code, said",
+    [
+        (UserError("bad data"), 2, "bad data"),
+        (DiskFull("full"), 73, "full"),
+        (OSError(errno.ENOSPC, "No space left on device"), 73, "No space left"),
+        (OSError(errno.EIO, "Input/output error"), 75, "the same command goes on"),
+        (jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory"), 2, "batch_size"),
+        (jax.errors.JaxRuntimeError("UNAVAILABLE: gone"), pod.LOST, "has lost another"),
+        (ZeroDivisionError(), 1, "ZeroDivisionError"),
+    ],
+)
+def test_a_process_that_fails_ends_at_once_with_the_code_of_its_failure(
+    monkeypatch, capsys, error, code, said
+):
+    def end(code):
+        raise Ended(code)
+
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(os, "_exit", end)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    with pytest.raises(Ended) as ended, pod.ending_as_one():
+        raise error
+    assert ended.value.args == (code,)
+    assert said in capsys.readouterr().err
