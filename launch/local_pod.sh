@@ -2,9 +2,10 @@
 # One pod on this machine: N processes with D virtual CPU devices each, through jax.distributed on
 # the loopback interface.
 #   bash launch/local_pod.sh N D pretrain --config=FILE --workdir=DIR ...
-# Ends with the exit code of the first process that fails. SIGTERM goes to all.
+# Ends with the exit code of a process that failed: rather with 2 (a mistake) or 73 (a full disk) than
+# with that of another, which only lost it. SIGTERM goes to all.
 set -uo pipefail
-[ $# -ge 3 ] || { sed -n '2,5p' "$0" >&2; exit 2; }
+[ $# -ge 3 ] || { sed -n '2,6p' "$0" >&2; exit 2; }
 count="$1" devices="$2"
 shift 2
 mubert="${MUBERT:-$(dirname "$0")/../.venv/bin/mubert}"
@@ -27,6 +28,8 @@ for child in "${children[@]}"; do
   while kill -0 "$child" 2>/dev/null; do wait "$child"; done
   wait "$child"
   code=$?
-  [ "$status" -ne 0 ] || status="$code"
+  case "$status,$code" in
+    0,* | *,2 | *,73) status="$code" ;;
+  esac
 done
 exit "$status"

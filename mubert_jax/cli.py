@@ -1,7 +1,8 @@
 """The `mubert` command: parses, calls one function, prints."""
 
 import argparse
-import logging
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from rich.console import Console
 from mubert_jax import arguments
 from mubert_jax.cli_prepare import prepare, say
 from mubert_jax.config_values import unknown
-from mubert_jax.errors import UserError
+from mubert_jax.errors import UserError, kind_of, readable
+from mubert_jax.quiet import quiet
 
 
 def command() -> int:
@@ -18,13 +20,35 @@ def command() -> int:
     from mubert_jax.training.heap import keep_freed_memory
 
     keep_freed_memory()
-    return main()
+    os.environ["MPLBACKEND"] = "Agg"  # pictures are files; no window, no display
+    sys.unraisablehook = _but_for_abandoned_reads(sys.unraisablehook)
+    try:
+        code = main()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read our output, `head` say, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # 128 + SIGPIPE
+    except KeyboardInterrupt:
+        print("mubert: stopped", file=sys.stderr)
+        # A shell ends its loop only if the signal is what ended us.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+        return 128 + signal.SIGINT
+
+
+def _but_for_abandoned_reads(hook):
+    """`hook` without what tensorstore's reads find that Orbax leaves when the first one failed."""
+
+    def filtered(unraisable):
+        if "Event loop is closed" not in str(unraisable.exc_value):
+            hook(unraisable)
+
+    return filtered
 
 
 def main(words: list[str] | None = None) -> int:
-    """Runs `mubert VERB ...`: 0 when done, 2 after one line on what the user can mend."""
-    # Orbax logs tracebacks of what reaches the user as one line.
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    """Runs `mubert VERB ...`: 0 when done, the code of `errors` after one line on what failed."""
     words = sys.argv[1:] if words is None else words
     parser, verbs = _parser()
     if not words:
@@ -40,10 +64,14 @@ def main(words: list[str] | None = None) -> int:
             if argument not in args.overrides:
                 flags = verbs[verb]._option_string_actions
                 raise unknown(f"argument {argument}", argument.split("=")[0], flags)
-        return args.run(args, Console()) or 0
-    except UserError as error:
-        print(f"mubert {verb}: {error}", file=sys.stderr)
-        return 2
+        with quiet("absl"):  # Orbax logs tracebacks of what reaches the user as one line
+            return args.run(args, Console()) or 0
+    except (UserError, OSError) as error:
+        failure = readable(error)
+        if failure is None:
+            raise
+        print(f"mubert {verb}: {failure}", file=sys.stderr)
+        return kind_of(failure).exit_code
 
 
 class _Parser(argparse.ArgumentParser):

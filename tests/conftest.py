@@ -9,6 +9,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # workers have it from the process 
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["MPLBACKEND"] = "Agg"
 # The suite compiles much and computes little.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
@@ -16,6 +17,8 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 from mubert_jax.config import Config, build, to_dict  # noqa: E402
+
+pytest_plugins = ("fuzz.tally",)
 
 TINY = {
     "model": {

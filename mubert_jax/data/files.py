@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mubert_jax.errors import UserError
+from mubert_jax.errors import AGAIN, DiskFull, PassingError, UserError, kind_of
 
 try:
     import fcntl
 except ImportError:  # Windows has no advisory locks of this kind
     fcntl = None
-
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -42,12 +40,19 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def writing_errors(directory: Path, remedy: str) -> Iterator[None]:
-    """Turns a full disk, a missing permission and the like into a UserError with `remedy`."""
+    """Turns a full disk, a missing permission and the like into a UserError with `remedy`.
+
+    Trouble that passes has one remedy: the same command again.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno in _DISK_FULL:
-            raise UserError(f"{directory}: no space left on the disk; {remedy}") from error
+        kind = kind_of(error)
+        if kind is DiskFull:
+            raise DiskFull(f"{directory}: no space left on the disk; {remedy}") from error
+        if kind is PassingError:
+            where = error.filename or directory
+            raise PassingError(f"{where}: {error.strerror or error}; {AGAIN}") from error
         if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             raise UserError(
                 f"{error.filename or directory}: may not be written; {remedy}"

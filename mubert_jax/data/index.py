@@ -12,22 +12,31 @@ import numpy as np
 
 from mubert_jax.data.array_record import ArrayRecordFile
 from mubert_jax.data.files import replacing
+from mubert_jax.data.metadata import INFO_FILE, shard_lengths
 from mubert_jax.data.records import describe
+from mubert_jax.data.searching import foreign
 from mubert_jax.data.tfrecord import TFRecordFile
 from mubert_jax.errors import UserError
 
 INDEX_FILE = "index.npz"
 _FORMAT = 1
 _SHARD_OF = re.compile(r"-(\d{5})-of-(\d{5})$")
+_TFRECORD, _ARRAY_RECORD = (
+    re.compile(rf"\.{kind}([-_.]?\d+([-_]?of[-_]?\d+)?)?$")
+    for kind in ("tfrecords?", "array_record")
+)
 _MAX_OPEN_FILES = 512
 _log = logging.getLogger(__name__)
 
 
 def list_shards(directory: Path) -> list[Path]:
-    """The shards of a folder in order; UserError when there is none or one is missing."""
-    names = os.listdir(directory)
-    shards = sorted(name for name in names if ".tfrecord" in name and not name.endswith(".tmp"))
-    shards = shards or sorted(name for name in names if ".array_record" in name)
+    """The shards of a folder in order; UserError when there is none or one is missing.
+
+    Hidden files and leftovers of copying (`._x`, `x.part`, `x (1)`) are no shards.
+    """
+    names = [name for name in sorted(os.listdir(directory)) if not foreign(name)]
+    shards = [name for name in names if _TFRECORD.search(name)]
+    shards = shards or [name for name in names if _ARRAY_RECORD.search(name)]
     if not shards:
         raise UserError(
             f"{directory}: no *.tfrecord* or *.array_record* file here; make one with "
@@ -115,14 +124,17 @@ class Index:
     def open(cls, directory: Path) -> "Index":
         """The saved index where it fits the shards on disk, else a rebuilt one, saved if possible.
 
-        Raises UserError when there are no shards, one is missing, or one is damaged.
+        Raises UserError when there are no shards, one is missing, damaged, or shorter than
+        dataset_info.json says: cut between two records, a shard looks whole.
         """
         saved = cls._load(directory)
         if saved is not None and saved._fits(directory):
+            saved._check_lengths(directory)
             return saved
         state = "missing" if saved is None else "older than the shards"
         _log.info("%s: %s is %s; reading all records once", directory, INDEX_FILE, state)
         index = cls.build(directory)
+        index._check_lengths(directory)
         try:
             index.save(directory)
         except OSError as error:
@@ -150,6 +162,23 @@ class Index:
                 for column, value in zip(columns.values(), row, strict=True):
                     column.append(value)
         return cls.from_columns(directory, **columns)
+
+    def _check_lengths(self, directory: Path) -> None:
+        expected = shard_lengths(directory)
+        if expected is None:
+            return
+        found = np.bincount(self.shard, minlength=len(self.shard_names)).tolist()
+        if len(found) != len(expected):
+            raise UserError(
+                f"{directory}: {len(found)} shards, where {INFO_FILE} names {len(expected)}; copy "
+                "the folder again, or delete it and run `mubert prepare` again"
+            )
+        for name, here, written in zip(self.shard_names, found, expected, strict=True):
+            if here != written:
+                raise UserError(
+                    f"{directory / name}: {here} records, where {written} were written; copy this "
+                    "shard again, or delete the folder and run `mubert prepare` again"
+                )
 
     def save(self, directory: Path) -> None:
         """Writes `index.npz` atomically; OSError where the folder cannot be written."""

@@ -1,5 +1,6 @@
 """TFDS metadata, so that `tfds.builder_from_directory(DIR)` loads what `mubert prepare` wrote."""
 
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mubert_jax.data.records import FrameRecord, PairRecord
+from mubert_jax.errors import UserError
 
 INFO_FILE = "dataset_info.json"
 _KINDS = {"frames": FrameRecord, "pairs": PairRecord}
@@ -88,3 +90,21 @@ def write_metadata(
     for path in sorted(written, key=lambda path: path.name == INFO_FILE):
         os.replace(path, directory / path.name)
     shutil.rmtree(staging)
+
+
+def shard_lengths(directory: Path) -> list[int] | None:
+    """Records in each shard as dataset_info.json states them; None where nothing states them.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    path = directory / INFO_FILE
+    if not path.exists():
+        return None
+    try:
+        splits = json.loads(path.read_bytes()).get("splits", [])
+        return [int(length) for split in splits for length in split["shardLengths"]] or None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: damaged, it does not say how many records each shard holds; copy it again"
+        ) from error

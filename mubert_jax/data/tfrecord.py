@@ -12,7 +12,7 @@ from pathlib import Path
 
 import google_crc32c
 
-from mubert_jax.errors import UserError
+from mubert_jax.errors import AGAIN, PassingError, UserError, kind_of
 
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
@@ -98,7 +98,7 @@ class TFRecordFile:
                 finally:
                     os.close(descriptor)
         except OSError as error:
-            raise self._damaged(number, offset, f"cannot be read ({error.strerror})") from error
+            raise self._unreadable(number, offset, error) from error
         if len(framed) < size:
             raise self._damaged(number, offset, "is cut short")
         if self._length(framed, number, offset) != length:
@@ -107,20 +107,22 @@ class TFRecordFile:
 
     def scan(self) -> Iterator[tuple[int, bytes]]:
         """Yields (byte offset, data) of every record in order; raises UserError as `read` does."""
-        offset = 0
-        with open(self.path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            number = 0
-            while header := file.read(_HEADER.size):
-                if len(header) < _HEADER.size:
-                    raise self._damaged(number, offset, "is cut short")
-                length = self._length(header, number, offset)
-                if offset + length + FRAMING_BYTES > size:
-                    raise self._damaged(number, offset, "is cut short")
-                rest = file.read(length + _FOOTER.size)
-                yield offset, self._data(rest[: -_FOOTER.size], rest, number, offset)
-                offset += length + FRAMING_BYTES
-                number += 1
+        number = offset = 0
+        try:
+            with open(self.path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                while header := file.read(_HEADER.size):
+                    if len(header) < _HEADER.size:
+                        raise self._damaged(number, offset, "is cut short")
+                    length = self._length(header, number, offset)
+                    if offset + length + FRAMING_BYTES > size:
+                        raise self._damaged(number, offset, "is cut short")
+                    rest = file.read(length + _FOOTER.size)
+                    yield offset, self._data(rest[: -_FOOTER.size], rest, number, offset)
+                    offset += length + FRAMING_BYTES
+                    number += 1
+        except OSError as error:
+            raise self._unreadable(number, offset, error) from error
 
     def _shared_descriptor(self) -> int:
         if self._descriptor is None:
@@ -140,6 +142,14 @@ class TFRecordFile:
         if crc != _masked_crc(data):
             raise self._damaged(number, offset, "has damaged data (CRC mismatch)")
         return data
+
+    def _unreadable(self, number: int, offset: int, error: OSError) -> UserError:
+        what = f"cannot be read ({error.strerror})"
+        if kind_of(error) is PassingError:
+            return PassingError(
+                f"{self.path}: record {number} at byte offset {offset} {what}; {AGAIN}"
+            )
+        return self._damaged(number, offset, what)
 
     def _damaged(self, number: int, offset: int, what: str) -> UserError:
         return UserError(

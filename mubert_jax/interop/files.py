@@ -7,6 +7,7 @@ import math
 import re
 from pathlib import Path
 
+import google_crc32c
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
@@ -18,6 +19,8 @@ from mubert_jax.training.seen import Seen
 
 # The key of our own description: `Description` as JSON.
 DESCRIPTION = "mubert_jax"
+# The key of the CRC32C of all tensors: safetensors itself has no checksum.
+CHECKSUM = "mubert_jax_crc32c"
 PRECISIONS = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -107,7 +110,11 @@ def read(path: Path) -> TensorFile:
 def write_safetensors(path: Path, tensors: dict[str, np.ndarray], description: Description):
     with replacing(path) as temporary:
         contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-        metadata = {"format": "pt", DESCRIPTION: description.to_json()}
+        metadata = {
+            "format": "pt",
+            DESCRIPTION: description.to_json(),
+            CHECKSUM: _checksum(contiguous),
+        }
         temporary.write_bytes(save(contiguous, metadata))
 
 
@@ -129,7 +136,19 @@ def _read_safetensors(path):
         raise UserError(
             f"{path} holds a type of number that NumPy lacks ({error}); save it as float32"
         ) from error
+    if metadata.get(CHECKSUM, _checksum(tensors)) != _checksum(tensors):
+        raise UserError(f"{path} is damaged, its tensors do not fit their checksum; copy it again")
     return tensors, metadata.get(DESCRIPTION), {}
+
+
+def _checksum(tensors: dict[str, np.ndarray]) -> str:
+    """CRC32C, in hexadecimal digits, over names, types, shapes and values in order of the names."""
+    crc = 0
+    for name in sorted(tensors):
+        array = tensors[name]
+        crc = google_crc32c.extend(crc, f"{name} {array.dtype} {array.shape}".encode())
+        crc = google_crc32c.extend(crc, array.tobytes())
+    return f"{crc:08x}"
 
 
 def _without_prefix(raw, path):

@@ -17,6 +17,7 @@ from mubert_jax import config as config_lib
 from mubert_jax.data.files import replacing
 from mubert_jax.errors import UserError
 from mubert_jax.interop.torch_module import MicronBert, MicronBertConfig
+from mubert_jax.quiet import quiet
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -108,7 +109,7 @@ def _relative(found, wanted):
 
 def _quietly(call, *args, **kwargs):
     """The exporter reports its steps on stdout and through warnings; none is for the user."""
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+    silent = contextlib.redirect_stdout(io.StringIO())
+    with quiet("torch.onnx", logging.ERROR), silent, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         call(*args, **kwargs)

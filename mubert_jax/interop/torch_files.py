@@ -3,6 +3,7 @@
 import argparse
 import collections
 import re
+import zipfile
 from pathlib import Path
 
 import ml_dtypes
@@ -55,6 +56,8 @@ def write_pickle(path: Path, tensors: dict[str, np.ndarray], description: Descri
 
 
 def _load(path):
+    if damaged := _damaged_part(path):
+        raise UserError(f"{path} is damaged: {damaged} does not fit its checksum; copy it again")
     try:
         with path.open("rb") as file, torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(file, map_location="cpu", weights_only=True)
@@ -66,6 +69,15 @@ def _load(path):
                 "needs nothing but tensors; get it from its source again, or as .safetensors"
             ) from error
         raise UserError(f"{path} is truncated or no PyTorch file; copy it again") from error
+
+
+def _damaged_part(path) -> str | None:
+    """The first part of a zipped file whose CRC-32 is wrong, which PyTorch does not look at."""
+    try:
+        with zipfile.ZipFile(path) as parts:
+            return parts.testzip()
+    except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError, RuntimeError):
+        return None
 
 
 def _arguments(path, args) -> dict:

@@ -16,7 +16,7 @@ from mubert_jax.data.faces import (
     crop_and_resize,
     make_detector,
 )
-from mubert_jax.data.video import read_image, read_video, sample_video
+from mubert_jax.data.video import read_images, read_video, sample_video
 from mubert_jax.errors import UserError
 from mubert_jax.perception import render
 from mubert_jax.perception.maps import Maps, Perceiver
@@ -61,7 +61,7 @@ def perceive_images(
 ):
     """Maps of one onset/apex pair; see `Session.write` for what is written."""
     session = Session(trained, options)
-    images = [read_image(onset), read_image(apex)]
+    images = read_images([onset, apex])
     cut = session.cutter(images, f"{onset} or {apex}")
     maps = session.compare(cut(images[0])[None], cut(images[1])[None])
     session.write(maps, [onset.stem], np.array([[0, 1]]), output, console)
@@ -76,15 +76,15 @@ def perceive_video(
     """
     session = Session(trained, options)
     delta = options.delta or sum(session.config.data.delta) // 2
-    count = sum(1 for _ in read_video(video))
-    if count <= delta:
+    numbers = np.array([number for number, _ in read_video(video)])
+    starts = numbers[np.isin(numbers + delta, numbers)]
+    if not len(starts):
         raise UserError(
-            f"{video} has {count} frames, not more than δ = {delta}; give a smaller --delta"
+            f"{video} has {len(numbers)} frames, not more than δ = {delta}; give a smaller --delta"
         )
     cut = session.cutter(sample_video(video, SAMPLED_FRAMES), video)
-    starts = np.unique(
-        np.linspace(0, count - 1 - delta, min(CANDIDATES, count - delta)).astype(int)
-    )
+    spread = np.linspace(0, len(starts) - 1, min(CANDIDATES, len(starts)))
+    starts = starts[np.unique(spread.astype(int))]
     needed = {*starts, *(starts + delta)}
     frames = {number: cut(image) for number, image in read_video(video) if number in needed}
     onsets, apexes = (np.stack([frames[i] for i in which]) for which in (starts, starts + delta))

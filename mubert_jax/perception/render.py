@@ -4,14 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-
-from mubert_jax.perception.maps import Maps  # noqa: E402
+from mubert_jax.perception.maps import Maps
 
 COLOURS = "inferno"
 DIFFERENCE_LIMIT = 48.0  # grey levels of 255

@@ -3,10 +3,6 @@
 import dataclasses
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import jax  # noqa: E402
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
@@ -15,7 +11,7 @@ from rich.table import Table  # noqa: E402
 
 from mubert_jax.data.faces import SAMPLED_FRAMES  # noqa: E402
 from mubert_jax.data.files import replacing, writing_errors  # noqa: E402
-from mubert_jax.data.video import read_image, read_video, sample_video  # noqa: E402
+from mubert_jax.data.video import read_images, read_video, sample_video  # noqa: E402
 from mubert_jax.errors import UserError  # noqa: E402
 from mubert_jax.perception import render  # noqa: E402
 from mubert_jax.perception.maps import Maps  # noqa: E402
@@ -71,7 +67,7 @@ class Recogniser:
         )
 
     def of_images(self, onset: Path, apex: Path) -> Prediction:
-        images = [read_image(onset), read_image(apex)]
+        images = read_images([onset, apex])
         cut = self._session.cutter(images, f"{onset} or {apex}")
         return self._predict(self._session.compare(cut(images[0])[None], cut(images[1])[None]))
 
@@ -80,11 +76,13 @@ class Recogniser:
 
         Up to `CANDIDATES` frames, spread evenly, are looked at.
         """
-        count = sum(1 for _ in read_video(video))
+        numbers = np.array([number for number, _ in read_video(video)])
+        count = len(numbers)
         if count < 2:
             raise UserError(f"{video} has {count} frame; a movement takes two")
         cut = self._session.cutter(sample_video(video, SAMPLED_FRAMES), video)
-        numbers = np.unique(np.linspace(0, count - 1, min(CANDIDATES, count)).astype(int))
+        spread = np.linspace(0, count - 1, min(CANDIDATES, count))
+        numbers = numbers[np.unique(spread.astype(int))]
         needed = set(numbers)
         frames = np.stack([cut(x) for number, x in read_video(video) if number in needed])
         maps = self._session.compare(np.repeat(frames[:1], len(frames), 0), frames)

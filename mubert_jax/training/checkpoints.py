@@ -1,12 +1,13 @@
 """Orbax checkpoints: state, config and what they were trained on, saved and checked together.
 
 A run's folder holds `checkpoints/STEP/`, each with the items of `ITEMS`, so that a model can be
-read without its optimizer, and `origin` (config, data fingerprint, whom it has seen, version).
+read without its optimizer, and `origin` (config, data fingerprint, whom it has
+seen, version, checksums of the items).
 """
 
 import contextlib
 import dataclasses
-import errno
+import re
 from pathlib import Path
 
 import jax
@@ -16,9 +17,10 @@ import orbax.checkpoint as ocp
 import mubert_jax
 from mubert_jax import config as config_lib
 from mubert_jax.config import Config
-from mubert_jax.errors import UserError
+from mubert_jax.errors import AGAIN, DiskFull, PassingError, UserError, kind_of
 from mubert_jax.losses import AGREEMENTS
 from mubert_jax.models.micron_bert import MicronBert, build_model
+from mubert_jax.training.checksums import checksum
 from mubert_jax.training.seen import Seen
 from mubert_jax.training.state import TrainState, init_params, teacher_part
 
@@ -33,6 +35,13 @@ ITEMS = {
     "training": ("step", "opt_state"),
 }
 IMPORTED = "imported from "
+
+# What to do without a damaged step: where there is another, and where there is none.
+READING = ("copy it again, or take {other}", "copy it again")
+RESUMING = (
+    "copy it again, or move it out of there: the same command then goes on from {other}",
+    "copy it again, or take another --workdir",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +65,11 @@ class Checkpoints:
         self._workdir = workdir
         self._origin = _origin(config, data_fingerprint, seen or Seen())
         self._config = config
-        with _readable_errors(workdir):
+        folder = workdir / "checkpoints"
+        _refuse_a_file(folder, RESUMING)
+        with _writable_errors(workdir):
             self._manager = ocp.CheckpointManager(
-                (workdir / "checkpoints").absolute(),
+                folder.absolute(),
                 options=ocp.CheckpointManagerOptions(
                     max_to_keep=config.runtime.keep_checkpoints,
                     enable_async_checkpointing=True,
@@ -74,7 +85,7 @@ class Checkpoints:
     def __exit__(self, failure, *_):
         if failure and jax.process_count() > 1:
             return
-        with contextlib.suppress(Exception) if failure else _readable_errors(self._workdir):
+        with contextlib.suppress(Exception) if failure else _writable_errors(self._workdir):
             self._manager.wait_until_finished()
             self._manager.close()
 
@@ -88,39 +99,41 @@ class Checkpoints:
         Raises:
           UserError: this save, or the one before, could not be written.
         """
-        with _readable_errors(self._workdir):
+        with _writable_errors(self._workdir):
             _save(self._manager, step, state, self._origin)
 
     def wait(self):
         """Waits for the last write, and raises UserError if it failed."""
-        with _readable_errors(self._workdir):
+        with _writable_errors(self._workdir):
             self._manager.wait_until_finished()
 
     def check(self):
         """Raises UserError if an asynchronous save has failed."""
-        with _readable_errors(self._workdir):
+        with _writable_errors(self._workdir):
             self._manager.check_for_errors()
 
     def restore(self, abstract_state: TrainState) -> TrainState:
         """The latest state, placed as `abstract_state`'s shardings say.
 
         Raises:
-          UserError: it was saved by another config (names the keys) or from other data.
+          UserError: it was saved by another config (names the keys) or from other data, or it is
+            damaged; it is neither passed over nor deleted.
         """
         step = self.latest_step
-        origin = _read_origin(self._manager, self._workdir, step)
-        self._compare(origin)
+        origin = _read_origin(self._manager, step, RESUMING)
+        self._compare(origin, _config_in(origin, self._manager, step))
         self._origin["seen"] = origin.get("seen")
-        with _readable_errors(self._workdir):
-            return abstract_state.replace(**_restore(self._manager, step, abstract_state))
+        with _readable_step(self._manager, step, _items(abstract_state), RESUMING):
+            fields = _restore(self._manager, step, abstract_state, origin.get("checksums", {}))
+            return abstract_state.replace(**fields)
 
-    def _compare(self, origin):
+    def _compare(self, origin, config):
         if origin["data"].startswith(IMPORTED):
             raise UserError(
                 f"{self._workdir} holds weights that were {origin['data']}; train in another "
                 f"--workdir, from them: --config.training.init_from={self._workdir}"
             )
-        saved = config_lib.flatten(config_lib.build(origin["config"]))
+        saved = config_lib.flatten(config)
         asked = config_lib.flatten(self._config)
         differing = [
             f"{key} ({saved[key]!r} in the checkpoint, {asked[key]!r} asked)"
@@ -156,18 +169,21 @@ def load_model(path: Path) -> tuple[Config, MicronBert, dict]:
 def load_weights(path: Path, teacher: bool = True) -> tuple[Config, MicronBert, Weights]:
     """As `load_model`, with the teacher where the agreement has one."""
     with _opened(path) as (manager, step):
-        config = config_lib.build(_read_origin(manager, path, step)["config"])
+        origin = _read_origin(manager, step)
+        config = _config_in(origin, manager, step)
         model = build_model(config)
         abstract = abstract_weights(config, model)
         if not teacher:
             abstract = Weights(abstract.params)
-        return config, model, Weights(**_restore(manager, step, abstract))
+        with _readable_step(manager, step, _items(abstract)):
+            fields = _restore(manager, step, abstract, origin.get("checksums", {}))
+            return config, model, Weights(**fields)
 
 
 def load_seen(path: Path) -> Seen:
     """Whose faces the weights in a run's folder have seen; UserError if there is no checkpoint."""
     with _opened(path) as (manager, step):
-        return Seen.from_json(_read_origin(manager, path, step).get("seen"), str(path))
+        return Seen.from_json(_read_origin(manager, step).get("seen"), str(path))
 
 
 def run_folder(path: Path) -> Path:
@@ -189,7 +205,7 @@ def save_imported(
         raise UserError(f"{workdir} holds checkpoints already; take another --workdir")
     options = ocp.CheckpointManagerOptions(enable_async_checkpointing=False)
     folder = (workdir / "checkpoints").absolute()
-    with _readable_errors(workdir), ocp.CheckpointManager(folder, options=options) as manager:
+    with _writable_errors(workdir), ocp.CheckpointManager(folder, options=options) as manager:
         seen = seen or Seen(unknown=(source,))
         _save(manager, 0, weights, _origin(config, IMPORTED + source, seen))
 
@@ -222,14 +238,20 @@ def _origin(config, data, seen):
 
 
 def _save(manager, step, state, origin):
-    items = {name: ocp.args.StandardSave(tree) for name, tree in _items(state).items()}
+    trees = _items(state)
+    origin = origin | {"checksums": {name: checksum(tree) for name, tree in trees.items()}}
+    items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
     manager.save(step, args=ocp.args.Composite(origin=ocp.args.JsonSave(origin), **items))
 
 
-def _restore(manager, step, abstract) -> dict:
-    """Fields by name, as `abstract` has them."""
+def _restore(manager, step, abstract, checksums) -> dict:
+    """Fields by name, as `abstract` has them; ValueError if they are not those that were saved."""
     items = {name: ocp.args.StandardRestore(tree) for name, tree in _items(abstract).items()}
     restored = manager.restore(step, args=ocp.args.Composite(**items))
+    for name in items:
+        # Checkpoints of older versions have none.
+        if name in checksums and checksum(restored[name]) != checksums[name]:
+            raise ValueError(f"{name} is not what was saved")
     return {field: value for item in items for field, value in restored[item].items()}
 
 
@@ -248,42 +270,119 @@ def _items(state) -> dict:
 def _opened(path: Path):
     """The manager of a run's checkpoints, and the step that `path` names or the latest."""
     folder, step = _find(path)
-    with _readable_errors(path), ocp.CheckpointManager(folder.absolute()) as manager:
+    with _writable_errors(path):
+        manager = ocp.CheckpointManager(folder.absolute())
+    with manager:
         yield manager, manager.latest_step() if step is None else step
 
 
 def _find(path: Path) -> tuple[Path, int | None]:
     """The folder of checkpoints, and the step if `path` is one."""
     path = path.absolute()
+    if _is_step(path) and path.is_dir():
+        if path.parent.name == "checkpoints" or (path / "params").is_dir():
+            return path.parent, int(path.name)
     for folder in (path / "checkpoints", path):
-        if folder.is_dir() and any(child.name.isdigit() for child in folder.iterdir()):
+        if _steps(folder):
+            _refuse_a_file(folder, READING)
             return folder, None
-    if path.name.isdigit() and (path / "params").is_dir():
-        return path.parent, int(path.name)
+    unfinished = [*path.glob("checkpoints/*.orbax-checkpoint-tmp*")]
+    begun = f" but one that was not finished ({unfinished[0].name})" if unfinished else ""
     raise UserError(
-        f"no checkpoint in {path}; give the --workdir of a mubert pretrain or a mubert import"
+        f"no checkpoint in {path}{begun}; give the --workdir of a mubert pretrain or a mubert "
+        "import"
     )
 
 
-def _read_origin(manager, path, step):
-    with _readable_errors(path):
-        return manager.restore(step, args=ocp.args.Composite(origin=ocp.args.JsonRestore()))[
-            "origin"
-        ]
+def _steps(folder: Path) -> list[int]:
+    """The steps that have something in `folder`, whole or not, in order."""
+    children = folder.iterdir() if folder.is_dir() else ()
+    return sorted(int(child.name) for child in children if _is_step(child))
+
+
+def _is_step(path: Path) -> bool:
+    return path.name.isascii() and path.name.isdigit()
+
+
+def _read_origin(manager, step, remedies=READING) -> dict:
+    with _readable_step(manager, step, ("origin",), remedies):
+        restored = manager.restore(step, args=ocp.args.Composite(origin=ocp.args.JsonRestore()))
+        origin = restored["origin"]
+        if not isinstance(origin["config"], dict) or not isinstance(origin["data"], str):
+            raise TypeError("origin holds no config and no data")
+        return origin
+
+
+def _config_in(origin: dict, manager, step: int) -> Config:
+    try:
+        return config_lib.build(origin["config"])
+    except UserError as error:
+        raise UserError(f"{Path(manager.directory) / str(step)}: {error}") from error
 
 
 @contextlib.contextmanager
-def _readable_errors(path):
+def _readable_step(manager, step: int, items, remedies=READING):
+    """Turns what a damaged or half-copied step makes Orbax raise into one line on it."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        folder = Path(manager.directory)
+        path = folder / str(step)
+        if kind_of(error) is PassingError:
+            raise PassingError(f"{path}: {_summary(error)}; {AGAIN}") from error
+        missing = [name for name in items if not (path / name).is_dir()]
+        what = f"has no {' and no '.join(missing)}" if missing else "cannot be read"
+        raise UserError(
+            f"{path} {what}: it is damaged, or was copied only in part; "
+            f"{_remedy(folder, step, remedies)}"
+        ) from error
+
+
+def _refuse_a_file(folder: Path, remedies):
+    """UserError if the newest step is a file: Orbax would pass over it without a word."""
+    step = max(_steps(folder), default=None)
+    if step is not None and not (folder / str(step)).is_dir():
+        raise UserError(
+            f"{folder / str(step)} is a file where a checkpoint's folder should be; "
+            f"{_remedy(folder, step, remedies)}"
+        )
+
+
+def _remedy(folder: Path, damaged: int, remedies) -> str:
+    """Names the step before the damaged one that can be taken, or the first after it."""
+    whole = [
+        step
+        for step in _steps(folder)
+        if step != damaged
+        and all((folder / str(step) / name).is_dir() for name in ("origin", "params"))
+    ]
+    before = [step for step in whole if step < damaged]
+    if not whole:
+        return f"{remedies[1]} (there is no other one in {folder})"
+    return remedies[0].format(other=folder / str(before[-1] if before else whole[0]))
+
+
+@contextlib.contextmanager
+def _writable_errors(path):
     """Turns what the file system and Orbax raise into one line."""
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        if "No space left" in str(error) or getattr(error, "errno", None) == errno.ENOSPC:
-            raise UserError(
+        kind = kind_of(error)
+        if kind is DiskFull:
+            raise DiskFull(
                 f"disk full while writing a checkpoint under {path}; the last good checkpoint is "
                 "kept: free some space and run the same command again"
             ) from error
-        summary = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
-        raise UserError(f"checkpoint under {path} failed: {summary}") from error
+        remedy = f"; {AGAIN}" if kind is PassingError else ""
+        raise kind(f"checkpoint under {path} failed: {_summary(error)}{remedy}") from error
+
+
+def _summary(error: Exception) -> str:
+    """The first line of what Orbax raises, without tensorstore's description of the array."""
+    line = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return re.split(r" \[(?:tensorstore_spec|source locations)|\. See full", line)[0][:200]

@@ -2,13 +2,9 @@
 
 from pathlib import Path
 
-import matplotlib
+import matplotlib.pyplot as plt
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-
-from mubert_jax.training.writers import read_metrics  # noqa: E402
+from mubert_jax.training.writers import read_metrics
 
 PANELS = {
     "loss": {"loss": "L, the weighted sum"},

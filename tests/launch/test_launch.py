@@ -1,6 +1,8 @@
 """The launch scripts and manifests, as far as they can be checked without a cluster."""
 
 import copy
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,9 +13,15 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from mubert_jax.errors import DiskFull, PassingError, UserError
+from mubert_jax.training.pod import LOST
+from mubert_jax.training.preemption import EXIT_CODE
+
 LAUNCH = Path(__file__).parents[2] / "launch"
 SCRIPTS = sorted(LAUNCH.glob("*.sh"))
 MANIFESTS = sorted(LAUNCH.glob("gke/*.yaml"))
+# Another start would repeat what ends with these.
+FINAL = [UserError.exit_code, DiskFull.exit_code]
 SHELLCHECK = Path(sys.prefix) / "bin" / "shellcheck"
 
 
@@ -147,7 +155,7 @@ def test_a_manifest_starts_what_mubert_takes_and_waits_for_a_checkpoint(manifest
     assert pod["terminationGracePeriodSeconds"] >= 60
     (rule,) = job["podFailurePolicy"]["rules"]
     assert rule["onExitCodes"]["containerName"] == container["name"]
-    assert rule["onExitCodes"]["values"] == [2]
+    assert rule["onExitCodes"]["values"] == FINAL
 
 
 def fake(folder: Path, name: str, text: str):
@@ -156,22 +164,105 @@ def fake(folder: Path, name: str, text: str):
     path.chmod(0o755)
 
 
-@pytest.mark.parametrize(
-    "code, ends, requeued", [(0, 0, False), (2, 2, False), (75, 0, True), (134, 0, True)]
-)
-def test_slurm_starts_again_what_another_start_can_finish(tmp_path, code, ends, requeued):
-    fake(tmp_path, "srun", f'echo "srun $*"; exit {code}')
-    fake(tmp_path, "scontrol", 'echo "scontrol $*"')
-    found = subprocess.run(
-        ["bash", LAUNCH / "slurm.sh", "--config=a.py", "--workdir=b"],
+def slurm(folder, **environment):
+    """`slurm.sh` with stand-ins: what it ends with, and what it says."""
+    fake(folder, "scontrol", 'echo "scontrol $*"')
+    return subprocess.run(
+        ["bash", LAUNCH / "slurm.sh", "--config=a.py", "--workdir=b c"],
         capture_output=True,
         text=True,
         env={
-            "PATH": f"{tmp_path}:{Path(shutil.which('bash')).parent}:/usr/bin:/bin",
-            "SLURM_SUBMIT_DIR": str(tmp_path),
+            "PATH": f"{folder}:{Path(shutil.which('bash')).parent}:/usr/bin:/bin",
+            "SLURM_SUBMIT_DIR": str(folder),
             "SLURM_JOB_ID": "7",
+            "MUBERT": str(folder / "mubert"),
+            **environment,
         },
     )
+
+
+@pytest.mark.parametrize(
+    "code, ends, requeued",
+    [
+        (0, 0, False),
+        (UserError.exit_code, 2, False),
+        (DiskFull.exit_code, 73, False),
+        (PassingError.exit_code, 0, True),
+        (LOST, 0, True),
+        (134, 0, True),
+    ],
+)
+def test_slurm_starts_again_what_another_start_can_finish(tmp_path, code, ends, requeued):
+    fake(tmp_path, "srun", 'shift 2; echo "cpus $SRUN_CPUS_PER_TASK"; "$@"')
+    fake(tmp_path, "mubert", f'printf "<%s>" "$@"; exit {code}')
+    found = slurm(tmp_path, SLURM_CPUS_PER_TASK="12")
     assert found.returncode == ends, found.stdout + found.stderr
-    assert "pretrain --pod --config=a.py --workdir=b" in found.stdout
+    assert "<pretrain><--pod><--config=a.py><--workdir=b c>" in found.stdout
+    assert "cpus 12" in found.stdout
     assert ("scontrol requeue 7" in found.stdout) is requeued
+    assert not list(tmp_path.glob(".mubert*"))
+
+
+@pytest.mark.parametrize("code, requeued", [(2, False), (73, False), (75, True)])
+def test_what_srun_killed_does_not_hide_why_it_did(tmp_path, code, requeued):
+    """srun ends with the highest code, and that is the one of those whom it killed."""
+    fake(tmp_path, "srun", 'shift 2; "$@"; exit 137')
+    fake(tmp_path, "mubert", f"exit {code}")
+    found = slurm(tmp_path)
+    assert found.returncode == (0 if requeued else code)
+    assert ("scontrol requeue 7" in found.stdout) is requeued
+
+
+def test_slurm_gives_up_at_last(tmp_path):
+    fake(tmp_path, "srun", "exit 75")
+    found = slurm(tmp_path, SLURM_RESTART_COUNT="100")
+    assert found.returncode == 75 and "scontrol" not in found.stdout
+
+
+def test_a_step_that_is_told_to_stop_saves_first(tmp_path):
+    """SLURM's signal reaches bash and mubert; bash waits."""
+    step = 'shift 2; setsid "$@" & step=$!; sleep 1; kill -TERM -- -$step; wait $step'
+    fake(tmp_path, "srun", step)
+    fake(tmp_path, "mubert", "trap 'sleep 0.3; echo saved; exit 75' TERM; sleep 20 & wait")
+    assert "saved\nmubert ended with 75;" in slurm(tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    "codes, ends", [((0, 0), 0), ((134, 2), 2), ((2, 76), 2), ((76, 73), 73), ((75, 75), 75)]
+)
+def test_a_local_pod_ends_with_what_went_wrong_first(tmp_path, codes, ends):
+    fake(
+        tmp_path,
+        "mubert",
+        f'codes=({" ".join(map(str, codes))}); exit "${{codes[JAX_PROCESS_ID]}}"',
+    )
+    found = subprocess.run(
+        ["bash", LAUNCH / "local_pod.sh", "2", "1", "pretrain"],
+        env=os.environ | {"MUBERT": str(tmp_path / "mubert"), "PORT": "1"},
+    )
+    assert found.returncode == ends
+
+
+@pytest.mark.parametrize("workdir", ["--workdir=gs://bucket/run", "--workdir gs://bucket/run"])
+def test_a_bucket_is_refused_before_anything_is_installed(tmp_path, workdir):
+    fake(tmp_path, "gcloud", 'echo "gcloud $*"')
+    found = subprocess.run(
+        ["bash", LAUNCH / "tpu_vm.sh", "name", "zone", "--config=a.py", *workdir.split()],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )
+    assert found.returncode == 2 and "gs://bucket/run" in found.stderr
+    assert "gcloud" not in found.stdout
+
+
+def test_no_script_nor_page_names_a_bucket_for_a_folder():
+    for path in (*SCRIPTS, *MANIFESTS, LAUNCH / "README.md", LAUNCH.parent / "README.md"):
+        assert not re.search(r"--[\w.]+[= ](gs|s3)://", path.read_text()), path
+
+
+def test_the_table_of_exit_codes_has_them_all():
+    table = (LAUNCH / "README.md").read_text()
+    for code in (0, UserError.exit_code, DiskFull.exit_code, EXIT_CODE, LOST):
+        assert re.search(rf"^\| {code}\b", table, re.MULTILINE), code
+    assert PassingError.exit_code == EXIT_CODE

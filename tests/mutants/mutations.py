@@ -76,9 +76,9 @@ def mutants_of(source: str, most: int | None, seed: int) -> list[Mutant]:
 
 
 def _mutant(source, mutated):
-    for line, (was, now) in enumerate(zip(source.split("\n"), mutated.split("\n")), 1):
-        if was != now:
-            return Mutant(line, was.strip(), now.strip(), mutated)
+    lines = zip(source.split("\n"), mutated.split("\n"), strict=False)
+    number, was, now = next((n, *both) for n, both in enumerate(lines, 1) if both[0] != both[1])
+    return Mutant(number, was.strip(), now.strip(), mutated)
 
 
 def _meaning(source):

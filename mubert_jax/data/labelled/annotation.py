@@ -1,6 +1,12 @@
 """What a sheet says about one clip, and what may become of a clip before any image is read."""
 
+import math
+import re
+import unicodedata
 from dataclasses import dataclass
+
+NO_MOVEMENT = "onset and apex are the same frame"
+"""The note of a kept clip whose two images are one; reports count it, in these very words."""
 
 
 class Refused(Exception):
@@ -62,14 +68,47 @@ class Dropped:
     refused: bool
 
 
+_MISSING = frozenset("na n/a nan <na> null #n/a".split())
+_NO_NUMBER = _MISSING | frozenset(("/", "-", "–", "—", "?", "none"))
+_GROUPED = re.compile(r"\d{1,3}(?:(?:[ '’]\d{3})+|(?:,\d{3}){2,}|(?:\.\d{3}){2,})")
+_EITHER = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell is blank or says that it is, as R, pandas and Excel do: NA, NaN, #N/A."""
+    return not text or text.lower() in _MISSING
+
+
+def measure(text: str, what: str) -> float | None:
+    """A cell as a number, with the signs of any country; None where there is none.
+
+    Raises Refused for anything else, and for 1,200, which may be a fraction or thousands.
+    """
+    text = " ".join(unicodedata.normalize("NFKC", text).split())
+    if not text or text.lower() in _NO_NUMBER:
+        return None
+    if "," in text and _EITHER.fullmatch(text):
+        raise Refused(_doubt(what, text))
+    plain = re.sub(r"[ '’.,]", "", text) if _GROUPED.fullmatch(text) else text.replace(",", ".")
+    try:
+        number = float(plain)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or "_" in plain:
+        raise Refused(f"{what} {text!r} is not a number")
+    return number
+
+
 def frame_number(text: str, what: str) -> int | None:
     """A cell as a frame number; None for a blank or "/", Refused for anything else."""
-    if text in ("", "/", "-", "?", "nan", "NaN", "None"):
-        return None
-    try:
-        number = float(text)
-        if number != int(number) or number < 0:
-            raise ValueError
-    except (ValueError, OverflowError):
-        raise Refused(f"{what} {text!r} is not a frame number") from None
-    return int(number)
+    if _EITHER.fullmatch(text):
+        raise Refused(_doubt(what, text))
+    number = measure(text, what)
+    if number is not None and (number != int(number) or number < 0):
+        raise Refused(f"{what} {text!r} is not a frame number")
+    return None if number is None else int(number)
+
+
+def _doubt(what: str, text: str) -> str:
+    whole = re.sub("[.,]", "", text)
+    return f"{what} {text!r} may be {whole} or {float(text.replace(',', '.')):g}; write it plainly"

@@ -3,7 +3,8 @@
 import ast
 import operator
 import re
-from pathlib import Path
+
+from mubert_jax.data.labelled.grid import Unsolved
 
 _REFERENCE = re.compile(r"\$?([A-Z]{1,3})\$?(\d+)")
 _SUM = re.compile(r"SUM\(([^():]+)\)")
@@ -15,46 +16,38 @@ _OPERATORS = {
 }
 
 
-class Formulas:
-    """The formulas of a workbook (.xlsx), worked out where they are sums and the like.
+def solved(sheet, formula: object) -> float | str | Unsolved:
+    """The result of a formula that is a sum or names a cell, `Unsolved` where it is another.
 
     A program that writes a workbook without calculating it leaves no results in it.
+
+    Args:
+      sheet: of openpyxl, with formulas in its cells.
+      formula: such as "=A1+B1-1".
     """
+    value = _value(sheet, formula, depth=8)
+    if isinstance(formula, str) and (match := _REFERENCE.fullmatch(formula[1:])):
+        named = sheet[match[1] + match[2]].value
+        if isinstance(named, str) and not named.startswith("="):
+            return named
+    return Unsolved(str(getattr(formula, "text", formula))) if value is None else value
 
-    def __init__(self, path: Path):
-        import openpyxl
 
-        self._book = openpyxl.load_workbook(path, data_only=False)
+def _value(sheet, cell: object, depth: int) -> float | None:
+    if not isinstance(cell, str) or not cell.startswith("="):
+        return cell if isinstance(cell, int | float) else None
+    if depth == 0:
+        return None
 
-    def fill(self, tables: dict[str, list[list[object]]]) -> None:
-        """Puts results into the blank cells of `tables` (rows of cells by name of the sheet).
+    def referred(match: re.Match) -> str:
+        value = _value(sheet, sheet[match[1] + match[2]].value, depth - 1)
+        return "x" if value is None else f"({value})"
 
-        A formula of another kind leaves its cell blank.
-        """
-        for name, table in tables.items():
-            sheet = self._book[name]
-            for row, line in enumerate(table):
-                for column, cell in enumerate(line):
-                    formula = sheet.cell(row + 1, column + 1).value if cell == "" else None
-                    if isinstance(formula, str) and formula.startswith("="):
-                        value = self._value(sheet, formula, depth=8)
-                        line[column] = "" if value is None else value
-
-    def _value(self, sheet, cell: object, depth: int) -> float | None:
-        if not isinstance(cell, str) or not cell.startswith("="):
-            return cell if isinstance(cell, int | float) else None
-        if depth == 0:
-            return None
-
-        def referred(match: re.Match) -> str:
-            value = self._value(sheet, sheet[match[1] + match[2]].value, depth - 1)
-            return "x" if value is None else f"({value})"
-
-        plain = _SUM.sub(lambda m: f"({m[1].replace(',', '+')})", cell[1:].upper())
-        try:
-            return _calculate(ast.parse(_REFERENCE.sub(referred, plain), mode="eval").body)
-        except (SyntaxError, TypeError, ValueError, ZeroDivisionError):
-            return None
+    plain = _SUM.sub(lambda m: f"({m[1].replace(',', '+')})", cell[1:].upper())
+    try:
+        return _calculate(ast.parse(_REFERENCE.sub(referred, plain), mode="eval").body)
+    except (SyntaxError, TypeError, ValueError, ZeroDivisionError):
+        return None
 
 
 def _calculate(node: ast.expr) -> float:

@@ -21,6 +21,7 @@ from mubert_jax.data.labelled.folders import ClipFolders
 from mubert_jax.data.labelled.matching import match
 from mubert_jax.data.labelled.options import PairOptions
 from mubert_jax.data.labelled.sheets import SHEET_SUFFIXES, Row, read_rows
+from mubert_jax.data.labelled.videos import extraction
 from mubert_jax.errors import UserError
 
 COLUMNS = {
@@ -99,9 +100,11 @@ class LabelledSet:
         damaged = self._damaged(options.damaged)
         folders = ClipFolders(input, self.locate, self.skipped, damaged)
         if not folders.places:
+            advice = extraction(input)
             raise UserError(
-                f"{input}: no clip of {self.title} at any depth (looked for {self.example}); "
-                "check --input"
+                f"{input}: no clip of {self.title} at any depth (looked for {self.example}"
+                + (f"), but {advice}" if advice else "); check --input")
+                + folders.passed.clause()
             )
         said = None
         if annotation is None and self.annotate_folders is not None:
@@ -119,6 +122,7 @@ class LabelledSet:
             scheme.published,
             scheme.subjects,
             str(input if whole else annotation),
+            passed=folders.passed,
         ).check(options.lenient)
 
     def _damaged(self, lists: tuple[str, ...]) -> dict[str, set[int]]:
@@ -128,11 +132,14 @@ class LabelledSet:
 
     def _read(self, sheet: Path) -> Found:
         found, dropped = [], []
-        for row in read_rows(sheet, self.columns, self.optional, self.sheet):
-            if not row.text("clip") and not row.text("onset"):
+        for row in read_rows(sheet, self.columns, self.optional, self.sheet, with_problems=True):
+            if not (row.text("clip") or row.text("onset") or row.problem):
                 continue
             try:
-                found.append(self.annotate(row))
+                if row.problem:
+                    raise Refused(row.problem)
+                one = self.annotate(row)
+                found.append(replace(one, notes=one.notes + row.notes))
             except (Refused, LeftOut) as error:
                 name = " ".join(filter(None, (row.text("subject"), row.text("clip"))))
                 refused = isinstance(error, Refused)
@@ -224,7 +231,7 @@ def annotation_of(
         "onset": frame_number(row.text("onset"), "onset"),
         "apex": frame_number(row.text("apex"), "apex"),
         "offset": frame_number(row.text("offset"), "offset"),
-        "emotion": row.text("emotion").lower(),
+        "emotion": row.identifier("emotion").lower(),
         "action_units": row.text("action_units"),
         "row": row.number,
     }

@@ -1,6 +1,6 @@
 """Annotated frame numbers against the frames on the disk."""
 
-from mubert_jax.data.labelled.annotation import Annotation, LeftOut, Refused
+from mubert_jax.data.labelled.annotation import NO_MOVEMENT, Annotation, LeftOut, Refused
 from mubert_jax.data.labelled.clips import LabelledClip
 from mubert_jax.data.labelled.folders import Frames
 
@@ -69,7 +69,7 @@ def match(
             peak = _moved("apex", peak, span, numbers, repairs)
             source = "nearest"
     if peak == onset:
-        notes.append("onset and apex are the same frame")
+        notes.append(NO_MOVEMENT)
     if offset is not None and offset not in numbers:
         notes.append(f"offset {offset} is not on the disk")
     if offset is not None and offset - onset > _UNUSUAL_SECONDS * fps:

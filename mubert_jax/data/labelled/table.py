@@ -4,10 +4,18 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from mubert_jax.data.labelled.annotation import Annotation, Dropped, LeftOut, Refused
+from mubert_jax.data.labelled.annotation import (
+    Annotation,
+    Dropped,
+    LeftOut,
+    Refused,
+    is_missing,
+    measure,
+)
 from mubert_jax.data.labelled.clips import LabelledClip
 from mubert_jax.data.labelled.collected import Collected
 from mubert_jax.data.labelled.options import PairOptions
+from mubert_jax.data.labelled.paths import NamedFiles, clip_name
 from mubert_jax.data.labelled.sheets import Row, read_rows
 from mubert_jax.data.video import frame_number
 from mubert_jax.errors import UserError
@@ -51,8 +59,15 @@ class PairTable:
         folder = annotation.parent if input is None else input
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder; check --input")
-        rows = read_rows(annotation, COLUMNS, OPTIONAL)
-        classes = tuple(sorted({row.text("label") for row in rows} - {""}))
+        files = NamedFiles(folder)
+        rows = read_rows(
+            annotation,
+            COLUMNS,
+            OPTIONAL,
+            fits=lambda row: all(files.exists(row.text(name)) for name in ("onset", "apex")),
+            with_problems=True,
+        )
+        classes = tuple(sorted({row.text("label") for row in rows if _labelled(row)}))
         named = [_annotation(row, annotation.stem) for row in rows]
         taken = Counter(one.name for one in named)
         clips, dropped = [], []
@@ -60,7 +75,7 @@ class PairTable:
             try:
                 if taken[one.name] > 1:
                     raise Refused("two rows of one clip")
-                clips.append(_clip(row, one, folder, classes))
+                clips.append(_clip(row, one, files, classes))
             except (Refused, LeftOut) as error:
                 dropped.append(
                     Dropped(one.name, one.person, one.row, one.emotion, str(error), True)
@@ -70,7 +85,7 @@ class PairTable:
 
 
 def _annotation(row: Row, stem: str) -> Annotation:
-    clip = row.text("clip") or Path(row.text("onset")).with_suffix("").as_posix()
+    clip = row.text("clip") or clip_name(row.text("onset"))
     return Annotation(
         dataset=row.text("dataset") or stem,
         subject=row.text("subject"),
@@ -85,20 +100,34 @@ def _annotation(row: Row, stem: str) -> Annotation:
     )
 
 
-def _clip(row: Row, one: Annotation, folder: Path, classes: tuple[str, ...]) -> LabelledClip:
+def _labelled(row: Row) -> bool:
+    return not row.problem and not is_missing(row.text("label"))
+
+
+def _clip(row: Row, one: Annotation, files: NamedFiles, classes: tuple[str, ...]) -> LabelledClip:
+    if row.problem:
+        raise Refused(row.problem)
     for column in ("onset", "apex", "label", "subject"):
-        if not row.text(column):
-            raise Refused(f"no {column}")
-    images = []
+        if is_missing(row.text(column)):
+            raise Refused(f"no {column}" + (f" ({row.text(column)})" if row.text(column) else ""))
+    images, repairs = [], set()
     for position, column in enumerate(("onset", "apex")):
-        path = folder / row.text(column)
-        if not path.is_file():
-            raise Refused(f"{column} {path}: no such file")
+        try:
+            path, respelt = files.find(row.text(column))
+        except Refused as error:
+            raise Refused(f"{column} {error}") from error
+        repairs.add(respelt)
         number = frame_number(path)
         images.append((position if number is None else number, path))
-    try:
-        fps = float(row.text("fps") or 0)
-    except ValueError:
-        raise Refused(f"fps {row.text('fps')!r} is not a number") from None
+    fps = measure(row.text("fps"), "fps") or 0.0
     label = classes.index(one.emotion)
-    return LabelledClip(one, label, one.emotion, fps, onset=images[0], apex=images[1])
+    return LabelledClip(
+        one,
+        label,
+        one.emotion,
+        fps,
+        onset=images[0],
+        apex=images[1],
+        repairs=tuple(repairs - {""}),
+        notes=row.notes,
+    )

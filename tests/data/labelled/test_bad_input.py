@@ -123,7 +123,7 @@ def test_two_sheets_that_both_could_be_meant(refused, casme2, sheet):
         (("02", "EP01_01", None, 56, 89, 116, None, 4, "others"), "none of the frames 56 to 116"),
         (("02", "EP01_01", None, 16, 40, 60, None, 4, "others"), "apex 40 is not on the disk, nor"),
         (("02", "EP01_01", None, 2, 9, 15, None, 4, "others"), "onset 2 is not on the disk, nor"),
-        (("02", "EP01_01", None, "x1", 12, 15, None, 4, "others"), "onset 'x1' is not a frame"),
+        (("02", "EP01_01", None, "x1", 12, 15, None, 4, "others"), "onset 'x1' is not a number"),
         (("02", "EP01_01", None, 12.5, 13, 15, None, 4, "others"), "onset '12.5' is not a frame"),
         (("02", "EP01_01", None, "/", 12, 15, None, 4, "others"), "no onset annotated"),
         (("nobody", "EP01_01", None, 10, 12, 15, None, 4, "others"), "subject 'nobody'"),
@@ -175,10 +175,10 @@ def test_lists_of_damaged_frames(refused, casme2, tmp_path):
     listed = tmp_path / "list.txt"
     start = ("casme3", "--input", casme3, "--damaged")
     assert "list.txt: No such file or directory; check --damaged" in refused(*start, listed)
-    listed.write_text("spNO.1 a 178.jpg\nspNO.1 the whole video\n")
-    assert "list.txt, line 2: 'spNO.1 the whole video' names no frame (such as spNO.1/a" in refused(
-        *start, listed
-    )
+    listed.write_text("spNO.1 the whole video\n")
+    line = refused(*start, listed)
+    assert "list.txt, line 1: 'spNO.1 the whole video' names no frame, nor does any other" in line
+    assert "(such as spNO.1/a/color/175.jpg); check --damaged" in line
     line = refused("casme2", "--input", casme2, "--damaged", listed)
     assert "there are no such lists for casme2" in line
 
@@ -247,4 +247,5 @@ def test_smic_long_without_a_sheet(refused, tmp_path):
 def test_a_formula_that_cannot_be_worked_out(refused, tmp_path):
     rows = [(14, "s14_ne_01", 34203, "=VLOOKUP(1,A:B,2)", 5, None, "negative")]
     frames = trees.smic_long(tmp_path, rows)
-    assert "no apex annotated, and no usable offset" in refused("smic", "--input", frames)
+    line = refused("smic", "--input", frames)
+    assert "row 2 (14 s14_ne_01): offset is the formula =VLOOKUP(1,A:B,2) without a result" in line

@@ -1,0 +1,16 @@
+"""Keeping another library's log from the user, for as long as that library is at work."""
+
+import contextlib
+import logging
+
+
+@contextlib.contextmanager
+def quiet(name: str, level: int = logging.CRITICAL):
+    """While entered, the logger `name` is silent below `level`; then as its owner left it."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
