@@ -137,17 +137,14 @@ class Training:
 
 
 def test_the_scale_is_the_middle_of_the_strongest_hundredths():
-    training = Training(*frames(100))
+    onset, apex = frames(100)
+    training = Training(onset, apex)
     perceiver = Perceiver(MeanColours(), {}, batch=16)
     found = measure_scale(perceiver, training, "none")
     rows = np.linspace(0, 99, 64).astype(int)
     assert training.asked == [(row, row, 0) for row in rows]
-    strongest = [np.percentile(perceiver(*x).dma, 99) for x in zip(*pairs_of(training, rows), strict=True)]
+    strongest = [np.percentile(perceiver(onset[[row]], apex[[row]]).dma, 99) for row in rows]
     assert found == pytest.approx(np.median(strongest))
-
-
-def pairs_of(training, rows):
-    return ([frames_[row][None] for row in rows] for frames_ in (training._onset, training._apex))
 
 
 def test_of_few_pairs_the_scale_looks_at_all():
