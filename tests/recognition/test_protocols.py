@@ -1,5 +1,7 @@
 """Folds over random people: no subject crosses one, and every row is tested once."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -200,3 +202,14 @@ def test_refuses():
         check([Fold("a", np.array([0, 1]), zero)], two)
     with pytest.raises(UserError, match="samm/01 is tested in the folds a and b"):
         check([Fold("a", one, zero), Fold("b", one, zero)], two)
+
+
+def test_what_is_split_is_itself_alone_and_stays_as_it_is():
+    """None of them is equal to another because the arrays are: those have no one truth value."""
+    held = clips([("samm", 1, 0), ("samm", 2, 1)])
+    found = split("loso", held)
+    for thing in (held, found, found.folds[0]):
+        assert dataclasses.replace(thing) != thing
+        field, *_ = dataclasses.fields(thing)
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(thing, field.name, None)
