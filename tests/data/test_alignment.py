@@ -83,9 +83,7 @@ def test_an_image_that_fits_already_is_hardly_touched():
 )
 def test_what_cannot_be_aligned_well_is_never_made_worse(image):
     template = view(texture())
-    aligned = align_ecc(image, template)
-    if aligned is not image:
-        assert error(aligned, template) <= error(image, template)
+    assert error(align_ecc(image, template), template) <= error(image, template)
 
 
 @pytest.mark.parametrize(
@@ -155,11 +153,6 @@ def test_robust_is_not_held_by_a_still_background():
     aligned = align_robust(image, template)
     assert middle(aligned, template) < 0.3 * middle(image, template)
     assert middle(align_ecc(image, template), template) > middle(aligned, template)
-
-
-def test_robust_gives_up_on_another_picture():
-    image = np.random.default_rng(5).integers(0, 255, (96, 96, 3), np.uint8)
-    assert align_robust(image, view(texture())).shape == (96, 96, 3)
 
 
 def near_the_limit(template, most, constant, along, down):
