@@ -85,6 +85,38 @@ def test_nothing_moved_gives_no_auc(truth):
     assert found.energy > 0
 
 
+def test_the_draws_are_a_thousand_of_seed_0():
+    """Another number of draws or another seed, and no published interval is found again."""
+    random = np.random.default_rng(3)
+    subjects, values = random.integers(0, 7, 23), random.normal(size=23)
+    calls = []
+
+    def mean(rows):
+        calls.append(rows)
+        return values[rows].mean()
+
+    found = resampled(mean, subjects)
+    drawn = np.random.default_rng(0).integers(7, size=(1000, 7))
+    rows = [np.concatenate([np.flatnonzero(subjects == who) for who in row]) for row in drawn]
+    low, high = np.percentile([values[row].mean() for row in rows], (2.5, 97.5))
+    assert len(calls) == 1001
+    assert (found.value, found.low, found.high) == pytest.approx((values.mean(), low, high))
+
+
+def test_maps_of_nothing_are_as_empty_where_nothing_moves():
+    pairs = [PairScore(0.5, 0.5, 0.0, 0.0, 0.0)] * 4
+    found = summarise(pairs, pairs, np.arange(4.0), np.arange(4))
+    assert (found["null"].value, found["null"].low, found["null"].high) == (0, 0, 0)
+
+
+def test_a_score_is_what_it_was():
+    pair = PairScore(0.5, 0.5, 0.0, 1.0, 2.0)
+    estimate = resampled(lambda rows: 1.0, np.arange(3))
+    for thing, name in ((pair, "auc"), (estimate, "value")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(thing, name, 1.0)
+
+
 def test_summary_and_its_interval(truth):
     random = np.random.default_rng(0)
     subjects = np.repeat(np.arange(20), 2)
@@ -122,35 +154,3 @@ def test_intervals_are_those_of_resampled_subjects(seed, ties):
     for bound in ("value", "low", "high"):
         ours, theirs = getattr(found["correlation"], bound), getattr(ranks, bound)
         assert ours == pytest.approx(theirs, abs=1e-6, nan_ok=True)
-
-
-def test_the_draws_are_a_thousand_of_seed_0():
-    """Another number of draws or another seed, and no published interval is found again."""
-    random = np.random.default_rng(3)
-    subjects, values = random.integers(0, 7, 23), random.normal(size=23)
-    calls = []
-
-    def mean(rows):
-        calls.append(rows)
-        return values[rows].mean()
-
-    found = resampled(mean, subjects)
-    drawn = np.random.default_rng(0).integers(7, size=(1000, 7))
-    rows = [np.concatenate([np.flatnonzero(subjects == who) for who in row]) for row in drawn]
-    low, high = np.percentile([values[row].mean() for row in rows], (2.5, 97.5))
-    assert len(calls) == 1001
-    assert (found.value, found.low, found.high) == pytest.approx((values.mean(), low, high))
-
-
-def test_maps_of_nothing_are_as_empty_where_nothing_moves():
-    pairs = [PairScore(0.5, 0.5, 0.0, 0.0, 0.0)] * 4
-    found = summarise(pairs, pairs, np.arange(4.0), np.arange(4))
-    assert (found["null"].value, found["null"].low, found["null"].high) == (0, 0, 0)
-
-
-def test_a_score_is_what_it_was():
-    pair = PairScore(0.5, 0.5, 0.0, 1.0, 2.0)
-    estimate = resampled(lambda rows: 1.0, np.arange(3))
-    for thing, name in ((pair, "auc"), (estimate, "value")):
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(thing, name, 1.0)
