@@ -62,7 +62,6 @@ class Nuisances:
     background: float = 0.0
     textured: bool = False
 
-
     movement: ClassVar = Movement
     path: ClassVar = Wander
     for_training: ClassVar[bool] = True
