@@ -31,8 +31,13 @@ SCORES = {
     "pointing": "strongest patch has moved",
     "correlation": "strength follows the amplitude (rank correlation)",
 }
-# What is compared, inside the face and elsewhere: score -> what every map is multiplied by.
-COMPARED = {"auc_in_face": "", "auc": "POI", "null": "POI", "pointing": "POI"}
+# What is compared: score -> what every map is multiplied by, and what the column is called.
+COMPARED = {
+    "auc_in_face": ("", "AUC, face"),
+    "auc": ("POI", "AUC, frame, ×\N{NO-BREAK SPACE}POI"),
+    "null": ("POI", "null test, ×\N{NO-BREAK SPACE}POI"),
+    "pointing": ("POI", "strongest patch, ×\N{NO-BREAK SPACE}POI"),
+}
 # From this width on a cell is one line.
 WIDE = 112
 
@@ -104,24 +109,20 @@ def everything(trained: Trained, perceiver: Perceiver) -> Reader:
     has it. "DMA" × POI is read as `focus.evidence`; "DMA, plain product" × POI is not.
     """
     patch = trained.config.model.patch_size
-
-    def reading(**keys):
-        return Perceiver(trained.model, trained.params, PerceptionConfig(**keys), batch=1)
-
-    unfocused, literal = reading(poi="attention"), reading(map="diagonal", poi="attention")
+    as_paper = PerceptionConfig(map="diagonal", poi="attention")
+    literal = Perceiver(trained.model, trained.params, as_paper, batch=1)
 
     def read(pair, align):
         seen = learned_maps(perceiver, pair, align)
+        paper = learned_maps(literal, pair, align)
         poi, dma = seen.poi[0], seen.dma[0]
         classical = classical_maps(pair, align, patch)
-        attention = learned_maps(unfocused, pair, align).poi[0]
-        diagonal = learned_maps(literal, pair, align).dma[0]
-        learned = {"DMA": dma, "1 - diag(Â)": diagonal}
+        learned = {"DMA": dma, "1 - diag(Â)": paper.dma[0]}
         return (
             times(classical | learned, "", 1.0)
             | times(classical | learned, "true face", pair.truth.face)
             | times(classical | {"DMA, plain product": dma}, "POI", poi)
-            | times(learned, "S·N", attention)
+            | times(learned, "S·N", paper.poi[0])
             | {("DMA", "POI"): seen.dma_poi[0]}
         )
 
@@ -132,7 +133,8 @@ def differences(overall, align: str) -> dict:
     """Classical method -> score -> DMA's less its own, both registered, paired over people."""
 
     def less(method, name):
-        ours, theirs = (overall[Row(who, align, COMPARED[name])] for who in ("DMA", method))
+        times, _ = COMPARED[name]
+        ours, theirs = (overall[Row(who, align, times)] for who in ("DMA", method))
         return paired_difference(ours[name], theirs[name])
 
     return {method: {name: less(method, name) for name in COMPARED} for method in RIVALS}
@@ -155,7 +157,8 @@ def _table(condition, name, overall, align, perceiver, width) -> Table:
     times_poi = ["POI"] if perceiver is not None else []
     for what in ("", *times_poi):
         for how in ("as recorded", "registered"):
-            table.add_column(f"{how}, × {what}" if what else how, justify="right")
+            heading = f"{how}, ×\N{NO-BREAK SPACE}{what}" if what else how
+            table.add_column(heading, justify="right", min_width=12)
     lines = [(method, ("", *times_poi), method) for method in RIVALS]
     told = [(f"{method} × true face", ("true face",), method) for method in RIVALS]
     lines += [line for line in told if line[2] in ("difference", "Eulerian magnification")]
@@ -176,8 +179,8 @@ def _table(condition, name, overall, align, perceiver, width) -> Table:
 def _less_table(condition, less, width) -> Table:
     title = f"{condition}: DMA less each classical method, both registered"
     table = _empty(title, "paired over people; below 0 is better for DMA in the null test alone")
-    for name, what in COMPARED.items():
-        table.add_column(f"{SCORES[name]}{', × POI' * bool(what)}", justify="right")
+    for _, heading in COMPARED.values():
+        table.add_column(heading, justify="right", min_width=14)
     for method, estimates in less.items():
         table.add_row(method, *(_cell(estimates[name], width, "+") for name in COMPARED))
     return table
@@ -193,5 +196,6 @@ def _cell(estimate, width, sign="") -> str:
     if np.isnan(estimate.value):
         return "–"
     between = " " if width >= WIDE else "\n"
-    value, low, high = (f"{x:{sign}.2f}" for x in (estimate.value, *estimate.interval))
+    shown = (round(x, 2) + 0.0 for x in (estimate.value, *estimate.interval))
+    value, low, high = (f"{x:{sign}.2f}" for x in shown)
     return f"{value}{between}[{low}, {high}]"

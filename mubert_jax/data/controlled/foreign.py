@@ -23,6 +23,7 @@ DISPLAY_GAMMA = 2.2
 # OpenCV's wheels encode no H.264. VP9 is the strongest codec that they do encode: like H.264 it
 # predicts from moved blocks and filters their edges.
 CODEC, SUFFIX = "vp09", ".mp4"
+FRAMES_A_SECOND = 30.0
 STEPS = 48
 
 
@@ -108,26 +109,29 @@ class Foreign:
 
 
 def through_codec(frames: list[np.ndarray]) -> list[np.ndarray]:
-    """The frames (H, W, 3), uint8 RGB, H and W even, as a video file of `CODEC` keeps them.
+    """The frames (H, W, 3), uint8 RGB, as a video file of `CODEC` keeps them.
 
     Raises:
       UserError: OpenCV has no encoder for it, or lost a frame.
     """
     height, width = frames[0].shape[:2]
+    even = (width + width % 2, height + height % 2)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"clip{SUFFIX}"
         code = cv2.VideoWriter.fourcc(*CODEC)
-        writer = cv2.VideoWriter(str(file), cv2.CAP_FFMPEG, code, 30.0, (width, height))
-        for frame in frames:
-            writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-        opened = writer.isOpened()
-        writer.release()
-        if not opened:
+        writer = cv2.VideoWriter(str(file), cv2.CAP_FFMPEG, code, FRAMES_A_SECOND, even)
+        if not writer.isOpened():
             raise UserError(
-                f"--conditions foreign: this OpenCV cannot encode {CODEC}; "
-                "pip install opencv-python-headless"
+                f"--conditions foreign: this OpenCV cannot encode {CODEC}; take "
+                "opencv-python-headless from PyPI, or leave the condition out"
             )
-        decoded = [frame for _, frame in read_video(file)]
+        for frame in frames:
+            picture = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+            writer.write(
+                cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+            )
+        writer.release()
+        decoded = [frame[:height, :width] for _, frame in read_video(file)]
     if len(decoded) != len(frames):
         raise UserError(f"{CODEC} gave {len(decoded)} of {len(frames)} frames back")
     return decoded
