@@ -283,3 +283,9 @@ def bench(parser):
     trained(parser, None)
     _benchmark(add)
     add("--size", metavar="N", type=int, default=112, help="perception: pixels (%(default)s)")
+    add(
+        "--align",
+        choices=ALIGN[1:],
+        default="robust",
+        help="perception: the registration that every method gets (%(default)s)",
+    )

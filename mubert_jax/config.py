@@ -99,7 +99,8 @@ class ModelConfig:
 class SwappingConfig:
     """Blockwise Swapping, Algorithm 1."""
 
-    # swap: blocks come from the reference. mask: they are blanked, as a masked autoencoder's.
+    # swap: blocks come from the reference. mask: they are blanked and the encoder sees the blanks,
+    # as in SimMIM; every patch is scored.
     kind: str = choice("swap", "mask")
     ratio: float = 0.5
     min_block: int = 16

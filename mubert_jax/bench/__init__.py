@@ -26,9 +26,9 @@ def _perception(args, console):
     from mubert_jax.interop.opening import SHIPPED, open_trained
 
     trained = open_trained(args.checkpoint) if args.checkpoint else None
-    rows = bench_perception(trained, args.conditions, args.subjects, args.size, console)
+    rows = bench_perception(trained, args.conditions, args.subjects, args.size, args.align, console)
     if args.picture:
-        picture(trained or open_trained(SHIPPED), args.conditions, args.picture)
+        picture(trained or open_trained(SHIPPED), args.conditions, args.align, args.picture)
         console.print(f"Picture: {args.picture}", markup=False, soft_wrap=True)
     return rows
 
