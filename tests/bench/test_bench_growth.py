@@ -67,27 +67,77 @@ def test_fsdp_gathers_each_matrix_that_it_splits(devices):
     assert matrices <= gathered <= 2 * matrices
 
 
-def test_collectives_are_counted_in_bytes_and_flags_are_not():
+def test_collectives_are_counted_in_bytes_flags_too():
     program = """
       %a = (f32[4,8]{1,0}, bf16[10]) all-reduce(%x, %y), channel_id=1
       %b = pred[] all-reduce(%z), channel_id=2
-      %c = f32[2,2]{1,0} all-gather(%w)
+      %c = f32[2,2]{1,0:T(8,128)S(1)} all-gather(%w)
+      %d = f8e4m3fn[6]{0} ragged-all-to-all(%w)
     """
     numbers, sizes = count_collectives(program)
-    assert numbers == {"all-reduce": 1, "all-gather": 1}
-    assert sizes == {"all-reduce": 4 * 32 + 2 * 10, "all-gather": 16}
+    assert numbers == {"all-reduce": 2, "all-gather": 1, "ragged-all-to-all": 1}
+    assert sizes == {
+        "all-reduce": 4 * 32 + 2 * 10 + 1,
+        "all-gather": 16,
+        "ragged-all-to-all": 6,
+    }
 
 
 def test_of_a_collective_under_way_the_result_counts():
+    """As programs for NVIDIA's H100 and Google's v5e have them."""
     program = """
       %a = (f32[4,8]{1,0}, bf16[10]) all-reduce-start(%x, %y), channel_id=1
       %b = ((f32[2]{0}, bf16[3]{0}), (f32[8]{0}, bf16[12]{0})) all-gather-start(%x, %y)
-      %c = (f32[5]{0}, f32[5]{0}, u32[], u32[]) collective-permute-start(%x)
+      %c = (f32[5]{0:T(8)S(1)}, f32[5]{0:T(8)}, u32[]{:S(2)}, u32[]{:S(2)}) collective-permute-start(%x)
       %d = (f32[8]{0}, bf16[12]{0}) all-gather-done(%b)
+      %e = ((f32[512,512]{1,0}), f32[128,512]{1,0}) reduce-scatter-start(%x), channel_id=1
+      %f = ((u32[], /*index=1*/u32[]), (u32[4], u32[4]), s32[], s32[]) all-gather-start(%x, %y)
+      %g = ((f32[3]{0}), f32[3]{0}, s32[]) all-reduce-start(%x), calls=%sum
+      %h = pred[] all-reduce-start(%x)
+    """  # noqa: E501
+    numbers, sizes = count_collectives(program)
+    assert numbers == {
+        "all-reduce": 3,
+        "all-gather": 2,
+        "collective-permute": 1,
+        "reduce-scatter": 1,
+    }
+    assert sizes == {
+        "all-reduce": 4 * 32 + 20 + 12 + 1,
+        "all-gather": 32 + 24 + 32,
+        "collective-permute": 20,
+        "reduce-scatter": 4 * 128 * 512,
+    }
+
+
+def test_collectives_of_loops_are_told_apart():
+    """Those of a loop's condition, of its body and of what the body calls."""
+    program = """
+%sum (x: f32[], y: f32[]) -> f32[] {
+  ROOT %add = f32[] add(%x, %y)
+}
+
+%inner (x: f32[4]) -> f32[4] {
+  ROOT %r = f32[4]{0} all-reduce(%x), to_apply=%sum
+}
+
+%body (x: f32[4]) -> f32[4] {
+  %g = f32[8]{0} all-gather(%x)
+  ROOT %c = f32[4]{0} conditional(%p, %g), branch_computations={%sum, %inner}
+}
+
+%condition (x: f32[4]) -> pred[] {
+  ROOT %p = pred[] all-reduce(%q), to_apply=%sum
+}
+
+ENTRY %main (x: f32[4]) -> f32[4] {
+  %r = f32[4]{0} all-reduce(%x), to_apply=%sum
+  ROOT %w = f32[4]{0} while(%r), condition=%condition, body=%body
+}
     """
     numbers, sizes = count_collectives(program)
-    assert numbers == {"all-reduce": 1, "all-gather": 1, "collective-permute": 1}
-    assert sizes == {"all-reduce": 4 * 32 + 20, "all-gather": 32 + 24, "collective-permute": 20}
+    assert numbers == {"all-reduce in a loop": 2, "all-gather in a loop": 1, "all-reduce": 1}
+    assert sizes == {"all-reduce in a loop": 17, "all-gather in a loop": 32, "all-reduce": 16}
 
 
 def test_a_checkpoint_is_saved_and_restored():

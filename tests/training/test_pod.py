@@ -39,10 +39,10 @@ def config(tmp_path_factory, frames_set):
     return write_config_file(tmp_path_factory.mktemp("pod") / "config.py", split)
 
 
-def pod(processes, devices, config, workdir, *flags):
+def pod(processes, devices, config, workdir, *flags, mesh="(1,-1,1)"):
     """A process group of its own, so that nothing is left of it."""
     command = ["bash", LOCAL_POD, str(processes), str(devices), "pretrain"]
-    command += [f"--config={config}", f"--workdir={workdir}", "--config.runtime.mesh=(1,-1,1)"]
+    command += [f"--config={config}", f"--workdir={workdir}", f"--config.runtime.mesh={mesh}"]
     return subprocess.Popen(
         [*command, *flags],
         env=os.environ | {"MUBERT": str(MUBERT), "PYTHONUNBUFFERED": "1"},
