@@ -1,7 +1,8 @@
 """`mubert bench sizes`, `devices`, `checkpoint` and `folds` at the smallest size."""
 
 import re
-import time
+from types import SimpleNamespace
+from unittest.mock import create_autospec
 
 import jax
 import pytest
@@ -13,6 +14,7 @@ from mubert_jax.bench.checkpoint import bench_checkpoint
 from mubert_jax.bench.devices import bench_devices, count_collectives
 from mubert_jax.bench.sizes import bench_sizes
 from mubert_jax.models.micron_bert import build_model
+from mubert_jax.training.flops import flops_per_pair
 from mubert_jax.training.state import create_state, optimizer
 
 CONFIG = tiny_config(loss__agreement="none")
@@ -20,32 +22,57 @@ QUIET = Console(quiet=True)
 
 
 class Planned:
-    """In the place of `TimedStep`: no compiler, memory by the number of parameters."""
+    """In the place of `TimedStep`: no compiler, figures that tell which size they are of."""
 
     dtype = "float32"
+    made = []
 
     def __init__(self, config):
+        self.config = config
         self.abstract_state = jax.eval_shape(
             lambda: create_state(config, build_model(config), optimizer(config, 10))
         )
+        self.made.append(self)
+
+    @property
+    def second(self):
+        model = self.config.model
+        return model.image_size * model.dim * model.depth / 1000
 
     def seconds(self, count):
-        return [0.5] * count
+        assert count == 3
+        return [9 * self.second, 0.5 * self.second, self.second]
 
     def planned_bytes(self):
-        return 16 * sum(x.size for x in jax.tree.leaves(self.abstract_state.params))
+        return 10**9 * self.config.model.depth
 
 
 def test_sizes_change_one_thing_at_a_time(monkeypatch):
     monkeypatch.setattr(sizes, "TimedStep", Planned)
-    rows = bench_sizes(CONFIG, [2, 4], 1, QUIET)
+    monkeypatch.setattr(Planned, "made", [])
+    monkeypatch.setattr(sizes.flops, "matmul_peak", lambda dtype, repeats: 1e9)
+    rows = bench_sizes(CONFIG, [2, 4], 3, QUIET)
     own, batch, *grown = [(r["image"], r["width"], r["depth"], r["batch"]) for r in rows]
     assert own == (32, 32, 2, 2) and batch == (32, 32, 2, 4)
     assert len(set(grown)) == 6
     assert all(sum(a != b for a, b in zip(row, own, strict=True)) == 1 for row in grown)
+    for row, step in zip(rows, Planned.made, strict=True):
+        model, config = step.config.model, step.config
+        assert (row["image"], row["width"], row["depth"]) == (
+            model.image_size,
+            model.dim,
+            model.depth,
+        )
+        assert config.training.batch_size == row["batch"] and config.runtime.mesh == (1, 1, 1)
+        assert row["patches"] == (row["image"] // 8) ** 2
+        counted = flops_per_pair(config)
+        rate = row["batch"] / step.second
+        assert row["pairs/s"] == pytest.approx(rate), "the median"
+        assert row["GFLOP a pair"] == pytest.approx(counted / 1e9)
+        assert row["of the peak"] == pytest.approx(rate * counted / 1e9)
+        assert row["planned GB"] == model.depth
     deep = next(row for row in rows if row["depth"] == 4)
-    assert deep["pairs/s"] == 4
-    for grows in ("GFLOP a pair", "M parameters", "planned GB"):
+    for grows in ("GFLOP a pair", "M parameters"):
         assert deep[grows] > rows[0][grows] > 0
 
 
@@ -147,27 +174,42 @@ def test_a_checkpoint_is_saved_and_restored():
 
 
 def test_folds_are_timed_stacked_and_one_by_one(monkeypatch):
+    """By a clock that what is timed turns: compiling is left out, a fold counts for itself."""
     for name, value in {"CLIPS": 12, "FOLDS": 3, "FULL_FOLDS": 2}.items():
         monkeypatch.setattr(folds, name, value)
-    ways, fit = [], folds.heads.fit
+    now, ways, fit = [100.0], [], folds.heads.fit
 
-    def watched(*arguments):
-        ways.append(arguments[-1])
+    def fitted(*arguments):
+        stacked = arguments[-1]
+        now[0] += (1.0 if stacked else 3.0) if stacked in ways else 50.0
+        ways.append(stacked)
         return fit(*arguments)
 
-    def finetuned(*arguments, after_epoch):
-        """Each epoch takes a fold a hundredth of a second, two together a little less."""
-        for epoch in range(2):
-            time.sleep(0.01 if len(arguments[6]) == 1 else 0.016)
+    def passes(*arguments, after_epoch):
+        _, _, onset, _, label, together, train, decays, recognition, _ = arguments
+        assert len(onset) == len(label) == 3 * recognition.batch_size, "three steps an epoch"
+        assert train.shape == (len(together), len(label)) and len(decays) == len(together)
+        for epoch, seconds in enumerate((60.0, 2.0 if len(together) == 1 else 2.5)):
+            now[0] += seconds
             after_epoch(epoch, None)
 
-    monkeypatch.setattr(folds.heads, "fit", watched)
-    monkeypatch.setattr(folds, "finetune", finetuned)
+    monkeypatch.setattr(folds, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(folds.heads, "fit", fitted)
+    monkeypatch.setattr(folds, "finetune", create_autospec(folds.finetune, side_effect=passes))
     config = tiny_config(loss__agreement="none", recognition__epochs=3, recognition__batch_size=4)
-    rows = folds.bench_folds(config, 1, QUIET)
-    assert [(row["backbone"], row["folds"]) for row in rows] == [("frozen", 3), ("full", 2)]
+    frozen, full = folds.bench_folds(config, 3, QUIET)
     assert ways == [False, False, True, True], "each once to compile, once timed"
-    for row in rows:
-        assert row["stacked, s"] > 0
-        assert row["ratio"] == row["one by one, s"] / row["stacked, s"]
-    assert rows[1]["one by one, s"] >= 0.02 and rows[1]["stacked, s"] >= 0.016
+    assert frozen == {
+        "backbone": "frozen",
+        "folds": 3,
+        "one by one, s": 3.0,
+        "stacked, s": 1.0,
+        "ratio": 3.0,
+    }
+    assert full == {
+        "backbone": "full",
+        "folds": 2,
+        "one by one, s": 2 * 2.0,
+        "stacked, s": 2.5,
+        "ratio": 1.6,
+    }
