@@ -18,7 +18,12 @@ from mubert_jax.training.flops import flops_per_pair
 from mubert_jax.training.state import create_state, optimizer
 
 CONFIG = tiny_config(loss__agreement="none")
+SPLIT = tiny_config(loss__agreement="mse")
 QUIET = Console(quiet=True)
+
+
+def abstract_state(config):
+    return jax.eval_shape(lambda: create_state(config, build_model(config), optimizer(config, 10)))
 
 
 class Planned:
@@ -29,9 +34,7 @@ class Planned:
 
     def __init__(self, config):
         self.config = config
-        self.abstract_state = jax.eval_shape(
-            lambda: create_state(config, build_model(config), optimizer(config, 10))
-        )
+        self.abstract_state = abstract_state(config)
         self.made.append(self)
 
     @property
@@ -79,13 +82,16 @@ def test_sizes_change_one_thing_at_a_time(monkeypatch):
 @pytest.fixture(scope="module")
 def devices():
     """(plan, devices) -> row."""
-    rows = bench_devices(tiny_config(loss__agreement="mse"), 4, [4], 1, QUIET)
+    rows = bench_devices(SPLIT, 4, [4], 1, QUIET)
     return {(row["plan"], row["devices"]): row for row in rows}
 
 
 def test_data_parallel_sums_the_gradients_once_and_the_metrics_once(devices):
-    assert devices["data", 4]["collectives"] == "2 all-reduce"
-    assert devices["data", 4]["MB moved"] > 0
+    row = devices["data", 4]
+    assert row["collectives"] == "2 all-reduce"
+    gradients = 4 * sum(x.size for x in jax.tree.leaves(abstract_state(SPLIT).params))
+    assert gradients < 1e6 * row["MB moved"] < 1.01 * gradients
+    assert row["pairs/s"] > 0 and row["planned GB a device"] > 1e-9 * gradients
 
 
 def test_fsdp_gathers_each_matrix_that_it_splits(devices):
@@ -169,8 +175,11 @@ ENTRY %main (x: f32[4]) -> f32[4] {
 
 def test_a_checkpoint_is_saved_and_restored():
     (row,) = bench_checkpoint(CONFIG, [2], 2, QUIET)
-    assert row["state, MB"] > 0 and row["restore, s"] > 0
-    assert row["of a step"] > 0 and row["until on the disk, s"] > 0
+    size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(abstract_state(CONFIG)))
+    assert row["batch"] == 2 and row["state, MB"] == pytest.approx(size / 1e6)
+    held, step = row["save holds the training, s"], row["a step, s"]
+    assert row["of a step"] == pytest.approx(held / step) and step > 0
+    assert row["until on the disk, s"] > held > 0 and row["restore, s"] > 0
 
 
 def test_folds_are_timed_stacked_and_one_by_one(monkeypatch):
