@@ -144,8 +144,7 @@ def test_sigterm_to_one_stops_all_at_one_step_and_one_process_goes_on(
 
 def test_what_one_process_began_four_go_on_with(config, one_process, tmp_path):
     shutil.copytree(one_process, tmp_path / "run")
-    for step in (15, 20):
-        shutil.rmtree(tmp_path / "run" / "checkpoints" / str(step))
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "20")
     # Two and two of them share their examples.
     process = pod(4, 1, config, tmp_path / "run", mesh="(1,2,2)")
     output = finished(process)
