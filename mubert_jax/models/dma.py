@@ -146,8 +146,15 @@ def _flat(x):
 
 
 def _drawn_from(start):
-    """LeCun's normal start, from the key `start` whatever the parameter's own."""
-    return lambda key, *shape_and_dtype: nn.initializers.lecun_normal()(start, *shape_and_dtype)
+    """LeCun's normal start from the key `start`; where that is None, from the parameter's own.
+
+    Nothing starts without a key, but Flax asks the shape of what is there already.
+    """
+
+    def initialise(key, shape, dtype=jnp.float32):
+        return nn.initializers.lecun_normal()(key if start is None else start, shape, dtype)
+
+    return initialise
 
 
 def _scaled_identity(logit):

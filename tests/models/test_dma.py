@@ -144,6 +144,7 @@ def test_a_similarity_start_of_pixels_follows_the_seed(projection):
     np.testing.assert_array_equal(kernel, again["to_q"]["kernel"])
     assert np.abs(np.corrcoef(kernel.ravel(), other["to_q"]["kernel"].ravel())[0, 1]) < 0.1
     assert float(jnp.std(kernel)) == pytest.approx(np.prod(kernel.shape[:3]) ** -0.5, rel=0.05)
+    assert module.apply({"params": first}, image, method="keys").shape == (1, 4, 16)
     if projection == "separate":
         for params in (first, other):
             np.testing.assert_array_equal(params["to_q"]["kernel"], params["to_k"]["kernel"])
