@@ -58,9 +58,9 @@ def pod(processes, devices, config, workdir, *flags, mesh="(1,-1,1)"):
     )
 
 
-def finished(process):
+def finished(process, seconds=240):
     try:
-        output, _ = process.communicate(timeout=240)
+        output, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         pytest.fail(f"hangs: {process.communicate()[0]}")
@@ -163,7 +163,7 @@ def test_however_tensor_lies_over_processes_all_learn_the_same(
 ):
     """`bash launch/test.sh -m slow tests/training/test_pod.py`"""
     process = pod(processes, devices, config, tmp_path / "run", mesh=mesh)
-    output = finished(process)
+    output = finished(process, seconds=900)
     assert process.returncode == 0, output
     first = [read_metrics(folder)[0]["loss"] for folder in (tmp_path / "run", one_process)]
     np.testing.assert_allclose(first[0], first[1], rtol=1e-5)
