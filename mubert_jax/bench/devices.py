@@ -33,7 +33,7 @@ PLANS = {
 _COLLECTIVE = re.compile(rf" = (.*?) ({'|'.join(KINDS)})(-start)?\(")
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.-]+) \(.*\{$")
 _CALLED = re.compile(
-    r"(?:calls|to_apply|body|condition|\w+_computation|\w+_computations)=\{?((?:%?[\w.-]+(?:, )?)+)"
+    r"\b(?:calls|to_apply|body|condition|\w+_computations?)=(?:\{([^}]*)\}|(%?[\w.-]+))"
 )
 _ARRAY = r"\w+\[[\d,]*\]"
 _UNDER_WAY = re.compile(rf"\((?:\([^()]*\)|{_ARRAY}), (\([^()]*\)|{_ARRAY})")
@@ -83,7 +83,7 @@ def _in_loops(computations: dict[str, list[str]]) -> set[str]:
 
 
 def _called(line: str) -> list[str]:
-    return [name for found in _CALLED.findall(line) for name in found.split(", ")]
+    return [name for several, one in _CALLED.findall(line) for name in (several or one).split(", ")]
 
 
 def _bytes(result: str, kind: str, start: str) -> int:

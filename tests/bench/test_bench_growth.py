@@ -154,18 +154,18 @@ def test_collectives_of_loops_are_told_apart():
   ROOT %r = f32[4]{0} all-reduce(%x), to_apply=%sum
 }
 
-%body (x: f32[4]) -> f32[4] {
+%region_1.2_spmd.clone (x: f32[4]) -> f32[4] {
   %g = f32[8]{0} all-gather(%x)
   ROOT %c = f32[4]{0} conditional(%p, %g), branch_computations={%sum, %inner}
 }
 
-%condition (x: f32[4]) -> pred[] {
+%region_3.4 (x: f32[4]) -> pred[] {
   ROOT %p = pred[] all-reduce(%q), to_apply=%sum
 }
 
 ENTRY %main (x: f32[4]) -> f32[4] {
   %r = f32[4]{0} all-reduce(%x), to_apply=%sum
-  ROOT %w = f32[4]{0} while(%r), condition=%condition, body=%body
+  ROOT %w = f32[4]{0} while(%r), condition=%region_3.4, body=%region_1.2_spmd.clone, metadata={}
 }
     """
     numbers, sizes = count_collectives(program)
