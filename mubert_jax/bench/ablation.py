@@ -62,8 +62,8 @@ def ablate(
     Every run is a folder NAME-seedS that `mubert pretrain` could go on with; its scores are in
     scores.json. Killed and started again, finished runs are taken as they are.
 
-    Leaves results.csv (every score with its interval), results.md (mean and spread over the seeds)
-    and results.png.
+    Leaves results.csv (every score with its interval), results.md (mean and sample standard
+    deviation over the seeds) and results.png.
 
     Raises:
       UserError: what a training or a benchmark raises; names the config.
@@ -182,7 +182,7 @@ def _markdown(groups, conditions, lines) -> str:
         kept, scored = _with_score(score, groups, conditions, lines)
         if not kept:
             continue
-        text += [f"**{title}** (mean ± deviation over seeds)", ""]
+        text += [f"**{title}** (mean ± sample standard deviation over seeds)", ""]
         text += ["| config | map | " + " | ".join(scored) + " |"]
         text += ["| --- | --- |" + " ---: |" * len(scored)]
         for config, method in kept:
@@ -201,7 +201,7 @@ def _with_score(score, groups, conditions, lines):
 def _cell(values) -> str:
     if not values:
         return ""
-    spread = f" ± {np.std(values):.3f}" if len(values) > 1 else ""
+    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
     return f"{np.mean(values):.3f}{spread}"
 
 

@@ -32,7 +32,7 @@ class CompiledRun:
         )
         self.fresh_state = jax.jit(lambda: create_state(config, model, tx), out_shardings=shardings)
         self.step = jax.jit(
-            make_step(config, model, tx, total_steps),
+            make_step(config, model, tx, total_steps, self.batch_sharding),
             in_shardings=(shardings, self.batch_sharding),
             out_shardings=(shardings, None),
             donate_argnums=0,

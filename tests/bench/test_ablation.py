@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 
 import cv2
 import numpy as np
@@ -71,9 +72,25 @@ def test_rows_without_learning_are_registered_like_the_learned_ones(monkeypatch)
 def test_the_table_and_the_picture(ablation_run):
     runs, _ = ablation_run
     table = (runs / "results.md").read_text()
-    assert "| shared | DMA |" in table and "±" in table and "AUC inside the face" in table
+    assert re.search(
+        r"AUC inside the face.*\| shared \| DMA \| 0\.\d{3} ± \d\.\d{3} \|", table, re.S
+    )
     assert "| mb1 | features |" in table and "five emotions" in table
     assert cv2.imread(str(runs / "results.png")) is not None
+
+
+def test_the_deviation_is_that_of_a_sample_and_of_one_seed_there_is_none(tmp_path):
+    common = {"condition": "clean", "method": "DMA", "score": "auc_in_face", "low": 0, "high": 1}
+    values = {"two": (0.7, 0.9), "three": (0.6, 0.7, 0.8), "alone": (0.8,)}
+    rows = [
+        {"config": config, "seed": seed, "value": value, **common}
+        for config, seeds in values.items()
+        for seed, value in enumerate(seeds)
+    ]
+    ablation.write_results(rows, tmp_path)
+    table = (tmp_path / "results.md").read_text()
+    assert "| two | DMA | 0.800 ± 0.141 |" in table and "| three | DMA | 0.700 ± 0.100 |" in table
+    assert "| alone | DMA | 0.800 |" in table
 
 
 def test_started_again_it_takes_what_is_finished(ablation_run, monkeypatch):
