@@ -18,6 +18,7 @@ from mubert_jax import config as config_lib
 from mubert_jax.config import Config
 from mubert_jax.errors import UserError
 from mubert_jax.losses import AGREEMENTS
+from mubert_jax.models.device import for_any_device
 from mubert_jax.models.micron_bert import MicronBert, build_model
 from mubert_jax.training.seen import Seen
 from mubert_jax.training.state import TrainState, init_params, teacher_part
@@ -157,6 +158,7 @@ def load_weights(path: Path, teacher: bool = True) -> tuple[Config, MicronBert, 
     """As `load_model`, with the teacher where the agreement has one."""
     with _opened(path) as (manager, step):
         config = config_lib.build(_read_origin(manager, path, step)["config"])
+        config = dataclasses.replace(config, model=for_any_device(config.model))
         model = build_model(config)
         abstract = abstract_weights(config, model)
         if not teacher:
