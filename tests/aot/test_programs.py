@@ -6,6 +6,7 @@ A program that compiles has not run: XLA looks for cuDNN's and cuBLAS' kernels o
 """
 
 import dataclasses
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -103,6 +104,21 @@ def test_a_pretraining_step(target, text_of, name):
     text = text_of(f"{name}: step", lowered_step(*run_of(name, chips.devices(target))))
     for kernel in ("fmhaSoftmax", "fmhaSoftmaxBackward"):
         assert (f'"__cudnn${kernel}"' in text) == target.startswith("h100"), "what auto takes"
+
+
+@pytest.mark.parametrize("mesh", ["(4, 1, 1)", "(1, 4, 1)", "(1, 2, 2)"])
+def test_a_step_of_four_gpus(capsys, mesh):
+    """The lengths that cuDNN masks by are split as the examples are, on every mesh."""
+    target, shorter = "h100:1x1x4", ("--config.model.depth=2", "--config.model.decoder.depth=1")
+    config, run = run_of("base", chips.devices(target), f"--config.runtime.mesh={mesh}", *shorter)
+    text, said = chips.compiled(target, lowered_step(config, run))
+    with capsys.disabled():
+        print(f"\n{target:10}  {'base, mesh ' + mesh + ': step':34}  {said}", end="", flush=True)
+    calls = [line for line in text.splitlines() if '"__cudnn$fmhaSoftmax' in line]
+    lengths = [re.findall(r"s32\[(\d+)\]", line) for line in calls]
+    rows = [re.search(r"bf16\[(\d+),\d+,786,", line) for line in calls]
+    masked = [(row[1], found) for row, found in zip(rows, lengths, strict=True) if row]
+    assert masked and all(set(found) == {row} for row, found in masked)
 
 
 def recogniser(name, backbone, device):

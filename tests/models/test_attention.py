@@ -145,8 +145,9 @@ def test_folds_side_by_side_pass_jaxs_cudnn(cudnn_calls):
     def loss(*qkv):
         return jnp.sum(jnp.sin(attend(*qkv, "cudnn").astype(jnp.float32)))
 
+    looked = jax.eval_shape(jax.vmap(lambda *qkv: attend(*qkv, "cudnn")), *qkv)
     gradients = jax.eval_shape(jax.vmap(jax.grad(loss, argnums=(0, 1, 2))), *qkv)
-    assert [x.shape for x in gradients] == [(4, 2, 9, 2, 8)] * 3
+    assert [x.shape for x in (looked, *gradients)] == [(4, 2, 9, 2, 8)] * 4
 
 
 @pytest.mark.parametrize(
