@@ -75,6 +75,8 @@ class ModelConfig:
     depth: int = 4
     heads: int = 4
     mlp_ratio: float = 4.0
+    # auto: cudnn in bfloat16 on NVIDIA GPUs from Ampere on, explicit on a CPU, else xla. cudnn's
+    # heads hold (dim / heads) a multiple of 8 numbers, up to 128.
     attention: str = choice("auto", "explicit", "mapped", "xla", "cudnn")
     dtype: str = choice("auto", "float32", "bfloat16")
     # Blocks keep their input alone and are computed again in the backward pass: less memory, a

@@ -86,8 +86,11 @@ def _checkpoint(args, console):
 
 def _config(args):
     from mubert_jax.config_files import load_config
+    from mubert_jax.models.device import check_attention
 
-    return load_config(args.config, args.overrides)
+    config = load_config(args.config, args.overrides)
+    check_attention(config.model)
+    return config
 
 
 def _rows(title: str, rows: list[dict]) -> Table:

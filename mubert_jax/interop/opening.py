@@ -1,11 +1,13 @@
 """A model to look with: from a run's folder, from an exported file, or the one in the package."""
 
+import dataclasses
 from pathlib import Path
 
 from mubert_jax import config as config_lib
 from mubert_jax.errors import UserError
 from mubert_jax.interop import files
 from mubert_jax.interop.torch_weights import from_official
+from mubert_jax.models.device import for_any_device
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.perception.trained import Trained
 from mubert_jax.training.seen import Seen
@@ -34,6 +36,7 @@ def _of_file(path: Path) -> Trained:
             f"mubert import --input={path} --workdir=DIR"
         )
     config = config_lib.build(file.description.config)
+    config = dataclasses.replace(config, model=for_any_device(config.model))
     weights, _ = from_official(config, file.tensors, str(path))
     if path == SHIPPED_FILE:
         seen = Seen.of(SHIPPED_PEOPLE)

@@ -16,6 +16,7 @@ from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.data.plan import Plan
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import open_trained
+from mubert_jax.models.device import check_attention
 from mubert_jax.models.micron_bert import MicronBert, build_model
 from mubert_jax.perception import render
 from mubert_jax.perception.maps import Perceiver
@@ -66,6 +67,7 @@ def finetune(config: Config, workdir: Path, allow_leak: bool, console: Console) 
     config = _with_backbone(config, trained, len(pairs.classes), stored.get("align"))
     seen = trained.seen if trained else Seen()
     stamps = leak.stamps(seen, source, set(pairs.subject), allow_leak)
+    check_attention(config.model)
     model, params = _start(config, trained)
     predictions = cross_validate(config, model, params, pairs, workdir, stamps, console)
     if trained and trained.config.model.dma.kind != "none":

@@ -7,6 +7,7 @@ from rich.console import Console
 from mubert_jax.config import Config
 from mubert_jax.data.frames import FramePairs
 from mubert_jax.errors import UserError
+from mubert_jax.models.device import check_attention
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.perception.maps import Perceiver, measure_scale, save_scale
 from mubert_jax.training import flops, pod, sharding
@@ -28,6 +29,7 @@ def run(config: Config, workdir: Path, console: Console):
             "config.data.path is empty; give a folder that mubert prepare made: "
             "--config.data.path=DIR"
         )
+    check_attention(config.model)
     pairs = FramePairs(
         config.data.path, delta=config.data.delta, image_size=config.model.image_size
     )
