@@ -54,7 +54,6 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _pretrain(args, console) -> int:
-    from mubert_jax.config_files import load_config
     from mubert_jax.training import pod
     from mubert_jax.training.preemption import EXIT_CODE, Preempted
     from mubert_jax.training.pretrain import run
@@ -63,7 +62,7 @@ def _pretrain(args, console) -> int:
         pod.join()
         console = console if pod.leads() else Console(quiet=True)
     try:
-        run(load_config(args.config, args.overrides), args.workdir, console)
+        run(*_configs(args, run, [args.config]), args.workdir, console)
     except Preempted as stopped:
         say(console, f"mubert pretrain: {stopped}")
         return EXIT_CODE
@@ -121,7 +120,6 @@ def _import(args, console) -> None:
 
 def _ablate(args, console) -> int:
     from mubert_jax.bench.ablation import Benchmark, ablate
-    from mubert_jax.config_files import load_config
     from mubert_jax.data.controlled.nuisances import known_conditions
     from mubert_jax.perception.controlled import enough_subjects
     from mubert_jax.training.preemption import EXIT_CODE, Preempted
@@ -129,10 +127,7 @@ def _ablate(args, console) -> int:
     names = [Path(path).stem for path in args.configs]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"--configs holds {twice[0]} twice; files need names of their own")
-    configs = {
-        name: load_config(path, args.overrides)
-        for name, path in zip(names, args.configs, strict=True)
-    }
+    configs = dict(zip(names, _configs(args, ablate, args.configs), strict=True))
     benchmark = Benchmark(known_conditions(args.conditions), enough_subjects(args.subjects))
     try:
         ablate(configs, args.seeds, args.workdir, benchmark, console)
@@ -144,12 +139,11 @@ def _ablate(args, console) -> int:
 
 
 def _finetune(args, console) -> int:
-    from mubert_jax.config_files import load_config
     from mubert_jax.recognition.kept import RESUME
     from mubert_jax.recognition.run import finetune, keeps, stored_options
     from mubert_jax.training.preemption import EXIT_CODE, sigterm_as_interrupt
 
-    config = load_config(args.config, args.overrides)
+    (config,) = _configs(args, finetune, [args.config])
     try:
         with sigterm_as_interrupt():
             report = finetune(config, args.workdir, args.allow_leak, console)
@@ -212,6 +206,14 @@ def _bench(args, console) -> None:
     from mubert_jax import bench
 
     bench.run(args, console)
+
+
+def _configs(args, function, paths) -> list:
+    """What `function` reads of config files, overridden; refuses overrides that it does not."""
+    from mubert_jax.config_files import load_part
+    from mubert_jax.config_parts import read_by
+
+    return load_part(read_by(function), paths, args.overrides, vars(args))
 
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:

@@ -1,12 +1,13 @@
 """`--config=FILE` and `--config.KEY=VALUE`, as ml_collections config_flags take them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from absl import flags
 from ml_collections import config_flags
 
 from mubert_jax.config import Config, build, default_config, flatten
+from mubert_jax.config_parts import only, refuse_unread
 from mubert_jax.config_values import unknown
 from mubert_jax.errors import UserError
 
@@ -30,6 +31,23 @@ def load_config(path: str, overrides: list[str]) -> Config:
     return _parse(define, [f"--config={path}", *overrides], path)
 
 
+def load_part(
+    part: type, paths: Sequence[str], overrides: list[str], flags: Iterable[str] = ()
+) -> list[Config]:
+    """The config of each file as `load_config`, with what is no part of it at its defaults.
+
+    Args:
+      part: what the command reads, see `config_parts`.
+      flags: names of the command's flags, for the hint in a refusal.
+
+    Raises:
+      UserError: as `load_config`; an override that the command would not read.
+    """
+    configs = [load_config(path, overrides) for path in paths]
+    refuse_unread(part, map(key_of, overrides), configs, flags)
+    return [only(config, part) for config in configs]
+
+
 def override_config(values: dict, overrides: list[str]) -> Config:
     """The config that nested `values` describe, the rest at its defaults, then overridden.
 
@@ -47,10 +65,15 @@ def override_config(values: dict, overrides: list[str]) -> Config:
     return _parse(define, overrides, "config")
 
 
+def key_of(override: str) -> str:
+    """The dotted key of `--config.KEY=VALUE`."""
+    return override.removeprefix("--config").removeprefix(".").split("=")[0]
+
+
 def _parse(define: Callable, arguments: list[str], source: str) -> Config:
     known = flatten(Config())
     for argument in arguments:
-        key = argument.removeprefix("--config").removeprefix(".").split("=")[0]
+        key = key_of(argument)
         if key and key not in known:
             raise unknown(f"key config.{key}", key, known)
     command_line = ["mubert", *arguments]

@@ -13,6 +13,46 @@ def choice(default, *others):
     return dataclasses.field(default=default, metadata={"choices": (default, *others)})
 
 
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """When a key is read: another key has one of some values, or, without any, is not 0 or empty.
+
+    Attributes:
+      key: the other key, dotted.
+      values: of the other key.
+      but: names below the section that are read in any case.
+      section: the dotted key or section that has the condition.
+    """
+
+    key: str
+    values: tuple = ()
+    but: tuple[str, ...] = ()
+    section: str = ""
+
+    def holds(self, known: dict[str, object]) -> bool:
+        """Whether it does, in a flat config."""
+        value = known[self.key]
+        return value in self.values if self.values else bool(value)
+
+    def excepts(self, key: str) -> bool:
+        return key in {f"{self.section}.{name}" for name in self.but}
+
+    def __str__(self):
+        if not self.values:
+            return f"where config.{self.key} is not 0"
+        return f"where config.{self.key} is {' or '.join(map(repr, self.values))}"
+
+
+def given(default, key: str, *values, but: tuple[str, ...] = ()):
+    """A field, or the default of one, that is read only where another key has such a value."""
+    field = default if isinstance(default, dataclasses.Field) else None
+    metadata = dict(field.metadata) if field else {}
+    return dataclasses.field(
+        default=field.default if field else default,
+        metadata=metadata | {"given": Condition(key, values, but)},
+    )
+
+
 def from_values(cls, values, path: str):
     """The dataclass `cls` with these values, sections nested; keys left out keep defaults.
 

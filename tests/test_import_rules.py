@@ -16,6 +16,7 @@ LAYERS = {
     "config_values": 1,
     "config": 1,
     "config_files": 1,
+    "config_parts": 1,
     "models": 2,
     "losses": 2,
     "data": 2,

@@ -11,7 +11,8 @@ from rich.console import Console
 import mubert_jax
 from mubert_jax import config as config_lib
 from mubert_jax.config import Config
-from mubert_jax.config_files import override_config
+from mubert_jax.config_files import key_of, override_config
+from mubert_jax.config_parts import ImportPart, refuse_unread
 from mubert_jax.data.files import writing_errors
 from mubert_jax.errors import UserError
 from mubert_jax.interop import files
@@ -38,6 +39,7 @@ def import_weights(path: Path, workdir: Path, overrides: list[str], console: Con
     file = files.read(path)
     values, assumed = _config_of(file, path)
     config = override_config(values, overrides)
+    refuse_unread(ImportPart, map(key_of, overrides), [config])
     weights, passed_over = from_official(config, file.tensors, str(path))
     with _whole_or_not_at_all(workdir) as folder:
         seen = Seen.from_json(file.description and file.description.seen, path.name)
@@ -74,7 +76,7 @@ def _config_of(file: files.TensorFile, path: Path) -> tuple[dict, dict[str, str]
 
 def _config_notes(values, config: Config, assumed: dict[str, str], overrides: list[str]):
     """What was assumed and stayed so, and what of the file's own config was overridden."""
-    given = {override.removeprefix("--config.").split("=")[0] for override in overrides}
+    given = set(map(key_of, overrides))
     for key, text in assumed.items():
         if key not in given:
             yield f"config.{key}: {text} (--config.{key}=...)"
