@@ -11,6 +11,7 @@ from mubert_jax import arguments
 from mubert_jax.cli_prepare import prepare, say
 from mubert_jax.config_values import unknown
 from mubert_jax.errors import UserError
+from mubert_jax.outputs import PICTURES, check_output
 
 
 def command() -> int:
@@ -37,6 +38,8 @@ def main(words: list[str] | None = None) -> int:
         args, rest = parser.parse_known_args(words)
         args.overrides = [a for a in rest if a.startswith("--config.") and "config" in args]
         for argument in rest:
+            if argument in args.overrides and "=" not in argument:
+                raise UserError(f"{argument} has no value; write {argument}=VALUE, without a blank")
             if argument not in args.overrides:
                 flags = verbs[verb]._option_string_actions
                 raise unknown(f"argument {argument}", argument.split("=")[0], flags)
@@ -61,8 +64,10 @@ def _pretrain(args, console) -> int:
     if args.pod:
         pod.join()
         console = console if pod.leads() else Console(quiet=True)
+    (config,) = _configs(args, run, [args.config])
+    check_output("--workdir", args.workdir, folder=True)
     try:
-        run(*_configs(args, run, [args.config]), args.workdir, console)
+        run(config, args.workdir, console)
     except Preempted as stopped:
         say(console, f"mubert pretrain: {stopped}")
         return EXIT_CODE
@@ -80,6 +85,9 @@ def _perceive(args, console) -> None:
 
     if not args.video and not (args.onset and args.apex):
         raise UserError("give --video=V, or both --onset=A and --apex=B")
+    read = (args.onset, args.apex, args.video, args.checkpoint)
+    check_output("--output", args.output, suffixes=PICTURES, inputs=read)
+    check_output("--output", args.output.with_suffix(".npz"), inputs=read)
     trained = open_trained(args.checkpoint)
     options = perceive.PerceiveOptions(
         crop=args.crop,
@@ -109,6 +117,7 @@ def _import(args, console) -> None:
 
     if args.config is not None:
         raise UserError("--config takes no file here, only --config.KEY=VALUE for a key")
+    check_output("--workdir", args.workdir, folder=True)
     import_weights(args.input, args.workdir, args.overrides, console)
     say(
         console,
@@ -129,6 +138,7 @@ def _ablate(args, console) -> int:
         raise UserError(f"--configs holds {twice[0]} twice; files need names of their own")
     configs = dict(zip(names, _configs(args, ablate, args.configs), strict=True))
     benchmark = Benchmark(known_conditions(args.conditions), enough_subjects(args.subjects))
+    check_output("--workdir", args.workdir, folder=True)
     try:
         ablate(configs, args.seeds, args.workdir, benchmark, console)
     except Preempted as stopped:
@@ -144,6 +154,7 @@ def _finetune(args, console) -> int:
     from mubert_jax.training.preemption import EXIT_CODE, sigterm_as_interrupt
 
     (config,) = _configs(args, finetune, [args.config])
+    check_output("--workdir", args.workdir, folder=True)
     try:
         with sigterm_as_interrupt():
             report = finetune(config, args.workdir, args.allow_leak, console)
@@ -165,6 +176,9 @@ def _predict(args, console) -> None:
 
     if not args.video and not (args.onset and args.apex):
         raise UserError("give --video=V, or both --onset=A and --apex=B")
+    if args.output:
+        read = (args.onset, args.apex, args.video, args.checkpoint)
+        check_output("--output", args.output, suffixes=PICTURES, inputs=read)
     options = PerceiveOptions(
         crop=args.crop, detector=args.detector, margin=args.margin, align=args.align
     )
@@ -198,6 +212,7 @@ def _evaluate(args, console) -> None:
         raise UserError("--predictions needs --output=DIR, the folder of the report")
     else:
         output = args.output
+        check_output("--output", output, folder=True)
         report = evaluate_file(args.predictions, output, args.published, args.classes)
     _say_report(report, output, console)
 

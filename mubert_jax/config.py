@@ -10,7 +10,7 @@ import dataclasses
 import ml_collections
 
 from mubert_jax.config_checks import check
-from mubert_jax.config_values import choice, from_values, given
+from mubert_jax.config_values import choice, from_values, given, path_or
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,7 +203,7 @@ class LossConfig:
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    path: str = ""
+    path: str = path_or()
     # Temporal distance in frames, both ends included.
     delta: tuple[int, int] = (5, 11)
 
@@ -232,8 +232,9 @@ class TrainingConfig:
     # Replaces epochs when positive.
     steps: int = 0
     seed: int = 0
-    # A run's folder, or an import's: its weights are what the training starts from.
-    init_from: str = ""
+    # A run's folder, an export of one, or "shipped", the package's own: its weights are what the
+    # training starts from.
+    init_from: str = path_or("shipped")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,6 +6,7 @@ import typing
 from collections.abc import Iterable
 
 from mubert_jax.errors import UserError
+from mubert_jax.paths import path_argument
 
 
 def choice(default, *others):
@@ -41,6 +42,14 @@ class Condition:
         if not self.values:
             return f"where config.{self.key} is not 0"
         return f"where config.{self.key} is {' or '.join(map(repr, self.values))}"
+
+
+def path_or(*words: str):
+    """A string field that takes a local path, `~` for a home, or one of some words; empty is none.
+
+    It holds the path that was meant.
+    """
+    return dataclasses.field(default="", metadata={"paths": words})
 
 
 def given(default, key: str, *values, but: tuple[str, ...] = ()):
@@ -81,6 +90,8 @@ def unknown(where: str, key: str, known: Iterable[str]) -> UserError:
 def _convert(kind, field, value, path):
     if dataclasses.is_dataclass(kind):
         return from_values(kind, value, path)
+    if "paths" in field.metadata:
+        return _path(value, field.metadata["paths"], path)
     choices = field.metadata.get("choices")
     if choices and value not in choices:
         raise UserError(f"{path} is {value!r}; it takes one of: {', '.join(choices)}")
@@ -98,6 +109,16 @@ def _convert(kind, field, value, path):
             raise UserError(f"{path} is {value!r}; it takes {len(kinds)} values")
         return tuple(_scalar(k, v, path) for k, v in zip(kinds, value, strict=True))
     return _scalar(kind, value, path)
+
+
+def _path(value, words, path):
+    text = _scalar(str, value, path)
+    if not text or text in words:
+        return text
+    try:
+        return str(path_argument(text))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def _as_tuple(value):

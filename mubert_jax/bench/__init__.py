@@ -7,12 +7,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from mubert_jax.data.files import replacing, writing_errors
 from mubert_jax.errors import UserError
+from mubert_jax.outputs import PICTURES, check_output
 
 
 def run(args, console: Console):
     """Runs `args.what`, prints its table and writes its rows as JSON where `args.output` says."""
     measure, table = BENCHES[args.what]
+    if args.output:
+        check_output("--output", args.output, inputs=[args.checkpoint, args.config])
+    if args.picture:
+        check_output("--picture", args.picture, suffixes=PICTURES, inputs=[args.output])
     rows = measure(args, console)
     if table:
         console.print(table(f"mubert bench {args.what}", rows))
@@ -22,10 +28,12 @@ def run(args, console: Console):
 
 def _perception(args, console):
     from mubert_jax.bench.figure import picture
-    from mubert_jax.bench.perception import bench_perception
+    from mubert_jax.bench.perception import PATCH, bench_perception
     from mubert_jax.interop.opening import SHIPPED, open_trained
 
     _config_is_not_read(args)
+    if not args.checkpoint and args.size % PATCH:
+        raise UserError(f"--size {args.size}: choose a multiple of {PATCH}, the side of a patch")
     trained = open_trained(args.checkpoint) if args.checkpoint else None
     rows = bench_perception(trained, args.conditions, args.subjects, args.size, console)
     if args.picture:
@@ -135,10 +143,10 @@ def _shown(value) -> str:
 
 
 def _write(path: Path, rows):
-    try:
-        path.write_text(json.dumps(rows, indent=2) + "\n")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); check --output") from error
+    with writing_errors(path, "choose another --output"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(rows, indent=2) + "\n")
 
 
 # What is measured, and how its rows are shown; None: it shows its own tables.

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from mubert_jax.data.alignment import aligned
-from mubert_jax.data.files import replacing
 from mubert_jax.perception import render
 from mubert_jax.perception.controlled import benchmark_pairs
 from mubert_jax.perception.maps import Perceiver
@@ -56,5 +55,4 @@ def picture(trained: Trained, conditions: tuple[str, ...], path: Path):
         render.Column("magnified difference", magnified, 100.0, "grey levels × 10"),
         *render.learned(maps, trained.scale or float(np.percentile(maps.dma, 99)), "m"),
     ]
-    with replacing(path) as temporary:
-        render.panel(columns, apex, titles, temporary)
+    render.panel(columns, apex, titles, path)

@@ -18,6 +18,8 @@ from mubert_jax.perception.controlled import (
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.trained import Trained
 
+# Side of a patch where no model says it.
+PATCH = 8
 SCORES = {
     "auc": "AUC, frame",
     "auc_in_face": "AUC, face",
@@ -47,7 +49,7 @@ def bench_perception(
     """
     conditions = known_conditions(conditions)
     subjects = enough_subjects(subjects)
-    patch = 8
+    patch = PATCH
     methods = rival_methods(patch)
     if trained is not None:
         size, patch = trained.config.model.image_size, trained.config.model.patch_size

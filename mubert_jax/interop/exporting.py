@@ -16,6 +16,7 @@ from mubert_jax.interop import stablehlo_file
 from mubert_jax.interop.files import Description, write_safetensors
 from mubert_jax.interop.optional import needing
 from mubert_jax.interop.torch_weights import to_official
+from mubert_jax.outputs import check_output
 from mubert_jax.perception.maps import load_scale
 from mubert_jax.training.checkpoints import Weights, load_seen, load_weights, run_folder
 from mubert_jax.training.seen import Seen
@@ -60,8 +61,8 @@ def export(checkpoint: Path, format: str, output: Path, recognizer: bool, consol
       UserError: no checkpoint, no such place to write, PyTorch or ONNX is needed and not installed,
         disk full.
     """
-    with writing_errors(output.parent, REMEDY):
-        _check_output(output, format)
+    check_output("--output", output, inputs=[checkpoint])
+    _check_suffix(output, format)
     state_dict = FORMATS[format].state_dict
     if recognizer and not state_dict:
         raise UserError(f"--recognizer is for torch and safetensors; {format} always holds it")
@@ -81,9 +82,7 @@ def export(checkpoint: Path, format: str, output: Path, recognizer: bool, consol
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
-def _check_output(output: Path, format: str):
-    if output.is_dir():
-        raise UserError(f"--output={output} is a folder; name a file")
+def _check_suffix(output: Path, format: str):
     means = SUFFIXES.get(output.suffix, format)
     if means != format:
         raise UserError(

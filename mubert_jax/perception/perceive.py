@@ -16,6 +16,7 @@ from mubert_jax.data.faces import (
     crop_and_resize,
     make_detector,
 )
+from mubert_jax.data.files import replacing, writing_errors
 from mubert_jax.data.video import read_image, read_video, sample_video
 from mubert_jax.errors import UserError
 from mubert_jax.perception import render
@@ -138,13 +139,12 @@ class Session:
         return self._perceiver(onset, np.stack(registered))
 
     def write(self, maps: Maps, titles, numbers, output: Path, console: Console):
-        """`output` as PNG and, beside it, the same name with .npz.
+        """`output` as a picture and, beside it, the same name with .npz.
 
         The arrays are those of `Maps`, and `frames` (P, 2), the frame numbers of onset and apex.
         """
         limit, label = self._limit(maps, console)
         arrays = output.with_suffix(".npz")
-        output.parent.mkdir(parents=True, exist_ok=True)
         columns = [
             *render.frames(maps),
             render.difference(maps),
@@ -152,7 +152,9 @@ class Session:
         ]
         render.panel(columns, maps.apex, titles, output)
         fields = {f.name: getattr(maps, f.name) for f in dataclasses.fields(maps)}
-        np.savez_compressed(arrays, frames=numbers, **fields)
+        with writing_errors(arrays, "choose another --output"), replacing(arrays) as temporary:
+            with temporary.open("wb") as file:
+                np.savez_compressed(file, frames=numbers, **fields)
         console.print(
             f"Maps of {len(maps)} pair(s): {output}, arrays: {arrays}", markup=False, soft_wrap=True
         )

@@ -11,6 +11,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
+from mubert_jax.data.files import replacing, writing_errors  # noqa: E402
+from mubert_jax.outputs import PICTURES  # noqa: E402
 from mubert_jax.perception.maps import Maps  # noqa: E402
 
 COLOURS = "inferno"
@@ -65,13 +67,13 @@ def difference(maps: Maps) -> Column:
 
 
 def panel(columns: list[Column], behind: Sequence[np.ndarray], titles: list[str], path: Path):
-    """Writes one PNG: a row a pair.
+    """Writes one picture: a row a pair.
 
     Args:
       columns: from left to right.
       behind: the frame over which a row's maps are drawn.
       titles: one label a row.
-      path: the PNG.
+      path: the file, see `save`.
     """
     rows = len(titles)
     figure, axes = plt.subplots(
@@ -99,7 +101,16 @@ def panel(columns: list[Column], behind: Sequence[np.ndarray], titles: list[str]
             bar.ax.tick_params(labelsize=7)
     for i, title in enumerate(titles):
         axes[i, 0].set_ylabel(title, fontsize=9)
-    figure.savefig(path, dpi=110, format="png")
+    save(figure, path)
+
+
+def save(figure, path: Path):
+    """Writes a figure whole or not at all, as its suffix says, or as PNG; and closes it."""
+    kind = path.suffix.lower() if path.suffix.lower() in PICTURES else ".png"
+    with writing_errors(path, "choose another --output"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=110, format=kind[1:])
     plt.close(figure)
 
 

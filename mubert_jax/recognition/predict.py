@@ -14,7 +14,6 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from mubert_jax.data.faces import SAMPLED_FRAMES  # noqa: E402
-from mubert_jax.data.files import replacing, writing_errors  # noqa: E402
 from mubert_jax.data.video import read_image, read_video, sample_video  # noqa: E402
 from mubert_jax.errors import UserError  # noqa: E402
 from mubert_jax.perception import render  # noqa: E402
@@ -115,7 +114,7 @@ def show(prediction: Prediction, console: Console):
 
 
 def draw(prediction: Prediction, output: Path):
-    """Writes a PNG: the timeline of a video, onset, apex, DMA × POI, and the probabilities."""
+    """Writes a picture: the timeline of a video, onset, apex, DMA × POI, and the probabilities."""
     timed = prediction.strength is not None
     figure = plt.figure(figsize=(10, 5.2 if timed else 2.9), layout="constrained")
     rows = figure.add_gridspec(1 + timed, 4, height_ratios=[2, 3] if timed else [1])
@@ -144,8 +143,4 @@ def draw(prediction: Prediction, output: Path):
     axis.barh(names, chances, color="#30638e")
     axis.set(xlim=(0, 1), title="probability")
     axis.spines[["top", "right"]].set_visible(False)
-    with writing_errors(output, "choose another --output"):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(output) as temporary:
-            figure.savefig(temporary, dpi=110, format="png")
-    plt.close(figure)
+    render.save(figure, output)
