@@ -108,8 +108,10 @@ def _perceive(args, console) -> None:
 
 def _export(args, console) -> None:
     from mubert_jax.interop.exporting import export
+    from mubert_jax.recognition.facts import emotions_of
 
-    export(args.checkpoint, args.format, args.output, args.recognizer, console)
+    emotions = emotions_of(args.checkpoint) if args.recognizer else None
+    export(args.checkpoint, args.format, args.output, args.recognizer, console, emotions)
 
 
 def _import(args, console) -> None:

@@ -46,15 +46,20 @@ class Description:
       config, scale: as trained; the scale of the maps.
       version: ours, then.
       seen: `Seen.to_json`; None where it was not recorded.
+      emotions: names of a recogniser's classes, where the file has one and they are known.
     """
 
     config: dict
     scale: float | None
     version: str
     seen: dict | None = None
+    emotions: list[str] | None = None
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self))
+        values = dataclasses.asdict(self)
+        if self.emotions is None:
+            del values["emotions"]
+        return json.dumps(values)
 
     @classmethod
     def from_json(cls, text, path: Path) -> "Description":
@@ -65,8 +70,11 @@ class Description:
                 isinstance(found.scale, float) and 0 < found.scale < math.inf
             )
             Seen.from_json(found.seen, path.name)
+            names = found.emotions if found.emotions is not None else []
+            names_fit = isinstance(names, list) and all(isinstance(name, str) for name in names)
             if isinstance(found.config, dict) and isinstance(found.version, str) and scale_fits:
-                return found
+                if names_fit:
+                    return found
         except (KeyError, TypeError, ValueError):
             pass
         raise UserError(

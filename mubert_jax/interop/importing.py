@@ -17,17 +17,18 @@ from mubert_jax.data.files import writing_errors
 from mubert_jax.errors import UserError
 from mubert_jax.interop import files
 from mubert_jax.interop.infer import infer_config
+from mubert_jax.interop.opening import located
 from mubert_jax.interop.torch_weights import from_official
 from mubert_jax.perception.maps import save_scale
 from mubert_jax.training.checkpoints import save_imported
 from mubert_jax.training.seen import Seen
 
 
-def import_weights(path: Path, workdir: Path, overrides: list[str], console: Console):
+def import_weights(source: str | Path, workdir: Path, overrides: list[str], console: Console):
     """Writes checkpoint 0, config.json and, if the file knows the scale of its maps, that.
 
     Args:
-      path: an official .pth, or what `mubert export` wrote as torch or safetensors.
+      source: an official .pth, `shipped`, or what `mubert export` wrote as torch or safetensors.
       workdir: a new or an empty folder.
       overrides: `--config.KEY=VALUE` strings, for what the file does not show.
       console: is told what was found and assumed.
@@ -36,6 +37,7 @@ def import_weights(path: Path, workdir: Path, overrides: list[str], console: Con
       UserError: the file cannot be read or does not fit, the folder holds something; nothing is
         written then.
     """
+    path = located(source)
     file = files.read(path)
     values, assumed = _config_of(file, path)
     config = override_config(values, overrides)

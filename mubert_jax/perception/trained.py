@@ -6,7 +6,7 @@ from pathlib import Path
 from mubert_jax.config import Config
 from mubert_jax.models.micron_bert import MicronBert
 from mubert_jax.perception.maps import load_scale
-from mubert_jax.training.checkpoints import load_model, load_seen, run_folder
+from mubert_jax.training.checkpoints import Weights, load_seen, load_weights, run_folder
 from mubert_jax.training.seen import Seen
 
 
@@ -16,19 +16,25 @@ class Trained:
 
     Attributes:
       config: as it was trained.
-      model, params: what it computes, and with which weights.
+      model, weights: what it computes, and with what.
       scale: movement at full colour, measured on the training pairs; None where it was not.
       seen: whose faces the weights have seen.
+      emotions: what a recogniser's classes are called, where an exported file says so.
     """
 
     config: Config
     model: MicronBert
-    params: dict
+    weights: Weights
     scale: float | None
     seen: Seen
+    emotions: tuple[str, ...] | None = None
+
+    @property
+    def params(self) -> dict:
+        return self.weights.params
 
     @classmethod
-    def of_run(cls, folder: Path) -> "Trained":
+    def of_run(cls, folder: Path, teacher: bool = False) -> "Trained":
         """What a pretraining or an import left in `folder`; UserError if nothing did."""
-        config, model, params = load_model(folder)
-        return cls(config, model, params, load_scale(run_folder(folder)), load_seen(folder))
+        config, model, weights = load_weights(folder, teacher)
+        return cls(config, model, weights, load_scale(run_folder(folder)), load_seen(folder))

@@ -16,12 +16,12 @@ from rich.table import Table  # noqa: E402
 from mubert_jax.data.faces import SAMPLED_FRAMES  # noqa: E402
 from mubert_jax.data.video import read_image, read_video, sample_video  # noqa: E402
 from mubert_jax.errors import UserError  # noqa: E402
+from mubert_jax.flag_types import SHIPPED  # noqa: E402
+from mubert_jax.interop.opening import open_trained  # noqa: E402
 from mubert_jax.perception import render  # noqa: E402
 from mubert_jax.perception.maps import Maps  # noqa: E402
 from mubert_jax.perception.perceive import CANDIDATES, PerceiveOptions, Session  # noqa: E402
-from mubert_jax.perception.trained import Trained  # noqa: E402
-from mubert_jax.recognition.facts import Facts  # noqa: E402
-from mubert_jax.training.checkpoints import run_folder  # noqa: E402
+from mubert_jax.recognition.facts import FACTS_FILE, emotions_of  # noqa: E402
 from mubert_jax.training.views import normalise  # noqa: E402
 
 
@@ -44,18 +44,23 @@ class Prediction:
 
 
 class Recogniser:
-    """A fine-tuned run's folder, opened.
+    """A fine-tuned run's folder, or an export of it, opened.
 
     Raises:
-      UserError: no checkpoint there, or one without a recogniser.
+      UserError: no checkpoint there, or one without a recogniser, or with one that names nothing.
     """
 
-    def __init__(self, checkpoint: Path, options: PerceiveOptions):
-        trained = Trained.of_run(checkpoint)
-        self.classes = Facts.load(run_folder(checkpoint)).classes
-        if not trained.config.model.recognizer.classes or self.classes is None:
+    def __init__(self, checkpoint: str | Path, options: PerceiveOptions):
+        _check_that_one_was_kept(Path(checkpoint))
+        trained = open_trained(checkpoint)
+        self.classes = trained.emotions or emotions_of(checkpoint)
+        if not trained.config.model.recognizer.classes:
+            raise UserError(_no_recogniser(checkpoint, trained.config.model.image_size))
+        if len(self.classes or ()) != trained.config.model.recognizer.classes:
             raise UserError(
-                f"{checkpoint} holds no recogniser; give the --workdir of a mubert finetune"
+                f"{checkpoint} holds a recogniser and no names for its "
+                f"{trained.config.model.recognizer.classes} classes; give the --workdir of the "
+                "mubert finetune that made it, or export it from there again"
             )
         self._session = Session(trained, options)
         self._recognise = jax.jit(
@@ -99,6 +104,28 @@ class Recogniser:
         chances = np.asarray(self._recognise(maps.onset, maps.apex))[0]
         order = np.argsort(-chances)
         return Prediction({self.classes[i]: float(chances[i]) for i in order}, maps)
+
+
+def _check_that_one_was_kept(run: Path):
+    if (run / FACTS_FILE).exists() and not (run / "checkpoints").exists():
+        raise UserError(
+            f"{run} has kept no recogniser: it has not finished (start it again), or "
+            "config.recognition.features is difference or flow, which only compare"
+        )
+
+
+def _no_recogniser(checkpoint, size: int) -> str:
+    start, what = "", f"{checkpoint} holds no recogniser"
+    if checkpoint == SHIPPED:
+        what = "the package has no recogniser: it knows no labelled faces"
+    else:
+        start = f" --config.training.init_from={checkpoint}"
+    return (
+        f"{what}; make one from labelled pairs: mubert prepare pairs --annotation=TABLE.csv "
+        f"--size={size} --output=PAIRS (or casme2, samm, smic, casme3), then mubert finetune "
+        f"--config=configs/finetune.py{start} --config.data.path=PAIRS --workdir=RUN, then "
+        "mubert predict --checkpoint=RUN"
+    )
 
 
 def show(prediction: Prediction, console: Console):
