@@ -6,6 +6,8 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
+from mubert_jax.errors import UserError
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -17,7 +19,8 @@ class Clip:
       num_frames: frames expected, for progress and shard sizes; 0 where unknown.
       frames: starts a new iteration over (frame number, (H, W, 3) uint8 RGB).
       sample: gives about that many frames spread over the clip, the first frame among them.
-      files: what it is read from, for messages.
+      files: what it is read from.
+      note: what a user should know of the frames, asked for when they were read.
     """
 
     name: str
@@ -26,6 +29,16 @@ class Clip:
     frames: Callable[[], Iterator[tuple[int, np.ndarray]]]
     sample: Callable[[int], list[np.ndarray]]
     files: Path
+    note: Callable[[], str] = lambda: ""
+
+
+def unusable(name: str, subject: str, num_frames: int, reason: str, files: Path) -> Clip:
+    """A clip that is there and cannot be read: reading it raises UserError with the reason."""
+
+    def refuse(*_):
+        raise UserError(reason)
+
+    return Clip(name, subject, num_frames, refuse, refuse, files)
 
 
 def subject_of(relative: PurePath) -> str:

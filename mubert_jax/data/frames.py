@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from mubert_jax.data.folder import check_complete
+from mubert_jax.data.oddities import typical_step
 from mubert_jax.data.records import decode_frame, decode_image
 from mubert_jax.data.source import RecordSource
 from mubert_jax.errors import UserError
 
-_FRAME_BITS = 32
+_LARGEST_DELTA = 2**31 - 1
 
 
 class FramePairs:
@@ -44,12 +45,15 @@ class FramePairs:
                 f"delta {self.delta[0]} to {self.delta[1]}: give two frame distances, "
                 "1 <= first <= second"
             )
+        if self.delta[1] > _LARGEST_DELTA:
+            raise UserError(f"delta {self.delta[1]}: choose {_LARGEST_DELTA} at most")
         check_complete(self.directory, "video --input VIDEOS", "frames")
         self.source = RecordSource(self.directory)
         index = self.source.index
         self._records = np.lexsort((index.frame, index.video))
-        video = index.video[self._records].astype(np.int64)
-        self._keys = (video << _FRAME_BITS) + index.frame[self._records]
+        self._keys = _keys(
+            index.video[self._records], index.frame[self._records], self.delta[1] + 1
+        )
         self._eligible = self._with_partner()
         if not len(self._eligible):
             raise self._no_pair()
@@ -161,8 +165,31 @@ class FramePairs:
             return UserError(f"{self.directory}: no frame in it; run `mubert prepare` again")
         counts = np.bincount(index.video)
         longest = int(np.argmax(counts))
-        return UserError(
-            f"{self.directory}: no two frames of a video are {self.delta[0]} to {self.delta[1]} "
-            f"frames apart; the longest clip, {index.video_names[longest]}, has "
-            f"{counts[longest]} frames; prepare longer clips or lower the range of delta"
+        lowest, highest = self.delta
+        step = typical_step(np.sort(index.frame[index.video == longest]))
+        remedy = (
+            "prepare longer clips or lower the range of delta"
+            if step <= 1
+            else f"its frame numbers go up by {step}, and delta counts in these numbers: for "
+            f"{lowest} to {highest} frames say --config.data.delta="
+            f"'({lowest * step},{highest * step})'"
         )
+        return UserError(
+            f"{self.directory}: no two frames of a video are {lowest} to {highest} "
+            f"frames apart; the longest clip, {index.video_names[longest]}, has "
+            f"{counts[longest]} frames; {remedy}"
+        )
+
+
+def _keys(video: np.ndarray, frame: np.ndarray, far: int) -> np.ndarray:
+    """Numbers (N,) int64 that differ as the frames of one video do, where by less than `far`.
+
+    Any larger distance, and that of two videos, is `far` or more, whatever the frame numbers are.
+
+    Args:
+      video, frame: (N,), sorted by video and then by frame.
+    """
+    frame = frame.astype(np.uint64)
+    steps = np.minimum(frame[1:] - frame[:-1], far).astype(np.int64)
+    steps[video[1:] != video[:-1]] = far
+    return np.concatenate([[0], np.cumsum(steps)])[: len(frame)]

@@ -13,21 +13,29 @@ import numpy as np
 from mubert_jax.data.array_record import ArrayRecordFile
 from mubert_jax.data.files import replacing
 from mubert_jax.data.records import describe
+from mubert_jax.data.searching import foreign
 from mubert_jax.data.tfrecord import TFRecordFile
 from mubert_jax.errors import UserError
 
 INDEX_FILE = "index.npz"
 _FORMAT = 1
 _SHARD_OF = re.compile(r"-(\d{5})-of-(\d{5})$")
+_TFRECORD, _ARRAY_RECORD = (
+    re.compile(rf"\.{kind}([-_.]?\d+([-_]?of[-_]?\d+)?)?$")
+    for kind in ("tfrecords?", "array_record")
+)
 _MAX_OPEN_FILES = 512
 _log = logging.getLogger(__name__)
 
 
 def list_shards(directory: Path) -> list[Path]:
-    """The shards of a folder in order; UserError when there is none or one is missing."""
-    names = os.listdir(directory)
-    shards = sorted(name for name in names if ".tfrecord" in name and not name.endswith(".tmp"))
-    shards = shards or sorted(name for name in names if ".array_record" in name)
+    """The shards of a folder in order; UserError when there is none or one is missing.
+
+    Hidden files and leftovers of copying (`._x`, `x.part`, `x (1)`) are no shards.
+    """
+    names = [name for name in sorted(os.listdir(directory)) if not foreign(name)]
+    shards = [name for name in names if _TFRECORD.search(name)]
+    shards = shards or [name for name in names if _ARRAY_RECORD.search(name)]
     if not shards:
         raise UserError(
             f"{directory}: no *.tfrecord* or *.array_record* file here; make one with "

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from mubert_jax.data.clips import Clip
 from mubert_jax.data.files import replacing
+from mubert_jax.data.searching import foreign
 from mubert_jax.errors import UserError
 
 PLAN_FILE = "prepare.json"
+PROGRESS_FOLDER = ".progress"
 _FORMAT = 1
 _SHARD_BYTES = 256 * 2**20
 _BYTES_PER_PIXEL = {"png": 1.7, "jpeg": 0.4}
@@ -122,7 +124,7 @@ class Plan:
 
         Raises UserError when the folder holds anything but the work of `mubert prepare`.
         """
-        if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        if not output.exists() or (output.is_dir() and _only_foreign(output)):
             return None
         if not output.is_dir():
             raise UserError(f"{output}: --output must be a folder, this is a file")
@@ -164,6 +166,10 @@ class Plan:
         if gone := sorted(there - here):
             found.append(f"{len(gone)} clips are gone from the input ({_some(gone)})")
         return found
+
+
+def _only_foreign(folder: Path) -> bool:
+    return all(foreign(name) and name != PROGRESS_FOLDER for name in os.listdir(folder))
 
 
 def _words(value: object) -> str:

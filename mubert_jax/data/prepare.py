@@ -22,18 +22,19 @@ from mubert_jax.data.clips import Clip
 from mubert_jax.data.faces import make_detector
 from mubert_jax.data.files import exclusive, writing_errors
 from mubert_jax.data.index import Index
+from mubert_jax.data.mended import changed_since
 from mubert_jax.data.metadata import INFO_FILE, shard_name, write_metadata
-from mubert_jax.data.plan import PLAN_FILE, Plan, PrepareOptions
+from mubert_jax.data.plan import PLAN_FILE, PROGRESS_FOLDER, Plan, PrepareOptions
 from mubert_jax.data.progress import PrepareProgress
 from mubert_jax.data.records import load_protos
-from mubert_jax.data.report import ClipReport, PrepareReport, write_report
+from mubert_jax.data.report import ClipReport, PrepareReport, write_page, write_report
+from mubert_jax.data.searching import PassedOver
 from mubert_jax.data.sets import is_labelled, load_set
 from mubert_jax.data.sets.controlled import Cast
 from mubert_jax.data.shards import NO_FACE, ShardWriter, read_shard_report
 from mubert_jax.data.tfrecord import FRAMING_BYTES
 from mubert_jax.errors import UserError
 
-PROGRESS_FOLDER = ".progress"
 _RESUME = "run the same command again, finished shards are kept"
 
 
@@ -44,13 +45,17 @@ class Frames:
     emotions: tuple[str, ...] = ()
     writer = ShardWriter
 
+    def __init__(self, passed: PassedOver):
+        self._passed = passed
+
     def save_report(self, output: Path, clips: list[ClipReport]) -> None:
         """Writes into `output` what became of every clip, excluded ones too."""
         write_report(output, clips)
+        write_page(output, self.load_report(output))
 
     def load_report(self, output: Path) -> PrepareReport:
         """The report of a complete data set."""
-        return PrepareReport.load(output)
+        return replace(PrepareReport.load(output), passed=self._passed)
 
     def describe(self, report: PrepareReport, source: str) -> str:
         """One sentence for readers of the data set."""
@@ -88,9 +93,10 @@ def prepare(
     read_clips = load_set(source).clips
     if isinstance(input, Path) and not input.exists():
         raise UserError(f"{input}: no such file or folder; check --input")
-    clips = sorted(read_clips(input), key=lambda clip: clip.name)
+    passed = PassedOver(input if isinstance(input, Path) else input.photos)
+    clips = sorted(read_clips(input, passed), key=lambda clip: clip.name)
     plan = Plan.make(source, input, options, clips)
-    return make_set(Frames(), plan, clips, output, options, console)
+    return make_set(Frames(passed), plan, clips, output, options, console)
 
 
 def make_set(
@@ -117,12 +123,15 @@ def make_set(
             f"{output}: holds a data set of another plan: {'; '.join(differences)}; "
             "choose another --output, or delete this folder first"
         )
+    by_name = {clip.name: clip for clip in clips}
     if (output / INFO_FILE).exists():
         shutil.rmtree(output / PROGRESS_FOLDER, ignore_errors=True)
-        return replace(recipe.load_report(output), already_complete=True)
+        report = recipe.load_report(output)
+        tried = [by_name[name] for name in report.dropped_clips if name in by_name]
+        mended = changed_since(output / PLAN_FILE, tried)
+        return replace(report, already_complete=True, mended=mended)
     detector = make_detector(options.detector) if options.crop == "face" else None
     plan = saved or plan
-    by_name = {clip.name: clip for clip in clips}
     shards = [
         [by_name[name] for name in plan.clips[end - count : end]]
         for count, end in zip(plan.shard_clips, accumulate(plan.shard_clips), strict=True)
@@ -167,7 +176,9 @@ def _write_shards(
 ) -> list[list[ClipReport]]:
     """Writes the shards that have no report yet; the reports of all, in order."""
     load_protos()
-    reports = {shard: read_shard_report(_shard_path(folder, shard)) for shard in range(len(shards))}
+    reports = {
+        shard: _still_true(_shard_path(folder, shard), clips) for shard, clips in enumerate(shards)
+    }
     todo = [shard for shard, report in reports.items() if report is None]
     stop = threading.Event()
     with (
@@ -196,10 +207,19 @@ def _write_shards(
     return [reports[shard] for shard in range(len(shards))]
 
 
+def _still_true(path: Path, clips: Sequence[Clip]) -> list[ClipReport] | None:
+    """The report of a finished shard; None where a clip that it dropped has changed since."""
+    report = read_shard_report(path)
+    dropped = {clip.name for clip in report or () if clip.status == "dropped"}
+    tried = [clip for clip in clips if clip.name in dropped and path.exists()]
+    return None if tried and changed_since(path.with_suffix(".json"), tried) else report
+
+
 def _discard(output: Path) -> None:
     shutil.rmtree(output / PROGRESS_FOLDER)
     (output / PLAN_FILE).unlink()
-    output.rmdir()
+    if not any(output.iterdir()):
+        output.rmdir()
 
 
 def _nothing_kept(input: str, reports: list[list[ClipReport]]) -> UserError:

@@ -1,16 +1,19 @@
 """What `mubert prepare` did with every clip."""
 
 import csv
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console, ConsoleOptions, RenderResult
 
 from mubert_jax.data.faces import Box
 from mubert_jax.data.files import replacing
+from mubert_jax.data.searching import PassedOver
 
 REPORT_FILE = "report.csv"
+MARKDOWN_FILE = "report.md"
 _COLUMNS = ("clip", "subject", "status", "frames", "reason", "box_x", "box_y", "box_side")
 _LISTED = 20
 
@@ -20,6 +23,7 @@ class ClipReport:
     """One clip: kept, dropped (with the reason), or excluded by its subject.
 
     Attributes:
+      reason: why it was dropped; of a kept clip, what is odd about it.
       box: the crop in pixels of the source frames; None where the whole frame is stored.
       frames: frame numbers stored, in order.
       lengths: bytes of each of their records.
@@ -56,10 +60,12 @@ class PrepareReport(Lines):
       output: the data-set folder.
       kept: number of clips stored; `frames` and `bytes` are over these.
       dropped: (clip, reason) of each clip left out, excluded subjects not counted.
-      cut_short: (clip, reason) of each clip stored with far fewer frames than its file announces.
+      noted: (clip, what is odd) of clips stored, such as videos that end early.
       excluded: number of clips left out with their subject.
       subjects: who is in the data set, sorted.
+      passed: what the input holds besides clips.
       already_complete: nothing was done, the folder was complete.
+      mended: dropped clips whose files have changed since.
     """
 
     output: Path
@@ -68,9 +74,11 @@ class PrepareReport(Lines):
     bytes: int
     subjects: tuple[str, ...]
     dropped: tuple[tuple[str, str], ...] = ()
-    cut_short: tuple[tuple[str, str], ...] = ()
+    noted: tuple[tuple[str, str], ...] = ()
     excluded: int = 0
+    passed: PassedOver = field(default_factory=PassedOver)
     already_complete: bool = False
+    mended: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The summary, one fact a line."""
@@ -83,30 +91,38 @@ class PrepareReport(Lines):
         ]
         if self.excluded:
             lines.append(f"{count(self.excluded, 'clip')} left out by --exclude-subjects")
-        for what, clips in (("dropped", self.dropped), ("cut short", self.cut_short)):
+        for what, clips in (("dropped", self.dropped), ("kept, but odd", self.noted)):
             if clips:
                 lines.append(
-                    f"{count(len(clips), 'clip')} {what} (see {self.output / REPORT_FILE}):"
+                    f"{count(len(clips), 'clip')} {what} (all in {self.output / REPORT_FILE}):"
                 )
-                lines += [f"  {name}: {reason}" for name, reason in clips[:_LISTED]]
-            if len(clips) > _LISTED:
-                lines.append(f"  and {len(clips) - _LISTED} more")
-        return lines
+                reasons = by_reason(clips)
+                lines += reasons[:_LISTED]
+                if len(reasons) > _LISTED:
+                    lines.append(f"  and {len(reasons) - _LISTED} more reasons")
+        if self.already_complete and self.dropped:
+            lines.append(not_retried(self.mended))
+        return lines + self.passed.lines()
+
+    @property
+    def dropped_clips(self) -> list[str]:
+        """Names of the dropped clips."""
+        return [name for name, _ in self.dropped]
 
     @classmethod
     def load(cls, output: Path) -> "PrepareReport":
         """The report of a complete data set, from its report.csv."""
-        with open(output / REPORT_FILE, newline="") as file:
+        with open(output / REPORT_FILE, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         kept = [row for row in rows if row["status"] == "kept"]
         return cls(
             output=output,
             kept=len(kept),
             frames=sum(int(row["frames"]) for row in kept),
-            bytes=sum(path.stat().st_size for path in output.glob("*.tfrecord-*")),
+            bytes=sum(path.stat().st_size for path in output.glob("[!.]*.tfrecord-*")),
             subjects=tuple(sorted({row["subject"] for row in kept})),
             dropped=tuple((r["clip"], r["reason"]) for r in rows if r["status"] == "dropped"),
-            cut_short=tuple((r["clip"], r["reason"]) for r in kept if r["reason"]),
+            noted=tuple((r["clip"], r["reason"]) for r in kept if r["reason"]),
             excluded=sum(row["status"] == "excluded" for row in rows),
         )
 
@@ -116,12 +132,58 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+def by_reason(clips: Sequence[tuple[str, str]]) -> list[str]:
+    """A line a reason with its first (clip, reason) and how many more, the most frequent first.
+
+    Reasons that differ in paths and numbers alone are one.
+    """
+    alike: dict[str, list[tuple[str, str]]] = {}
+    for name, reason in clips:
+        kind = re.sub(r"\S*/\S*|\d+", "", reason)
+        alike.setdefault(kind, []).append((name, reason))
+    return [
+        f"  {group[0][0]}{f' and {len(group) - 1:,} more' if len(group) > 1 else ''}: {group[0][1]}"
+        for group in sorted(alike.values(), key=len, reverse=True)
+    ]
+
+
+def not_retried(mended: Sequence[str]) -> str:
+    """That dropped clips stay dropped, and which of them have other files now."""
+    if not mended:
+        return "Dropped clips are not tried again here; for that prepare into a new --output"
+    more = f" and {len(mended) - 1:,} more" if len(mended) > 1 else ""
+    return (
+        f"Dropped clips are not tried again here, though files of {mended[0]}{more} have changed "
+        "since; prepare into a new --output to take them in"
+    )
+
+
 def write_report(output: Path, clips: Sequence[ClipReport]) -> None:
     """Writes report.csv: clip, subject, status, frames, reason, and the crop's box."""
-    with replacing(output / REPORT_FILE) as temporary, open(temporary, "w", newline="") as file:
+    with (
+        replacing(output / REPORT_FILE) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
         for clip in clips:
             box = clip.box or ("", "", "")
             frames = len(clip.frames)
             writer.writerow([clip.name, clip.subject, clip.status, frames, clip.reason, *box])
+
+
+def write_page(output: Path, report: PrepareReport) -> None:
+    """Writes report.md, the summary with every clip that was dropped or is odd."""
+    lines = [f"# {report.lines()[1]}"]
+    for heading, clips in (("Dropped", report.dropped), ("Kept, but odd", report.noted)):
+        if clips:
+            lines += ["", f"## {heading}", "", *(f"- {name}: {why}" for name, why in clips)]
+    lines += passed_section(report.passed)
+    with replacing(output / MARKDOWN_FILE) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def passed_section(passed: PassedOver) -> list[str]:
+    """Lines of a Markdown page on what the input holds besides clips."""
+    words = [f"- {line}" for line in passed.words()]
+    return ["", "## Passed over, with the first of each kind", "", *words] if words else []

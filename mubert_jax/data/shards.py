@@ -22,6 +22,8 @@ from mubert_jax.data.faces import (
     crop_and_resize,
 )
 from mubert_jax.data.files import replacing
+from mubert_jax.data.names import printable
+from mubert_jax.data.oddities import DARK, DARKEST, FramesSeen
 from mubert_jax.data.plan import PrepareOptions
 from mubert_jax.data.progress import PrepareProgress
 from mubert_jax.data.records import FrameRecord, encode_frame, encode_image
@@ -30,7 +32,7 @@ from mubert_jax.data.tfrecord import TFRecordWriter
 from mubert_jax.errors import UserError
 
 NO_FACE = "no face found"
-_WHOLE = 0.9
+_FEWEST = 2
 
 
 class StoppedError(Exception):
@@ -68,7 +70,8 @@ class ShardWriter:
                     reports.append(self._write_clip(writer, clip))
                 except UserError as error:
                     writer.truncate(start)
-                    reports.append(ClipReport(clip.name, clip.subject, "dropped", str(error)))
+                    reason = printable(str(error))
+                    reports.append(ClipReport(clip.name, clip.subject, "dropped", reason))
                 self.progress.clip(clip.name, len(reports[-1].frames))
         with replacing(path.with_suffix(".json")) as temporary:
             temporary.write_text(json.dumps([asdict(report) for report in reports]))
@@ -89,9 +92,11 @@ class ShardWriter:
             self.progress.frame()
 
         template = None
+        look = FramesSeen()
         for number, image in clip.frames():
             if self.stop.is_set():
                 raise StoppedError
+            look.add(image)
             image = crop_frame(image, shape, box, self.options.size)
             template = image if template is None else template
             pending.append(
@@ -101,8 +106,10 @@ class ShardWriter:
                 write_oldest()
         while pending:
             write_oldest()
-        cut = len(numbers) < _WHOLE * clip.num_frames
-        note = f"only {len(numbers)} of {clip.num_frames} frames could be read" if cut else ""
+        if len(numbers) < _FEWEST:
+            raise UserError("a single frame; a movement takes two")
+        notes = [*look.notes(numbers, clip.num_frames), clip.note()]
+        note = "; ".join(filter(None, notes))
         return ClipReport(clip.name, clip.subject, "kept", note, box, numbers, lengths)
 
     def _box(self, clip: Clip) -> tuple[Box | None, tuple[int, int]]:
@@ -112,7 +119,8 @@ class ShardWriter:
         sample = clip.sample(SAMPLED_FRAMES)
         box = clip_box(sample, self.detector, self.options.margin)
         if box is None:
-            raise UserError(f"{NO_FACE} in any of {len(sample)} frames tried")
+            dark = f"; they are {DARK}" if max(map(np.max, sample)) < DARKEST else ""
+            raise UserError(f"{NO_FACE} in any of {len(sample)} frames tried{dark}")
         return box, sample[0].shape[:2]
 
     def _encode(self, image: np.ndarray, template: np.ndarray, clip: Clip, number: int) -> bytes:

@@ -1,9 +1,9 @@
-"""Frames of videos and image files as RGB arrays."""
+"""Frames of videos as RGB arrays."""
 
-import logging
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
@@ -11,74 +11,148 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
+from mubert_jax.data.images import read_image as read_image  # noqa: E402
+from mubert_jax.data.images import read_images as read_images  # noqa: E402
+from mubert_jax.data.names import printable  # noqa: E402
+from mubert_jax.data.quiet import quiet_opencv  # noqa: E402
 from mubert_jax.errors import UserError  # noqa: E402
 
 VIDEO_SUFFIXES = frozenset(
-    ".3gp .avi .flv .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .webm .wmv".split()
+    ".3g2 .3gp .asf .avi .divx .f4v .flv .h264 .hevc .m2ts .m2v .m4v .mjpeg .mjpg .mkv .mov .mp4 "
+    ".mpe .mpeg .mpg .mts .mxf .nut .ogm .ogv .qt .rm .ts .vob .webm .wmv".split()
 )
-IMAGE_SUFFIXES = frozenset(".bmp .jpeg .jpg .pgm .png .ppm .tif .tiff .webp".split())
-_log = logging.getLogger(__name__)
+IMAGE_SUFFIXES = frozenset(
+    ".avif .bmp .dib .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()
+)
 _NUMBER = re.compile(r"\d+")
+# Packets of a transport stream begin with this byte; the second is here, or, where each has a time
+# stamp of four bytes before it, there.
+_SYNC, _SECOND, _SECOND_STAMPED = b"G", 188, 196
+_LEAST_FRAME_BYTES = 8
+_MOST_LOST_IN_A_ROW = 500
 
 
-def _open(path: Path) -> cv2.VideoCapture:
+@contextmanager
+def _open(path: Path) -> Iterator[cv2.VideoCapture]:
     if not path.is_file():
-        raise UserError(f"{path}: no such video file; check the path")
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    if not capture.isOpened():
-        raise UserError(f"{path}: cannot be read as a video; re-encode it (ffmpeg -i IN OUT.mp4)")
-    return capture
+        raise UserError(f"{printable(path)}: no such video file; check the path")
+    with _readable_name(path) as name, quiet_opencv():
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+    try:
+        if not capture.isOpened():
+            raise UserError(
+                f"{printable(path)}: cannot be read as a video; re-encode it (ffmpeg -i IN OUT.mp4)"
+            )
+        yield capture
+    finally:
+        capture.release()
+
+
+@contextmanager
+def _readable_name(path: Path) -> Iterator[str]:
+    """A name that FFmpeg takes for a file: an absolute one, and one of valid Unicode."""
+    name = str(path.absolute())
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        with open(path, "rb") as file:
+            yield f"/dev/fd/{file.fileno()}"
+    else:
+        yield name
+
+
+def is_video(path: Path) -> bool:
+    """Whether a file with the suffix of a video is one; .ts and .mts may be TypeScript as well."""
+    if path.suffix.lower() not in (".ts", ".mts"):
+        return True
+    try:
+        with open(path, "rb") as file:
+            start = file.read(_SECOND_STAMPED + 1)
+    except OSError:
+        return True
+    plain, stamped = start[::_SECOND][:2], start[4 :: _SECOND_STAMPED - 4][:2]
+    return not start or _SYNC * 2 in (plain, stamped)
 
 
 def announced_frames(path: Path) -> int:
-    """The number of frames a video's header promises; 0 where it does not or cannot be read."""
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    count = capture.get(cv2.CAP_PROP_FRAME_COUNT) if capture.isOpened() else 0
-    capture.release()
-    return max(0, int(count))
+    """The number of frames a video's header promises; 0 where it does not or cannot be."""
+    try:
+        with _open(path) as capture:
+            return _announced(path, capture)
+    except UserError:
+        return 0
+
+
+def _announced(path: Path, capture: cv2.VideoCapture) -> int:
+    count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    possible = 1 <= count <= path.stat().st_size / _LEAST_FRAME_BYTES
+    return int(count) if possible else 0
 
 
 def read_video(path: str | os.PathLike) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (frame number from 0, (H, W, 3) uint8 RGB) in order.
 
+    Numbers go on behind frames that cannot be decoded, so those are missing.
+
     Raises UserError when the file is missing, is not a video, or holds no frame.
     """
     path = Path(path)
-    capture = _open(path)
-    try:
-        number = 0
-        while True:
-            ok, image = capture.read()
-            if not ok:
-                break
-            yield number, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    number = lost = 0
+    any_frame = False
+    with _open(path) as capture:
+        while lost < _MOST_LOST_IN_A_ROW:
+            image = _next(capture)
+            if image is None:
+                lost += 1
+                continue
+            number, lost, any_frame = number + lost, 0, True
+            yield number, image
             number += 1
-    finally:
-        capture.release()
-    if number == 0:
-        raise UserError(f"{path}: the video holds no frame that can be decoded; re-encode it")
+    if not any_frame:
+        raise _no_frame(path)
+
+
+def _next(capture: cv2.VideoCapture) -> np.ndarray | None:
+    with quiet_opencv():
+        try:
+            ok, image = capture.read()
+        except cv2.error:
+            return None
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if ok else None
+
+
+def _no_frame(path: Path) -> UserError:
+    return UserError(
+        f"{printable(path)}: the video holds no frame that can be decoded; re-encode it"
+    )
 
 
 def sample_video(path: str | os.PathLike, count: int) -> list[np.ndarray]:
     """The first frame and up to `count - 1` others spread evenly; raises UserError as `read_video`.
 
-    Seeks instead of decoding the whole file, so the positions are only about even.
+    Seeks instead of decoding the whole file, so the positions are only about even; where the file
+    is not as its header says, it is decoded.
     """
     path = Path(path)
-    capture = _open(path)
-    try:
-        positions = np.linspace(0, max(0, capture.get(cv2.CAP_PROP_FRAME_COUNT) - 1), count)
-        images = []
-        for position in np.unique(positions.astype(int)):
-            if position > 0:
-                capture.set(cv2.CAP_PROP_POS_FRAMES, position)
-            ok, image = capture.read()
-            if ok:
-                images.append(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-    finally:
-        capture.release()
-    if not images:
-        raise UserError(f"{path}: the video holds no frame that can be decoded; re-encode it")
+    with _open(path) as capture:
+        announced = _announced(path, capture)
+        images = _sought(capture, announced, count)
+    if len(images) >= min(count, announced) > 0:
+        return images
+    numbers = [number for number, _ in read_video(path)]
+    wanted = {numbers[i] for i in np.linspace(0, len(numbers) - 1, count).astype(int)}
+    return [image for number, image in read_video(path) if number in wanted]
+
+
+def _sought(capture: cv2.VideoCapture, announced: int, count: int) -> list[np.ndarray]:
+    images = []
+    for position in np.unique(np.linspace(0, max(0, announced - 1), count).astype(int)):
+        if position > 0:
+            capture.set(cv2.CAP_PROP_POS_FRAMES, position)
+        image = _next(capture)
+        if image is None:
+            break
+        images.append(image)
     return images
 
 
@@ -87,45 +161,7 @@ def grey(images: np.ndarray, dtype=np.float64) -> np.ndarray:
     return images.astype(dtype) @ np.array([0.299, 0.587, 0.114], dtype)
 
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
-    """An image file as (H, W, 3) uint8 RGB; UserError when it is missing or not an image."""
-    try:
-        encoded = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
-    if image is None:
-        raise UserError(f"{path}: not an image that OpenCV can read; convert it to PNG")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
-
-
 def frame_number(path: Path) -> int | None:
     """The last number in a file name: 46 for `reg_img46.jpg`; None where there is none."""
     numbers = _NUMBER.findall(path.stem)
     return int(numbers[-1]) if numbers else None
-
-
-def numbered_images(paths: list[Path]) -> list[tuple[int, Path]]:
-    """Image paths of one folder with their frame numbers, ordered by number, not by name.
-
-    Images without a number (previews, posters) are left out with a logged warning. Raises UserError
-    when two have the same number or none has one.
-    """
-    numbered: dict[int, Path] = {}
-    for path in sorted(paths):
-        number = frame_number(path)
-        if number is None:
-            _log.warning("%s: left out, its name holds no frame number", path)
-            continue
-        if number in numbered:
-            raise UserError(
-                f"{path.parent}: {numbered[number].name} and {path.name} both count as frame "
-                f"{number}; keep one clip a folder and one file a frame"
-            )
-        numbered[number] = path
-    if paths and not numbered:
-        raise UserError(
-            f"{paths[0].parent}: no image has a frame number in its name; "
-            "rename them as img1.png, img2.png, ..."
-        )
-    return sorted(numbered.items())

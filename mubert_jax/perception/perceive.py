@@ -17,7 +17,7 @@ from mubert_jax.data.faces import (
     make_detector,
 )
 from mubert_jax.data.files import replacing, writing_errors
-from mubert_jax.data.video import read_image, read_video, sample_video
+from mubert_jax.data.video import read_images, read_video, sample_video
 from mubert_jax.errors import UserError
 from mubert_jax.perception import render
 from mubert_jax.perception.maps import Maps, Perceiver
@@ -62,7 +62,7 @@ def perceive_images(
 ):
     """Maps of one onset/apex pair; see `Session.write` for what is written."""
     session = Session(trained, options)
-    images = [read_image(onset), read_image(apex)]
+    images = read_images([onset, apex])
     cut = session.cutter(images, f"{onset} or {apex}")
     maps = session.compare(cut(images[0])[None], cut(images[1])[None])
     session.write(maps, [onset.stem], np.array([[0, 1]]), output, console)

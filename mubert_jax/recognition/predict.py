@@ -14,7 +14,7 @@ from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from mubert_jax.data.faces import SAMPLED_FRAMES  # noqa: E402
-from mubert_jax.data.video import read_image, read_video, sample_video  # noqa: E402
+from mubert_jax.data.video import read_images, read_video, sample_video  # noqa: E402
 from mubert_jax.errors import UserError  # noqa: E402
 from mubert_jax.flag_types import SHIPPED  # noqa: E402
 from mubert_jax.interop.opening import open_trained  # noqa: E402
@@ -75,7 +75,7 @@ class Recogniser:
         )
 
     def of_images(self, onset: Path, apex: Path) -> Prediction:
-        images = [read_image(onset), read_image(apex)]
+        images = read_images([onset, apex])
         cut = self._session.cutter(images, f"{onset} or {apex}")
         return self._predict(self._session.compare(cut(images[0])[None], cut(images[1])[None]))
 

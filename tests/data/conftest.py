@@ -73,7 +73,7 @@ def write_shards() -> Callable[..., Path]:
             with TFRecordWriter(folder / name) as writer:
                 for video, numbers in clips:
                     for number in numbers:
-                        colour = (number % 256, number // 256, sum(video.encode()) % 256)
+                        colour = (number % 256, number // 256 % 256, sum(video.encode()) % 256)
                         image = encode_image(np.full((size, size, 3), colour, np.uint8), "png")
                         record = FrameRecord(image, video, number, video.split("/")[0])
                         writer.write(encode_frame(record))

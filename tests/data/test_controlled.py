@@ -16,6 +16,7 @@ from mubert_jax.data.frames import FramePairs
 from mubert_jax.data.plan import PrepareOptions
 from mubert_jax.data.prepare import prepare
 from mubert_jax.data.records import encode_image
+from mubert_jax.data.searching import PassedOver
 from mubert_jax.data.sets.controlled import Cast
 from mubert_jax.errors import UserError
 
@@ -156,10 +157,10 @@ def test_photographs_are_cut_out_brought_to_the_pose_and_moved(tmp_path, quiet):
 
 def test_folders_that_are_no_photographs(tmp_path):
     with pytest.raises(UserError, match="no such folder"):
-        read_subjects(tmp_path / "absent")
+        read_subjects(tmp_path / "absent", PassedOver())
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no photograph in any sub-folder"):
-        read_subjects(tmp_path)
+        read_subjects(tmp_path, PassedOver())
     (tmp_path / "grey.png").write_bytes(encode_image(np.full((64, 64, 3), 90, np.uint8), "png"))
     with pytest.raises(UserError, match="grey.png: no frontal face found"):
         clip(photo=tmp_path / "grey.png").frame(0)

@@ -132,6 +132,62 @@ def test_the_fingerprint_ignores_shards_and_sees_content(tmp_path, write_shards)
     assert len(prints[0]) == 16
 
 
+def keys_of_earlier_versions(pairs: FramePairs) -> np.ndarray:
+    """What told frames apart before; right for numbers below 2**32."""
+    index = pairs.source.index
+    records = np.lexsort((index.frame, index.video))
+    return (index.video[records].astype(np.int64) << 32) + index.frame[records]
+
+
+def test_pairs_are_those_of_every_earlier_version(tmp_path, write_shards):
+    rng = np.random.default_rng(0)
+    clips = [
+        (f"s{n}/c", sorted(rng.choice(2 ** rng.integers(6, 31), 30, False).tolist()))
+        for n in range(8)
+    ]
+    clips.append(("s9/twice", [4, 4, 9, 9, 15]))
+    folder = write_shards(tmp_path / "set", [clips[:5], clips[5:]])
+    for delta in ((5, 11), (1, 1), (3, 2**20)):
+        pairs = FramePairs(folder, delta, 8)
+        keys = keys_of_earlier_versions(pairs)
+        ahead = keys[None] - keys[:, None]
+        valid = (ahead >= delta[0]) & (ahead <= delta[1])
+        np.testing.assert_array_equal(pairs._eligible, np.flatnonzero(valid.any(1)))
+        if delta[1] < 1000:
+            for i, position in enumerate(pairs._eligible):
+                window = ahead[position, position + 1 : position + 1 + delta[1]]
+                expected = window[(window >= delta[0]) & (window <= delta[1])]
+                np.testing.assert_array_equal(pairs.deltas(i), expected)
+
+
+@pytest.mark.parametrize("start", [0, 2**32 - 30, 1719900000000, 2**63 - 60])
+def test_frame_numbers_may_be_as_large_as_a_record_holds(make_pairs, start):
+    """Such as milliseconds since 1970; the second recording is 60 days before the first."""
+    earlier = max(0, start - 60 * 86_400_000)
+    recordings = enumerate((start, earlier))
+    pairs = make_pairs(*((f"a/{n}", [at + 5 * i for i in range(12)]) for n, at in recordings))
+    assert len(pairs) == 22
+    for i in range(len(pairs)):
+        pair = pairs.pair(i, i, 0)
+        assert pair["delta"] in (5, 10)
+        assert pair["current"][0, 0, 2] == pair["reference"][0, 0, 2], "same video"
+        step = int(pair["reference"][0, 0, 0]) - int(pair["current"][0, 0, 0])
+        assert step % 256 == pair["delta"]
+
+
+def test_numbers_in_milliseconds_say_what_delta_counts(make_pairs):
+    with pytest.raises(UserError) as error:
+        make_pairs(("a/x", [1719900000000 + 33 * i for i in range(12)]))
+    assert "its frame numbers go up by 33, and delta counts in these numbers" in str(error.value)
+    assert "--config.data.delta='(165,363)'" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_delta_that_no_batch_holds_is_refused(tmp_path):
+    with pytest.raises(UserError, match=f"delta {2**31}: choose {2**31 - 1} at most"):
+        FramePairs(tmp_path, (1, 2**31))
+
+
 def test_clips_shorter_than_delta_say_the_longest(make_pairs):
     with pytest.raises(UserError) as error:
         make_pairs(("a/x", [0, 1, 2, 3]), ("a/longer", [0, 1, 2, 3, 4]))

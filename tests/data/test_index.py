@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mubert_jax.data.frames import FramePairs
-from mubert_jax.data.index import INDEX_FILE, Index
+from mubert_jax.data.index import INDEX_FILE, Index, list_shards
 from mubert_jax.data.records import decode_frame
 from mubert_jax.data.source import RecordSource
 from mubert_jax.errors import UserError
@@ -129,6 +129,33 @@ def test_a_missing_shard_is_named(prepared):
         UserError, match="1 of 3 shards missing, the first is frames-train.tfrecord-00001-of-00003"
     ):
         Index.open(prepared)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "._frames-train.tfrecord-00000-of-00003",
+        ".frames-train.tfrecord-00000-of-00003.Xy12ab",
+        "frames-train.tfrecord-00000-of-00003.part",
+        "frames-train.tfrecord-00000-of-00003 (1)",
+        "frames-train.tfrecord-00000-of-00003.17.tmp",
+        "frames-train.tfrecord-00000-of-00003~",
+    ],
+)
+def test_leftovers_of_copying_are_no_shards(prepared, name):
+    shards = list_shards(prepared)
+    (prepared / name).write_bytes(b"\0\5\26\7")
+    assert list_shards(prepared) == shards and len(shards) == 3
+    assert len(FramePairs(prepared, (5, 7), 32)) > 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.tfrecord", "a.tfrecords", "a.tfrecord-00000-of-00001", "a-0-of-1.tfrecord", "a.tfrecord1"],
+)
+def test_shards_of_other_names_are_taken(tmp_path, name):
+    (tmp_path / name).touch()
+    assert list_shards(tmp_path) == [tmp_path / name]
 
 
 def test_a_folder_without_shards_says_how_to_make_one(tmp_path):

@@ -44,7 +44,7 @@ def test_records_hold_the_input_images_and_where_they_come_from(prepared, frame_
 def test_the_report_says_what_is_in_the_set(frame_input, tmp_path, quiet):
     report = prepare("frames", frame_input, tmp_path / "out", WHOLE, quiet)
     assert (report.kept, report.frames, report.subjects) == (6, 48, ("s0", "s1", "s2"))
-    assert not report.dropped and not report.cut_short and not report.already_complete
+    assert not report.dropped and not report.noted and not report.already_complete
     assert report.bytes == sum(p.stat().st_size for p in (tmp_path / "out").glob("*.tfrecord-*"))
     assert report.lines()[0] == f"{tmp_path / 'out'}: done"
     assert report.lines()[1].startswith("6 clips, 48 frames of 3 subjects, ")
@@ -173,7 +173,8 @@ def test_clips_without_face_or_not_readable_are_dropped_and_listed(
         assert "re-encode it" in dropped[name]
     lines = "\n".join(report.lines())
     assert "4 clips dropped" in lines
-    assert all(f"  {name}: " in lines for name in dropped)
+    assert "  broken and 1 more: " in lines
+    assert all(f"  {name}: " in lines for name in ("dark", "empty"))
     with open(tmp_path / "out" / "report.csv", newline="") as file:
         rows = {row["clip"]: row for row in csv.DictReader(file)}
     assert {name: row["status"] for name, row in rows.items()} == {

@@ -72,15 +72,23 @@ def test_a_video_that_ends_early_is_kept_and_listed(make_video, tmp_path, quiet,
     monkeypatch.setattr(module, "announced_frames", lambda path: 50)
     options = PrepareOptions(size=32, crop="none")
     report = prepare("video", video, tmp_path / "out", options, quiet)
-    assert report.cut_short == (("x", "only 5 of 50 frames could be read"),)
-    assert "1 clip cut short" in "\n".join(report.lines())
+    assert report.noted == (("x", "5 frames could be read, its file announces 50"),)
+    assert "1 clip kept, but odd" in "\n".join(report.lines())
 
 
-def test_a_long_list_of_dropped_clips_is_shortened(tmp_path):
-    write_report(tmp_path, [ClipReport(f"c{n}", "s", "dropped", "no face") for n in range(30)])
+def test_dropped_clips_are_told_by_reason(tmp_path):
+    many = [ClipReport(f"c{n}", "s", "dropped", f"in/c{n}/img{n}.png: no image") for n in range(30)]
+    one = ClipReport("d", "s", "dropped", "no face")
+    write_report(tmp_path, [one, *many])
     report = PrepareReport.load(tmp_path)
-    assert len(report.dropped) == 30
-    assert report.lines()[-1] == "  and 10 more"
+    assert len(report.dropped) == 31
+    assert report.lines()[-2:] == ["  c0 and 29 more: in/c0/img0.png: no image", "  d: no face"]
+
+
+def test_a_long_list_of_reasons_is_shortened(tmp_path):
+    reasons = ["abcdefghijklmnopqrstuvwxyz"[n] * 3 for n in range(26)]
+    write_report(tmp_path, [ClipReport("c", "s", "dropped", reason) for reason in reasons])
+    assert PrepareReport.load(tmp_path).lines()[-1] == "  and 6 more reasons"
 
 
 def test_rates_count_images_a_second(tmp_path, write_shards):

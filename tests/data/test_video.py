@@ -1,8 +1,9 @@
 """Videos and folders of images as clips: order, names, subjects, and what goes wrong."""
 
-import logging
+import struct
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -10,7 +11,7 @@ from mubert_jax.data.sets import available_sets, load_set
 from mubert_jax.data.video import (
     announced_frames,
     frame_number,
-    numbered_images,
+    is_video,
     read_image,
     read_video,
     sample_video,
@@ -71,6 +72,108 @@ def test_a_file_that_is_no_video_says_so(tmp_path, read, name, content, words):
     assert announced_frames(path) == 0
 
 
+@pytest.mark.parametrize("count", [0, 1, 3, 10**6, 2**31 - 1])
+def test_a_header_that_lies_about_the_number_of_frames_changes_nothing(make_video, tmp_path, count):
+    path = make_video(tmp_path / "x.avi", frames=20)
+    content = bytearray(path.read_bytes())
+    for at, field in ((b"avih", 24), (b"strh", 40)):  # dwTotalFrames, dwLength
+        start = content.index(at) + 8 + field - 8 * (at == b"avih")
+        content[start : start + 4] = count.to_bytes(4, "little")
+    path.write_bytes(content)
+    assert [grey(image) for _, image in read_video(path)] == list(range(20))
+    assert announced_frames(path) <= path.stat().st_size
+    images = [grey(image) for image in sample_video(path, 5)]
+    assert images[0] == 0
+
+
+def test_a_video_cut_short_gives_the_frames_before_the_cut(make_video, tmp_path):
+    path = make_video(tmp_path / "x.avi", frames=20)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 6 // 10])
+    numbers = [number for number, _ in read_video(path)]
+    assert numbers == list(range(len(numbers))) and 2 <= len(numbers) < 20
+    images = [grey(image) for image in sample_video(path, 2)]
+    assert images == [0, numbers[-1]]
+
+
+def test_frames_that_cannot_be_decoded_keep_their_numbers(make_video, tmp_path, monkeypatch):
+    """The first, some in the middle and the last; a decoder fails at them and goes on."""
+    path = make_video(tmp_path / "x.avi", frames=12)
+    bad = {0, 1, 5, 11}
+
+    class Damaged:
+        def __init__(self, *args):
+            self._frames = [image for _, image in whole]
+            self._at = -1
+
+        def isOpened(self):  # noqa: N802
+            return True
+
+        def get(self, what):
+            return 12.0
+
+        def read(self):
+            self._at += 1
+            if self._at in bad or self._at >= 12:
+                return False, None
+            return True, self._frames[self._at]
+
+        def release(self):
+            pass
+
+    whole = list(read_video(path))
+    monkeypatch.setattr("mubert_jax.data.video.cv2.VideoCapture", Damaged)
+    found = list(read_video(path))
+    assert [number for number, _ in found] == [n for n in range(12) if n not in bad]
+    assert all(grey(image) == number for number, image in found)
+
+
+def test_a_video_turned_by_its_header_is_turned_once(tmp_path):
+    path = tmp_path / "x.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25.0, (64, 48))
+    for _ in range(8):
+        frame = np.zeros((48, 64, 3), np.uint8)
+        frame[:, :16] = 255
+        writer.write(frame)
+    writer.release()
+    content = path.read_bytes()
+    track = content.index(b"tkhd")
+    upright = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    turned = struct.pack(">9i", 0, 1 << 16, 0, -(1 << 16), 0, 0, 0, 0, 1 << 30)
+    at = content.index(upright, track)
+    path.write_bytes(content[:at] + turned + content[at + 36 :])
+    images = [image for _, image in read_video(path)] + sample_video(path, 4)
+    assert {image.shape for image in images} == {(64, 48, 3)}
+    for image in images:
+        assert image[:8].mean() > 200 and image[24:].mean() < 50
+
+
+@pytest.mark.parametrize("name", ["caf\udce9.avi", "a\nb.avi", "\U0001f600.avi", "12:30:05.avi"])
+def test_a_video_of_any_name_is_read(make_video, tmp_path, monkeypatch, name):
+    made = make_video(tmp_path / "x.avi", 4)
+    made.rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    assert len(list(read_video(name))) == 4
+    assert len(sample_video(name, 2)) == 2
+    assert announced_frames(Path(name)) == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "video"),
+    [
+        ("a.ts", b"const x: number = 1;\n" * 20, False),
+        ("a.mts", b"/** Gives all */ export const G = 1;" * 20, False),
+        ("a.ts", (b"G" + bytes(187)) * 3, True),
+        ("a.MTS", (b"\0\0\0\1G" + bytes(187)) * 3, True),
+        ("a.ts", b"", True),
+        ("a.mp4", b"text", True),
+    ],
+)
+def test_typescript_is_no_video(tmp_path, name, content, video):
+    (tmp_path / name).write_bytes(content)
+    assert is_video(tmp_path / name) == video
+
+
 def test_a_video_without_frames_says_so(make_video, tmp_path):
     path = make_video(tmp_path / "x.avi", frames=0)
     with pytest.raises(UserError, match="x.avi: .*re-encode"):
@@ -91,30 +194,6 @@ def test_a_video_without_frames_says_so(make_video, tmp_path):
 )
 def test_the_frame_number_is_the_last_number_of_the_name(name, number):
     assert frame_number(Path(name)) == number
-
-
-def test_images_are_ordered_by_number_and_not_by_name(caplog):
-    names = ["img10.png", "img2.png", "img1.png", "cover.png"]
-    with caplog.at_level(logging.WARNING):
-        ordered = numbered_images([Path("clip") / name for name in names])
-    assert [(number, path.name) for number, path in ordered] == [
-        (1, "img1.png"),
-        (2, "img2.png"),
-        (10, "img10.png"),
-    ]
-    assert "clip/cover.png: left out" in caplog.text
-
-
-def test_two_images_of_one_number_are_refused():
-    with pytest.raises(UserError) as error:
-        numbered_images([Path("clip/img1.png"), Path("clip/img01.png"), Path("clip/img2.png")])
-    message = str(error.value)
-    assert message.startswith("clip: img01.png and img1.png both count as frame 1; ")
-
-
-def test_images_without_any_number_are_refused():
-    with pytest.raises(UserError, match="clip: no image has a frame number in its name"):
-        numbered_images([Path("clip/a.png"), Path("clip/b.png")])
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no image"])

@@ -7,7 +7,10 @@ import numpy as np
 
 from mubert_jax.data.controlled.drawing import Pose
 from mubert_jax.data.faces import Detection, HaarDetector
-from mubert_jax.data.video import IMAGE_SUFFIXES, read_image
+from mubert_jax.data.images import read_image
+from mubert_jax.data.names import printable
+from mubert_jax.data.searching import PassedOver, files_with
+from mubert_jax.data.video import IMAGE_SUFFIXES
 from mubert_jax.errors import UserError
 
 # Half the width of a face, in sides of the box that the cascade gives, and its middle.
@@ -25,25 +28,29 @@ LANDMARKS = {
 }
 
 
-def read_subjects(folder: Path) -> dict[str, list[Path]]:
-    """Subject -> photographs, one sub-folder a subject.
+def read_subjects(folder: Path, passed: PassedOver) -> dict[str, list[Path]]:
+    """Subject -> photographs, one sub-folder a subject; other files are told to `passed`.
 
     Raises:
       UserError: no such folder, or no photograph in any sub-folder.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; --input takes one sub-folder a subject")
-    subjects = {}
-    for path in sorted(path for path in folder.iterdir() if path.is_dir()):
-        photos = sorted(p for p in path.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-        if photos:
-            subjects[path.name] = photos
+    subjects: dict[str, list[Path]] = {}
+    for path, photos in files_with(IMAGE_SUFFIXES, folder, passed):
+        if path == folder:
+            for photo in photos:
+                passed.add("photograph outside the sub-folders of subjects", photo)
+        else:
+            subject = printable(path.relative_to(folder).parts[0])
+            subjects.setdefault(subject, []).extend(photos)
     if not subjects:
         raise UserError(
             f"{folder}: no photograph in any sub-folder (looked for "
             f"{' '.join(sorted(IMAGE_SUFFIXES))}); one sub-folder a subject is needed"
+            f"{passed.clause()}"
         )
-    return subjects
+    return {subject: sorted(photos) for subject, photos in sorted(subjects.items())}
 
 
 def cut_out(photo: Path, pose: Pose, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -44,6 +44,12 @@ class LabelledClip:
         return self.annotation.person
 
     @property
+    def files(self) -> tuple[Path, ...]:
+        """What it is read from."""
+        frames = (self.onset, *((self.apex,) if self.apex else self.candidates))
+        return tuple(path for _, path in frames)
+
+    @property
     def key(self) -> str:
         """Everything that shapes the record but the pixels, as one text."""
         a = self.annotation

@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mubert_jax.data.labelled.annotation import Dropped
 from mubert_jax.data.labelled.clips import LabelledClip
+from mubert_jax.data.searching import PassedOver
 from mubert_jax.errors import UserError
 
 
@@ -20,6 +21,7 @@ class Collected:
       published: clips of each class by the owners' count, empty where there is none.
       published_subjects: people by the owners' count, or None.
       annotation: the files with the annotations, or the folder that stands for them.
+      passed: what the folder of the frames holds besides.
     """
 
     clips: Sequence[LabelledClip]
@@ -28,6 +30,7 @@ class Collected:
     published: Mapping[str, int]
     published_subjects: int | None
     annotation: str
+    passed: PassedOver = field(default_factory=PassedOver)
 
     @property
     def fingerprint(self) -> str:

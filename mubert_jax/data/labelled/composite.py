@@ -7,6 +7,7 @@ from pathlib import Path
 from mubert_jax.data.labelled.collected import Collected
 from mubert_jax.data.labelled.labelled_set import LabelledSet
 from mubert_jax.data.labelled.options import PairOptions
+from mubert_jax.data.searching import PassedOver
 from mubert_jax.errors import UserError
 
 
@@ -56,6 +57,9 @@ class Composite:
         published = {
             name: sum(part.published.get(name, 0) for part in parts) for name in parts[0].classes
         }
+        passed = PassedOver()
+        for part in parts:
+            passed.update(part.passed)
         return Collected(
             [clip for part in parts for clip in part.clips],
             [clip for part in parts for clip in part.dropped],
@@ -63,4 +67,5 @@ class Composite:
             published,
             self.subjects,
             ", ".join(part.annotation for part in parts),
+            passed=passed,
         )

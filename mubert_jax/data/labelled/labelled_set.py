@@ -101,7 +101,7 @@ class LabelledSet:
         if not folders.places:
             raise UserError(
                 f"{input}: no clip of {self.title} at any depth (looked for {self.example}); "
-                "check --input"
+                f"check --input{folders.passed.clause()}"
             )
         said = None
         if annotation is None and self.annotate_folders is not None:
@@ -119,6 +119,7 @@ class LabelledSet:
             scheme.published,
             scheme.subjects,
             str(input if whole else annotation),
+            passed=folders.passed,
         ).check(options.lenient)
 
     def _damaged(self, lists: tuple[str, ...]) -> dict[str, set[int]]:

@@ -3,12 +3,20 @@
 import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mubert_jax.data.files import replacing
 from mubert_jax.data.labelled.collected import Collected
-from mubert_jax.data.report import REPORT_FILE, ClipReport, Lines, count
+from mubert_jax.data.report import (
+    REPORT_FILE,
+    ClipReport,
+    Lines,
+    count,
+    not_retried,
+    passed_section,
+)
+from mubert_jax.data.searching import PassedOver
 
 MARKDOWN_FILE = "report.md"
 STATUSES = ("kept", "repaired", "dropped", "excluded")
@@ -40,6 +48,8 @@ class PairsReport(Lines):
       rows: one a clip, as in report.csv; `status` is one of STATUSES, repaired ones are stored too.
       classes, published, published_subjects: as in `Collected`.
       already_complete: nothing was done, the folder was complete.
+      passed: as in `Collected`.
+      mended: dropped clips whose files have changed since.
     """
 
     output: Path
@@ -48,14 +58,21 @@ class PairsReport(Lines):
     published: Mapping[str, int]
     published_subjects: int | None
     already_complete: bool = False
+    passed: PassedOver = field(default_factory=PassedOver)
+    mended: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, output: Path, collected: Collected) -> "PairsReport":
         """The report of a complete data set, from its report.csv."""
-        with open(output / REPORT_FILE, newline="") as file:
+        with open(output / REPORT_FILE, newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         return cls(
-            output, rows, collected.classes, collected.published, collected.published_subjects
+            output,
+            rows,
+            collected.classes,
+            collected.published,
+            collected.published_subjects,
+            passed=collected.passed,
         )
 
     def with_status(self, *statuses: str) -> list[Mapping[str, str]]:
@@ -75,12 +92,17 @@ class PairsReport(Lines):
     @property
     def bytes(self) -> int:
         """Bytes of all shards."""
-        return sum(path.stat().st_size for path in self.output.glob("*.tfrecord-*"))
+        return sum(path.stat().st_size for path in self.output.glob("[!.]*.tfrecord-*"))
 
     @property
     def subjects(self) -> tuple[str, ...]:
         """Who is in the data set, sorted."""
         return tuple(sorted({row["subject"] for row in self.stored}))
+
+    @property
+    def dropped_clips(self) -> list[str]:
+        """Names of the dropped clips."""
+        return [row["clip"] for row in self.with_status("dropped")]
 
     @property
     def class_counts(self) -> dict[str, int]:
@@ -120,7 +142,9 @@ class PairsReport(Lines):
                 lines += reasons[:_LISTED]
             if len(reasons) > _LISTED:
                 lines.append(f"  and {len(reasons) - _LISTED} more")
-        return lines
+        if self.already_complete and counts["dropped"]:
+            lines.append(not_retried(self.mended))
+        return lines + self.passed.lines()
 
     def markdown(self, title: str) -> str:
         """The whole report as a Markdown page."""
@@ -163,6 +187,7 @@ class PairsReport(Lines):
                     ("clip", "row", "emotion", "why"),
                     [(_name(row), row["row"], row["emotion"], row["reason"]) for row in rows],
                 )
+        lines += passed_section(self.passed)
         return "\n".join(lines) + "\n"
 
 
@@ -189,20 +214,24 @@ def save_report(
         }
         for clip in collected.dropped
     ]
-    with replacing(output / REPORT_FILE) as temporary, open(temporary, "w", newline="") as file:
+    with (
+        replacing(output / REPORT_FILE) as temporary,
+        open(temporary, "w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, _COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
     page = PairsReport.load(output, collected).markdown(title)
     with replacing(output / MARKDOWN_FILE) as temporary:
-        temporary.write_text(page)
+        temporary.write_text(page, encoding="utf-8")
 
 
 def _row(clip, report: ClipReport) -> dict[str, object]:
     status, reason = report.status, report.reason
     if status == "kept":
         status = "repaired" if clip.repairs else "kept"
-        reason = "; ".join((*clip.repairs, *clip.notes))
+        noted = (report.reason,) if report.reason and report.reason not in clip.notes else ()
+        reason = "; ".join((*clip.repairs, *clip.notes, *noted))
     box = report.box or ("", "", "")
     return {
         "clip": report.name,

@@ -1,16 +1,18 @@
 """One record a labelled clip: both images cropped by one box, that of the onset's face."""
 
+from pathlib import Path
+
 import numpy as np
 
 from mubert_jax.data.alignment import aligned
 from mubert_jax.data.faces import Box, center_box, clip_box, crop_and_resize
+from mubert_jax.data.images import ClipImages
 from mubert_jax.data.labelled.apex import SIDE, automatic_apex
 from mubert_jax.data.labelled.clips import LabelledClip
 from mubert_jax.data.records import PairRecord, encode_image, encode_pair
 from mubert_jax.data.report import ClipReport
 from mubert_jax.data.shards import NO_FACE, ShardWriter, StoppedError, crop_frame
 from mubert_jax.data.tfrecord import TFRecordWriter
-from mubert_jax.data.video import read_image
 from mubert_jax.errors import UserError
 
 
@@ -20,11 +22,12 @@ class PairWriter(ShardWriter):
     def _write_clip(self, writer: TFRecordWriter, clip: LabelledClip) -> ClipReport:
         if self.stop.is_set():
             raise StoppedError
-        image = read_image(clip.onset[1])
+        images = ClipImages(clip.files)
+        image = images.read(clip.onset[1])
         shape, box = image.shape[:2], self._onset_box(image)
         onset = crop_and_resize(image, box, self.options.size)
-        number, path = clip.apex or self._find_apex(clip, image, box)
-        apex = crop_frame(read_image(path), shape, box, self.options.size)
+        number, path = clip.apex or self._find_apex(clip, images, image, box)
+        apex = crop_frame(images.read(path), shape, box, self.options.size)
         apex = aligned(self.options.align, apex, onset)
         data = encode_pair(
             PairRecord(
@@ -47,7 +50,7 @@ class PairWriter(ShardWriter):
         writer.write(data)
         self.progress.frame()
         return ClipReport(
-            clip.name, clip.subject, "kept", "", box, [clip.onset[0]], [len(data)], number
+            clip.name, clip.subject, "kept", images.note, box, [clip.onset[0]], [len(data)], number
         )
 
     def _onset_box(self, onset: np.ndarray) -> Box | None:
@@ -58,7 +61,9 @@ class PairWriter(ShardWriter):
             raise UserError(f"{NO_FACE} in the onset frame; if it is cropped already: --crop none")
         return box
 
-    def _find_apex(self, clip: LabelledClip, onset: np.ndarray, box: Box | None):
+    def _find_apex(
+        self, clip: LabelledClip, images: ClipImages, onset: np.ndarray, box: Box | None
+    ) -> tuple[int, Path]:
         shape = onset.shape[:2]
-        frames = [crop_frame(read_image(path), shape, box, SIDE) for _, path in clip.candidates]
+        frames = [crop_frame(images.read(path), shape, box, SIDE) for _, path in clip.candidates]
         return clip.candidates[automatic_apex(crop_and_resize(onset, box, SIDE), frames)]

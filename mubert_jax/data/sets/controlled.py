@@ -11,6 +11,7 @@ from mubert_jax.data.clips import Clip
 from mubert_jax.data.controlled.clip import ControlledClip
 from mubert_jax.data.controlled.nuisances import CONDITIONS, known_conditions
 from mubert_jax.data.controlled.photos import read_subjects
+from mubert_jax.data.searching import PassedOver
 from mubert_jax.errors import UserError
 
 # Subjects from here on are for testing: `mubert bench perception` takes them, no training may.
@@ -53,13 +54,17 @@ class Cast:
         return "made: " + " ".join(f"{name}={value}" for name, value in values.items())
 
 
-def clips(cast: Cast) -> list[Clip]:
-    """One clip a recording, of any condition; movements show an emotion or are anywhere."""
+def clips(cast: Cast, passed: PassedOver | None = None) -> list[Clip]:
+    """One clip a recording, of any condition; movements show an emotion or are anywhere.
+
+    What a folder of photographs holds besides them is told to `passed`.
+    """
+    passed = PassedOver(cast.photos) if passed is None else passed
     numbers = range(cast.first_subject, cast.first_subject + cast.subjects)
     if cast.photos is None:
         people = [(number, f"s{number:06d}", [None]) for number in numbers]
     else:
-        found = read_subjects(cast.photos).items()
+        found = read_subjects(cast.photos, passed).items()
         people = [(n, name, photos) for n, (name, photos) in zip(numbers, found, strict=False)]
     return [
         _clip(cast, number, name, index, photos[index % len(photos)])

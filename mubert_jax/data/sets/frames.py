@@ -1,61 +1,69 @@
 """Folders of image files; one clip a folder that holds images, at every depth."""
 
-import os
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import numpy as np
 
-from mubert_jax.data.clips import Clip, subject_of
-from mubert_jax.data.video import IMAGE_SUFFIXES, numbered_images, read_image
+from mubert_jax.data.clips import Clip, subject_of, unusable
+from mubert_jax.data.images import ClipImages
+from mubert_jax.data.names import printable
+from mubert_jax.data.numbering import numbered_images
+from mubert_jax.data.searching import PassedOver, files_with
+from mubert_jax.data.video import IMAGE_SUFFIXES
 from mubert_jax.errors import UserError
 
 
-def clips(input: Path) -> list[Clip]:
+def clips(input: Path, passed: PassedOver | None = None) -> list[Clip]:
     """One clip a folder with images, `input` itself included, frames ordered by number.
 
     A clip is named by its path below `input`; in `SUBJECT/.../CLIP/img1.jpg` the subject is the
-    first folder. Raises UserError when there is no image, or numbers are missing or repeated.
+    first folder. A folder whose frames cannot be told is a clip that raises when it is read.
+    Raises UserError when there is no image; what else is there is told to `passed`.
     """
+    passed = PassedOver(input) if passed is None else passed
     if not input.is_dir():
         raise UserError(f"{input}: not a folder; for a video file use `mubert prepare video`")
-    found = []
-    for folder, folders, files in os.walk(input):
-        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
-        path = Path(folder)
-        images = [
-            path / name
-            for name in files
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
-        ]
-        if images:
-            found.append(_clip(input, path, numbered_images(images)))
+    found = list(files_with(IMAGE_SUFFIXES, input, passed))
     if not found:
         raise UserError(
             f"{input}: no image at any depth (looked for {' '.join(sorted(IMAGE_SUFFIXES))}); "
-            "for video files use `mubert prepare video`"
+            f"for video files use `mubert prepare video`{passed.clause()}"
         )
-    return found
+    names = {folder.relative_to(input) for folder, _ in found}
+    return [_clip(input, folder, images, names, passed) for folder, images in found]
 
 
-def _clip(input: Path, folder: Path, images: list[tuple[int, Path]]) -> Clip:
-    relative = folder.relative_to(input)
-    name = Path(input.resolve().name) if folder == input else relative
+def _clip(
+    input: Path, folder: Path, images: list[Path], names: set[Path], passed: PassedOver
+) -> Clip:
+    name = folder.relative_to(input)
+    if folder == input:
+        own = Path(input.resolve().name)
+        name = own.with_name(f"{own.name}.") if own in names else own
+    name = PurePath(printable(name))
+    try:
+        numbered = numbered_images(images, passed)
+    except UserError as error:
+        reason = str(error).removeprefix(f"{printable(folder)}: ")
+        return unusable(name.as_posix(), subject_of(name), len(images), reason, folder)
+    reader = ClipImages([path for _, path in numbered])
     return Clip(
         name=name.as_posix(),
         subject=subject_of(name),
-        num_frames=len(images),
-        frames=partial(_read, images),
-        sample=partial(_sample, images),
+        num_frames=len(numbered),
+        frames=partial(_read, reader, numbered),
+        sample=partial(_sample, reader, numbered),
         files=folder,
+        note=lambda: reader.note,
     )
 
 
-def _read(images: list[tuple[int, Path]]) -> Iterator[tuple[int, np.ndarray]]:
-    return ((number, read_image(path)) for number, path in images)
+def _read(reader: ClipImages, images: list[tuple[int, Path]]) -> Iterator[tuple[int, np.ndarray]]:
+    return ((number, reader.read(path)) for number, path in images)
 
 
-def _sample(images: list[tuple[int, Path]], count: int) -> list[np.ndarray]:
+def _sample(reader: ClipImages, images: list[tuple[int, Path]], count: int) -> list[np.ndarray]:
     positions = np.unique(np.linspace(0, len(images) - 1, count).astype(int))
-    return [read_image(images[position][1]) for position in positions]
+    return [reader.read(images[position][1]) for position in positions]

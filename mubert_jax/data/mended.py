@@ -1,0 +1,29 @@
+"""Whether the files of a clip changed after it was tried."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from mubert_jax.data.clips import Clip
+
+
+def changed_since(record: Path, clips: Sequence[Clip]) -> tuple[str, ...]:
+    """Names of the clips of which a file is newer than `record`, written when they were tried."""
+    tried = record.stat().st_mtime_ns
+    return tuple(clip.name for clip in clips if _newest(clip.files) > tried)
+
+
+def _newest(files: Path | Iterable[Path]) -> int:
+    """When a file, or one in the folder, was last written or put there, in nanoseconds."""
+    paths = [files] if isinstance(files, Path) else list(files)
+    for folder in [path for path in paths if path.is_dir()]:
+        paths += [folder / name for name in os.listdir(folder)]
+    return max((_changed(path) for path in paths), default=0)
+
+
+def _changed(path: Path) -> int:
+    try:
+        status = path.stat()
+    except OSError:
+        return 0
+    return max(status.st_mtime_ns, status.st_ctime_ns)

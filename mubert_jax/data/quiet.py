@@ -1,0 +1,29 @@
+"""OpenCV without its lines on stderr."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import cv2
+
+_lock = threading.Lock()
+_silent = 0
+_level = 0
+
+
+@contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Keeps OpenCV from printing what the caller reports; for any number of threads at a time."""
+    global _silent, _level
+    logging = cv2.utils.logging
+    with _lock:
+        if not _silent:
+            _level = logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+        _silent += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _silent -= 1
+            if not _silent:
+                logging.setLogLevel(_level)
