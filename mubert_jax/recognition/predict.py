@@ -34,6 +34,7 @@ class Prediction:
       maps: what DMA and POI see of it, one pair.
       frames: numbers of onset and apex in their video; None for two images.
       numbers, strength: of a video, frames (T,) and how much moved in each since the onset (T,).
+      notes: what a reader has to be told.
     """
 
     probabilities: dict[str, float]
@@ -41,6 +42,7 @@ class Prediction:
     frames: tuple[int, int] | None = None
     numbers: np.ndarray | None = None
     strength: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Recogniser:
@@ -76,7 +78,7 @@ class Recogniser:
 
     def of_images(self, onset: Path, apex: Path) -> Prediction:
         images = read_images([onset, apex])
-        cut = self._session.cutter(images, f"{onset} or {apex}")
+        cut = self._session.pair_cutter(images, onset, apex)
         return self._predict(self._session.compare(cut(images[0])[None], cut(images[1])[None]))
 
     def of_video(self, video: Path) -> Prediction:
@@ -103,7 +105,8 @@ class Recogniser:
     def _predict(self, maps: Maps) -> Prediction:
         chances = np.asarray(self._recognise(maps.onset, maps.apex))[0]
         order = np.argsort(-chances)
-        return Prediction({self.classes[i]: float(chances[i]) for i in order}, maps)
+        probabilities = {self.classes[i]: float(chances[i]) for i in order}
+        return Prediction(probabilities, maps, notes=tuple(self._session.notes))
 
 
 def _check_that_one_was_kept(run: Path):
@@ -129,7 +132,9 @@ def _no_recogniser(checkpoint, size: int) -> str:
 
 
 def show(prediction: Prediction, console: Console):
-    """Prints the probabilities, and the apex of a video."""
+    """Prints the notes, the probabilities, and the apex of a video."""
+    for note in prediction.notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     table = Table(title="mubert predict")
     table.add_column("emotion")
     table.add_column("probability", justify="right")
