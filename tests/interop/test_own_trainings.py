@@ -81,7 +81,7 @@ def test_wrapper_keys(tmp_path, keys):
 
 def test_the_documented_one_of_several_is_taken_and_said(tmp_path):
     other = {name: x + 1 for name, x in STATE.items()}
-    found = read(tmp_path, {"ema": other, "teacher": other, "model": STATE})
+    found = read(tmp_path, {"ema": other, "teacher": dict(other), "model": STATE})
     assert_whole(found)
     assert "taken: the weights under model; others are under teacher, ema" in found.notes[0]
 
