@@ -55,4 +55,13 @@ def _of_file(path: Path) -> Trained:
     else:
         seen = Seen.from_json(file.description.seen, path.name)
     emotions = file.description.emotions and tuple(file.description.emotions)
-    return Trained(config, build_model(config), weights, file.description.scale, seen, emotions)
+    return Trained(
+        config,
+        build_model(config),
+        weights.params,
+        file.description.scale,
+        seen,
+        emotions,
+        weights.teacher,
+        weights.center,
+    )

@@ -10,7 +10,6 @@ from mubert_jax.errors import UserError
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.perception.perceive import PerceiveOptions, Session, perceive_images
 from mubert_jax.perception.trained import Trained
-from mubert_jax.training.checkpoints import Weights
 from mubert_jax.training.seen import Seen
 from mubert_jax.training.state import init_params
 
@@ -19,7 +18,7 @@ from mubert_jax.training.state import init_params
 def trained():
     config = tiny_config(loss__agreement="none")
     model = build_model(config)
-    return Trained(config, model, Weights(init_params(config, model)), 1.0, Seen())
+    return Trained(config, model, init_params(config, model), 1.0, Seen())
 
 
 @pytest.fixture(scope="module")
