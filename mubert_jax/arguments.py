@@ -192,9 +192,9 @@ def import_(parser):
     )
     add("--workdir", metavar="DIR", type=types.path, required=True, help="a new run's folder")
     add(
-        "--config.KEY",
+        "--config.KEY=VALUE",
         dest="config",
-        metavar="VALUE",
+        metavar="",
         help="what the file does not show, or another image size",
     )
 
@@ -217,7 +217,7 @@ def ablate(parser):
         default=1,
         help="runs of each config (%(default)s)",
     )
-    add("--config.KEY", dest="config", metavar="VALUE", help="overrides a key of all configs")
+    add("--config.KEY=VALUE", dest="config", metavar="", help="overrides a key of all configs")
     _benchmark(add)
 
 
@@ -296,7 +296,7 @@ def bench(parser):
         metavar="FILE",
         type=types.path,
         default="configs/pretrain.py",
-        help="sizes to run at (%(default)s)",
+        help="sizes to run at (%(default)s); not for perception and ceiling",
     )
     add(
         "--batch-size",

@@ -83,8 +83,7 @@ def _perceive(args, console) -> None:
     from mubert_jax.interop.opening import open_trained
     from mubert_jax.perception import perceive
 
-    if not args.video and not (args.onset and args.apex):
-        raise UserError("give --video=V, or both --onset=A and --apex=B")
+    _check_frames(args)
     read = (args.onset, args.apex, args.video, args.checkpoint)
     check_output("--output", args.output, suffixes=PICTURES, inputs=read)
     check_output("--output", args.output.with_suffix(".npz"), inputs=read)
@@ -104,6 +103,16 @@ def _perceive(args, console) -> None:
         perceive.perceive_video(trained, args.video, args.output, options, console)
     else:
         perceive.perceive_images(trained, args.onset, args.apex, args.output, options, console)
+
+
+def _check_frames(args):
+    """Raises UserError unless either a video or two images are given."""
+    if not args.video and not (args.onset and args.apex):
+        raise UserError("give --video=V, or both --onset=A and --apex=B")
+    if args.video and (args.onset or args.apex):
+        raise UserError("give either --video=V or --onset=A and --apex=B, not both")
+    if not args.video and getattr(args, "delta", None):
+        raise UserError("--delta is for a --video; two images are as far apart as they are")
 
 
 def _export(args, console) -> None:
@@ -176,8 +185,7 @@ def _predict(args, console) -> None:
     from mubert_jax.perception.perceive import PerceiveOptions
     from mubert_jax.recognition.predict import Recogniser, draw, show
 
-    if not args.video and not (args.onset and args.apex):
-        raise UserError("give --video=V, or both --onset=A and --apex=B")
+    _check_frames(args)
     if args.output:
         read = (args.onset, args.apex, args.video, args.checkpoint)
         check_output("--output", args.output, suffixes=PICTURES, inputs=read)

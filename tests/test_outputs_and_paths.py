@@ -194,6 +194,14 @@ def test_a_home_in_prepare_and_in_named_paths(here, monkeypatch, capsys):
     assert not Path("~").exists() and not (here / "out").exists()
 
 
+def test_frames_are_given_in_one_way(here, capsys):
+    video = ["--video=v.avi", "--output=m.png"]
+    assert "not both" in refused(capsys, *PERCEIVE, *video)
+    assert "not both" in refused(capsys, *PREDICT, *video)
+    assert "--delta is for a --video" in refused(capsys, *PERCEIVE, "--output=m.png", "--delta=3")
+    assert "--apex=B" in refused(capsys, "perceive", "--onset=on.png", "--output=m.png")
+
+
 def test_a_key_and_its_value_apart(here, capsys):
     config = f"--config={write_config_file(here / 'config.py', tiny_config())}"
     line = refused(capsys, "pretrain", config, "--workdir=run", "--config.model.dim", "64")
