@@ -11,6 +11,7 @@ import numpy as np  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 from mubert_jax.config import Config  # noqa: E402
+from mubert_jax.config_parts import AblatePart  # noqa: E402
 from mubert_jax.data.files import replacing  # noqa: E402
 from mubert_jax.errors import UserError  # noqa: E402
 from mubert_jax.perception import emotions  # noqa: E402
@@ -55,7 +56,11 @@ class Benchmark:
 
 
 def ablate(
-    configs: dict[str, Config], seeds: int, workdir: Path, benchmark: Benchmark, console: Console
+    configs: dict[str, AblatePart],
+    seeds: int,
+    workdir: Path,
+    benchmark: Benchmark,
+    console: Console,
 ):
     """Trains and scores what `workdir` does not hold yet, then writes the results.
 

@@ -8,7 +8,8 @@ import numpy as np
 from rich.console import Console
 
 from mubert_jax.bench.timed import TimedStep, resized
-from mubert_jax.config import SHARDED, Config
+from mubert_jax.config import SHARDED
+from mubert_jax.config_parts import StepPart
 
 KINDS = (
     "all-reduce",
@@ -103,7 +104,7 @@ def _bits(dtype: str) -> int:
 
 
 def bench_devices(
-    config: Config, batch_size: int, counts: list[int], steps: int, console: Console
+    config: StepPart, batch_size: int, counts: list[int], steps: int, console: Console
 ) -> list[dict]:
     """Times one batch on so many devices each, data parallel and FSDP.
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mubert_jax.data.files import replacing
 from mubert_jax.perception import render
 from mubert_jax.perception.controlled import benchmark_pairs
 from mubert_jax.perception.maps import Perceiver
@@ -54,5 +53,4 @@ def picture(trained: Trained, conditions: tuple[str, ...], align: str, path: Pat
         render.Column("magnified difference", magnified, 100.0, "grey levels × 10"),
         *render.learned(maps, trained.scale or float(np.percentile(maps.dma, 99)), "m"),
     ]
-    with replacing(path) as temporary:
-        render.panel(columns, apex, titles, temporary)
+    render.panel(columns, apex, titles, path)

@@ -24,6 +24,8 @@ from mubert_jax.perception.rivals import RIVALS
 from mubert_jax.perception.scores import paired_difference
 from mubert_jax.perception.trained import Trained
 
+# Side of a patch where no model says it.
+PATCH = 8
 SCORES = {
     "auc_in_face": "AUC inside the face",
     "auc": "AUC over the frame",
@@ -72,7 +74,7 @@ def bench_perception(
     """
     conditions = known_conditions(conditions)
     subjects = enough_subjects(subjects)
-    patch, read, perceiver = 8, classical_reader(8), None
+    patch, read, perceiver = PATCH, classical_reader(PATCH), None
     if trained is not None:
         size, patch = trained.config.model.image_size, trained.config.model.patch_size
         perceiver = Perceiver(trained.model, trained.params, batch=1)

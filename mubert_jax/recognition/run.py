@@ -11,6 +11,7 @@ from rich.console import Console
 
 from mubert_jax.config import Config
 from mubert_jax.config_checks import check
+from mubert_jax.config_parts import FinetunePart
 from mubert_jax.data.files import replacing, writing_errors
 from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.data.plan import Plan
@@ -36,7 +37,7 @@ from mubert_jax.training.state import init_params
 HARDEST = 8
 
 
-def finetune(config: Config, workdir: Path, allow_leak: bool, console: Console) -> Report:
+def finetune(config: FinetunePart, workdir: Path, allow_leak: bool, console: Console) -> Report:
     """Cross-validates, reports, and keeps a recogniser that was trained on everyone.
 
     The backbone, its sizes included, is that of `training.init_from`: a run, an export, `shipped`;
@@ -118,6 +119,7 @@ def _with_backbone(
             attention=config.model.attention,
             dtype=config.model.dtype,
         ),
+        data=dataclasses.replace(config.data, delta=of_backbone.data.delta),
         swapping=of_backbone.swapping,
         loss=dataclasses.replace(of_backbone.loss, agreement="none"),
         perception=dataclasses.replace(

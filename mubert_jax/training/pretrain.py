@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from mubert_jax.config import Config
+from mubert_jax.config_parts import PretrainPart
 from mubert_jax.data.frames import FramePairs
 from mubert_jax.errors import UserError
 from mubert_jax.models.device import check_attention
@@ -17,7 +18,7 @@ from mubert_jax.training.meter import Meter
 from mubert_jax.training.preemption import Preempted, StopSignal
 
 
-def run(config: Config, workdir: Path, console: Console):
+def run(config: PretrainPart, workdir: Path, console: Console):
     """Pretrains in `workdir`; see `loop.pretrain` for what is raised.
 
     Leaves checkpoints, config.json, metrics (.csv, .jsonl, TensorBoard), training.png,

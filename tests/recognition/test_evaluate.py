@@ -241,7 +241,7 @@ def test_refuses(workdir, tmp_path, capsys):
         ([f"--workdir={tmp_path}"], "no predictions.csv; give the folder of a finished"),
         ([theirs, output, "--published=composite"], "did you mean 'composite-3'"),
         ([theirs, output, "--classes", "negative"], "unknown class"),
-        ([theirs, f"--output={workdir / 'predictions.csv'}"], "File exists"),
+        ([theirs, f"--output={workdir / 'predictions.csv'}"], "is a file; name a folder"),
     ):
         assert main(["evaluate", *arguments]) == 2
         error = capsys.readouterr().err
