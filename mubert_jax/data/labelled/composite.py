@@ -63,4 +63,5 @@ class Composite:
             published,
             self.subjects,
             ", ".join(part.annotation for part in parts),
+            [note for part in parts for note in part.notes],
         )

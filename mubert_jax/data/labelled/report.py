@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mubert_jax.data.files import replacing
+from mubert_jax.data.labelled.annotation import NO_MOVEMENT
 from mubert_jax.data.labelled.collected import Collected
 from mubert_jax.data.report import REPORT_FILE, ClipReport, Lines, count
 
@@ -38,7 +39,7 @@ class PairsReport(Lines):
     Attributes:
       output: the data-set folder.
       rows: one a clip, as in report.csv; `status` is one of STATUSES, repaired ones are stored too.
-      classes, published, published_subjects: as in `Collected`.
+      classes, published, published_subjects, notes: as in `Collected`.
       already_complete: nothing was done, the folder was complete.
     """
 
@@ -47,6 +48,7 @@ class PairsReport(Lines):
     classes: tuple[str, ...]
     published: Mapping[str, int]
     published_subjects: int | None
+    notes: Sequence[str] = ()
     already_complete: bool = False
 
     @classmethod
@@ -55,7 +57,12 @@ class PairsReport(Lines):
         with open(output / REPORT_FILE, newline="") as file:
             rows = list(csv.DictReader(file))
         return cls(
-            output, rows, collected.classes, collected.published, collected.published_subjects
+            output,
+            rows,
+            collected.classes,
+            collected.published,
+            collected.published_subjects,
+            tuple(collected.notes),
         )
 
     def with_status(self, *statuses: str) -> list[Mapping[str, str]]:
@@ -93,6 +100,20 @@ class PairsReport(Lines):
         """Classes without a clip."""
         return [name for name, clips in self.class_counts.items() if not clips]
 
+    @property
+    def still(self) -> list[Mapping[str, str]]:
+        """The rows of stored clips whose onset and apex are the same."""
+        return [row for row in self.stored if NO_MOVEMENT in row["reason"]]
+
+    def _no_movement(self) -> list[str]:
+        if not self.still:
+            return []
+        return [
+            f"warning: {len(self.still)} of {count(self.kept, 'kept clip')} show"
+            f"{'s' * (len(self.still) == 1)} no movement: {NO_MOVEMENT} "
+            f"({_name(self.still[0])}{' first' * (len(self.still) > 1)})"
+        ]
+
     def lines(self) -> list[str]:
         """The summary, one fact a line."""
         state = "already complete, nothing to do" if self.already_complete else "done"
@@ -109,6 +130,10 @@ class PairsReport(Lines):
             ),
         ]
         lines += [f"warning: no clip of class {name}" for name in self.empty_classes]
+        lines += [*self._no_movement(), *self.notes[:_LISTED]]
+        if len(self.notes) > _LISTED:
+            more = f"{len(self.notes) - _LISTED} more of this"
+            lines.append(f"  and {more} (see {self.output / MARKDOWN_FILE})")
         if counts["excluded"]:
             lines.append(f"{count(counts['excluded'], 'clip')} left out by --exclude-subjects")
         for status in ("repaired", "dropped"):
@@ -141,6 +166,7 @@ class PairsReport(Lines):
             + [_compared("subjects", len(self.subjects), self.published_subjects)],
         )
         lines += [f"\n**Warning: no clip of class {name}.**" for name in self.empty_classes]
+        lines += [f"\n{line[0].upper()}{line[1:]}." for line in (*self._no_movement(), *self.notes)]
         lines += ["", "## Subjects", ""]
         cells = Counter((row["subject"], row["class"]) for row in self.stored)
         lines += _table(
@@ -202,7 +228,8 @@ def _row(clip, report: ClipReport) -> dict[str, object]:
     status, reason = report.status, report.reason
     if status == "kept":
         status = "repaired" if clip.repairs else "kept"
-        reason = "; ".join((*clip.repairs, *clip.notes))
+        noted = (report.reason,) if report.reason and report.reason not in clip.notes else ()
+        reason = "; ".join((*clip.repairs, *clip.notes, *noted))
     box = report.box or ("", "", "")
     return {
         "clip": report.name,

@@ -4,6 +4,7 @@ import numpy as np
 
 from mubert_jax.data.alignment import aligned
 from mubert_jax.data.faces import Box, center_box, clip_box, crop_and_resize
+from mubert_jax.data.labelled.annotation import NO_MOVEMENT
 from mubert_jax.data.labelled.apex import SIDE, automatic_apex
 from mubert_jax.data.labelled.clips import LabelledClip
 from mubert_jax.data.records import PairRecord, encode_image, encode_pair
@@ -25,6 +26,7 @@ class PairWriter(ShardWriter):
         onset = crop_and_resize(image, box, self.options.size)
         number, path = clip.apex or self._find_apex(clip, image, box)
         apex = crop_frame(read_image(path), shape, box, self.options.size)
+        note = NO_MOVEMENT if np.array_equal(onset, apex) else ""
         apex = aligned(self.options.align, apex, onset)
         data = encode_pair(
             PairRecord(
@@ -47,7 +49,7 @@ class PairWriter(ShardWriter):
         writer.write(data)
         self.progress.frame()
         return ClipReport(
-            clip.name, clip.subject, "kept", "", box, [clip.onset[0]], [len(data)], number
+            clip.name, clip.subject, "kept", note, box, [clip.onset[0]], [len(data)], number
         )
 
     def _onset_box(self, onset: np.ndarray) -> Box | None:
