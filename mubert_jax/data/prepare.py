@@ -22,6 +22,7 @@ from mubert_jax.data.clips import Clip
 from mubert_jax.data.faces import make_detector
 from mubert_jax.data.files import exclusive, writing_errors
 from mubert_jax.data.index import Index
+from mubert_jax.data.layouts import with_subjects
 from mubert_jax.data.metadata import INFO_FILE, shard_name, write_metadata
 from mubert_jax.data.plan import PLAN_FILE, Plan, PrepareOptions
 from mubert_jax.data.progress import PrepareProgress
@@ -89,6 +90,8 @@ def prepare(
     if isinstance(input, Path) and not input.exists():
         raise UserError(f"{input}: no such file or folder; check --input")
     clips = sorted(read_clips(input), key=lambda clip: clip.name)
+    if isinstance(input, Path):
+        clips = with_subjects(clips, input, options.subject_folder)
     plan = Plan.make(source, input, options, clips)
     return make_set(Frames(), plan, clips, output, options, console)
 
