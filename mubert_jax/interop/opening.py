@@ -1,8 +1,10 @@
 """A model to look with: from a run's folder, from an exported file, or the one in the package."""
 
+import filecmp
 from pathlib import Path
 
 from mubert_jax import config as config_lib
+from mubert_jax.data.people import MADE_UP, Person
 from mubert_jax.errors import UserError
 from mubert_jax.interop import files
 from mubert_jax.interop.torch_weights import from_official
@@ -11,8 +13,8 @@ from mubert_jax.perception.trained import Trained
 from mubert_jax.training.seen import Seen
 
 SHIPPED = "shipped"
-# Whom the weights in the package were trained on: made-up people, see their CARD.md.
-SHIPPED_PEOPLE = tuple(f"s{number:06d}" for number in range(320))
+# Whom the weights in the package were trained on: made-up people of seed 0, see their CARD.md.
+SHIPPED_PEOPLE = tuple(Person.elsewhere(f"{MADE_UP}0", f"s{number:06d}") for number in range(320))
 SHIPPED_FILE = Path(__file__).parent.parent / "weights" / "controlled.safetensors"
 
 
@@ -35,8 +37,12 @@ def _of_file(path: Path) -> Trained:
         )
     config = config_lib.build(file.description.config)
     weights, _ = from_official(config, file.tensors, str(path))
-    if path == SHIPPED_FILE:
-        seen = Seen.of(SHIPPED_PEOPLE)
-    else:
-        seen = Seen.from_json(file.description.seen, path.name)
+    seen = seen_of(path, file.description)
     return Trained(config, build_model(config), weights.params, file.description.scale, seen)
+
+
+def seen_of(path: Path, description: files.Description | None) -> Seen:
+    """Whose faces the weights in a file have seen; a copy of the package's own is known as such."""
+    if filecmp.cmp(path, SHIPPED_FILE, shallow=False):
+        return Seen.of(SHIPPED_PEOPLE)
+    return Seen.from_json(description and description.seen, path.name)
