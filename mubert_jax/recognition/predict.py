@@ -15,6 +15,7 @@ from rich.table import Table  # noqa: E402
 
 from mubert_jax.data.faces import SAMPLED_FRAMES  # noqa: E402
 from mubert_jax.data.files import replacing, writing_errors  # noqa: E402
+from mubert_jax.data.people import merged_classes  # noqa: E402
 from mubert_jax.data.video import read_image, read_video, sample_video  # noqa: E402
 from mubert_jax.errors import UserError  # noqa: E402
 from mubert_jax.perception import render  # noqa: E402
@@ -98,8 +99,12 @@ class Recogniser:
 
     def _predict(self, maps: Maps) -> Prediction:
         chances = np.asarray(self._recognise(maps.onset, maps.apex))[0]
-        order = np.argsort(-chances)
-        return Prediction({self.classes[i]: float(chances[i]) for i in order}, maps)
+        names, _ = merged_classes(self.classes)
+        probabilities = dict.fromkeys(names, 0.0)
+        for name, chance in zip(names, chances, strict=True):
+            probabilities[name] += float(chance)
+        order = sorted(probabilities, key=lambda name: -probabilities[name])
+        return Prediction({name: probabilities[name] for name in order}, maps)
 
 
 def show(prediction: Prediction, console: Console):

@@ -9,7 +9,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from pathlib import Path
 
@@ -40,12 +40,14 @@ class Row:
     """One annotated row: `number` as a spreadsheet program shows it, and cells by column.
 
     A cell is as stored (int, float, str, date); "" where it is blank or the sheet lacks the column.
-    `problem` says why the row cannot be trusted, if it cannot.
+    `problem` says why the row cannot be trusted, if it cannot. `others` are the cells of columns
+    that were not asked for, by their headers.
     """
 
     number: int
     cells: Mapping[str, object]
     problem: str = ""
+    others: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def text(self, column: str) -> str:
         """The cell as text without blanks around it; a whole number has no ".0"."""
@@ -200,11 +202,14 @@ def _rows(path: Path, grid: Grid, header: Header, optional) -> list[Row]:
         if number > header.row and [plain(cell) for cell in line] != list(header.names)
     }
     places = {name: _place(path, name, at, header, below) for name, at in header.places.items()}
+    headings = enumerate(map(_text, grid.lines.get(header.row, ())))
+    other = {at: name for at, name in headings if name and at not in places.values()}
     rows = []
     for number, line in below.items():
         cells = {name: line[at] for name, at in places.items() if at < len(line)}
         if any(map(_text, cells.values())):
-            rows.append(Row(number, cells, _problem(cells, line, grid, header, optional)))
+            others = {name: _text(line[at]) for at, name in other.items() if at < len(line)}
+            rows.append(Row(number, cells, _problem(cells, line, grid, header, optional), others))
     if hidden := sum(row.number in grid.hidden for row in rows):
         _log.warning("%s: %d hidden rows are read, too", path, hidden)
     return rows
