@@ -26,6 +26,7 @@ from mubert_jax.perception.controlled import (  # noqa: E402
     rival_methods,
 )
 from mubert_jax.perception.maps import Perceiver  # noqa: E402
+from mubert_jax.recognition.metrics import uf1  # noqa: E402
 from mubert_jax.training.checkpoints import load_model  # noqa: E402
 from mubert_jax.training.pretrain import run as pretrain  # noqa: E402
 
@@ -136,7 +137,7 @@ def _rivals(size: int, patch: int, benchmark: Benchmark):
 
 
 def _emotions(method, features, labelled):
-    found = dataclasses.asdict(emotions.recognition(features, labelled))
+    found = dataclasses.asdict(emotions.recognition(features, labelled, uf1))
     return {"condition": EMOTIONS_UNDER, "method": method, "score": "UF1", **found}
 
 
