@@ -2,7 +2,9 @@
 
 import codecs
 import math
+import re
 import unicodedata
+from itertools import islice
 from typing import NamedTuple
 
 _MARKS = (
@@ -22,6 +24,8 @@ False for one that is too near to another to be told from it by its looks.
 _WESTERN = frozenset("ŒœŠšŽžŸ€…–—‘’“”„•°§£¡¿«»ºª·´±²³µ½¼¾×©®™\u00a0")
 _COMMON = {"gb2312": range(0xB0, 0xD8), "cp932": range(0x88, 0x98), "cp950": range(0xA4, 0xC7)}
 """First bytes of the ideographs in everyday use; the rarer ones come after them."""
+_BEYOND_ASCII = re.compile(r"[^\0-\x7f]")
+_LOOKED_AT = 1000
 
 
 class Reading(NamedTuple):
@@ -42,6 +46,8 @@ def readings(encoded: bytes) -> list[Reading]:
     for encoding in (*_without_mark(encoded), "utf-8"):
         if (text := _decoded(encoded, encoding)) is not None:
             return [Reading(text, 0.0)]
+    if b"\0" in encoded:  # no text at all
+        return [Reading(encoded.decode("latin-1"), 0.0)]
     found: dict[str, float] = {}
     for encoding, guessed in _LEGACY.items():
         if (text := _decoded(encoded, encoding)) is not None:
@@ -52,12 +58,9 @@ def readings(encoded: bytes) -> list[Reading]:
 
 def oddness(text: str) -> float:
     """How little the characters beyond ASCII look like words: 0 for ones that do, about 1 else."""
-    odd = count = 0
-    for before, char, after in zip(" " + text, text, text[1:] + " ", strict=False):
-        if char > "\x7f":
-            count += 1
-            odd += _odd(before, char, after)
-    return odd / max(1, count)
+    found = list(islice(_BEYOND_ASCII.finditer(text), _LOOKED_AT))
+    odd = (_odd(text[m.start() - 1 : m.start()], m[0], text[m.end() : m.end() + 1]) for m in found)
+    return sum(odd) / max(1, len(found))
 
 
 def _without_mark(encoded: bytes) -> list[str]:

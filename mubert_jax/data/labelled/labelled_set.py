@@ -21,6 +21,7 @@ from mubert_jax.data.labelled.folders import ClipFolders
 from mubert_jax.data.labelled.matching import match
 from mubert_jax.data.labelled.options import PairOptions
 from mubert_jax.data.labelled.sheets import SHEET_SUFFIXES, Row, read_rows
+from mubert_jax.data.labelled.videos import extraction
 from mubert_jax.errors import UserError
 
 COLUMNS = {
@@ -99,9 +100,10 @@ class LabelledSet:
         damaged = self._damaged(options.damaged)
         folders = ClipFolders(input, self.locate, self.skipped, damaged)
         if not folders.places:
+            advice = extraction(input)
             raise UserError(
-                f"{input}: no clip of {self.title} at any depth (looked for {self.example}); "
-                "check --input"
+                f"{input}: no clip of {self.title} at any depth (looked for {self.example}"
+                + (f"), but {advice}" if advice else "); check --input")
             )
         said = None
         if annotation is None and self.annotate_folders is not None:
@@ -129,12 +131,13 @@ class LabelledSet:
     def _read(self, sheet: Path) -> Found:
         found, dropped = [], []
         for row in read_rows(sheet, self.columns, self.optional, self.sheet, with_problems=True):
-            if not row.text("clip") and not row.text("onset"):
+            if not (row.text("clip") or row.text("onset") or row.problem):
                 continue
             try:
                 if row.problem:
                     raise Refused(row.problem)
-                found.append(self.annotate(row))
+                one = self.annotate(row)
+                found.append(replace(one, notes=one.notes + row.notes))
             except (Refused, LeftOut) as error:
                 name = " ".join(filter(None, (row.text("subject"), row.text("clip"))))
                 refused = isinstance(error, Refused)
@@ -226,7 +229,7 @@ def annotation_of(
         "onset": frame_number(row.text("onset"), "onset"),
         "apex": frame_number(row.text("apex"), "apex"),
         "offset": frame_number(row.text("offset"), "offset"),
-        "emotion": row.text("emotion").lower(),
+        "emotion": row.identifier("emotion").lower(),
         "action_units": row.text("action_units"),
         "row": row.number,
     }

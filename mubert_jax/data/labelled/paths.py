@@ -31,7 +31,9 @@ class NamedFiles:
             another computer.
         """
         ways = dict.fromkeys((name, name.strip("\"'"), _forward(name)))
-        paths = [self._folder / Path(way).expanduser() for way in ways]
+        paths = [self._folder / way for way in ways]
+        if name.startswith("~/"):
+            paths.append(Path(name).expanduser())
         for path in paths:
             if _is(path, Path.is_file):
                 return path, ""

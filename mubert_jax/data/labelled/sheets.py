@@ -25,7 +25,8 @@ SHEET_SUFFIXES = (*WORKBOOK_SUFFIXES, ".csv", ".tsv")
 """Of files that are looked for; a file that is named may have any."""
 
 _WHOLE = re.compile(r"\d+\.0")
-_KEPT_AS_TEXT = re.compile(r"'(?=\d)")
+_LINE_ENDS = re.compile(r"\s*[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
+_KEPT_AS_TEXT = re.compile(r"'(\d[^']*)'?")
 _INVISIBLE = dict.fromkeys(
     (0xAD, 0x200B, 0x200E, 0x200F, 0x2060, 0xFEFF, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 )
@@ -40,17 +41,19 @@ class Row:
     """One annotated row: `number` as a spreadsheet program shows it, and cells by column.
 
     A cell is as stored (int, float, str, date); "" where it is blank or the sheet lacks the column.
-    `problem` says why the row cannot be trusted, if it cannot. `others` are the cells of columns
-    that were not asked for, by their headers.
+    `problem` says why the row cannot be trusted, if it cannot; `notes` which optional cells were
+    taken as blank for the same reasons. `others` are the cells of columns that were not asked for,
+    by their headers.
     """
 
     number: int
     cells: Mapping[str, object]
     problem: str = ""
-    others: Mapping[str, str] = field(default_factory=dict, compare=False)
+    notes: tuple[str, ...] = ()
+    others: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, column: str) -> str:
-        """The cell as text without blanks around it; a whole number has no ".0"."""
+        """The cell as text in one line without blanks around it; a whole number has no ".0"."""
         return _text(self.cells.get(column, ""))
 
     def identifier(self, column: str) -> str:
@@ -73,8 +76,9 @@ def read_rows(
 ) -> list[Row]:
     """The rows below the header that has all columns; rows that are blank in them are left out.
 
-    Rows that a filter hides are read, too, and a sheet that is hidden where no other one has the
-    columns. Merged cells all count as filled.
+    Hidden columns and rows, such as a filter leaves, are read, too, the rows with a warning; so is
+    a hidden sheet where no other one has the columns. What is written in cells that are merged
+    over several rows counts for all of them.
 
     Args:
       path: the file.
@@ -107,6 +111,7 @@ def _workbook_rows(path, columns, optional, sheet) -> list[Row]:
     headers = {name: find_header(grid, columns, optional) for name, grid in found.items()}
     fitting = [name for name, header in headers.items() if not header.missing]
     fitting = [name for name in fitting if found[name].visible] or fitting
+    fitting = [name for name in fitting if max(found[name].lines) > headers[name].row] or fitting
     if not fitting:
         raise _no_header(path, headers, columns)
     if len(fitting) > 1:
@@ -175,23 +180,29 @@ def _chosen(path, oddness, rows, columns, optional, fits) -> int:
     """Which of the readings of a text is meant; UserError where that cannot be told."""
     if len(rows) == 1:
         return 0
+    likely = range(len(rows))
     if fits is not None:
-        odd = [i for i, r in enumerate(rows[0]) if not "".join(map(r.text, columns)).isascii()]
-        votes = [sum(fits(r[i]) for i in odd if i < len(r)) for r in rows]
-        if max(votes):
-            return votes.index(max(votes))
+        fitting = [sum(map(fits, reading)) for reading in rows]
+        likely = [i for i in likely if fitting[i] == max(fitting)]
     needed = [name for name in columns if name not in optional]
     content = [[[row.text(name) for name in needed] for row in reading] for reading in rows]
-    for other in range(1, len(rows)):
-        if content[other] != content[0] and oddness[other] <= oddness[0]:
-            at = next(i for i, cells in enumerate(content[0]) if content[other][i] != cells)
-            cells = zip(content[0][at], content[other][at], strict=True)
-            one, two = next(pair for pair in cells if pair[0] != pair[1])
+    first = likely[0]
+    for other in likely[1:]:
+        if content[other] != content[first] and oddness[other] <= oddness[first]:
+            row, one, two = _difference(rows[first], rows[other], needed)
             raise UserError(
-                f"{path}: row {rows[0][at].number} may say {one!r} or {two!r}, as the file is not "
-                'in UTF-8; save it as "CSV UTF-8"'
+                f"{path}: row {row} may say {one!r} or {two!r}, as the file is not in UTF-8; save "
+                'it as "CSV UTF-8"'
             )
-    return 0
+    return first
+
+
+def _difference(rows: Sequence[Row], others: Sequence[Row], needed) -> tuple[int, str, str]:
+    for row, other in zip(rows, others, strict=False):
+        for name in needed:
+            if row.text(name) != other.text(name):
+                return row.number, row.text(name), other.text(name)
+    return 0, f"{len(rows)} rows", f"{len(others)} rows"
 
 
 def _rows(path: Path, grid: Grid, header: Header, optional) -> list[Row]:
@@ -207,11 +218,17 @@ def _rows(path: Path, grid: Grid, header: Header, optional) -> list[Row]:
     rows = []
     for number, line in below.items():
         cells = {name: line[at] for name, at in places.items() if at < len(line)}
-        if any(map(_text, cells.values())):
+        if any(_text(cell) or isinstance(cell, Unsolved) for cell in cells.values()):
+            wrong = {name: why for name, cell in cells.items() if (why := _distrust(name, cell))}
+            notes = [f"{wrong[name]}: not used" for name in optional if name in wrong]
+            problem = next((why for name, why in wrong.items() if name not in optional), "")
+            cells = {name: cell for name, cell in cells.items() if name not in wrong}
+            problem = problem or _surplus(line, grid, header)
             others = {name: _text(line[at]) for at, name in other.items() if at < len(line)}
-            rows.append(Row(number, cells, _problem(cells, line, grid, header, optional), others))
+            rows.append(Row(number, cells, problem, tuple(notes), others))
     if hidden := sum(row.number in grid.hidden for row in rows):
-        _log.warning("%s: %d hidden rows are read, too", path, hidden)
+        what = "1 hidden row is" if hidden == 1 else f"{hidden} hidden rows are"
+        _log.warning("%s: %s read, too", path, what)
     return rows
 
 
@@ -231,27 +248,29 @@ def _place(path: Path, name: str, places: Sequence[int], header: Header, below) 
     return next(iter(filled.values()), places[0])
 
 
-def _problem(cells, line, grid: Grid, header: Header, optional) -> str:
-    if grid.text and any(map(_text, line[len(header.names) :])):
+def _surplus(line: Sequence[object], grid: Grid, header: Header) -> str:
+    if not grid.text or not any(map(_text, line[len(header.names) :])):
+        return ""
+    return (
+        f"{len(line)} cells below a header of {len(header.names)}; a cell that holds the delimiter "
+        "must be in quotation marks"
+    )
+
+
+def _distrust(name: str, cell: object) -> str:
+    """Why a cell does not say what was entered; "" where it may."""
+    if isinstance(cell, Unsolved):
         return (
-            f"{len(line)} cells below a header of {len(header.names)}; a cell that holds the "
-            "delimiter must be in quotation marks"
+            f"{name} is the formula {cell.formula[:40]} without a result; open the sheet in a "
+            "spreadsheet program and save it"
         )
-    for name, cell in cells.items():
-        if name in optional:
-            continue
-        if isinstance(cell, Unsolved):
-            return (
-                f"{name} is the formula {cell.formula[:40]} without a result; open the sheet in a "
-                "spreadsheet program and save it"
-            )
-        if isinstance(cell, date | time | timedelta) or _DATE.fullmatch(_text(cell)):
-            return (
-                f"{name} is a date ({_text(cell)}), which spreadsheet programs make of entries "
-                "such as 3-1; format the column as text and enter it again"
-            )
-        if _ERROR.fullmatch(_text(cell)):
-            return f"{name} is {_text(cell)}, an error in the sheet; correct the formula"
+    if isinstance(cell, date | time | timedelta) or _DATE.fullmatch(_text(cell)):
+        return (
+            f"{name} is a date ({_text(cell)}), which spreadsheet programs make of entries such as "
+            "3-1; format the column as text and enter it again"
+        )
+    if _ERROR.fullmatch(_text(cell)):
+        return f"{name} is {_text(cell)}, an error in the sheet; correct the formula"
     return ""
 
 
@@ -260,8 +279,9 @@ def _text(cell: object) -> str:
         return ""
     if isinstance(cell, date):
         return cell.isoformat()[:10]
-    text = str(cell).translate(_INVISIBLE).strip()
-    return text[:-2] if _WHOLE.fullmatch(text) else _KEPT_AS_TEXT.sub("", text, count=1)
+    text = _LINE_ENDS.sub(" ", str(cell).translate(_INVISIBLE)).strip()
+    text = kept[1] if (kept := _KEPT_AS_TEXT.fullmatch(text)) else text
+    return text[:-2] if _WHOLE.fullmatch(text) else text
 
 
 def _no_header(path: Path, headers: Mapping[str, Header], columns) -> UserError:

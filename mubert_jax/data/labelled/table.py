@@ -65,7 +65,7 @@ class PairTable:
             annotation,
             COLUMNS,
             OPTIONAL,
-            fits=lambda row: files.exists(row.text("onset")),
+            fits=lambda row: all(files.exists(row.text(name)) for name in ("onset", "apex")),
             with_problems=True,
         )
         named, notes = _one_spelling([_annotation(row, annotation.stem) for row in rows])
@@ -149,4 +149,5 @@ def _clip(row: Row, one: Annotation, files: NamedFiles, classes: tuple[str, ...]
         onset=images[0],
         apex=images[1],
         repairs=tuple(repairs - {""}),
+        notes=row.notes,
     )

@@ -1,4 +1,4 @@
-"""Workbooks (.xlsx, .xls) as grids of cells; merged cells all hold what is written in them."""
+"""Workbooks (.xlsx, .xls) as grids of cells; cells merged over rows hold it in each."""
 
 import io
 import warnings
@@ -42,7 +42,7 @@ def _read_new(path: Path) -> dict[str, Grid]:
 
     with zipfile.ZipFile(path) as parts:
         if not any(name.startswith("xl/") for name in parts.namelist()):
-            raise UserError(f"{path}: a workbook of another program; {RESAVE}")
+            raise UserError(f"{path}: not a workbook of Excel; {RESAVE}")
     with open(path, "rb") as file:  # openpyxl goes by the suffix of a path
         book = openpyxl.load_workbook(file)
         results = None

@@ -27,8 +27,8 @@ def locate(parts: tuple[str, ...]) -> str | None:
 
 def annotate(row: Row) -> Annotation:
     """What a row says; subjects are 1, "01" or "sub01"."""
-    subject = _SUBJECT.fullmatch(row.text("subject"))
-    clip = row.text("clip")
+    subject = _SUBJECT.fullmatch(row.identifier("subject"))
+    clip = row.identifier("clip")
     clip = clip[:2].upper() + clip[2:].lower()
     if not subject or not _CLIP.fullmatch(clip):
         raise Refused(

@@ -8,16 +8,16 @@ frames of poor quality, `exception/*.txt`, are for `--damaged`.
 
 import re
 
-from mubert_jax.data.labelled.annotation import Annotation, LeftOut, Refused
+from mubert_jax.data.labelled.annotation import Annotation, LeftOut, Refused, frame_number
 from mubert_jax.data.labelled.classes import ClassScheme
 from mubert_jax.data.labelled.labelled_set import COLUMNS, LabelledSet, annotation_of
 from mubert_jax.data.labelled.sheets import Row
 
-_SUBJECT = re.compile(r"spNO\.?0*(\d+)", re.IGNORECASE)
+_SUBJECT = re.compile(r"(?:spNO\.?)?0*(\d+)", re.IGNORECASE)
 _VIDEO = re.compile(r"[a-z]", re.IGNORECASE)
 _CLIP = re.compile(r"spNO\.?0*(\d+)_([a-z])_0*(\d+)", re.IGNORECASE)
 _LISTED = re.compile(
-    r"spNO\.?0*(\d+)[/\\\s]+([a-z])[/\\\s]+(?:color[/\\])?(\d+)\.(?:jpg|png)", re.IGNORECASE
+    r"spNO\.?0*(\d+)[/\\\s]+([a-z])[/\\\s]+(?:color[/\\]+)?(\d+)\.(?:jpg|png)", re.IGNORECASE
 )
 _NEGATIVE = ("disgust", "fear", "anger", "sad")
 _CLASSES = ("disgust", "surprise", "others", "fear", "anger", "sad", "happy")
@@ -52,7 +52,8 @@ def damaged_frame(line: str) -> tuple[str, int] | None:
 
 def annotate(row: Row) -> Annotation:
     """What a row says; the letter of a video may be a capital."""
-    subject, video = _SUBJECT.fullmatch(row.text("subject")), row.text("clip").lower()
+    subject = _SUBJECT.fullmatch(row.identifier("subject"))
+    video = row.identifier("clip").lower()
     if not subject or not _VIDEO.fullmatch(video):
         raise Refused(
             f"subject {row.text('subject')!r} and video {row.text('clip')!r} are not of "
@@ -60,7 +61,8 @@ def annotate(row: Row) -> Annotation:
         )
     if "macro" in row.text("kind").lower():
         raise LeftOut("a macro-expression")
-    onset = row.text("onset") or f"row{row.number}"
+    onset = frame_number(row.text("onset"), "onset")
+    onset = f"row{row.number}" if onset is None else onset
     place = f"{subject[1]}/{video}"
     places = (place, f"{place}/{onset}")
     return annotation_of(row, "casme3", f"spNO.{subject[1]}", f"{video}_{onset}", places)

@@ -11,18 +11,19 @@ from mubert_jax.data.labelled.classes import ClassScheme
 from mubert_jax.data.labelled.labelled_set import COLUMNS, LabelledSet, annotation_of
 from mubert_jax.data.labelled.sheets import Row
 
-_CLIP = re.compile(r"(\d{3})_\d+_\d+")
+_CLIP = re.compile(r"(\d{1,3})_(\d+_\d+)", re.ASCII)
 _CLASSES = ("anger", "contempt", "happiness", "surprise", "other")
 
 
 def locate(parts: tuple[str, ...]) -> str | None:
     """The key "006_1_2" of a clip's folder."""
-    return parts[-1] if _CLIP.fullmatch(parts[-1]) else None
+    clip = _CLIP.fullmatch(parts[-1])
+    return parts[-1] if clip and len(clip[1]) == 3 else None
 
 
 def annotate(row: Row) -> Annotation:
     """What a row says; subjects are 6 or "006", and in the clip's name."""
-    clip, subject = row.text("clip"), row.text("subject")
+    clip, subject = row.identifier("clip"), row.identifier("subject")
     named = _CLIP.fullmatch(clip)
     if not named or not subject.isdecimal():
         raise Refused(
@@ -32,7 +33,9 @@ def annotate(row: Row) -> Annotation:
         raise Refused(f"clip {clip} is not of subject {subject}")
     if "macro" in row.text("kind").lower():
         raise LeftOut("a macro-expression")
-    return annotation_of(row, "samm", named[1], clip, (clip,))
+    person = f"{int(subject):03d}"
+    clip = f"{person}_{named[2]}"
+    return annotation_of(row, "samm", person, clip, (clip,))
 
 
 SET = LabelledSet(

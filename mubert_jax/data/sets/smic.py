@@ -14,6 +14,7 @@ from mubert_jax.data.labelled.labelled_set import COLUMNS, LabelledSet, annotati
 from mubert_jax.data.labelled.sheets import Row
 
 _CLIP = re.compile(r"s0*(\d+)_(ne|po|sur?)_0*(\d+)", re.IGNORECASE)
+_OTHER_CAMERA = re.compile(r"(smic.*)?(vis|nir)([_-]?e)?", re.IGNORECASE)
 _CLASSES = ("negative", "positive", "surprise")
 _CODES = {name[:2]: name for name in _CLASSES}
 
@@ -30,21 +31,23 @@ def _known(name: str) -> tuple[str, str, str] | None:
 
 
 def locate(parts: tuple[str, ...]) -> str | None:
-    """The key "s01_ne_01" of a clip's folder."""
+    """The key "s01_ne_01" of a clip's folder; SMIC-VIS and SMIC-NIR have the same names."""
     known = _known(parts[-1])
-    return known and known[1]
+    if known is None or any(_OTHER_CAMERA.fullmatch(part) for part in parts[-5:-1]):
+        return None
+    return known[1]
 
 
 def annotate(row: Row) -> Annotation:
     """What a row says; the emotion is in the clip's name too."""
-    known = _known(row.text("clip"))
+    known = _known(row.identifier("clip"))
     if known is None:
         raise Refused(f"clip {row.text('clip')!r} is not of SMIC (such as s1_ne_01)")
     subject, clip, emotion = known
-    digits = re.sub(r"\D", "", row.text("subject"))
+    digits = re.sub(r"\D", "", row.identifier("subject"))
     if digits and int(digits) != int(subject[1:]):
         raise Refused(f"clip {clip} is not of subject {row.text('subject')}")
-    if row.text("emotion").lower() not in ("", emotion):
+    if row.identifier("emotion").lower() not in ("", emotion):
         raise Refused(f"emotion {row.text('emotion')!r}, but the clip's name says {emotion}")
     second = row.text("second")
     notes = (f"second onset {second} not used",) if second.strip("-/") else ()
@@ -83,7 +86,7 @@ SET = LabelledSet(
     columns={name: COLUMNS[name] for name in ("subject", "clip", "onset", "offset", "emotion")}
     | {"second": ("Onset2F", "Onset2", "Second onset")},
     optional=("subject", "emotion", "second"),
-    skipped=("non_micro", "vis", "nir"),
+    skipped=("non_micro", "non-micro", "nonmicro", "vis", "nir"),
     has_apex=False,
     schemes={
         3: ClassScheme(

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mubert_jax.data.labelled.annotation import Annotation, LeftOut, Refused
+from mubert_jax.data.labelled.annotation import (
+    NO_MOVEMENT,
+    Annotation,
+    LeftOut,
+    Refused,
+    frame_number,
+    is_missing,
+    measure,
+)
 from mubert_jax.data.labelled.matching import match
 
 NUMBERS = st.integers(0, 60)
@@ -57,7 +65,7 @@ def test_a_clip_as_annotated_is_taken_as_it_is(onset, rise, fall):
     )
     assert (clip.onset[0], clip.apex[0], clip.offset) == (onset, apex, offset)
     assert clip.apex_source == "annotated" and not clip.repairs
-    assert bool(clip.notes) == (rise == 0)
+    assert clip.notes == ((NO_MOVEMENT,) if rise == 0 else ())
 
 
 @pytest.mark.parametrize(("missing", "taken"), [((30,), 29), ((30, 29), 31), ((30, 31), 29)])
@@ -65,3 +73,70 @@ def test_the_nearest_frame_is_taken(missing, taken):
     disk = frames(set(range(20, 41)) - set(missing))
     clip = match(annotation(20, 30, 40), disk, 200.0, 0, "joy", None)
     assert (clip.apex[0], clip.apex_source) == (taken, "nearest")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("46", 46),
+        ("046", 46),
+        ("+46", 46),
+        ("46.0", 46),
+        ("46,0", 46),
+        ("46,00", 46),
+        ("46.000000", 46),
+        ("4.6E+1", 46),
+        ("4,6e1", 46),
+        ("1.2E+3", 1200),
+        ("1 200", 1200),
+        ("1\u00a0200", 1200),
+        ("1\u202f200,0", None),
+        ("28'400", 28400),
+        ("1,234,567", 1234567),
+        ("1.234.567", 1234567),
+        ("\uff14\uff16", 46),
+        ("0,200", None),
+    ],
+)
+def test_frame_numbers_of_other_countries(text, number):
+    if number is None:
+        with pytest.raises(Refused, match="is not a (frame )?number"):
+            frame_number(text, "onset")
+    else:
+        assert frame_number(text, "onset") == number
+
+
+@pytest.mark.parametrize("text", ["", "/", "-", "\u2013", "?", "NA", "N/A", "#N/A", "NaN", "None"])
+def test_frames_that_are_not_annotated(text):
+    assert frame_number(text, "apex") is None
+
+
+@pytest.mark.parametrize("text", ["1,200", "1.200", "46,000", "28.400"])
+def test_a_fraction_or_thousands_is_not_guessed(text):
+    with pytest.raises(Refused, match="onset .* may be .* or .*; write it plainly"):
+        frame_number(text, "onset")
+
+
+@pytest.mark.parametrize(
+    "text", ["x1", "12.5", "-3", "inf", "1e400", "True", "1_000", "0x10", "1 2"]
+)
+def test_what_is_no_frame_number(text):
+    with pytest.raises(Refused, match="onset '.*' is not a (frame )?number"):
+        frame_number(text, "onset")
+
+
+def test_rates_may_have_three_decimals():
+    assert measure("29.970", "fps") == 29.97
+    with pytest.raises(Refused, match="may be 29970 or 29.97"):
+        measure("29,970", "fps")
+
+
+def test_an_answer_is_not_missing():
+    assert [is_missing(text) for text in ("", "NA", "nan", "none", "-", "0")] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]

@@ -1,7 +1,9 @@
 """The four data sets and their composite: exactly the clips and reasons that the trees hold."""
 
 import csv
+import datetime
 
+import openpyxl
 import pytest
 
 from mubert_jax.data.labelled.options import PairOptions
@@ -262,6 +264,124 @@ def test_casme3_frames_that_its_owners_know_to_be_damaged(run, tmp_path):
         "apex 178 is not on the disk, 179 taken; apex 178 is in the list of damaged frames"
     )
     assert len(pairs) == 6
+
+
+LISTED = (
+    "spNO.1 A 178.jpg  the image cannot open",
+    r"D:\casme3\RGB\spNO.1\a\color\177.JPG",
+    "/data/RGB/spNO.1/a/color/176.jpg",
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gbk", "xlsx"])
+def test_lists_of_damaged_frames_as_they_come(run, tmp_path, encoding, caplog):
+    lines = ["坏的图像", *LISTED, ""]
+    if encoding == "xlsx":
+        rows = [line.split(" ", 2) for line in lines[1:]]
+        path = trees.write_sheet(tmp_path / "list.xlsx", rows, lines[:1])
+    else:
+        path = tmp_path / "list.txt"
+        path.write_bytes("\r\n".join(lines).encode(encoding))
+    pairs, _ = run("casme3", trees.casme3(tmp_path / "casme3"), damaged=(str(path),))
+    assert stored(pairs)["casme3/spNO.1/a_175"] == ("disgust", 175, 179, 182, "nearest")
+    assert "names no frame, passed over" in caplog.text and "more" not in caplog.text
+
+
+CASME3_ODD = [
+    ("spNO.01", "A ", "175", "178.0", "182", "4", "IV", "Disgust "),
+    (1, "a\u00a0", 190.0, "193,0", " 197", "12", "I", "HAPPY"),
+    ("SPNO1", "J", "20", "23", "NA", "1+2", "II", "surprise\u200b"),
+    ("spNO. 2", "\uff42", "2647", "\uff12\uff16\uff15\uff10", "/", 4, "III", "Sadness"),
+]
+
+
+@pytest.mark.parametrize("suffix", ["xlsx", "csv"])
+def test_casme3_as_people_type_it(run, tmp_path, suffix):
+    frames = trees.casme3(tmp_path / "casme3", CASME3_ODD)
+    sheet = next(frames.glob("*.xlsx"))
+    if suffix == "csv":
+        lines = [trees.CASME3_HEADER, *CASME3_ODD]
+        text = "\r\n".join(";".join(map(str, line)) for line in lines)
+        sheet.unlink()
+        sheet = tmp_path / "x.csv"
+        sheet.write_bytes(text.encode("utf-16"))
+    pairs, _ = run("casme3", frames, sheet)
+    assert {name: found[:4] for name, found in stored(pairs).items()} == {
+        "casme3/spNO.1/a_175": ("disgust", 175, 178, 182),
+        "casme3/spNO.1/a_190": ("happy", 190, 193, 197),
+        "casme3/spNO.1/j_20": ("surprise", 21, 23, -1),
+        "casme3/spNO.2/b_2647": ("sad", 2647, 2650, -1),
+    }
+
+
+def test_casme2_as_people_type_it(run, tmp_path):
+    rows = [
+        ("Sub1", " ep02_01F", None, "46", "49.0", "52", None, "6+12", "Happiness"),
+        (1.0, "EP03_02\u00a0", None, 10, "12", "15,0", None, 4, "OTHERS"),
+        ("'05", "EP13_01", None, 20.0, 23, "-", None, 25, "surprise "),
+    ]
+    assert stored(run("casme2", trees.casme2(tmp_path / "casme2", rows))[0]) == {
+        "casme2/sub01/EP02_01f": ("happiness", 46, 49, 52, "annotated"),
+        "casme2/sub01/EP03_02": ("others", 10, 12, 15, "annotated"),
+        "casme2/sub05/EP13_01": ("surprise", 20, 23, -1, "annotated"),
+    }
+
+
+def test_samm_as_people_type_it(run, tmp_path):
+    rows = [
+        (6, "6_1_2", 1, "5562", "5565", "5569", 3, "Micro", 1, "anger "),
+        ("007", "007_3_1\u200b", 3, "30", "33", "#N/A", 3, "Micro", 1, "OTHER"),
+    ]
+    assert stored(run("samm", trees.samm(tmp_path / "samm", rows))[0]) == {
+        "samm/006/006_1_2": ("anger", 5562, 5565, 5569, "annotated"),
+        "samm/007/007_3_1": ("other", 30, 33, -1, "annotated"),
+    }
+
+
+def test_smic_of_other_cameras_is_not_hs(run, tmp_path):
+    frames = trees.smic(tmp_path)
+    with pytest.raises(UserError, match="no clip of SMIC-HS"):
+        run("smic", frames / "VIS")
+    assert len(run("smic", frames)[0]) == 3
+
+
+def test_a_merged_subject_is_that_of_all_its_rows(run, tmp_path):
+    rows = [trees.CASME2_ROWS[0], (None, *trees.CASME2_ROWS[1][1:])]
+    frames = trees.casme2(tmp_path / "casme2", rows)
+    sheet = tmp_path / "casme2" / "CASME2-coding-20140508.xlsx"
+    book = openpyxl.load_workbook(sheet)
+    book.active.merge_cells("A2:A3")
+    book.save(sheet)
+    assert {who.split("/")[1] for who in run("casme2", frames)[0].subject} == {"sub01"}
+
+
+@pytest.mark.parametrize("onset", [datetime.datetime(2024, 3, 1), "1.200", "=NOW()", "#REF!"])
+def test_a_cell_that_cannot_be_trusted_costs_its_clip_alone(run, tmp_path, onset):
+    rows = [*trees.CASME2_ROWS[:2], ("05", "EP13_01", None, onset, 23, 26, None, 25, "surprise")]
+    frames = trees.casme2(tmp_path / "casme2", rows)
+    with pytest.raises(UserError, match=r"row 4 \(05 EP13_01\): onset|row 4 .*may be 1200 or 1.2"):
+        run("casme2", frames)
+    assert len(run("casme2", frames, lenient=True)[0]) == 2
+
+
+def test_action_units_that_became_a_date_are_noted_and_blank(run, tmp_path):
+    day = datetime.datetime(2024, 1, 2)
+    rows = [("01", "EP02_01f", None, 46, 49, 52, None, day, "happiness"), trees.CASME2_ROWS[1]]
+    pairs, found = run("casme2", trees.casme2(tmp_path / "casme2", rows))
+    assert [record.action_units for record in pairs.records] == ["", "4"]
+    assert "action_units is a date (2024-01-02)" in found["casme2/sub01/EP02_01f"]["reason"]
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".MP4", ".mov"])
+def test_videos_instead_of_frames(run, tmp_path, suffix):
+    folder = tmp_path / "CASME2" / "sub01"
+    folder.mkdir(parents=True)
+    (folder / f"EP02_01f{suffix}").write_bytes(b"RIFF")
+    with pytest.raises(UserError) as error:
+        run("casme2", tmp_path / "CASME2")
+    clip = f"{folder}/EP02_01f"
+    assert f"but videos such as {clip}{suffix}: extract the frames of each" in str(error.value)
+    assert f"mkdir {clip!r} && ffmpeg -i '{clip}{suffix}' -start_number 1" in str(error.value)
 
 
 def test_casme3_in_folders_of_single_clips(run, tmp_path):
