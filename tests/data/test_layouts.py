@@ -108,3 +108,15 @@ def test_plain_frames_have_a_space_of_their_own(make_images, tmp_path, quiet):
     pairs = FramePairs(tmp_path / "out", (1, 2), 32)
     assert pairs.subjects == ("s1",)
     assert pairs.people == ({Person(f"frames {pairs.fingerprint[:8]}", "s1")}, True)
+
+
+def test_older_sets_whose_one_subject_holds_several_are_not_trusted(make_images, tmp_path, quiet):
+    for name in ("a1", "s1", "s2"):
+        make_images(tmp_path / "in" / "faces" / name, range(3))
+    options = PrepareOptions(**vars(OPTIONS) | {"subject_folder": 1})
+    prepare("frames", tmp_path / "in", tmp_path / "out", options, quiet)
+    assert FramePairs(tmp_path / "out", (1, 2), 32).people[1], "it was said which folder it is"
+    plan = tmp_path / "out" / "prepare.json"
+    plan.write_text(plan.read_text().replace('"subject_folder": 1', '"subject_folder": null'))
+    people, told_apart = FramePairs(tmp_path / "out", (1, 2), 32).people
+    assert len(people) == 1 and not told_apart
