@@ -42,10 +42,28 @@ def prepare(parser):
         help="side of the stored frames in pixels (%(default)s)",
     )
     crop(parser)
-    add("--encoding", choices=("png", "jpeg"), default="png", help="jpeg is smaller, but noisy")
-    add("--align", choices=ALIGN, default="none", help="register to the clip's first frame")
+    add(
+        "--encoding",
+        metavar="NAME",
+        choices=("png", "jpeg"),
+        default="png",
+        help="png, or jpeg: smaller, but noisy",
+    )
+    add(
+        "--align",
+        metavar="HOW",
+        choices=ALIGN,
+        default="none",
+        help="register to the clip's first frame: ecc or robust",
+    )
     add("--workers", metavar="N", type=int, help="threads (one a core)")
     add("--exclude-subjects", nargs="+", default=(), metavar="ID", help="subjects to leave out")
+    add(
+        "--subject-folder",
+        metavar="N",
+        type=int,
+        help="video, frames: which folder is the subject's (1)",
+    )
     add("--annotation", metavar="PATH", action="append", help="labelled: sheet; pairs: table")
     add("--classes", metavar="N", type=int, help="labelled: 3 or 5; casme3: 3, 4 or 7")
     add("--apex", metavar="HOW", help="labelled, if not annotated: midpoint, auto")
@@ -264,15 +282,22 @@ def evaluate(parser):
         "--predictions",
         metavar="FILE",
         type=types.path,
-        help="instead, another method's CSV: subject,clip,truth,prediction and, if there, "
+        help="instead, another method's table: subject,clip,truth,prediction and, if there, "
         "dataset,seed,fold,probability_CLASS",
     )
-    add("--output", metavar="DIR", type=types.path, help="predictions: the folder of the report")
+    add(
+        "--megc-log",
+        metavar="FILE",
+        type=types.path,
+        nargs="+",
+        help="instead, logs of MEGC2019, one a seed, such as megc2019_seed0.txt",
+    )
+    add("--output", metavar="DIR", type=types.path, help="else: the folder of the report")
     add(
         "--classes",
         nargs="+",
         metavar="NAME",
-        help="predictions: all classes, in label order (those of the file)",
+        help="all classes, in label order (those of the table; of logs negative positive surprise)",
     )
     add(
         "--published",

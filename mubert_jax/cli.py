@@ -237,21 +237,31 @@ def _say_report(report, folder, console) -> None:
 
 
 def _evaluate(args, console) -> None:
-    from mubert_jax.recognition.evaluate import evaluate_file, evaluate_run
+    from mubert_jax.recognition.evaluate import evaluate_file, evaluate_logs, evaluate_run
 
-    if (args.workdir is None) == (args.predictions is None):
-        raise UserError("give either --workdir=DIR or --predictions=FILE --output=DIR")
+    given = [name for name in ("workdir", "predictions", "megc_log") if getattr(args, name)]
+    if len(given) != 1:
+        raise UserError(
+            "give either --workdir=DIR or --predictions=FILE --output=DIR or "
+            "--megc-log FILE --output=DIR"
+        )
     if args.workdir:
         for flag in ("output", "classes"):
             if getattr(args, flag) is not None:
-                raise UserError(f"--{flag} goes with --predictions, not with --workdir")
+                raise UserError(
+                    f"--{flag} goes with --predictions and --megc-log, not with --workdir"
+                )
         report, output = evaluate_run(args.workdir, args.published), args.workdir
     elif args.output is None:
-        raise UserError("--predictions needs --output=DIR, the folder of the report")
+        flag = given[0].replace("_", "-")
+        raise UserError(f"--{flag} needs --output=DIR, the folder of the report")
     else:
         output = args.output
         check_output("--output", output, folder=True)
-        report = evaluate_file(args.predictions, output, args.published, args.classes)
+        evaluate, files = (evaluate_file, args.predictions)
+        if args.megc_log:
+            evaluate, files = (evaluate_logs, args.megc_log)
+        report = evaluate(files, output, args.published, args.classes)
     _say_report(report, output, console)
 
 

@@ -31,7 +31,10 @@ def prepare(args, console) -> None:
         "align": args.align,
         "workers": args.workers,
         "exclude_subjects": tuple(args.exclude_subjects),
+        "subject_folder": args.subject_folder,
     }
+    if args.subject_folder is not None and args.source not in ("video", "frames"):
+        raise UserError("--subject-folder is for `video` and `frames` alone")
     if is_labelled(args.source):
         _prepare_pairs(args, shaping, console)
         return

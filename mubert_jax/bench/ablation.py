@@ -6,16 +6,16 @@ import functools
 import json
 from pathlib import Path
 
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-from rich.console import Console  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
+from rich.console import Console
 
-from mubert_jax.config import Config  # noqa: E402
-from mubert_jax.config_parts import AblatePart  # noqa: E402
-from mubert_jax.data.files import replacing  # noqa: E402
-from mubert_jax.errors import UserError  # noqa: E402
-from mubert_jax.perception import emotions  # noqa: E402
-from mubert_jax.perception.controlled import (  # noqa: E402
+from mubert_jax.config import Config
+from mubert_jax.config_parts import AblatePart
+from mubert_jax.data.files import replacing
+from mubert_jax.errors import UserError
+from mubert_jax.perception import emotions
+from mubert_jax.perception.controlled import (
     Row,
     benchmark_pairs,
     classical_reader,
@@ -23,9 +23,10 @@ from mubert_jax.perception.controlled import (  # noqa: E402
     learned_reader,
     mass_on_face,
 )
-from mubert_jax.perception.maps import Perceiver  # noqa: E402
-from mubert_jax.training.checkpoints import load_model  # noqa: E402
-from mubert_jax.training.pretrain import run as pretrain  # noqa: E402
+from mubert_jax.perception.maps import Perceiver
+from mubert_jax.recognition.metrics import uf1
+from mubert_jax.training.checkpoints import load_model
+from mubert_jax.training.pretrain import run as pretrain
 
 RIVALS = ("difference", "difference, light and drift removed", "Eulerian magnification")
 SCORES = ("auc_in_face", "auc", "null", "correlation")
@@ -143,7 +144,7 @@ def _rivals(size: int, patch: int, align: str, benchmark: Benchmark):
 
 
 def _emotions(method, features, labelled):
-    found = emotions.recognition(features, labelled)
+    found = emotions.recognition(features, labelled, uf1)
     return {"condition": EMOTIONS_UNDER, "method": method, "score": "UF1", **_bounds(found)}
 
 

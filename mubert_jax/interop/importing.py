@@ -17,11 +17,10 @@ from mubert_jax.data.files import writing_errors
 from mubert_jax.errors import UserError
 from mubert_jax.interop import files
 from mubert_jax.interop.infer import infer_config
-from mubert_jax.interop.opening import located
+from mubert_jax.interop.opening import located, seen_of
 from mubert_jax.interop.torch_weights import from_official
 from mubert_jax.perception.maps import save_scale
 from mubert_jax.training.checkpoints import save_imported
-from mubert_jax.training.seen import Seen
 
 
 def import_weights(source: str | Path, workdir: Path, overrides: list[str], console: Console):
@@ -44,8 +43,7 @@ def import_weights(source: str | Path, workdir: Path, overrides: list[str], cons
     refuse_unread(ImportPart, map(key_of, overrides), [config])
     weights, passed_over = from_official(config, file.tensors, str(path))
     with _whole_or_not_at_all(workdir) as folder:
-        seen = Seen.from_json(file.description and file.description.seen, path.name)
-        save_imported(folder, config, weights, path.name, seen)
+        save_imported(folder, config, weights, path.name, seen_of(path, file.description))
         text = json.dumps(config_lib.to_dict(config), indent=2)
         (folder / "config.json").write_text(text + "\n")
         if file.description is not None and file.description.scale:

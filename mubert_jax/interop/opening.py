@@ -1,9 +1,11 @@
 """Trained weights, for every command: of a run's folder, an exported file, or the package."""
 
 import dataclasses
+import filecmp
 from pathlib import Path
 
 from mubert_jax import config as config_lib
+from mubert_jax.data.people import MADE_UP, Person
 from mubert_jax.errors import UserError
 from mubert_jax.flag_types import SHIPPED
 from mubert_jax.interop import files
@@ -14,8 +16,8 @@ from mubert_jax.perception.trained import Trained
 from mubert_jax.training.checkpoints import load_seen
 from mubert_jax.training.seen import Seen
 
-# Whom the weights in the package were trained on: made-up people, see their CARD.md.
-SHIPPED_PEOPLE = tuple(f"s{number:06d}" for number in range(320))
+# Whom the weights in the package were trained on: made-up people of seed 0, see their CARD.md.
+SHIPPED_PEOPLE = tuple(Person.elsewhere(f"{MADE_UP}0", f"s{number:06d}") for number in range(320))
 SHIPPED_FILE = Path(__file__).parent.parent / "weights" / "controlled.safetensors"
 
 
@@ -53,18 +55,21 @@ def _of_file(path: Path) -> Trained:
     config = config_lib.build(file.description.config)
     config = dataclasses.replace(config, model=for_any_device(config.model))
     weights, _ = from_official(config, file.tensors, str(path))
-    if path == SHIPPED_FILE:
-        seen = Seen.of(SHIPPED_PEOPLE)
-    else:
-        seen = Seen.from_json(file.description.seen, path.name)
     emotions = file.description.emotions and tuple(file.description.emotions)
     return Trained(
         config,
         build_model(config),
         weights.params,
         file.description.scale,
-        seen,
+        seen_of(path, file.description),
         emotions,
         weights.teacher,
         weights.center,
     )
+
+
+def seen_of(path: Path, description: files.Description | None) -> Seen:
+    """Whose faces the weights in a file have seen; a copy of the package's own is known as such."""
+    if filecmp.cmp(path, SHIPPED_FILE, shallow=False):
+        return Seen.of(SHIPPED_PEOPLE)
+    return Seen.from_json(description and description.seen, path.name)

@@ -3,22 +3,23 @@
 import dataclasses
 from pathlib import Path
 
-import jax  # noqa: E402
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+import jax
+import matplotlib.pyplot as plt
+import numpy as np
+from rich.console import Console
+from rich.table import Table
 
-from mubert_jax.data.faces import SAMPLED_FRAMES  # noqa: E402
-from mubert_jax.data.video import read_images, read_video, sample_video  # noqa: E402
-from mubert_jax.errors import UserError  # noqa: E402
-from mubert_jax.flag_types import SHIPPED  # noqa: E402
-from mubert_jax.interop.opening import open_trained  # noqa: E402
-from mubert_jax.perception import render  # noqa: E402
-from mubert_jax.perception.maps import Maps  # noqa: E402
-from mubert_jax.perception.perceive import CANDIDATES, PerceiveOptions, Session  # noqa: E402
-from mubert_jax.recognition.facts import FACTS_FILE, emotions_of  # noqa: E402
-from mubert_jax.training.views import normalise  # noqa: E402
+from mubert_jax.data.faces import SAMPLED_FRAMES
+from mubert_jax.data.people import merged_classes
+from mubert_jax.data.video import read_images, read_video, sample_video
+from mubert_jax.errors import UserError
+from mubert_jax.flag_types import SHIPPED
+from mubert_jax.interop.opening import open_trained
+from mubert_jax.perception import render
+from mubert_jax.perception.maps import Maps
+from mubert_jax.perception.perceive import CANDIDATES, PerceiveOptions, Session
+from mubert_jax.recognition.facts import FACTS_FILE, emotions_of
+from mubert_jax.training.views import normalise
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -102,8 +103,12 @@ class Recogniser:
 
     def _predict(self, maps: Maps) -> Prediction:
         chances = np.asarray(self._recognise(maps.onset, maps.apex))[0]
-        order = np.argsort(-chances)
-        probabilities = {self.classes[i]: float(chances[i]) for i in order}
+        names, _ = merged_classes(self.classes)
+        probabilities = dict.fromkeys(names, 0.0)
+        for name, chance in zip(names, chances, strict=True):
+            probabilities[name] += float(chance)
+        order = sorted(probabilities, key=lambda name: -probabilities[name])
+        probabilities = {name: probabilities[name] for name in order}
         return Prediction(probabilities, maps, notes=tuple(self._session.notes))
 
 

@@ -56,7 +56,7 @@ def pretrain(
     mesh = sharding.make_mesh(config)
     run = CompiledRun(config, mesh, total_steps)
 
-    seen = seen_before(config) | Seen.of(pairs.subjects)
+    seen = seen_before(config) | Seen.in_frames(*pairs.people, str(pairs.directory))
     with Checkpoints(workdir, config, pairs.fingerprint, seen) as checkpoints:
         start = checkpoints.latest_step
         if start is None:
