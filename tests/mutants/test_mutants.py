@@ -120,7 +120,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "absent=tuple(name for name, some in zip(classes, there, strict=False) if not some),": (
             AS_LONG
         ),
-        "f1 = there * 2 * hits / np.maximum(counts + named, 0)": "a class of no clip is NaN already",
+        "f1 = there * 2 * hits / np.maximum(counts + named, 0)": (
+            "a class of no clip is NaN already"
+        ),
         "return f1, there * hits / np.maximum(counts, 0), hits.sum(-1) / counts.sum(-1)": (
             "a class of no clip is NaN already"
         ),
