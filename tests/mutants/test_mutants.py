@@ -45,7 +45,7 @@ MODULES = {
     "perception/maps": "perception/test_maps.py",
     "perception/scores": "perception/test_scores.py",
     "recognition/crossval": "recognition/test_folds.py",
-    "recognition/heads": "recognition/test_heads.py",
+    "recognition/heads": "recognition/test_linear_heads.py",
     "recognition/metrics": "recognition/test_uf1_uar.py",
     "recognition/protocols": "recognition/test_protocols.py",
     "data/alignment": "data/test_alignment.py",
