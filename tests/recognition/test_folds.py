@@ -14,8 +14,9 @@ import pytest
 from conftest import tiny_config
 from rich.console import Console
 
+from mubert_jax.errors import UserError
 from mubert_jax.recognition import crossval
-from mubert_jax.recognition.crossval import cross_validate, fit_all
+from mubert_jax.recognition.crossval import check_folds, cross_validate, fit_all
 from mubert_jax.recognition.facts import Facts
 from mubert_jax.recognition.protocols import split
 
@@ -180,3 +181,17 @@ def test_what_a_reader_should_know_is_listed_once(told, tmp_path):
     run(config(seeds=(1, 2)), pairs, tmp_path)
     expected = split("loso", crossval.clips_of(pairs)).warnings
     assert len(expected) == 1 and Facts.load(tmp_path).warnings == expected
+
+
+def test_who_is_tested():
+    pairs = people()
+    pairs.dataset = ["made"] * 9 + ["other"] * 9
+    for protocol, tested in (("cross:other", [False] * 9 + [True] * 9), ("loso", [True] * 18)):
+        assert check_folds(config(protocol=protocol), pairs).tolist() == tested
+
+
+def test_folds_of_two_people_can_learn_but_not_choose():
+    pairs = people(2, 3)
+    with pytest.raises(UserError, match="fold made/s0 trains on 1 subject"):
+        check_folds(config(weight_decay=(0.01, 0.1)), pairs)
+    assert check_folds(config(), pairs).all()
