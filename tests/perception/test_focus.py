@@ -6,8 +6,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mubert_jax.perception.focus import evidence, focus, weighted_median
+from mubert_jax.perception import focus as module
 
+evidence, focus, weighted_median = map(
+    jax.jit, (module.evidence, module.focus, module.weighted_median)
+)
 SIDE = 14
 
 

@@ -6,6 +6,7 @@ The model is a stand-in whose tokens are the patches' mean colours, so that ever
 import json
 from types import SimpleNamespace
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -86,12 +87,12 @@ def test_the_calibrated_map_focused():
     maps = Perceiver(MeanColours(), {}, batch=2)(onset, apex)
     current, reference, scores = known(onset, apex)
     dma = np.maximum((reference - current).sum(-1), 0)
-    poi = focus(jnp.asarray(scores))
+    poi = jax.jit(focus)(jnp.asarray(scores))
     assert (dma == 0).any() and (dma > 0).any()
     for found, expected in (
         (maps.dma, dma),
         (maps.poi, poi),
-        (maps.dma_poi, evidence(jnp.asarray(dma), poi)),
+        (maps.dma_poi, jax.jit(evidence)(jnp.asarray(dma), poi)),
     ):
         np.testing.assert_allclose(found.reshape(2, -1), expected, rtol=1e-3, atol=1e-5)
     moved = (reference - 3 * current)[..., :2].reshape(2, GRID, GRID, 2)
