@@ -166,7 +166,7 @@ def near_the_limit(template, most, constant, along, down):
 
 @pytest.mark.parametrize(
     "corner",
-    [(1, -0.5, -0.5), (0.5, 0.5, -0.5), (0.5, -0.5, 0.5), (0, 0.5, 0.5)],
+    [(1, -0.5, -0.5), (0.5, 0.5, -0.5), (0.5, -0.5, 0.5), (0.4, 0.3, 0.3)],
     ids=["top left", "top right", "bottom left", "bottom right"],
 )
 def test_no_corner_moves_by_more_than_the_limit(corner, monkeypatch):

@@ -102,6 +102,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "if not stacked:": "in one program or one after the other: the same heads",
         "found = [_fit_one(*shared, *row, classes, config) for row in "
         "zip(*own, strict=False)]": AS_LONG,
+        "return kernel_FxC, bias_C + mean_F @ kernel_FxC": (
+            "the bias costs nothing, so it makes up for whatever is added to it"
+        ),
         "middle, spread = features.mean((0, 1)), features.std((0, 1)) - 1e-6": (
             "every head standardises by its own clips, and the weights are divided by the same"
         ),
