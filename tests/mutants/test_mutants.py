@@ -123,6 +123,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "absent=tuple(name for name, some in zip(classes, there, strict=False) if not some),": (
             AS_LONG
         ),
+        "return score(*codes.reshape(2, - 2), names.tolist()).uf1": (
+            "NumPy takes any negative number for the length that is left"
+        ),
         "f1 = there * 2 * hits / np.maximum(counts + named, 0)": (
             "a class of no clip is NaN already"
         ),
@@ -134,6 +137,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         ),
     },
     "recognition/protocols": {
+        "for dataset, subject in zip(found.datasets, found.subjects, strict=False)": AS_LONG,
         'held = f"only {clips.classes[present[ -1]]!r}" if len(present) else "no clip"': (
             "there is one class here"
         ),
