@@ -1,5 +1,6 @@
 """The sidecar index: rebuilt when missing, stale or corrupt, and equal to the first one."""
 
+import json
 import os
 from dataclasses import fields
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from mubert_jax.data.frames import FramePairs
-from mubert_jax.data.index import INDEX_FILE, Index, list_shards
+from mubert_jax.data.index import INDEX_FILE, Index, list_shards, open_shards
 from mubert_jax.data.records import decode_frame
 from mubert_jax.data.source import RecordSource
 from mubert_jax.errors import UserError
@@ -28,6 +29,7 @@ def builds(monkeypatch) -> list:
 
 def test_the_index_of_prepare_equals_one_read_from_the_shards(prepared):
     with np.load(prepared / INDEX_FILE) as saved:
+        assert saved["format"] == 1, "with another number no index of an earlier version is read"
         built = Index.build(prepared)
         for field in fields(Index):
             if field.name != "shard_mtimes":  # the fixture is a copy
@@ -41,6 +43,14 @@ def test_a_fitting_index_is_used(prepared, builds):
     builds.clear()
     assert_equal(Index.open(prepared), first)
     assert not builds
+
+
+def _pickled(path):
+    """An index that fits, but for a column that only unpickling gives."""
+    with np.load(path) as saved:
+        columns = dict(saved)
+    columns["frame"] = columns["frame"].astype(object)
+    np.savez(path, **columns)
 
 
 def _encrypted(path):
@@ -57,6 +67,7 @@ def _encrypted(path):
         lambda path: path.write_bytes(b"PK\x03\x04 not a zip"),
         lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
         _encrypted,
+        _pickled,
         lambda path: np.savez(path, format=np.array(0)),
         lambda path: np.savez(path, format=np.array(1), shard=np.zeros(3)),
     ],
@@ -66,6 +77,7 @@ def _encrypted(path):
         "not a zip",
         "half",
         "flag flipped",
+        "pickled",
         "older format",
         "columns missing",
     ],
@@ -101,6 +113,52 @@ def test_a_touched_shard_is_read_again(prepared, builds):
     assert builds == [1]
 
 
+def test_a_shard_of_another_size_is_read_again_whatever_its_time(prepared, builds, write_shards):
+    Index.open(prepared)
+    builds.clear()
+    shard = prepared / "frames-train.tfrecord-00001-of-00003"
+    time = shard.stat().st_mtime_ns
+    shard.write_bytes(shard.read_bytes()[: Index.build(prepared).length[0] + 16])
+    os.utime(shard, ns=(time, time))
+    builds.clear()
+    with pytest.raises(UserError):
+        Index.open(prepared)
+    assert builds == [1]
+
+
+def test_why_all_records_are_read_is_said(prepared, caplog):
+    caplog.set_level("INFO")
+    (prepared / INDEX_FILE).unlink()
+    Index.open(prepared)
+    assert "index.npz is missing; reading all records once" in caplog.text
+    os.utime(next(prepared.glob("*.tfrecord-*")), ns=(1, 1))
+    Index.open(prepared)
+    assert "index.npz is older than the shards; reading all records once" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "lengths, said",
+    [
+        ([16, 17, 16], r"00001-of-00003: 16 records, where 17 were written; copy this shard again"),
+        ([48], "3 shards, where dataset_info.json names 1; copy the folder again"),
+    ],
+)
+@pytest.mark.parametrize("saved", [True, False])
+def test_shards_that_hold_other_than_was_written_are_named(prepared, lengths, said, saved):
+    """Cut between two records, a shard looks whole."""
+    info = prepared / "dataset_info.json"
+    assert Index.open(prepared).shard_names.size == 3
+    content = json.loads(info.read_text())
+    (split,) = content["splits"]
+    assert list(map(int, split["shardLengths"])) == [16, 16, 16]
+    split["shardLengths"] = lengths
+    info.write_text(json.dumps(content))
+    if not saved:
+        (prepared / INDEX_FILE).unlink()
+    with pytest.raises(UserError, match=said):
+        Index.open(prepared)
+
+
 def test_an_index_with_a_flipped_byte_never_gives_wrong_records(prepared):
     original = Index.open(prepared)
     path = prepared / INDEX_FILE
@@ -129,6 +187,13 @@ def test_a_missing_shard_is_named(prepared):
         UserError, match="1 of 3 shards missing, the first is frames-train.tfrecord-00001-of-00003"
     ):
         Index.open(prepared)
+
+
+def test_of_several_missing_shards_the_first_is_named(prepared):
+    for number in (0, 2):
+        (prepared / f"frames-train.tfrecord-0000{number}-of-00003").unlink()
+    with pytest.raises(UserError, match="2 of 3 shards missing, the first is .*-00000-of-00003;"):
+        list_shards(prepared)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +256,15 @@ def test_many_shards_are_read_without_holding_them_open(tmp_path, write_shards, 
     source = RecordSource(tmp_path / "set")
     assert [decode_frame(source[i]).frame for i in range(5)] == list(range(5))
     assert all(file._descriptor is None for file in source._files)
+
+
+def test_as_many_shards_as_may_be_open_are_held_open(prepared, monkeypatch):
+    monkeypatch.setattr("mubert_jax.data.index._MAX_OPEN_FILES", 3)
+    files = open_shards(list_shards(prepared))
+    for file in files:
+        offset, record = next(iter(file.scan()))
+        assert file.read(0, offset, len(record)) == record
+    assert len(files) == 3 and all(file._descriptor is not None for file in files)
 
 
 def test_array_record_shards_read_through_the_same_interface(prepared, tmp_path):

@@ -66,3 +66,18 @@ def test_threads_and_jumps_change_nothing(size):
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(ShuffledEpochs(size, 1), indices))
     assert together == [ShuffledEpochs(size, 1)(index) for index in indices]
+
+
+def test_two_epochs_are_kept_and_no_more(monkeypatch):
+    """Reading ahead goes to and fro over the end of an epoch; of many the memory is bounded."""
+    sorted_, sort = [], ShuffledEpochs._sort
+
+    def counted(self, epoch):
+        sorted_.append(epoch)
+        return sort(self, epoch)
+
+    monkeypatch.setattr(ShuffledEpochs, "_sort", counted)
+    shuffled = ShuffledEpochs(4, 0)
+    for index in (3, 4, 2, 5, 1, 8, 4):
+        shuffled(index)
+    assert sorted_ == [0, 1, 2, 1]

@@ -304,15 +304,17 @@ def test_a_folder_that_may_not_be_written_is_one_line(frame_input, tmp_path, qui
 def test_two_runs_into_one_folder_do_not_mix(frame_input, tmp_path, quiet, monkeypatch):
     import mubert_jax.data.prepare as module
 
-    finish = module._finish
+    finish, refused = module._finish, []
 
     def finish_while_another_starts(*args):
         with pytest.raises(UserError, match="another `mubert prepare` is writing here"):
             prepare("frames", frame_input, tmp_path / "out", WHOLE, quiet)
+        refused.append("the other")
         return finish(*args)
 
     monkeypatch.setattr(module, "_finish", finish_while_another_starts)
     assert prepare("frames", frame_input, tmp_path / "out", WHOLE, quiet).kept == 6
+    assert refused == ["the other"]
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ def test_a_terminal_gets_a_bar_that_goes_when_done(make_video, tmp_path):
     report = prepare(
         "video", video, tmp_path / "out", PrepareOptions(size=32, crop="none"), console
     )
-    assert "clips" in out.getvalue()
+    written, up, erased = out.getvalue().rpartition("\x1b[1A")
+    assert "1/1 clips" in written and (up + erased).endswith("\x1b[1A\x1b[2K")
     assert report.frames == 5
 
 

@@ -219,14 +219,16 @@ def test_a_real_sigkill_half_way(frame_input, tmp_path, quiet, monkeypatch):
 
     options = PrepareOptions(size=32, crop="none", workers=1)
     stamps = {path: path.stat().st_mtime_ns for path in finished}
-    finish = prepare.__globals__["_finish"]
+    finish, checked = prepare.__globals__["_finish"], []
 
     def check_then_finish(*args):
+        checked.append(len(stamps))
         assert {path: path.stat().st_mtime_ns for path in stamps} == stamps, "kept, not redone"
         return finish(*args)
 
     monkeypatch.setattr("mubert_jax.data.prepare._finish", check_then_finish)
     assert prepare("frames", frame_input, output, options, quiet).frames == 48
+    assert checked and checked[0] >= 2
     monkeypatch.undo()
     monkeypatch.setattr("mubert_jax.data.plan._SHARD_BYTES", 8 * 32**2 * 1.7)
     prepare("frames", frame_input, tmp_path / "whole", options, quiet)

@@ -197,6 +197,7 @@ def test_the_page_stands_alone(workdir):
     assert not page.open and page.tags.count("table") == 6
     # Three confusions and two curves.
     assert page.tags.count("svg") == 5 and page.tags.count("polyline") == 4
+    assert len(page.addresses) == 2, "of the hardest clips that have a picture"
     assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
     assert not re.search(r"https?://|@import|url\(", text)
     assert "prefers-color-scheme: dark" in text and "&lt;odd&gt;" in text

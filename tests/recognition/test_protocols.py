@@ -1,5 +1,7 @@
 """Folds over random people: no subject crosses one, and every row is tested once."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -145,6 +147,50 @@ def test_k_folds_are_balanced_and_drawn_by_the_seed():
     assert one == same != other
 
 
+def test_k_folds_hold_subjects_by_their_number_of_clips():
+    """The one with most clips is placed first, or the others fill both folds before it."""
+    held = clips([("samm", 1, i % 2) for i in range(6)] + [("samm", i, 0) for i in range(2, 8)])
+    assert [len(fold.test) for fold in split("2-fold", held).folds] == [6, 6]
+    for one, other in zip(split("3-fold", held).folds, split("3-fold", held, 0).folds, strict=True):
+        np.testing.assert_array_equal(one.test, other.test)
+
+
+def test_two_of_whatever_is_split_are_enough():
+    two = clips([("casme2", 1, 0), ("samm", 2, 1)])
+    for protocol in ("loso", "composite", "2-fold"):
+        folds = split(protocol, two).folds
+        assert sorted(fold.test.tolist() for fold in folds) == [[0], [1]]
+        assert all(fold.train.tolist() == [1 - fold.test[0]] for fold in folds)
+    (fold,) = split("cross:samm", two).folds
+    assert (fold.name, fold.train.tolist(), fold.test.tolist()) == ("samm", [0], [1])
+    three = clips([("samm", 1, 0), ("samm", 2, 1), ("samm", 2, 0), ("samm", 3, 1)])
+    fold = Fold("a", np.array([0, 1, 2]), np.array([3]))
+    halves = {tuple(map(tuple, inner_split(fold, three, 0.1, seed))) for seed in range(5)}
+    assert halves == {((1, 2), (0,))}, "without 02 there is no 1 to learn"
+
+
+def test_the_inner_split_stops_at_its_share():
+    held = clips([("samm", i, i % 2) for i in range(1, 11) for _ in range(2)])
+    fold = Fold("a", np.arange(16), np.arange(16, 20))
+    for share, rows in ((0.25, 4), (0.26, 6), (0.5, 8)):
+        assert len(inner_split(fold, held, share)[1]) == rows
+    # Of 16 rows in pairs, a fifth is 4.
+    for found, expected in zip(
+        inner_split(fold, held), inner_split(fold, held, 0.2, 0), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+    assert len(inner_split(fold, held)[1]) == 4
+
+
+def test_where_every_subject_is_needed_the_first_drawn_is_held_out():
+    held = clips([("samm", i, (i - 1) % 3) for i in range(1, 4)])
+    fold = Fold("a", np.arange(3), np.arange(0))
+    for seed in range(6):
+        first = np.random.default_rng(seed).permutation(3)[0]
+        train, validation = inner_split(fold, held, 0.5, seed)
+        assert validation.tolist() == [first] and train.tolist() == sorted({0, 1, 2} - {first})
+
+
 def test_a_class_without_training_clips_is_a_warning():
     found = split("loso", clips([("samm", 1, 0), ("samm", 2, 1), ("samm", 3, 1)]))
     assert found.warnings == (
@@ -159,14 +205,32 @@ def test_refuses():
         ("loso", [("samm", 1, 1), ("samm", 2, 1)], "only 'positive'; two classes"),
         ("3-fold", [("samm", 1, 0), ("samm", 2, 1)], "2 subjects; needs 2 to 2 folds"),
         ("1-fold", [("samm", 1, 0), ("samm", 2, 1)], "needs 2 to 2 folds"),
+        ("2-fold", [("samm", 1, 0), ("samm", 1, 1)], "1 subjects; needs two subjects at least"),
         ("composite", [("samm", 1, 0), ("samm", 2, 1)], "all clips are of samm; use loso"),
         ("cross:smic", [("samm", 1, 0), ("samm", 2, 1)], "smic and one other data set"),
+        ("cross:samm", [("samm", 1, 0), ("samm", 2, 1)], "samm and one other data set"),
+        ("cross:smic", [("samm", 1, 0), ("casme2", 2, 1)], "smic and one other data set"),
         ("lopo", [("samm", 1, 0), ("samm", 2, 1)], "unknown protocol 'lopo'; choose from loso"),
     ):
         with pytest.raises(UserError, match=message):
             split(protocol, clips(rows))
+    with pytest.raises(UserError, match="the clips hold no clip; two classes are needed"):
+        split("loso", Clips(np.array([]), np.array([]), np.array([], int), CLASSES))
     zero, one = np.array([0]), np.array([1])
+    with pytest.raises(UserError, match="fold a trains and tests on samm/01; keep subjects whole"):
+        check([Fold("a", np.array([1, 0]), np.array([1, 0]))], two)
     with pytest.raises(UserError, match="trains and tests on samm/01"):
         check([Fold("a", np.array([0, 1]), zero)], two)
     with pytest.raises(UserError, match="samm/01 is tested in the folds a and b"):
         check([Fold("a", one, zero), Fold("b", one, zero)], two)
+
+
+def test_what_is_split_is_itself_alone_and_stays_as_it_is():
+    """None of them is equal to another because the arrays are: those have no one truth value."""
+    held = clips([("samm", 1, 0), ("samm", 2, 1)])
+    found = split("loso", held)
+    for thing in (held, found, found.folds[0]):
+        assert dataclasses.replace(thing) != thing
+        field, *_ = dataclasses.fields(thing)
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(thing, field.name, None)

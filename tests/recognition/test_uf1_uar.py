@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
 import mubert_jax
-from mubert_jax.recognition.metrics import score, uf1
+from mubert_jax.recognition.metrics import ratios, score, uf1
 
 NAMES = ("negative", "positive", "surprise", "others", "disgust")
 
@@ -52,6 +52,25 @@ def test_a_class_absent_from_the_truth_is_left_out_but_its_errors_count():
     np.testing.assert_allclose(scores.uar, 0.75)
 
 
+def test_many_tables_at_a_time_are_each_as_alone():
+    """The draws of an interval, (R, S, C, C); a class of none divides nothing by 0."""
+    random = np.random.default_rng(0)
+    confusion = random.integers(1, 5, (2, 4, 3, 3))
+    confusion[0, 0, 1], confusion[0, 0, :, 1] = 0, 0
+    with np.errstate(all="raise"):
+        f1, recall, accuracy = ratios(confusion)
+    assert f1.shape == recall.shape == (2, 4, 3) and accuracy.shape == (2, 4)
+    for place in np.ndindex(2, 4):
+        truth, prediction = np.repeat(
+            np.argwhere(confusion[place] >= 0), confusion[place].flat, 0
+        ).T
+        alone = score(truth, prediction, NAMES[:3])
+        np.testing.assert_allclose(f1[place], alone.f1)
+        np.testing.assert_allclose(recall[place], alone.recall)
+        np.testing.assert_allclose(accuracy[place], (truth == prediction).mean())
+    assert np.isnan(f1[0, 0]).tolist() == [False, True, False]
+
+
 def test_there_is_one_uf1():
     """The mean over predicted classes, as scikit-learn has it by default, is another: 0.56."""
     truth, prediction = np.array(["a", "a", "b", "b"]), np.array(["a", "c", "b", "b"])
@@ -88,6 +107,15 @@ def test_the_traps_give_other_numbers():
 
 
 def test_refuses_what_are_no_labels():
-    for truth, prediction in (([], []), ([0, 1], [0]), ([0, 3], [0, 1]), ([-1], [0])):
+    of_two_axes = [[0, 1], [1, 0]]
+    for truth, prediction in (
+        ([], []),
+        ([0, 1], [0]),
+        ([0, 3], [0, 1]),
+        ([0, 1], [0, 3]),
+        ([-1], [0]),
+        ([1], [-1]),
+        (of_two_axes, of_two_axes),
+    ):
         with pytest.raises(ValueError, match="labels"):
             score(np.array(truth, int), np.array(prediction, int), NAMES[:3])
