@@ -111,6 +111,7 @@ def test_the_head_drifts_the_other_way_for_all_of_the_frame(monkeypatch):
     known = known_movements(keys(), np.stack([ramps(3, 1)] * 8), PATCH, ALONE)
     brighter = (np.asarray(known.second) - np.asarray(known.first))[:, 9:-9, 9:-9]
     np.testing.assert_allclose(brighter, 3 * 2 - 1, atol=1e-3)
+    assert np.asarray(known.still).all() and not np.asarray(known.moved).any()
 
 
 def test_a_patch_has_moved_if_it_moves_enough_and_shows_it(monkeypatch):
