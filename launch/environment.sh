@@ -1,19 +1,20 @@
 # shellcheck shell=bash
-# Sourced by the scripts beside it: makes the virtual environment .venv with the extras asked for.
-#   install_mubert            what a user needs
-#   install_mubert test       what the tests need, too
+# Sourced by the scripts beside it: makes a virtual environment, .venv, with the extras asked for.
+#   install_mubert                what a user needs
+#   install_mubert test           what the tests need, too
+#   install_mubert aot .venv-aot  the same in a folder of its own
 
 install_mubert() {
-  local extra="${1:-}" python
+  local extra="${1:-}" folder="${2:-.venv}" python
   python="$(find_python)" || return 1
-  [ -x .venv/bin/python ] || "$python" -m venv .venv || return 1
+  [ -x "$folder/bin/python" ] || "$python" -m venv "$folder" || return 1
   local wanted
   wanted="$extra $(cat setup.cfg pyproject.toml constraints.txt | cksum)"
-  grep -qxF "$wanted" .venv/installed 2>/dev/null && return 0
-  echo "Installing into .venv (a few minutes, once)"
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade \
+  grep -qxF "$wanted" "$folder/installed" 2>/dev/null && return 0
+  echo "Installing into $folder (a few minutes, once)"
+  "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade \
     --constraint constraints.txt --editable ".${extra:+[$extra]}" || return 1
-  echo "$wanted" >>.venv/installed
+  echo "$wanted" >>"$folder/installed"
 }
 
 find_python() {
