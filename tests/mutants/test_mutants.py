@@ -57,7 +57,40 @@ MODULES = {
 
 # Module -> mutants that change nothing anybody can see, and why. A mutant is named by the line that
 # it makes, after `function: ` where several functions have that line.
-EQUIVALENT: dict[str, dict[str, str]] = {}
+CONTINUUM = "a number drawn from a continuum is never equal to the bound"
+LAST = "the array has two dimensions: axis 1 is the last"
+CLAMPED = "JAX clamps an index that is too large: the last one is meant"
+EQUIVALENT: dict[str, dict[str, str]] = {
+    "losses": {
+        "@dataclasses.dataclass(frozen=False)": "nobody assigns to an agreement",
+        "above_BxN = change_BxN - jnp.quantile(change_BxN, 0.75, axis=+1, keepdims=True)": LAST,
+        "target_BxN /= jnp.maximum(jnp.sum(target_BxN, axis=+1, keepdims=True), 1e-9)": LAST,
+        "entropy_B = -jnp.sum(target_BxN * jnp.log(scores_BxN + 1e-9), axis=+1)": LAST,
+        "uniform = jnp.log(scores_BxN.shape[+1])": LAST,
+        "warm = jnp.clip(progress / max(dino.warmup_fraction, 1e-9), -1, 1)": (
+            "progress is never below 0"
+        ),
+    },
+    "training/movements": {
+        "side = image_HxWx3.shape[ 1]": "frames are square",
+        "registered = jax.random.uniform(of_registered) <= config.registered": CONTINUUM,
+        "chosen = jax.random.uniform(of_compressed) <= config.compressed": CONTINUUM,
+        "present = jax.random.uniform(of_more, (count,)) <= 0.5": CONTINUUM,
+        "moved=(length > MOVED * length.max()) & (visible >= SHOWS),": CONTINUUM,
+        "moved=(length >= MOVED * length.max()) & (visible > SHOWS),": CONTINUUM,
+        "shift = registered * jax.random.uniform(of_shift, ( 3,), minval=-reach, maxval=reach)": (
+            "the third number is not read"
+        ),
+        "center = jax.random.uniform(of_center, ( 3, count), minval=0.1, maxval=0.9) * side": (
+            "the third row is not read"
+        ),
+        "sigma = jnp.exp(jax.random.uniform(of_sigma, ( 3, count), minval=low, maxval=high))"
+        " * side": "the third row is not read",
+        "share *= present.at[ -1].set(True)": "which place moves for certain does not matter",
+        "away_x = (x[..., None] - center[ 2]) / sigma[1]": CLAMPED,
+        "away_x = (x[..., None] - center[1]) / sigma[ 2]": CLAMPED,
+    },
+}
 
 
 class Worker:
