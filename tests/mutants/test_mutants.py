@@ -59,6 +59,8 @@ MODULES = {
 # it makes, after `function: ` where several functions have that line.
 CONTINUUM = "a number drawn from a continuum is never equal to the bound"
 LAST = "the array has two dimensions: axis 1 is the last"
+ALIKE = "views of one moment have one size"
+SQUARE = "W_q and W_k are square"
 CLAMPED = "JAX clamps an index that is too large: the last one is meant"
 EQUIVALENT: dict[str, dict[str, str]] = {
     "losses": {
@@ -70,6 +72,14 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "warm = jnp.clip(progress / max(dino.warmup_fraction, 1e-9), -1, 1)": (
             "progress is never below 0"
         ),
+    },
+    "models/dma": {
+        "count = -(-n * chunk)": "more padding, which is cut off again",
+        "noise_Bx1 = jnp.median(map_BxN, axis=+1, keepdims=True)": LAST,
+        'features_BxNxD = attend(*single_head, "explicit")[:, :, -1]': "there is one head",
+        'features_BxNxD = attend(*single_head, "explicit")[:, :, 1]': CLAMPED,
+        "return jnp.eye(*shape, dtype=dtype) * (logit / shape[ -1] ** 0.5) ** 0.5": SQUARE,
+        "return jnp.eye(*shape, dtype=dtype) * (logit / shape[ 1] ** 0.5) ** 0.5": SQUARE,
     },
     "training/movements": {
         "side = image_HxWx3.shape[ 1]": "frames are square",
@@ -89,6 +99,32 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "share *= present.at[ -1].set(True)": "which place moves for certain does not matter",
         "away_x = (x[..., None] - center[ 2]) / sigma[1]": CLAMPED,
         "away_x = (x[..., None] - center[1]) / sigma[ 2]": CLAMPED,
+    },
+    "training/sharding": {
+        "shape[shape.index(-1)] = len(devices) // known if known and len(devices) > known else 1": (
+            "as many devices as are known leave 1"
+        ),
+        "shape[shape.index(-1)] = len(devices) // known if known and len(devices) >= known else 0": (
+            "refused all the same, in the same words"
+        ),
+        "shape[shape.index(-1)] = len(devices) // known if known and len(devices) >= known else 2": (
+            "refused all the same, in the same words"
+        ),
+    },
+    "training/step": {
+        "_MOVEMENT = 5": "any number makes keys of its own",
+        "_MOVEMENT = 7": "any number makes keys of its own",
+        "if parts == 0:": "one part one at a time is the whole",
+        "first = jax.tree.map(lambda x: x[ -1], split)": "its shape alone is read",
+        "first = jax.tree.map(lambda x: x[ 1], split)": "its shape alone is read",
+        "globals_ = crop.global_crops if agreement.crops else -1": "less than none is none",
+        "locals_ = crop.local_crops if agreement.teacher else -1": "less than none is none",
+        '"poi_peak": jnp.mean(jnp.max(intermediates.poi_scores, axis=+1))': LAST,
+        "* intermediates.poi_scores.shape[+1],": LAST,
+    },
+    "training/views": {
+        "gain = light(of_light, images[ -1].shape[:2], config.gain, config.gradient)": ALIKE,
+        "noise = strength * jax.random.normal(of_noise, lit[- 0].shape)": ALIKE,
     },
 }
 

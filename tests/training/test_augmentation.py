@@ -97,13 +97,16 @@ def test_only_the_last_view_is_noisy_and_its_noise_has_up_to_the_deviation_asked
     assert abs(deviation.mean() - 0.5) < 0.1
 
 
-def test_both_views_have_the_lights_gain_in_pixels():
-    config = AugmentationConfig(gain=0.2, gradient=0.1)
+def test_light_and_noise_by_hand():
+    config = AugmentationConfig(gain=0.2, gradient=0.1, noise=8.0)
     view = np.random.default_rng(0).random((1, 16, 12, 3), np.float32)
-    key = jax.random.key(0)
-    gain = light(jax.random.split(key, 3)[0], (16, 12), 0.2, 0.1)[..., None]
-    for found in recorded_alike(keys(1), (view, view), config):
-        np.testing.assert_allclose(pixels(found), pixels(view) * gain, rtol=1e-4, atol=1e-6)
+    of_light, of_strength, of_noise = jax.random.split(jax.random.key(0), 3)
+    gain = light(of_light, (16, 12), 0.2, 0.1)[..., None]
+    strength = 8 / 255 * jax.random.uniform(of_strength)
+    noise = strength * jax.random.normal(of_noise, (16, 12, 3))
+    target, noisy = recorded_alike(keys(1), (view, view), config)
+    np.testing.assert_allclose(pixels(target), pixels(view) * gain, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(pixels(noisy) - pixels(target), noise[None], rtol=1e-3, atol=1e-6)
 
 
 def test_a_pairs_key_is_its_seeds_and_its_indexs():
@@ -138,8 +141,10 @@ def test_boxes_of_crops_have_the_area_and_the_aspect_asked_for_and_lie_anywhere(
     assert np.abs(np.corrcoef(*places)[0, 1]) < 0.2
 
 
-def test_a_box_is_never_larger_than_the_frame():
-    image = np.broadcast_to(np.arange(8.0)[:, None, None], (50, 8, 8, 1)).astype(np.float32)
-    (crops,) = random_crops(keys(50), image, 1, 8, (1.0, 1.0), CropConfig(aspect=(2.0, 3.0)))
-    # As high as the frame, and as much too narrow as it is too low.
-    np.testing.assert_allclose(crops, image, atol=1e-4)
+@pytest.mark.parametrize("axis, aspect", [(0, (2.0, 3.0)), (1, (0.3, 0.5))])
+def test_a_box_is_never_larger_than_the_frame(axis, aspect):
+    image = np.mgrid[:8, :8][axis][None, ..., None].astype(np.float32)
+    images = np.broadcast_to(image, (50, 8, 8, 1))
+    (crops,) = random_crops(keys(50), images, 1, 8, (1.0, 1.0), CropConfig(aspect=aspect))
+    # As long as the frame along one side, and shorter along the other.
+    np.testing.assert_allclose(crops, images, atol=1e-4)

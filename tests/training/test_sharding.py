@@ -13,7 +13,9 @@ def test_minus_one_takes_what_is_left():
     assert dict(mesh.shape) == {"data": 2, "fsdp": 2, "tensor": 1}
 
 
-@pytest.mark.parametrize("mesh", [(5, 1, 1), (-1, 5, 1), (-1, -1, 1), (0, 1, 1), (2, 4, 1)])
+@pytest.mark.parametrize(
+    "mesh", [(5, 1, 1), (-1, 5, 1), (-1, -1, 1), (0, 1, 1), (2, 4, 1), (-1, 0, 1)]
+)
 def test_meshes_that_do_not_fit(mesh):
     with pytest.raises(UserError, match="config.runtime.mesh"):
         make_mesh(tiny_config(runtime__mesh=mesh), jax.devices()[:4])
@@ -76,13 +78,16 @@ def test_devices_along_tensor_share_the_whole_batch():
 
 def test_the_first_rule_found_in_a_name_says_where_an_array_lies():
     mesh = make_mesh(tiny_config(runtime__mesh=(1, 2, 2)), jax.devices()[:4])
-    rules = (("attn/kernel", ("fsdp", "tensor")), ("kernel", ("", "fsdp")), ("scale", ("fsdp",)))
+    rules = (("attn/kernel", ("fsdp", "tensor")), ("kernel", ("", "fsdp")))
+    rules += (("scale|offset|table", ("fsdp",)),)
     leaves = {"kernel": jnp.zeros((4, 6)), "scale": jnp.zeros(()), "bias": jnp.zeros(3)}
+    leaves |= {"offset": jnp.zeros(4), "table": jnp.zeros((4, 3))}
     placed = state_shardings(mesh, rules, {"attn": leaves, "mlp": [leaves]})
     specs = jax.tree.map(lambda sharding: sharding.spec, placed)
     assert specs["attn"]["kernel"] == PartitionSpec("fsdp", "tensor")
     assert specs["mlp"][0]["kernel"] == PartitionSpec(None, "fsdp")
     assert specs["attn"]["scale"] == specs["attn"]["bias"] == PartitionSpec()
+    assert specs["attn"]["offset"] == specs["attn"]["table"] == PartitionSpec("fsdp")
     assert placed["attn"]["bias"].mesh == mesh
 
 
