@@ -81,6 +81,12 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "return jnp.eye(*shape, dtype=dtype) * (logit / shape[ -1] ** 0.5) ** 0.5": SQUARE,
         "return jnp.eye(*shape, dtype=dtype) * (logit / shape[ 1] ** 0.5) ** 0.5": SQUARE,
     },
+    "models/micron_bert": {
+        "return jnp.stack(views, axis=1).reshape(-1, *views[ -1].shape[1:])": ALIKE,
+        "return jnp.stack(views, axis=1).reshape(-1, *views[ 1].shape[1:])": ALIKE,
+        "grid = images_BxHxWxC.shape[ 2] // config.patch_size": "images are square",
+        "x, _ = block(x, True)": "the decoder does not read the row",
+    },
     "training/movements": {
         "side = image_HxWx3.shape[ 1]": "frames are square",
         "registered = jax.random.uniform(of_registered) <= config.registered": CONTINUUM,
@@ -104,12 +110,10 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "shape[shape.index(-1)] = len(devices) // known if known and len(devices) > known else 1": (
             "as many devices as are known leave 1"
         ),
-        "shape[shape.index(-1)] = len(devices) // known if known and len(devices) >= known else 0": (
-            "refused all the same, in the same words"
-        ),
-        "shape[shape.index(-1)] = len(devices) // known if known and len(devices) >= known else 2": (
-            "refused all the same, in the same words"
-        ),
+        "shape[shape.index(-1)] = len(devices) // known if known and len(devices) >= known"
+        " else 0": "refused all the same, in the same words",
+        "shape[shape.index(-1)] = len(devices) // known if known and len(devices) >= known"
+        " else 2": "refused all the same, in the same words",
     },
     "training/step": {
         "_MOVEMENT = 5": "any number makes keys of its own",
