@@ -54,6 +54,7 @@ def test_a_recogniser_reads_the_logarithm_of_the_map_or_every_way():
         "displacement": (np.arange(8.0).reshape(1, 4, 2), np.arange(8.0)[None]),
     }
     for name, (read, expected) in reads.items():
+        read = jnp.asarray(read)
         module = Recognizer(RecognizerConfig(classes=3, reads=name))
         params = module.init(jax.random.key(0), read, None)
         assert set(params["params"]) == {"head"}

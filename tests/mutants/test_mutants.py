@@ -87,6 +87,12 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "grid = images_BxHxWxC.shape[ 2] // config.patch_size": "images are square",
         "x, _ = block(x, True)": "the decoder does not read the row",
     },
+    "models/poi": {
+        "return patches_BxN / jnp.sum(patches_BxN, axis=+1, keepdims=True)": LAST,
+        'return scores_BxN * scores_BxN.shape[+1] if config.scale == "mean_one" else scores_BxN': (
+            LAST
+        ),
+    },
     "training/movements": {
         "side = image_HxWx3.shape[ 1]": "frames are square",
         "registered = jax.random.uniform(of_registered) <= config.registered": CONTINUUM,
