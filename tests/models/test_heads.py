@@ -72,8 +72,9 @@ def test_unit_has_length_one_along_an_axis_and_nothing_stays_nothing():
     np.testing.assert_array_equal(unit(nothing), 0)
     gradient = jax.grad(lambda x: jnp.sum(unit(x) * jnp.arange(4.0)))(nothing)
     assert np.isfinite(gradient).all()
-    small = jnp.array([3e-6, 4e-6])
-    np.testing.assert_allclose(unit(small), [0.6, 0.8], rtol=1e-5)
+    for small, expected in ((1e-6, [0.6, 0.8]), (1e-13, [0.3, 0.4])):
+        found = unit(small * jnp.array([3.0, 4.0]))
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 def test_the_projector_is_an_mlp_and_cosines_with_prototypes():
