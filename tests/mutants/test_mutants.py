@@ -27,7 +27,7 @@ SURVIVE = 0.05
 # How much longer than the sound module's a changed module's tests may take.
 SLOWER = 5
 
-# Module -> the tests that look at it.
+# Module -> the tests that look at it: files, or single tests of files that hold slow ones.
 MODULES = {
     "losses": "test_losses.py",
     "models/attention": "models/test_vit.py",
@@ -37,7 +37,17 @@ MODULES = {
     "models/poi": "models/test_heads.py",
     "models/projector": "models/test_heads.py",
     "models/recognizer": "models/test_heads.py",
-    "models/swapping": "models/test_swapping.py",
+    "models/swapping": " ".join(
+        f"models/test_swapping.py::test_{test}"
+        for test in (
+            "swapped_pixels_are_the_references_and_all_others_the_currents",
+            "a_block_has_no_side_of_nothing_and_may_have_one_of_one",
+            "a_mask_that_is_full_gets_no_other_block",
+            "mask_is_a_union_of_the_blocks_drawn",
+            "blocks_fit_and_keep_size_and_aspect",
+            "places_are_uniform_over_where_a_block_fits",
+        )
+    ),
     "models/vit": "models/test_vit.py",
     "training/movements": "training/test_movements.py",
     "training/sharding": "training/test_sharding.py",
