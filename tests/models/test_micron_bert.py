@@ -13,6 +13,7 @@ from mubert_jax.models import vit
 from mubert_jax.models.attention import attend
 from mubert_jax.models.dma import calibrated_difference
 from mubert_jax.models.micron_bert import (
+    Encoded,
     MicronBert,
     MicronDecoder,
     MicronEncoder,
@@ -184,9 +185,8 @@ def test_the_encoder_piece_by_piece(reads):
 
 
 def test_the_contextual_token_starts_small():
-    images = jnp.zeros((1, 6, 6, 3))
-    start = MicronEncoder(SMALL, jnp.float32).init(jax.random.key(0), images)["params"]
-    assert 0.005 < np.std(start["contextual_token"]) < 0.05
+    _, _, params, _ = build()
+    assert 0.005 < np.std(params["params"]["encoder"]["contextual_token"]) < 0.05
 
 
 def test_the_decoder_piece_by_piece():
@@ -201,15 +201,14 @@ def test_the_decoder_piece_by_piece():
 
 
 def test_views_side_by_side_come_apart_again():
-    _, model, params, frames = build()
-    views = [frames[0, :2], frames[1, :2], frames[0, 1:]]
+    views = [np.full((2, 4, 4, 3), 10.0 * i) + np.arange(2)[:, None, None, None] for i in range(3)]
     images = side_by_side(*views)
     np.testing.assert_array_equal(images[3:6], [view[1] for view in views])
-    parts = model.apply(params, images, method="encode").split(3)
-    for part, view in zip(parts, views, strict=True):
-        alone = model.apply(params, view, method="encode")
-        np.testing.assert_allclose(part.tokens, alone.tokens, atol=1e-5)
-        np.testing.assert_allclose(part.poi_scores, alone.poi_scores, atol=1e-5)
+    together = Encoded(images.reshape(6, 4, -1), images[:, 0, 0], images[:, :, 0, 0], images)
+    for part, view in zip(together.split(3), views, strict=True):
+        np.testing.assert_array_equal(part.compared, view)
+        np.testing.assert_array_equal(part.tokens, view.reshape(2, 4, -1))
+        np.testing.assert_array_equal(part.contextual_token, view[:, 0, 0])
 
 
 def test_without_poi_the_weights_are_the_diagonal_and_cross_attention_has_none():
