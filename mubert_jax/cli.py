@@ -12,6 +12,7 @@ from mubert_jax import arguments
 from mubert_jax.cli_prepare import prepare, say
 from mubert_jax.config_values import unknown
 from mubert_jax.errors import UserError, kind_of, readable
+from mubert_jax.outputs import PICTURES, check_output
 from mubert_jax.quiet import quiet
 
 
@@ -61,6 +62,8 @@ def main(words: list[str] | None = None) -> int:
         args, rest = parser.parse_known_args(words)
         args.overrides = [a for a in rest if a.startswith("--config.") and "config" in args]
         for argument in rest:
+            if argument in args.overrides and "=" not in argument:
+                raise UserError(f"{argument} has no value; write {argument}=VALUE, without a blank")
             if argument not in args.overrides:
                 flags = verbs[verb]._option_string_actions
                 raise unknown(f"argument {argument}", argument.split("=")[0], flags)
@@ -82,7 +85,6 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _pretrain(args, console) -> int:
-    from mubert_jax.config_files import load_config
     from mubert_jax.training import pod
     from mubert_jax.training.preemption import EXIT_CODE, Preempted
     from mubert_jax.training.pretrain import run
@@ -90,8 +92,10 @@ def _pretrain(args, console) -> int:
     if args.pod:
         pod.join()
         console = console if pod.leads() else Console(quiet=True)
+    (config,) = _configs(args, run, [args.config])
+    check_output("--workdir", args.workdir, folder=True)
     try:
-        run(load_config(args.config, args.overrides), args.workdir, console)
+        run(config, args.workdir, console)
     except Preempted as stopped:
         say(console, f"mubert pretrain: {stopped}")
         return EXIT_CODE
@@ -107,8 +111,10 @@ def _perceive(args, console) -> None:
     from mubert_jax.interop.opening import open_trained
     from mubert_jax.perception import perceive
 
-    if not args.video and not (args.onset and args.apex):
-        raise UserError("give --video=V, or both --onset=A and --apex=B")
+    _check_frames(args)
+    read = (args.onset, args.apex, args.video, args.checkpoint)
+    check_output("--output", args.output, suffixes=PICTURES, inputs=read)
+    check_output("--output", args.output.with_suffix(".npz"), inputs=read)
     trained = open_trained(args.checkpoint)
     options = perceive.PerceiveOptions(
         crop=args.crop,
@@ -127,10 +133,22 @@ def _perceive(args, console) -> None:
         perceive.perceive_images(trained, args.onset, args.apex, args.output, options, console)
 
 
+def _check_frames(args):
+    """Raises UserError unless either a video or two images are given."""
+    if not args.video and not (args.onset and args.apex):
+        raise UserError("give --video=V, or both --onset=A and --apex=B")
+    if args.video and (args.onset or args.apex):
+        raise UserError("give either --video=V or --onset=A and --apex=B, not both")
+    if not args.video and getattr(args, "delta", None):
+        raise UserError("--delta is for a --video; two images are as far apart as they are")
+
+
 def _export(args, console) -> None:
     from mubert_jax.interop.exporting import export
+    from mubert_jax.recognition.facts import emotions_of
 
-    export(args.checkpoint, args.format, args.output, args.recognizer, console)
+    emotions = emotions_of(args.checkpoint) if args.recognizer else None
+    export(args.checkpoint, args.format, args.output, args.recognizer, console, emotions)
 
 
 def _import(args, console) -> None:
@@ -138,6 +156,7 @@ def _import(args, console) -> None:
 
     if args.config is not None:
         raise UserError("--config takes no file here, only --config.KEY=VALUE for a key")
+    check_output("--workdir", args.workdir, folder=True)
     import_weights(args.input, args.workdir, args.overrides, console)
     say(
         console,
@@ -149,7 +168,6 @@ def _import(args, console) -> None:
 
 def _ablate(args, console) -> int:
     from mubert_jax.bench.ablation import Benchmark, ablate
-    from mubert_jax.config_files import load_config
     from mubert_jax.data.controlled.nuisances import known_conditions
     from mubert_jax.perception.controlled import enough_subjects
     from mubert_jax.training.preemption import EXIT_CODE, Preempted
@@ -157,11 +175,9 @@ def _ablate(args, console) -> int:
     names = [Path(path).stem for path in args.configs]
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"--configs holds {twice[0]} twice; files need names of their own")
-    configs = {
-        name: load_config(path, args.overrides)
-        for name, path in zip(names, args.configs, strict=True)
-    }
+    configs = dict(zip(names, _configs(args, ablate, args.configs), strict=True))
     benchmark = Benchmark(known_conditions(args.conditions), enough_subjects(args.subjects))
+    check_output("--workdir", args.workdir, folder=True)
     try:
         ablate(configs, args.seeds, args.workdir, benchmark, console)
     except Preempted as stopped:
@@ -172,12 +188,12 @@ def _ablate(args, console) -> int:
 
 
 def _finetune(args, console) -> int:
-    from mubert_jax.config_files import load_config
     from mubert_jax.recognition.kept import RESUME
     from mubert_jax.recognition.run import finetune, keeps, stored_options
     from mubert_jax.training.preemption import EXIT_CODE, sigterm_as_interrupt
 
-    config = load_config(args.config, args.overrides)
+    (config,) = _configs(args, finetune, [args.config])
+    check_output("--workdir", args.workdir, folder=True)
     try:
         with sigterm_as_interrupt():
             report = finetune(config, args.workdir, args.allow_leak, console)
@@ -197,8 +213,10 @@ def _predict(args, console) -> None:
     from mubert_jax.perception.perceive import PerceiveOptions
     from mubert_jax.recognition.predict import Recogniser, draw, show
 
-    if not args.video and not (args.onset and args.apex):
-        raise UserError("give --video=V, or both --onset=A and --apex=B")
+    _check_frames(args)
+    if args.output:
+        read = (args.onset, args.apex, args.video, args.checkpoint)
+        check_output("--output", args.output, suffixes=PICTURES, inputs=read)
     options = PerceiveOptions(
         crop=args.crop, detector=args.detector, margin=args.margin, align=args.align
     )
@@ -219,20 +237,31 @@ def _say_report(report, folder, console) -> None:
 
 
 def _evaluate(args, console) -> None:
-    from mubert_jax.recognition.evaluate import evaluate_file, evaluate_run
+    from mubert_jax.recognition.evaluate import evaluate_file, evaluate_logs, evaluate_run
 
-    if (args.workdir is None) == (args.predictions is None):
-        raise UserError("give either --workdir=DIR or --predictions=FILE --output=DIR")
+    given = [name for name in ("workdir", "predictions", "megc_log") if getattr(args, name)]
+    if len(given) != 1:
+        raise UserError(
+            "give either --workdir=DIR or --predictions=FILE --output=DIR or "
+            "--megc-log FILE --output=DIR"
+        )
     if args.workdir:
         for flag in ("output", "classes"):
             if getattr(args, flag) is not None:
-                raise UserError(f"--{flag} goes with --predictions, not with --workdir")
+                raise UserError(
+                    f"--{flag} goes with --predictions and --megc-log, not with --workdir"
+                )
         report, output = evaluate_run(args.workdir, args.published), args.workdir
     elif args.output is None:
-        raise UserError("--predictions needs --output=DIR, the folder of the report")
+        flag = given[0].replace("_", "-")
+        raise UserError(f"--{flag} needs --output=DIR, the folder of the report")
     else:
         output = args.output
-        report = evaluate_file(args.predictions, output, args.published, args.classes)
+        check_output("--output", output, folder=True)
+        evaluate, files = (evaluate_file, args.predictions)
+        if args.megc_log:
+            evaluate, files = (evaluate_logs, args.megc_log)
+        report = evaluate(files, output, args.published, args.classes)
     _say_report(report, output, console)
 
 
@@ -240,6 +269,14 @@ def _bench(args, console) -> None:
     from mubert_jax import bench
 
     bench.run(args, console)
+
+
+def _configs(args, function, paths) -> list:
+    """What `function` reads of config files, overridden; refuses overrides that it does not."""
+    from mubert_jax.config_files import load_part
+    from mubert_jax.config_parts import read_by
+
+    return load_part(read_by(function), paths, args.overrides, vars(args))
 
 
 def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:

@@ -1,8 +1,10 @@
 """`mubert prepare`: which of its flags go with which source, and what comes next."""
 
+import argparse
 from pathlib import Path
 
 from mubert_jax import arguments
+from mubert_jax import flag_types as types
 from mubert_jax.errors import UserError
 
 
@@ -29,7 +31,10 @@ def prepare(args, console) -> None:
         "align": args.align,
         "workers": args.workers,
         "exclude_subjects": tuple(args.exclude_subjects),
+        "subject_folder": args.subject_folder,
     }
+    if args.subject_folder is not None and args.source not in ("video", "frames"):
+        raise UserError("--subject-folder is for `video` and `frames` alone")
     if is_labelled(args.source):
         _prepare_pairs(args, shaping, console)
         return
@@ -62,7 +67,11 @@ def _prepare_pairs(args, shaping, console) -> None:
     if input is None and args.source != "pairs":
         raise UserError(f"{args.source} needs --input=DIR, the folder with its frames")
     labels = {name: getattr(args, name) for name in ("classes", "apex", "lenient")}
-    options = PairOptions(**shaping, **labels, damaged=tuple(args.damaged or ()))
+    options = PairOptions(
+        **shaping,
+        **labels,
+        damaged=tuple(map(str, args.damaged or ())),
+    )
     console.print(prepare_pairs(args.source, input, args.output, options, annotation, console))
     _say_finetune(args, console)
 
@@ -102,7 +111,14 @@ def _one_path(args, flag) -> Path | None:
     given = getattr(args, flag) or []
     if len(given) > 1:
         raise UserError(f"{args.source} takes one --{flag}, not {' '.join(given)}")
-    return Path(given[0]) if given else None
+    return _path(given[0], flag) if given else None
+
+
+def _path(text: str, flag: str) -> Path:
+    try:
+        return types.path(text)
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"--{flag}: {error}") from error
 
 
 def _named_paths(args, flag) -> dict[str, Path]:
@@ -114,7 +130,7 @@ def _named_paths(args, flag) -> dict[str, Path]:
             raise UserError(f"--{flag} {word}: {args.source} takes --{flag} NAME=PATH for each set")
         if name in named:
             raise UserError(f"--{flag} {name}= is given twice")
-        named[name] = Path(path)
+        named[name] = _path(path, flag)
     return named
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import ml_collections
 
 from mubert_jax.config_checks import check
-from mubert_jax.config_values import choice, from_values
+from mubert_jax.config_values import choice, from_values, given, path_or
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,11 +26,11 @@ class DMAConfig:
     # window around each patch; beyond the paper: deep tokens drown a micro-movement in noise.
     reads: str = choice("pixels", "tokens")
     # pixels: side of the window, the patch in its middle.
-    window: int = 12
+    window: int = given(12, "model.dma.reads", "pixels")
     # similarity: W_q = W_k = a·I, so that equal tokens attend to each other from step 0.
     initial: str = choice("similarity", "xavier")
     # Logit of a token with itself at a similarity start: a = sqrt(logit / sqrt(d)).
-    similarity_logit: float = 12.0
+    similarity_logit: float = given(12.0, "model.dma.reads", "tokens")
     output_projection: bool = True
     # Rows of the attention that exist at one time; no (N, N) array is kept.
     chunk: int = 112
@@ -42,7 +42,7 @@ class POIConfig:
 
     enabled: bool = True
     # mean_one: S·N, mean 1. literal: S as in eq. (12), about 1/N.
-    scale: str = choice("mean_one", "literal")
+    scale: str = given(choice("mean_one", "literal"), "model.poi.enabled")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,9 +62,9 @@ class RecognizerConfig:
     classes: int = 0
     # dma: P_dma, pooled, as the paper. Beyond it, patch by patch: movement, the calibrated map
     # (where it moved, and how much); displacement (which way, too), where DMA reads pixels.
-    reads: str = choice("dma", "movement", "displacement")
+    reads: str = given(choice("dma", "movement", "displacement"), "model.recognizer.classes")
     # dma: mean over all patches, or weighted by S.
-    pool: str = choice("mean", "poi")
+    pool: str = given(choice("mean", "poi"), "model.recognizer.reads", "dma")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +75,8 @@ class ModelConfig:
     depth: int = 4
     heads: int = 4
     mlp_ratio: float = 4.0
+    # auto: cudnn in bfloat16 on NVIDIA GPUs from Ampere on, explicit on a CPU, else xla. cudnn's
+    # heads hold (dim / heads) a multiple of 8 numbers, up to 128.
     attention: str = choice("auto", "explicit", "mapped", "xla", "cudnn")
     dtype: str = choice("auto", "float32", "bfloat16")
     # Blocks keep their input alone and are computed again in the backward pass: less memory, a
@@ -99,7 +101,8 @@ class ModelConfig:
 class SwappingConfig:
     """Blockwise Swapping, Algorithm 1."""
 
-    # swap: blocks come from the reference. mask: they are blanked, as a masked autoencoder's.
+    # swap: blocks come from the reference. mask: they are blanked and the encoder sees the blanks,
+    # as in SimMIM; every patch is scored.
     kind: str = choice("swap", "mask")
     ratio: float = 0.5
     min_block: int = 16
@@ -153,12 +156,12 @@ class CropConfig:
     """Crop(I_{t+δ}) of eq. (10): random resized crops; scale is the share of the frame's area."""
 
     global_scale: tuple[float, float] = (0.4, 1.0)
-    local_scale: tuple[float, float] = (0.05, 0.4)
+    local_scale: tuple[float, float] = given((0.05, 0.4), "loss.agreement", "dino")
     aspect: tuple[float, float] = (0.75, 1.3333)
-    local_size: int = 96
+    local_size: int = given(96, "loss.agreement", "dino")
     # Views beside the frame itself, which is the first global view. mse uses one global crop.
     global_crops: int = 1
-    local_crops: int = 8
+    local_crops: int = given(8, "loss.agreement", "dino")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,30 +179,34 @@ class DinoConfig:
     teacher_momentum: float = 0.997
 
 
+# Agreements that compare the frame with crops of it.
+AGREEING = ("mse", "dino", "contrastive")
+
+
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
     """L = γ·L_r + β·L_agg, eq. (13)."""
 
     reconstruction_weight: float = 1.0
-    agreement_weight: float = 1.0
+    agreement_weight: float = given(1.0, "loss.agreement", *AGREEING)
     # mse: eq. (15). dino: as the official code. contrastive: beyond the paper.
-    agreement: str = choice("none", "mse", "dino", "contrastive")
+    agreement: str = choice("none", *AGREEING)
     # Weight of finding the swapped patches by diag(Â); beyond the paper, which advises against it.
     spotting_weight: float = 0.0
     # Weight of finding movements that were put on a frame, by the calibrated map; beyond the paper.
     movement_weight: float = 10.0
-    movement: MovementConfig = MovementConfig()
+    movement: MovementConfig = given(MovementConfig(), "loss.movement_weight")
     # Weight of POI's expecting where the pair changes, from one frame alone; beyond the paper.
     expectation_weight: float = 1.0
     # contrastive: how sharply a frame is to be told from the others of its batch.
-    contrastive_temperature: float = 0.1
-    crop: CropConfig = CropConfig()
-    dino: DinoConfig = DinoConfig()
+    contrastive_temperature: float = given(0.1, "loss.agreement", "contrastive")
+    crop: CropConfig = given(CropConfig(), "loss.agreement", *AGREEING)
+    dino: DinoConfig = given(DinoConfig(), "loss.agreement", "dino")
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    path: str = ""
+    path: str = path_or()
     # Temporal distance in frames, both ends included.
     delta: tuple[int, int] = (5, 11)
 
@@ -221,15 +228,16 @@ class OptimizerConfig:
 class TrainingConfig:
     # Pairs a step, over all devices.
     batch_size: int = 2048
-    epochs: float = 100.0
+    epochs: float = given(100.0, "training.steps", 0)
     # A step takes its batch in so many parts, one after the other, in the memory of one.
     # Batch statistics (contrastive, dino's centre) are those of a part.
     accumulate: int = 1
     # Replaces epochs when positive.
     steps: int = 0
     seed: int = 0
-    # A run's folder, or an import's: its weights are what the training starts from.
-    init_from: str = ""
+    # A run's folder, an export of one, or "shipped", the package's own: its weights are what the
+    # training starts from.
+    init_from: str = path_or("shipped")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,7 +251,9 @@ class RecognitionConfig:
     backbone: str = choice("frozen", "full")
     # frozen: what heads read. To compare with: difference, the change of grey, 28 × 28; flow,
     # Farnebäck's of each patch.
-    features: str = choice("backbone", "difference", "flow")
+    features: str = given(
+        choice("backbone", "difference", "flow"), "recognition.backbone", "frozen"
+    )
     # As many batches as all clips fill; of the frozen backbone, a step with all training clips.
     epochs: int = 300
     learning_rate: float = 0.05
@@ -258,12 +268,12 @@ class RecognitionConfig:
     shift: float = 0.04
     gain: float = 0.1
     # full: epochs of the head alone, on the frozen backbone, before everything learns.
-    head_epochs: int = 300
+    head_epochs: int = given(300, "recognition.backbone", "full")
     # full: clips a step, how much slower each block learns than the one above it, and how many
     # folds are one program; 0 takes one on a CPU, where together is slower, and 8 elsewhere.
-    batch_size: int = 16
-    layer_decay: float = 0.75
-    folds_at_once: int = 0
+    batch_size: int = given(16, "recognition.backbone", "full")
+    layer_decay: float = given(0.75, "recognition.backbone", "full")
+    folds_at_once: int = given(0, "recognition.backbone", "full")
     # Key of the published numbers that are printed beside, such as casme2-5.
     published: str = ""
 

@@ -6,11 +6,60 @@ import typing
 from collections.abc import Iterable
 
 from mubert_jax.errors import UserError
+from mubert_jax.paths import path_argument
 
 
 def choice(default, *others):
     """A string field that takes one of the given values; the first is the default."""
     return dataclasses.field(default=default, metadata={"choices": (default, *others)})
+
+
+@dataclasses.dataclass(frozen=True)
+class Condition:
+    """When a key is read: another key has one of some values, or, without any, is not 0 or empty.
+
+    Attributes:
+      key: the other key, dotted.
+      values: of the other key.
+      but: names below the section that are read in any case.
+      section: the dotted key or section that has the condition.
+    """
+
+    key: str
+    values: tuple = ()
+    but: tuple[str, ...] = ()
+    section: str = ""
+
+    def holds(self, known: dict[str, object]) -> bool:
+        """Whether it does, in a flat config."""
+        value = known[self.key]
+        return value in self.values if self.values else bool(value)
+
+    def excepts(self, key: str) -> bool:
+        return key in {f"{self.section}.{name}" for name in self.but}
+
+    def __str__(self):
+        if not self.values:
+            return f"where config.{self.key} is not 0"
+        return f"where config.{self.key} is {' or '.join(map(repr, self.values))}"
+
+
+def path_or(*words: str):
+    """A string field that takes a local path, `~` for a home, or one of some words; empty is none.
+
+    It holds the path that was meant.
+    """
+    return dataclasses.field(default="", metadata={"paths": words})
+
+
+def given(default, key: str, *values, but: tuple[str, ...] = ()):
+    """A field, or the default of one, that is read only where another key has such a value."""
+    field = default if isinstance(default, dataclasses.Field) else None
+    metadata = dict(field.metadata) if field else {}
+    return dataclasses.field(
+        default=field.default if field else default,
+        metadata=metadata | {"given": Condition(key, values, but)},
+    )
 
 
 def from_values(cls, values, path: str):
@@ -41,6 +90,8 @@ def unknown(where: str, key: str, known: Iterable[str]) -> UserError:
 def _convert(kind, field, value, path):
     if dataclasses.is_dataclass(kind):
         return from_values(kind, value, path)
+    if "paths" in field.metadata:
+        return _path(value, field.metadata["paths"], path)
     choices = field.metadata.get("choices")
     if choices and value not in choices:
         raise UserError(f"{path} is {value!r}; it takes one of: {', '.join(choices)}")
@@ -58,6 +109,16 @@ def _convert(kind, field, value, path):
             raise UserError(f"{path} is {value!r}; it takes {len(kinds)} values")
         return tuple(_scalar(k, v, path) for k, v in zip(kinds, value, strict=True))
     return _scalar(kind, value, path)
+
+
+def _path(value, words, path):
+    text = _scalar(str, value, path)
+    if not text or text in words:
+        return text
+    try:
+        return str(path_argument(text))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def _as_tuple(value):

@@ -126,9 +126,36 @@ def test_wrong_files(tmp_path, config_file):
     config_file.write_text(config_file.read_text().replace("image_size", "imagesize"))
     with pytest.raises(UserError, match="imagesize"):
         load_config(str(config_file), [])
-    config_file.write_text("def get_config(:")
-    with pytest.raises(UserError, match=str(config_file)):
-        load_config(str(config_file), [])
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("def get_config(:", ", line 1: SyntaxError"),
+        ("import absent", ", line 1, 'import absent': ModuleNotFoundError"),
+        ("\ndef get_config():\n    return 1 / 0", ", line 3, 'return 1 / 0': ZeroDivisionError"),
+        ("def get_config():\n    open('/absent')", ", line 2, "),
+        ("x = 1", " defines no get_config()"),
+        ("def get_config():\n    pass", "get_config() returns a NoneType"),
+        ("def get_config():\n    return 3", "get_config() returns a int"),
+        (
+            "from mubert_jax.config import default_config\n"
+            "def get_config():\n"
+            "    config = default_config()\n"
+            "    config.model.dim = 'many'\n"
+            "    return config\n",
+            """, line 4, "config.model.dim = 'many'": TypeError""",
+        ),
+        ("\0", ": "),
+    ],
+)
+def test_an_error_in_a_config_file_has_its_line(tmp_path, text, said):
+    path = tmp_path / "mine:v2.py"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        load_config(str(path), [])
+    assert f"{path}{said}" in str(error.value) or said in str(error.value)
+    assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
 def test_flatten_names_every_key():

@@ -7,12 +7,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from mubert_jax.data.files import replacing, writing_errors
 from mubert_jax.errors import UserError
+from mubert_jax.outputs import PICTURES, check_output
 
 
 def run(args, console: Console):
     """Runs `args.what`, prints its table and writes its rows as JSON where `args.output` says."""
     measure, table = BENCHES[args.what]
+    if args.output:
+        check_output("--output", args.output, inputs=[args.checkpoint, args.config])
+    if args.picture:
+        check_output("--picture", args.picture, suffixes=PICTURES, inputs=[args.output])
     rows = measure(args, console)
     if table:
         console.print(table(f"mubert bench {args.what}", rows))
@@ -22,13 +28,16 @@ def run(args, console: Console):
 
 def _perception(args, console):
     from mubert_jax.bench.figure import picture
-    from mubert_jax.bench.perception import bench_perception
+    from mubert_jax.bench.perception import PATCH, bench_perception
     from mubert_jax.interop.opening import SHIPPED, open_trained
 
+    _config_is_not_read(args)
+    if not args.checkpoint and args.size % PATCH:
+        raise UserError(f"--size {args.size}: choose a multiple of {PATCH}, the side of a patch")
     trained = open_trained(args.checkpoint) if args.checkpoint else None
-    rows = bench_perception(trained, args.conditions, args.subjects, args.size, console)
+    rows = bench_perception(trained, args.conditions, args.subjects, args.size, args.align, console)
     if args.picture:
-        picture(trained or open_trained(SHIPPED), args.conditions, args.picture)
+        picture(trained or open_trained(SHIPPED), args.conditions, args.align, args.picture)
         console.print(f"Picture: {args.picture}", markup=False, soft_wrap=True)
     return rows
 
@@ -37,6 +46,7 @@ def _ceiling(args, console):
     from mubert_jax.bench.ceiling import bench_ceiling
     from mubert_jax.interop.opening import SHIPPED, open_trained
 
+    _config_is_not_read(args)
     trained, steps = open_trained(args.checkpoint or SHIPPED), args.steps or 1000
     return bench_ceiling(trained, args.conditions, args.subjects, args.pairs, steps, console)
 
@@ -44,20 +54,22 @@ def _ceiling(args, console):
 def _step(args, console):
     from mubert_jax.bench.step import bench_step
 
-    return bench_step(_config(args), args.batch_size, args.steps or 5, args.peer, console)
+    config = _config(args, bench_step)
+    return bench_step(config, args.batch_size, args.steps or 5, args.peer, console)
 
 
 def _input(args, console):
     from mubert_jax.bench.input import bench_input
 
-    size = _config(args).model.image_size
-    return bench_input(args.data, size, args.batch_size, args.seconds, console)
+    config = _config(args, bench_input)
+    return bench_input(args.data, config, args.batch_size, args.seconds, console)
 
 
 def _sizes(args, console):
     from mubert_jax.bench.sizes import bench_sizes
 
-    return bench_sizes(_config(args), args.batch_size, args.steps or 3, console)
+    config = _config(args, bench_sizes)
+    return bench_sizes(config, args.batch_size, args.steps or 3, console)
 
 
 def _devices(args, console):
@@ -69,25 +81,40 @@ def _devices(args, console):
     jax.config.update("jax_num_cpu_devices", VIRTUAL)
     powers = [2**i for i in range(len(jax.devices()).bit_length())]
     counts = [count for count in powers if args.batch_size[0] % count == 0]
-    return bench_devices(_config(args), args.batch_size[0], counts, args.steps or 3, console)
+    config = _config(args, bench_devices)
+    return bench_devices(config, args.batch_size[0], counts, args.steps or 3, console)
 
 
 def _folds(args, console):
     from mubert_jax.bench.folds import bench_folds
 
-    return bench_folds(_config(args), args.steps or 3, console)
+    config = _config(args, bench_folds)
+    return bench_folds(config, args.steps or 3, console)
 
 
 def _checkpoint(args, console):
     from mubert_jax.bench.checkpoint import bench_checkpoint
 
-    return bench_checkpoint(_config(args), args.batch_size, args.steps or 5, console)
+    config = _config(args, bench_checkpoint)
+    return bench_checkpoint(config, args.batch_size, args.steps or 5, console)
 
 
-def _config(args):
-    from mubert_jax.config_files import load_config
+def _config(args, function):
+    """What `function` reads of the config; refuses overrides that it does not."""
+    from mubert_jax.config_files import load_part
+    from mubert_jax.config_parts import read_by
+    from mubert_jax.models.device import check_attention
 
-    return load_config(args.config, args.overrides)
+    (config,) = load_part(read_by(function), [args.config], args.overrides, vars(args))
+    check_attention(config.model)
+    return config
+
+
+def _config_is_not_read(args):
+    from mubert_jax.config_files import key_of
+    from mubert_jax.config_parts import NoPart, refuse_unread
+
+    refuse_unread(NoPart, map(key_of, args.overrides), [], vars(args))
 
 
 def _rows(title: str, rows: list[dict]) -> Table:
@@ -118,10 +145,10 @@ def _shown(value) -> str:
 
 
 def _write(path: Path, rows):
-    try:
-        path.write_text(json.dumps(rows, indent=2) + "\n")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); check --output") from error
+    with writing_errors(path, "choose another --output"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(rows, indent=2) + "\n")
 
 
 # What is measured, and how its rows are shown; None: it shows its own tables.

@@ -6,26 +6,29 @@ import functools
 import json
 from pathlib import Path
 
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-from rich.console import Console  # noqa: E402
+import matplotlib.pyplot as plt
+import numpy as np
+from rich.console import Console
 
-from mubert_jax.config import Config  # noqa: E402
-from mubert_jax.data.files import replacing  # noqa: E402
-from mubert_jax.errors import UserError  # noqa: E402
-from mubert_jax.perception import emotions  # noqa: E402
-from mubert_jax.perception.controlled import (  # noqa: E402
+from mubert_jax.config import Config
+from mubert_jax.config_parts import AblatePart
+from mubert_jax.data.files import replacing
+from mubert_jax.errors import UserError
+from mubert_jax.perception import emotions
+from mubert_jax.perception.controlled import (
+    Row,
     benchmark_pairs,
+    classical_reader,
     evaluate,
-    learned_methods,
+    learned_reader,
     mass_on_face,
-    rival_methods,
 )
-from mubert_jax.perception.maps import Perceiver  # noqa: E402
-from mubert_jax.training.checkpoints import load_model  # noqa: E402
-from mubert_jax.training.pretrain import run as pretrain  # noqa: E402
+from mubert_jax.perception.maps import Perceiver
+from mubert_jax.recognition.metrics import uf1
+from mubert_jax.training.checkpoints import load_model
+from mubert_jax.training.pretrain import run as pretrain
 
-RIVALS = ("difference", "difference, light and drift removed")
+RIVALS = ("difference", "difference, light and drift removed", "Eulerian magnification")
 SCORES = ("auc_in_face", "auc", "null", "correlation")
 SHOWN = "auc_in_face"
 DRAWN = (
@@ -54,15 +57,19 @@ class Benchmark:
 
 
 def ablate(
-    configs: dict[str, Config], seeds: int, workdir: Path, benchmark: Benchmark, console: Console
+    configs: dict[str, AblatePart],
+    seeds: int,
+    workdir: Path,
+    benchmark: Benchmark,
+    console: Console,
 ):
     """Trains and scores what `workdir` does not hold yet, then writes the results.
 
     Every run is a folder NAME-seedS that `mubert pretrain` could go on with; its scores are in
     scores.json. Killed and started again, finished runs are taken as they are.
 
-    Leaves results.csv (every score with its interval), results.md (mean and spread over the seeds)
-    and results.png.
+    Leaves results.csv (every score with its interval), results.md (mean and sample standard
+    deviation over the seeds) and results.png.
 
     Raises:
       UserError: what a training or a benchmark raises; names the config.
@@ -78,8 +85,11 @@ def ablate(
                 rows += _run(name, seed, config, folder, benchmark, console)
             except UserError as error:
                 raise UserError(f"{name}, seed {seed}: {error}") from error
-    sizes = {(config.model.image_size, config.model.patch_size) for config in configs.values()}
-    rows += [row for size, patch in sorted(sizes) for row in _rivals(size, patch, benchmark)]
+    read = {
+        (config.model.image_size, config.model.patch_size, config.perception.align)
+        for config in configs.values()
+    }
+    rows += [row for one in sorted(read) for row in _rivals(*one, benchmark)]
     write_results(rows, workdir)
     console.print((workdir / "results.md").read_text(), highlight=False, markup=False)
 
@@ -106,11 +116,12 @@ def _score(folder: Path, config: Config, benchmark: Benchmark):
     if config.model.dma.kind == "none":
         return
     perceiver = Perceiver(model, params, config.perception, batch=1)
-    methods = learned_methods(perceiver, (config.perception.align,))
     for condition in benchmark.conditions:
         pairs = benchmark.pairs(condition, config.model.image_size, config.model.patch_size)
-        for name, method in methods.items():
-            yield from _rows(condition, name.split(",")[0], evaluate(method, pairs)["all"])
+        found = evaluate(learned_reader(perceiver), pairs, (config.perception.align,))
+        for row, difficulties in found.items():
+            name = f"{row.method} × {row.times}" if row.times else row.method
+            yield from _rows(condition, name, difficulties["all"])
         yield {
             "condition": condition,
             "method": "POI",
@@ -119,27 +130,32 @@ def _score(folder: Path, config: Config, benchmark: Benchmark):
         }
 
 
-def _rivals(size: int, patch: int, benchmark: Benchmark):
-    methods = rival_methods(patch)
+def _rivals(size: int, patch: int, align: str, benchmark: Benchmark):
+    """Rows without learning, of frames that are registered like those of the learned maps."""
+    config = {"config": f"no training, {size} px, align={align}", "seed": 0}
     for condition in benchmark.conditions:
+        pairs = benchmark.pairs(condition, size, patch)
+        found = evaluate(classical_reader(patch, RIVALS), pairs, (align,))
         for name in RIVALS:
-            pairs = benchmark.pairs(condition, size, patch)
-            for row in _rows(condition, name, evaluate(methods[name], pairs)["all"]):
-                yield {"config": f"no training, {size} px", "seed": 0, **row}
+            for row in _rows(condition, name, found[Row(name, align)]["all"]):
+                yield config | row
     labelled = benchmark.labelled(size)
-    row = _emotions("difference", emotions.pixel_changes(labelled), labelled)
-    yield {"config": f"no training, {size} px", "seed": 0, **row}
+    yield config | _emotions("difference", emotions.pixel_changes(labelled), labelled)
 
 
 def _emotions(method, features, labelled):
-    found = dataclasses.asdict(emotions.recognition(features, labelled))
-    return {"condition": EMOTIONS_UNDER, "method": method, "score": "UF1", **found}
+    found = emotions.recognition(features, labelled, uf1)
+    return {"condition": EMOTIONS_UNDER, "method": method, "score": "UF1", **_bounds(found)}
 
 
 def _rows(condition, method, estimates):
     for score in SCORES:
-        estimate = dataclasses.asdict(estimates[score])
-        yield {"condition": condition, "method": method, "score": score, **estimate}
+        bounds = _bounds(estimates[score])
+        yield {"condition": condition, "method": method, "score": score, **bounds}
+
+
+def _bounds(estimate) -> dict:
+    return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
 
 
 def write_results(rows: list[dict], workdir: Path):
@@ -172,7 +188,7 @@ def _markdown(groups, conditions, lines) -> str:
         kept, scored = _with_score(score, groups, conditions, lines)
         if not kept:
             continue
-        text += [f"**{title}** (mean ± deviation over seeds)", ""]
+        text += [f"**{title}** (mean ± sample standard deviation over seeds)", ""]
         text += ["| config | map | " + " | ".join(scored) + " |"]
         text += ["| --- | --- |" + " ---: |" * len(scored)]
         for config, method in kept:
@@ -191,7 +207,7 @@ def _with_score(score, groups, conditions, lines):
 def _cell(values) -> str:
     if not values:
         return ""
-    spread = f" ± {np.std(values):.3f}" if len(values) > 1 else ""
+    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
     return f"{np.mean(values):.3f}{spread}"
 
 
@@ -212,7 +228,7 @@ def _picture(groups, conditions, lines, path: Path):
             values = groups.get((config, method, condition, score), [])
             axis.plot(values, [i] * len(values), "o", color="tab:blue", alpha=0.6, markersize=6)
         for config, name in rivals:
-            style = ("--", ":")[RIVALS.index(name)]
+            style = ("--", ":", "-.")[RIVALS.index(name)]
             for value in groups.get((config, name, condition, score), ()):
                 axis.axvline(value, color="tab:gray", linestyle=style, label=name)
         axis.set_title(title, fontsize=10)

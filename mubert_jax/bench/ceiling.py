@@ -19,18 +19,19 @@ from mubert_jax.data.controlled.nuisances import CONDITIONS, known_conditions
 from mubert_jax.models.micron_bert import side_by_side
 from mubert_jax.models.poi import interest
 from mubert_jax.perception.controlled import (
+    Row,
     benchmark_pairs,
     enough_subjects,
     evaluate,
-    learned_methods,
-    registered,
+    learned_reader,
 )
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.scores import moved_patches
 from mubert_jax.perception.trained import Trained
 from mubert_jax.training.views import normalise
 
-SCORES = {"DMA": "auc_in_face", "DMA × POI": "auc"}
+# The map and what it is multiplied by -> how it is scored.
+SCORES = {("DMA", ""): "auc_in_face", ("DMA", "POI"): "auc"}
 BATCH = 16
 LEARNING_RATE = 1e-3
 
@@ -87,8 +88,8 @@ def bench_ceiling(
     halfway, told = train_on_truth(trained, truth, steps)
     # The copy learns m × S·N, so that is how it is read.
     as_learnt = PerceptionConfig(poi="attention")
-    methods = {
-        who: learned_methods(Perceiver(trained.model, params, reading, batch=1), (align,))
+    readers = {
+        who: learned_reader(Perceiver(trained.model, params, reading, batch=1))
         for who, params, reading in (
             ("own", trained.params, trained.config.perception),
             ("halfway", halfway, as_learnt),
@@ -98,12 +99,12 @@ def bench_ceiling(
     rows, shown = [], []
     for condition in conditions:
         tested = list(benchmark_pairs(condition, subjects, model.image_size, model.patch_size))
-        for name, score in SCORES.items():
-            own, half, ceiling = (
-                evaluate(methods[who][registered(name, align)], tested)["all"][score]
-                for who in methods
-            )
-            share = (own.value - 0.5) / (ceiling.value - 0.5)
+        found = [evaluate(read, tested, (align,)) for read in readers.values()]
+        for (method, times), score in SCORES.items():
+            row = Row(method, align, times)
+            own, half, ceiling = (evaluation[row]["all"][score] for evaluation in found)
+            name = f"{method} × {times}" if times else method
+            share = share_of_the_way(own.value, ceiling.value)
             rows.append(
                 {
                     "condition": condition,
@@ -118,6 +119,11 @@ def bench_ceiling(
             shown.append((condition, name, *map(str, (own, half, ceiling)), f"{share:.2f}"))
     console.print(_table(shown))
     return rows
+
+
+def share_of_the_way(reached: float, ceiling: float) -> float:
+    """From chance, an AUC of 0.5, to the ceiling: 0 at chance, 1 there."""
+    return (reached - 0.5) / (ceiling - 0.5)
 
 
 def true_pairs(conditions, count: int, size: int, patch_size: int, align: str) -> TruePairs:

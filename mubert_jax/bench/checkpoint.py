@@ -10,11 +10,12 @@ from rich.console import Console
 
 from mubert_jax.bench.timed import TimedStep, resized
 from mubert_jax.config import Config
+from mubert_jax.config_parts import CheckpointPart
 from mubert_jax.training.checkpoints import Checkpoints
 
 
 def bench_checkpoint(
-    config: Config, batch_sizes: list[int], steps: int, console: Console
+    config: CheckpointPart, batch_sizes: list[int], steps: int, console: Console
 ) -> list[dict]:
     """Saves the state of a run and restores it, `steps` times, in a temporary folder.
 

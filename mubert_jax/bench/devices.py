@@ -8,9 +8,19 @@ import numpy as np
 from rich.console import Console
 
 from mubert_jax.bench.timed import TimedStep, resized
-from mubert_jax.config import SHARDED, Config
+from mubert_jax.config import SHARDED
+from mubert_jax.config_parts import StepPart
 
-KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+KINDS = (
+    "all-reduce",
+    "all-gather",
+    "reduce-scatter",
+    "all-to-all",
+    "ragged-all-to-all",
+    "collective-permute",
+    "collective-broadcast",
+)
+IN_A_LOOP = " in a loop"
 # Devices of a CPU.
 VIRTUAL = 8
 # How many devices work as -> mesh (data, fsdp, tensor) and rules.
@@ -20,27 +30,81 @@ PLANS = {
 }
 
 
+# Of the text of a program.
+_COLLECTIVE = re.compile(rf" = (.*?) ({'|'.join(KINDS)})(-start)?\(")
+_COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.-]+) \(.*\{$")
+_CALLED = re.compile(
+    r"\b(?:calls|to_apply|body|condition|\w+_computations?)=(?:\{([^}]*)\}|(%?[\w.-]+))"
+)
+_ARRAY = r"\w+\[[\d,]*\]"
+_UNDER_WAY = re.compile(rf"\((?:\([^()]*\)|{_ARRAY}), (\([^()]*\)|{_ARRAY})")
+
+
 def count_collectives(program: str) -> tuple[collections.Counter, collections.Counter]:
     """Of the text of a compiled program: kind -> number, kind -> bytes of results on a device.
 
-    Flags (pred) do not count: a loop that ends on all devices together exchanges one.
+    What lies in a loop is a kind of its own, "all-reduce in a loop": the number and the bytes are
+    those of one iteration, and how many there are the text does not say.
     """
     numbers, sizes = collections.Counter(), collections.Counter()
-    for result, kind, start in re.findall(rf"= (.*?) ({'|'.join(KINDS)})(-start)?\(", program):
-        arrays = [a for a in re.findall(r"([a-z]+)(\d*)\[([\d,]*)\]", result) if a[0] != "pred"]
-        if start and kind != "all-reduce":
-            # Typed (operands, results, contexts); a context is one integer.
-            arrays = [a for a in arrays if a[::2] != ("u", "")]
-            arrays = arrays[len(arrays) // 2 :]
-        if arrays:
-            numbers[kind] += 1
-        for _, bits, shape in arrays:
-            sizes[kind] += math.prod(map(int, filter(None, shape.split(",")))) * int(bits) // 8
+    computations = _computations(program)
+    looped = _in_loops(computations)
+    for name, lines in computations.items():
+        for result, kind, start in _COLLECTIVE.findall("\n".join(lines)):
+            where = kind + IN_A_LOOP * (name in looped)
+            numbers[where] += 1
+            sizes[where] += _bytes(result, kind, start)
     return numbers, sizes
 
 
+def _computations(program: str) -> dict[str, list[str]]:
+    """Name -> lines; those before the first have none."""
+    found, name = collections.defaultdict(list), ""
+    for line in program.splitlines():
+        if start := _COMPUTATION.match(line):
+            name = start[1]
+        found[name].append(line)
+    return found
+
+
+def _in_loops(computations: dict[str, list[str]]) -> set[str]:
+    """The names of loops' conditions and bodies and of all that they call."""
+    calls = {
+        name: [(line, called.lstrip("%")) for line in lines for called in _called(line)]
+        for name, lines in computations.items()
+    }
+    waiting = [to for found in calls.values() for line, to in found if " while(" in line]
+    looped = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in looped:
+            looped.add(name)
+            waiting += [to for _, to in calls.get(name, ())]
+    return looped
+
+
+def _called(line: str) -> list[str]:
+    return [name for several, one in _CALLED.findall(line) for name in (several or one).split(", ")]
+
+
+def _bytes(result: str, kind: str, start: str) -> int:
+    """Of a collective's type. Under way it is (operands, results, contexts), but for sums."""
+    result = re.sub(r"\{.*?\}|/\*.*?\*/", "", result)
+    if start and (kind != "all-reduce" or result.startswith("((")):
+        result = _UNDER_WAY.match(result)[1]
+    return sum(
+        math.prod(map(int, filter(None, shape.split(",")))) * _bits(dtype) // 8
+        for dtype, shape in re.findall(r"(\w+)\[([\d,]*)\]", result)
+    )
+
+
+def _bits(dtype: str) -> int:
+    """Of one number: a flag (pred) takes a byte."""
+    return 8 if dtype == "pred" else int(re.search(r"\d+", dtype)[0])
+
+
 def bench_devices(
-    config: Config, batch_size: int, counts: list[int], steps: int, console: Console
+    config: StepPart, batch_size: int, counts: list[int], steps: int, console: Console
 ) -> list[dict]:
     """Times one batch on so many devices each, data parallel and FSDP.
 

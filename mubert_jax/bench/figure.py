@@ -8,12 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mubert_jax.data.alignment import aligned
-from mubert_jax.data.files import replacing
 from mubert_jax.perception import render
 from mubert_jax.perception.controlled import benchmark_pairs
 from mubert_jax.perception.maps import Perceiver
-from mubert_jax.perception.rivals import eulerian, farneback_flow
+from mubert_jax.perception.rivals import Frames, eulerian, farneback_flow
 from mubert_jax.perception.trained import Trained
 
 # Movements that are shown, in pixels of a 224-pixel frame: hard to see on a screen.
@@ -22,11 +20,10 @@ FLOW_LIMIT = 1.0
 MAGNIFIED = 10.0
 
 
-def picture(trained: Trained, conditions: tuple[str, ...], path: Path):
+def picture(trained: Trained, conditions: tuple[str, ...], align: str, path: Path):
     """A row a condition, each another person, and one where nothing moves under the last of them.
 
-    Maps are drawn after the registration that the model was trained for; flow and difference see
-    the frames as they were recorded, like the rows of the table.
+    Flow, difference and maps all see the frames after the same registration `align`.
     """
     model = trained.config.model
     pairs, titles = [], []
@@ -40,14 +37,14 @@ def picture(trained: Trained, conditions: tuple[str, ...], path: Path):
     pairs.append(still)
     titles.append(f"{conditions[-1]}: nothing moves")
 
-    reading = trained.config.perception
     onset = np.stack([pair.onset for pair in pairs])
     apex = np.stack([pair.apex for pair in pairs])
-    registered = [aligned(reading.align, b, a) for a, b in zip(onset, apex, strict=True)]
-    maps = Perceiver(trained.model, trained.params, reading)(onset, np.stack(registered))
+    registered = np.stack([pair.registered(align) for pair in pairs])
+    maps = Perceiver(trained.model, trained.params, trained.config.perception)(onset, registered)
     truth = [pair.truth.displacement * 224 / model.image_size for pair in pairs]
-    flow = [farneback_flow(a, b, None) for a, b in zip(onset, apex, strict=True)]
-    magnified = [eulerian(a, b, None, MAGNIFIED) for a, b in zip(onset, apex, strict=True)]
+    frames = [Frames(a, b, None) for a, b in zip(onset, registered, strict=True)]
+    flow = [farneback_flow(both) for both in frames]
+    magnified = [eulerian(both, MAGNIFIED) for both in frames]
     columns = [
         render.Column("onset", onset),
         render.Column("apex", apex),
@@ -56,5 +53,4 @@ def picture(trained: Trained, conditions: tuple[str, ...], path: Path):
         render.Column("magnified difference", magnified, 100.0, "grey levels × 10"),
         *render.learned(maps, trained.scale or float(np.percentile(maps.dma, 99)), "m"),
     ]
-    with replacing(path) as temporary:
-        render.panel(columns, apex, titles, temporary)
+    render.panel(columns, apex, titles, path)

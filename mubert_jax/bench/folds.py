@@ -8,6 +8,7 @@ import numpy as np
 from rich.console import Console
 
 from mubert_jax.config import Config
+from mubert_jax.config_parts import FoldsPart
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.recognition import heads
 from mubert_jax.recognition.finetuning import finetune
@@ -18,7 +19,7 @@ CLIPS, FOLDS, CLASSES = 246, 26, 5
 FULL_FOLDS = 4
 
 
-def bench_folds(config: Config, steps: int, console: Console) -> list[dict]:
+def bench_folds(config: FoldsPart, steps: int, console: Console) -> list[dict]:
     """Times the folds of a data set of `CLIPS` noise pairs, compiled before.
 
     Frozen: heads on features of the config's number of patches. Full: a pass of `steps` steps over

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from mubert_jax.config_parts import InputPart
 from mubert_jax.data.frames import FramePairs
 from mubert_jax.data.prepare import PrepareOptions, prepare
 from mubert_jax.data.rates import decode_rate, pipeline_rate
@@ -14,13 +15,14 @@ from mubert_jax.data.records import encode_image
 
 
 def bench_input(
-    data: Path | None, size: int, batch_sizes: list[int], seconds: float, console: Console
+    data: Path | None, config: InputPart, batch_sizes: list[int], seconds: float, console: Console
 ) -> list[dict]:
     """Pairs/s of `pretraining_batches` and of reading + decoding alone, in turns on the same cores.
 
-    `size` is the side of the frames stored in `data`; without `data`, PNG frames of that size,
-    smooth and noisy like a face, are made in a temporary folder.
+    `config.model.image_size` is the side of the frames stored in `data`; without `data`, PNG frames
+    of that size, smooth and noisy like a face, are made in a temporary folder.
     """
+    size = config.model.image_size
     with tempfile.TemporaryDirectory() as folder:
         if data is None:
             data = _made_up_frames(Path(folder), size, console)

@@ -1,105 +1,203 @@
-"""`mubert bench perception`: the controlled benchmark as a table, with 95 % intervals."""
+"""`mubert bench perception`: the controlled benchmark, every row read alike, as tables."""
 
+import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from mubert_jax.config import PerceptionConfig
-from mubert_jax.data.controlled.clip import patch_means
 from mubert_jax.data.controlled.nuisances import known_conditions
 from mubert_jax.perception.controlled import (
-    LEARNED,
+    Reader,
+    Row,
     benchmark_pairs,
+    classical_maps,
+    classical_reader,
     enough_subjects,
     evaluate,
-    learned_methods,
+    learned_maps,
     mass_on_face,
-    rival_methods,
+    times,
 )
 from mubert_jax.perception.maps import Perceiver
+from mubert_jax.perception.rivals import RIVALS
+from mubert_jax.perception.scores import paired_difference
 from mubert_jax.perception.trained import Trained
 
+# Side of a patch where no model says it.
+PATCH = 8
 SCORES = {
-    "auc": "AUC, frame",
-    "auc_in_face": "AUC, face",
-    "pointing": "pointing",
-    "null": "null test",
-    "correlation": "correlation",
+    "auc_in_face": "AUC inside the face",
+    "auc": "AUC over the frame",
+    "null": "null test, 0 is best",
+    "pointing": "strongest patch has moved",
+    "correlation": "strength follows the amplitude (rank correlation)",
 }
+# What is compared: score -> what every map is multiplied by, and what the column is called.
+COMPARED = {
+    "auc_in_face": ("", "AUC, face"),
+    "auc": ("POI", "AUC, frame, ×\N{NO-BREAK SPACE}POI"),
+    "null": ("POI", "null test, ×\N{NO-BREAK SPACE}POI"),
+    "pointing": ("POI", "strongest patch, ×\N{NO-BREAK SPACE}POI"),
+}
+# From this width on a cell is one line.
+WIDE = 112
 
 
 def bench_perception(
-    trained: Trained | None, conditions: list[str], subjects: int, size: int, console: Console
+    trained: Trained | None,
+    conditions: list[str],
+    subjects: int,
+    size: int,
+    align: str,
+    console: Console,
 ) -> list[dict]:
-    """Scores rivals and, if given, a model's maps on test subjects; prints a table each.
+    """Scores classical methods and, if given, a model's maps on test subjects.
+
+    Every row is given as recorded and registered, alone and times POI; registration and POI are
+    the same for all.
 
     Args:
-      trained: its image size and patch are taken. None: rivals alone.
+      trained: its image size and patch are taken. None: classical methods alone.
       conditions: names of `nuisances.CONDITIONS`.
       subjects: how many test subjects.
       size: of the frames, without a model.
+      align: one of `alignment.ALIGNERS`.
       console: shows the tables as they come.
 
     Returns:
-      One row a (condition, difficulty, method), each score with its `low` and `high`.
+      One row a (condition, difficulty, method, registration, times), each score with its `low` and
+      `high`; and one a (condition, classical method): DMA's scores less its, both registered.
 
     Raises:
       UserError: unknown condition, too few subjects.
     """
     conditions = known_conditions(conditions)
     subjects = enough_subjects(subjects)
-    patch = 8
-    methods = rival_methods(patch)
+    patch, read, perceiver = PATCH, classical_reader(PATCH), None
     if trained is not None:
         size, patch = trained.config.model.image_size, trained.config.model.patch_size
         perceiver = Perceiver(trained.model, trained.params, batch=1)
-        methods = rival_methods(patch) | _learned(trained, perceiver)
+        read = everything(trained, perceiver)
     rows = []
     for condition in conditions:
         pairs = list(benchmark_pairs(condition, subjects, size, patch))
-        found = {name: evaluate(method, pairs) for name, method in methods.items()}
-        for name, estimates in found.items():
-            rows += [_row(condition, difficulty, name, e) for difficulty, e in estimates.items()]
-        console.print(_table(condition, found))
-        if trained is not None:
+        found = evaluate(read, pairs, ("none", align))
+        for row, difficulties in found.items():
+            rows += [
+                {"condition": condition, "difficulty": difficulty} | _named(row) | _cells(estimates)
+                for difficulty, estimates in difficulties.items()
+            ]
+        overall = {row: difficulties["all"] for row, difficulties in found.items()}
+        for name in SCORES:
+            console.print(_table(condition, name, overall, align, perceiver, console.width))
+        if perceiver is not None:
+            less = differences(overall, align)
+            console.print(_less_table(condition, less, console.width))
+            rows += [
+                {"condition": condition, "less": method} | _cells(estimates)
+                for method, estimates in less.items()
+            ]
             share = mass_on_face(perceiver, pairs)
-            console.print(f"POI on the face: {share:.2f} of its mass", highlight=False)
+            console.print(f"POI on the face: {share:.2f} of its mass\n", highlight=False)
             rows.append({"condition": condition, "POI on the face": share})
     return rows
 
 
-def _learned(trained: Trained, perceiver: Perceiver) -> dict:
-    """The default reading, registered and not; what its parts do; and the paper's reading."""
-    model, params = trained.model, trained.params
-    align, patch = (trained.config.perception.align,), trained.config.model.patch_size
+def everything(trained: Trained, perceiver: Perceiver) -> Reader:
+    """Classical maps and DMA, alone, × POI and × the true face; what DMA's parts do; the paper's.
 
-    def reading(**keys):
-        return Perceiver(model, params, PerceptionConfig(**keys), batch=1)
+    POI is that of `perceiver`, focused, for all but the rows × S·N, where it is as the attention
+    has it. "DMA" × POI is read as `focus.evidence`; "DMA, plain product" × POI is not.
+    """
+    patch = trained.config.model.patch_size
+    as_paper = PerceptionConfig(map="diagonal", poi="attention")
+    literal = Perceiver(trained.model, trained.params, as_paper, batch=1)
 
-    subtracted = {
-        "difference × POI": lambda maps: patch_means(maps.difference[0], patch) * maps.poi[0]
-    }
-    unfocused = {"DMA × S·N": LEARNED["DMA × POI"]}
-    literal = {"1 - diag(Â)": LEARNED["DMA"], "(1 - diag(Â)) × S·N": LEARNED["DMA × POI"]}
-    return (
-        learned_methods(perceiver)
-        | learned_methods(perceiver, align, subtracted)
-        | learned_methods(reading(poi="attention"), align, unfocused)
-        | learned_methods(reading(map="diagonal", poi="attention"), align, literal)
-    )
+    def read(pair, align):
+        seen = learned_maps(perceiver, pair, align)
+        paper = learned_maps(literal, pair, align)
+        poi, dma = seen.poi[0], seen.dma[0]
+        classical = classical_maps(pair, align, patch)
+        learned = {"DMA": dma, "1 - diag(Â)": paper.dma[0]}
+        return (
+            times(classical | learned, "", 1.0)
+            | times(classical | learned, "true face", pair.truth.face)
+            | times(classical | {"DMA, plain product": dma}, "POI", poi)
+            | times(learned, "S·N", paper.poi[0])
+            | {("DMA", "POI"): seen.dma_poi[0]}
+        )
+
+    return read
 
 
-def _row(condition, difficulty, method, estimates) -> dict:
-    row = {"condition": condition, "difficulty": difficulty, "method": method}
+def differences(overall, align: str) -> dict:
+    """Classical method -> score -> DMA's less its own, both registered, paired over people."""
+
+    def less(method, name):
+        times, _ = COMPARED[name]
+        ours, theirs = (overall[Row(who, align, times)] for who in ("DMA", method))
+        return paired_difference(ours[name], theirs[name])
+
+    return {method: {name: less(method, name) for name in COMPARED} for method in RIVALS}
+
+
+def _named(row: Row) -> dict:
+    return {"method": row.method, "registration": row.align, "times": row.times}
+
+
+def _cells(estimates) -> dict:
+    cells = {}
     for name, estimate in estimates.items():
-        row |= {name: estimate.value, f"{name} low": estimate.low, f"{name} high": estimate.high}
-    return row
+        cells |= {name: estimate.value, f"{name} low": estimate.low, f"{name} high": estimate.high}
+    return cells
 
 
-def _table(condition, found) -> Table:
-    table = Table(title=f"{condition}: mean [95 % interval over subjects]")
-    table.add_column("method")
-    for label in SCORES.values():
-        table.add_column(label, justify="right")
-    for name, estimates in found.items():
-        table.add_row(name, *(str(estimates["all"][score]) for score in SCORES))
+def _table(condition, name, overall, align, perceiver, width) -> Table:
+    """One score: a line a method, a column a way of reading it."""
+    table = _empty(f"{condition}: {SCORES[name]}", "mean [95 % interval over people]")
+    times_poi = ["POI"] if perceiver is not None else []
+    for what in ("", *times_poi):
+        for how in ("as recorded", "registered"):
+            heading = f"{how}, ×\N{NO-BREAK SPACE}{what}" if what else how
+            table.add_column(heading, justify="right", min_width=12)
+    lines = [(method, ("", *times_poi), method) for method in RIVALS]
+    told = [(f"{method} × true face", ("true face",), method) for method in RIVALS]
+    lines += [line for line in told if line[2] in ("difference", "Eulerian magnification")]
+    if perceiver is not None:
+        lines += [
+            ("DMA", ("", "POI"), "DMA"),
+            ("m × POI, plain product", (None, "POI"), "DMA, plain product"),
+            ("DMA × S·N, unfocused", (None, "S·N"), "DMA"),
+            ("1 - diag(Â), × S·N", ("", "S·N"), "1 - diag(Â)"),
+        ]
+    for label, whats, method in lines:
+        read = [Row(method, how, what) for what in whats for how in ("none", align)]
+        cells = [_cell(overall[row][name], width) if row.times is not None else "" for row in read]
+        table.add_row(label, *cells, style="bold" if label == "DMA" else None)
     return table
+
+
+def _less_table(condition, less, width) -> Table:
+    title = f"{condition}: DMA less each classical method, both registered"
+    table = _empty(title, "paired over people; below 0 is better for DMA in the null test alone")
+    for _, heading in COMPARED.values():
+        table.add_column(heading, justify="right", min_width=14)
+    for method, estimates in less.items():
+        table.add_row(method, *(_cell(estimates[name], width, "+") for name in COMPARED))
+    return table
+
+
+def _empty(title, caption) -> Table:
+    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("method")
+    return table
+
+
+def _cell(estimate, width, sign="") -> str:
+    if np.isnan(estimate.value):
+        return "–"
+    between = " " if width >= WIDE else "\n"
+    shown = (round(x, 2) + 0.0 for x in (estimate.value, *estimate.interval))
+    value, low, high = (f"{x:{sign}.2f}" for x in shown)
+    return f"{value}{between}[{low}, {high}]"

@@ -8,13 +8,16 @@ from rich.console import Console
 
 from mubert_jax.bench.timed import TimedStep, resized
 from mubert_jax.config import Config
+from mubert_jax.config_parts import StepPart
 from mubert_jax.training import flops
 
 # What is halved and doubled, one at a time.
 GROWTH = ("image_size", "dim", "depth")
 
 
-def bench_sizes(config: Config, batch_sizes: list[int], steps: int, console: Console) -> list[dict]:
+def bench_sizes(
+    config: StepPart, batch_sizes: list[int], steps: int, console: Console
+) -> list[dict]:
     """Times a step at the config's size, and with one of image, width, depth halved and doubled.
 
     All at the first of `batch_sizes`; the config's own size at the others, too. One device.

@@ -8,12 +8,12 @@ import numpy as np
 from rich.console import Console
 
 from mubert_jax.bench.timed import TimedStep, resized
-from mubert_jax.config import Config
+from mubert_jax.config_parts import StepPart
 from mubert_jax.training import flops
 
 
 def bench_step(
-    config: Config, batch_sizes: list[int], steps: int, peers: list[str], console: Console
+    config: StepPart, batch_sizes: list[int], steps: int, peers: list[str], console: Console
 ) -> list[dict]:
     """Times `steps` training steps at each batch size on the default device.
 

@@ -1,11 +1,16 @@
 """A prepared data-set folder: is it whole, and who is in it?"""
 
+import contextlib
 import os
-from pathlib import Path
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePath
 
 from mubert_jax.data.index import Index
+from mubert_jax.data.layouts import known_subject, subjects_in_one
 from mubert_jax.data.metadata import INFO_FILE
-from mubert_jax.data.plan import PLAN_FILE
+from mubert_jax.data.people import FRAMES, MADE_UP, Person
+from mubert_jax.data.plan import PLAN_FILE, Plan
 from mubert_jax.errors import UserError
 
 _OTHER = {"frames": "pairs", "pairs": "frames"}
@@ -51,3 +56,52 @@ def subjects_of(directory: str | os.PathLike) -> tuple[str, ...]:
     directory = Path(directory)
     check_complete(directory, "video --input VIDEOS")
     return tuple(sorted(set(Index.open(directory).video_subjects.tolist())))
+
+
+def plan_of(directory: Path) -> Plan | None:
+    """How a prepared folder was made; None where it does not say."""
+    with contextlib.suppress(UserError):
+        return Plan.load(directory)
+    return None
+
+
+def made_up_space(directory: Path) -> str | None:
+    """The space of the people of a folder of `mubert prepare controlled`; None for real ones.
+
+    Another seed makes other people. Faces on photographs are real.
+    """
+    plan = plan_of(directory)
+    if plan is None or plan.source != "controlled" or not plan.input.endswith("photos=None"):
+        return None
+    seed = re.search(r" seed=(\d+) ", plan.input)
+    return f"{MADE_UP}{seed[1]}" if seed else None
+
+
+def people_of_frames(
+    directory: Path, videos: Sequence[str], subjects: Sequence[str], fingerprint: str
+) -> tuple[frozenset[Person], bool]:
+    """Who is seen in a `frames` folder, and whether they could all be told apart.
+
+    Data sets that are known by their folders are known here too where the folder was prepared by a
+    version that did not.
+
+    Args:
+      videos, subjects: as the index has them, of every video.
+      fingerprint: of the data, which stands for a source without a name.
+    """
+    if made_up := made_up_space(directory):
+        return frozenset(Person.elsewhere(made_up, subject) for subject in subjects), True
+    plan = plan_of(directory)
+    said = plan is not None and plan.options.get("subject_folder") is not None
+    input = Path(plan.input) if plan else Path()
+    people, plain = set(), []
+    for video, subject in zip(videos, subjects, strict=True):
+        known = None if said else known_subject(PurePath(video), input)
+        if "/" in subject and not said:
+            known = known or subject
+        if known:
+            people.add(Person.of(known.split("/")[0], known))
+        else:
+            people.add(Person.elsewhere(FRAMES + fingerprint[:8], subject))
+            plain.append(video)
+    return frozenset(people), said or not subjects_in_one(plain)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mubert_jax.data.folder import check_complete
+from mubert_jax.data.folder import check_complete, people_of_frames
 from mubert_jax.data.oddities import typical_step
+from mubert_jax.data.people import Person
 from mubert_jax.data.records import decode_frame, decode_image
 from mubert_jax.data.source import RecordSource
 from mubert_jax.errors import UserError
@@ -71,6 +72,13 @@ class FramePairs:
     def num_videos(self) -> int:
         """Videos stored."""
         return len(self.source.index.video_names)
+
+    @cached_property
+    def people(self) -> tuple[frozenset[Person], bool]:
+        """Everyone in the data set, and whether they could all be told apart."""
+        index = self.source.index
+        names = index.video_names.tolist(), index.video_subjects.tolist()
+        return people_of_frames(self.directory, *names, self.fingerprint)
 
     @property
     def subjects(self) -> tuple[str, ...]:

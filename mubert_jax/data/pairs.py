@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mubert_jax.data.folder import check_complete
+from mubert_jax.data.folder import check_complete, made_up_space
+from mubert_jax.data.people import Person, merged_classes, merged_people
 from mubert_jax.data.records import PairRecord, decode_image, decode_pair
 from mubert_jax.data.source import RecordSource
 from mubert_jax.errors import UserError
 
+_WHO = ("dataset", "subject")
 _CLASS_NAMES = "label.labels.txt"
 
 
@@ -21,10 +23,12 @@ class LabelledPairs:
       onset, apex: (P, H, W, 3) uint8 RGB.
       label: (P,) int64, rows of `classes`.
       classes: C class names in label order.
-      subject: P names with their data set, such as "casme2/sub01".
+      subject: P names with their data set, such as "casme2/sub01", one spelling a person.
       clip: P names, each unique for its subject.
-      dataset: P names, such as "casme2".
-      records: P `PairRecord`s with everything annotated, their images left empty.
+      dataset: P names, such as "casme2", one spelling a data set.
+      records: P `PairRecord`s with everything annotated, as stored, their images left empty.
+      notes: which spellings were taken for one person or class, and how many pairs show no
+        movement.
 
     Args:
       directory: a folder made by `mubert prepare` of a labelled set.
@@ -38,32 +42,55 @@ class LabelledPairs:
         self.directory = Path(directory)
         self.image_size = image_size
         check_complete(self.directory, "casme2 --input DIR", "pairs")
-        self.classes = _classes(self.directory)
+        stored = _classes(self.directory)
         source = RecordSource(self.directory)
         shape = (len(source), image_size, image_size, 3)
         self.onset, self.apex = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
         self.records: list[PairRecord] = [self._read(source, i) for i in range(len(source))]
-        self.label = np.array([record.label for record in self.records], np.int64)
-        if outside := [r for r in self.records if not 0 <= r.label < len(self.classes)]:
+        if outside := [r for r in self.records if not 0 <= r.label < len(stored)]:
             raise UserError(
                 f"{self.directory}: {outside[0].clip} has label {outside[0].label}, but there are "
-                f"{len(self.classes)} classes; run `mubert prepare` again into a new folder"
+                f"{len(stored)} classes; run `mubert prepare` again into a new folder"
             )
+        names, of_classes = merged_classes(stored)
+        self.classes = list(dict.fromkeys(names))
+        label = [self.classes.index(names[record.label]) for record in self.records]
+        self.label = np.array(label, np.int64)
+        found = merged_people(*([getattr(r, x) for r in self.records] for x in _WHO))
+        self.dataset, self.subject = found.datasets, found.subjects
+        self.clip = [record.clip for record in self.records]
+        self._check_clips()
+        self.notes = [*of_classes, *found.notes, *self._still()]
 
     def __len__(self) -> int:
         return len(self.records)
 
     @cached_property
-    def subject(self) -> list[str]:
-        return [record.subject for record in self.records]
+    def people(self) -> list[Person]:
+        """Who is seen in each pair."""
+        if made_up := made_up_space(self.directory):
+            return [Person.elsewhere(made_up, who.rpartition("/")[2]) for who in self.subject]
+        return [Person.of(*who) for who in zip(self.dataset, self.subject, strict=True)]
 
-    @cached_property
-    def clip(self) -> list[str]:
-        return [record.clip for record in self.records]
+    def _check_clips(self) -> None:
+        """UserError where two spellings of one person have clips of one name."""
+        who = list(zip(self.subject, self.clip, strict=True))
+        if twice := [i for i, one in enumerate(who) if who.index(one) < i]:
+            first, second = (self.records[i].subject for i in (who.index(who[twice[0]]), twice[0]))
+            raise UserError(
+                f"{self.directory}: {first!r} and {second!r} are one person, with two clips "
+                f"called {self.clip[twice[0]]!r}; mend the table and run `mubert prepare` into a "
+                "new folder"
+            )
 
-    @cached_property
-    def dataset(self) -> list[str]:
-        return [record.dataset for record in self.records]
+    def _still(self) -> list[str]:
+        still = int((self.onset == self.apex).all(axis=(1, 2, 3)).sum())
+        if not still:
+            return []
+        return [
+            f"{still} of {len(self)} clips show no movement (onset and apex are the same image); "
+            "they are learnt from and tested as they are labelled"
+        ]
 
     def _read(self, source: RecordSource, number: int) -> PairRecord:
         try:

@@ -1,11 +1,11 @@
 """Batches of frame pairs as a function of (seed, global step), by Grain.
 
 The order of the transformations is the contract: shuffle over the whole data set, repeat, number
-every example, batch, and only then give each process its part. So a batch depends neither on the
-number of processes or threads nor on where the stream was started.
+every example, batch, and only then take the rows that are asked for. So a batch depends neither on
+the number of processes or threads nor on where the stream was started.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import grain
@@ -25,23 +25,22 @@ def pretraining_batches(
     batch_size: int,
     seed: int,
     start_step: int = 0,
-    process_index: int = 0,
-    process_count: int = 1,
+    rows: Sequence[int] | None = None,
     reader_threads: int = 8,
     prefetch: int = 4,
 ) -> Iterator[dict[str, np.ndarray]]:
-    """An endless stream of this process's part of the global batches from `start_step` on.
+    """An endless stream of the global batches from `start_step` on, or of some rows of each.
 
-    Process p of P gets rows [p·b, (p+1)·b) of every global batch, b = batch_size / P. The data are
-    reshuffled each epoch, an epoch may end inside a batch, and a data set smaller than a batch is
-    repeated within it. Closing the iterator ends its threads.
+    The data are reshuffled each epoch, an epoch may end inside a batch, and a data set smaller than
+    a batch is repeated within it. Closing the iterator ends its threads.
 
     Args:
       pairs: the current frames and their references.
-      batch_size: B, over all processes; a multiple of process_count.
+      batch_size: B, over all processes.
       seed: of order and δ, 0 <= seed < 2**32.
       start_step: the global step of the first batch.
-      process_index, process_count: p and P.
+      rows: the b rows of every global batch that this process needs, from 0 to B - 1 and in the
+        order in which it gets them; None: all of them.
       reader_threads: threads that read and decode.
       prefetch: batches prepared ahead.
 
@@ -50,26 +49,30 @@ def pretraining_batches(
       delta (b,) int32.
 
     Raises:
-      UserError: batch size that does not divide, seed out of range; and while iterating, what
-        `FramePairs.pair` raises.
+      UserError: batch size or seed out of range; and while iterating, what `FramePairs.pair`
+        raises.
+      ValueError: rows that no batch has, or none.
     """
-    if batch_size < 1 or batch_size % process_count:
-        raise UserError(
-            f"batch_size {batch_size}: must be a positive multiple of the {process_count} processes"
-        )
+    if batch_size < 1:
+        raise UserError(f"batch_size {batch_size}: choose 1 or more")
     if not 0 <= seed < 2**32:
         raise UserError(f"seed {seed}: choose 0 to {2**32 - 1}")
     for name, value in (("reader_threads", reader_threads), ("prefetch", prefetch)):
         if value < 1:
             raise UserError(f"{name} {value}: choose 1 or more")
-    block = batch_size // process_count
+    rows = [int(row) for row in (range(batch_size) if rows is None else rows)]
+    if not rows or min(rows) < 0 or max(rows) >= batch_size:
+        raise ValueError(f"rows {rows} of a batch of {batch_size}")
     shuffled = ShuffledEpochs(len(pairs), seed)
-    order = (
-        grain.MapDataset.range(ENOUGH)
-        .map(lambda global_index: (global_index, shuffled(global_index)))
-        .batch(block)[start_step * process_count + process_index :: process_count]
-    )
-    return _read(pairs, order, block, seed, reader_threads, prefetch)
+
+    def numbers(own_index: int) -> tuple[int, int]:
+        """Of this process's n-th example: its global index, and the pair that is due."""
+        step, place = divmod(own_index, len(rows))
+        global_index = step * batch_size + rows[place]
+        return global_index, shuffled(global_index)
+
+    order = grain.MapDataset.range(ENOUGH).map(numbers).batch(len(rows))[start_step:]
+    return _read(pairs, order, len(rows), seed, reader_threads, prefetch)
 
 
 def _read(

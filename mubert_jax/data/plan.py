@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mubert_jax.data.clips import Clip
 from mubert_jax.data.files import replacing
+from mubert_jax.data.people import called
 from mubert_jax.data.searching import foreign
 from mubert_jax.errors import UserError
 
@@ -36,6 +37,8 @@ class PrepareOptions:
       align: "none", or how to register every frame to the first of its clip.
       workers: threads; None takes one a processor. Has no influence on the records.
       exclude_subjects: subjects to leave out, such as those of a test set.
+      subject_folder: which folder below the input is called like the subject, from 1; None knows
+        the data sets of this field and takes the first folder elsewhere.
 
     Raises UserError for a value outside these.
     """
@@ -48,6 +51,7 @@ class PrepareOptions:
     align: str = "none"
     workers: int | None = None
     exclude_subjects: tuple[str, ...] = ()
+    subject_folder: int | None = None
 
     def __post_init__(self):
         choices = {"crop": CROPS, "encoding": ENCODINGS, "align": ALIGNMENTS}
@@ -94,13 +98,8 @@ class Plan:
         cls, source: str, input: object, options: PrepareOptions, clips: Sequence[Clip]
     ) -> "Plan":
         """The plan for `clips`, which are sorted by name; UserError for an unknown exclusion."""
-        subjects = {clip.subject for clip in clips}
-        if unknown := sorted(set(options.exclude_subjects) - subjects):
-            raise UserError(
-                f"--exclude-subjects {unknown[0]!r}: no such subject in {input}; "
-                f"it has {_some(sorted(subjects))}"
-            )
-        kept = [clip for clip in clips if clip.subject not in options.exclude_subjects]
+        excluded = _excluded(options.exclude_subjects, {clip.subject for clip in clips}, input)
+        kept = [clip for clip in clips if clip.subject not in excluded]
         if not kept:
             raise UserError(f"{input}: --exclude-subjects leaves no clip; name fewer subjects")
         shaping = {
@@ -114,7 +113,7 @@ class Plan:
             input=str(input.resolve() if isinstance(input, Path) else input),
             options=shaping,
             clips=[clip.name for clip in kept],
-            excluded=[[c.name, c.subject] for c in clips if c.subject in options.exclude_subjects],
+            excluded=[[c.name, c.subject] for c in clips if c.subject in excluded],
             shard_clips=_shard_clips(kept, options),
         )
 
@@ -170,6 +169,25 @@ class Plan:
 
 def _only_foreign(folder: Path) -> bool:
     return all(foreign(name) and name != PROGRESS_FOLDER for name in os.listdir(folder))
+
+
+def _excluded(names: Sequence[str], subjects: set[str], input: object) -> set[str]:
+    """The subjects that are meant, however they are spelt; with a data set before them or not."""
+    excluded = set()
+    for name in names:
+        meant = called(name, sorted(subjects))
+        if not meant:
+            raise UserError(
+                f"--exclude-subjects {name!r}: no such subject in {input}; "
+                f"it has {_some(sorted(subjects))}"
+            )
+        if len({subject.rpartition("/")[0] for subject in meant}) > 1:
+            raise UserError(
+                f"--exclude-subjects {name!r} may be any of {_some(meant)}; say it with its data "
+                "set"
+            )
+        excluded.update(meant)
+    return excluded
 
 
 def _words(value: object) -> str:

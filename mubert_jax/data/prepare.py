@@ -22,6 +22,7 @@ from mubert_jax.data.clips import Clip
 from mubert_jax.data.faces import make_detector
 from mubert_jax.data.files import exclusive, writing_errors
 from mubert_jax.data.index import Index
+from mubert_jax.data.layouts import with_subjects
 from mubert_jax.data.mended import changed_since
 from mubert_jax.data.metadata import INFO_FILE, shard_name, write_metadata
 from mubert_jax.data.plan import PLAN_FILE, PROGRESS_FOLDER, Plan, PrepareOptions
@@ -95,6 +96,8 @@ def prepare(
         raise UserError(f"{input}: no such file or folder; check --input")
     passed = PassedOver(input if isinstance(input, Path) else input.photos)
     clips = sorted(read_clips(input, passed), key=lambda clip: clip.name)
+    if isinstance(input, Path):
+        clips = with_subjects(clips, input, options.subject_folder)
     plan = Plan.make(source, input, options, clips)
     return make_set(Frames(passed), plan, clips, output, options, console)
 

@@ -1,7 +1,7 @@
 """`mubert export`: a checkpoint -> PyTorch, safetensors, ONNX or StableHLO."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,12 @@ from mubert_jax.data.files import writing_errors
 from mubert_jax.errors import UserError
 from mubert_jax.interop import stablehlo_file
 from mubert_jax.interop.files import Description, write_safetensors
+from mubert_jax.interop.opening import located, open_trained
 from mubert_jax.interop.optional import needing
 from mubert_jax.interop.torch_weights import to_official
-from mubert_jax.perception.maps import load_scale
-from mubert_jax.training.checkpoints import Weights, load_seen, load_weights, run_folder
-from mubert_jax.training.seen import Seen
+from mubert_jax.outputs import check_output
+from mubert_jax.perception.trained import Trained
+from mubert_jax.training.checkpoints import Weights
 
 REMEDY = "free some space or choose another --output"
 SUFFIXES = {
@@ -46,31 +47,39 @@ class Exported:
     description: Description
 
 
-def export(checkpoint: Path, format: str, output: Path, recognizer: bool, console: Console):
+def export(
+    checkpoint: str | Path,
+    format: str,
+    output: Path,
+    recognizer: bool,
+    console: Console,
+    emotions: Sequence[str] | None = None,
+):
     """Writes `output` whole or not at all, and says what the other side does not have.
 
     Args:
-      checkpoint: a run's folder.
+      checkpoint: what `open_trained` takes.
       format: a key of `FORMATS`.
       output: the file.
       recognizer: write `recognizer.*` too, which the official classes do not load.
       console: is told what was written and left out.
+      emotions: names of the recogniser's classes; those that an exported file has are kept.
 
     Raises:
       UserError: no checkpoint, no such place to write, PyTorch or ONNX is needed and not installed,
         disk full.
     """
-    with writing_errors(output.parent, REMEDY):
-        _check_output(output, format)
+    check_output("--output", output, inputs=[located(checkpoint)])
+    _check_suffix(output, format)
     state_dict = FORMATS[format].state_dict
     if recognizer and not state_dict:
         raise UserError(f"--recognizer is for torch and safetensors; {format} always holds it")
-    config, _, weights = load_weights(checkpoint)
+    trained = open_trained(checkpoint, teacher=True)
+    config, weights = trained.config, trained.weights
     tensors = to_official(config, weights)
     if state_dict and not recognizer:
         tensors = {n: x for n, x in tensors.items() if not n.startswith("recognizer.")}
-    scale = load_scale(run_folder(checkpoint))
-    description = _describe(config, tensors, scale, load_seen(checkpoint))
+    description = _describe(trained, tensors, emotions or trained.emotions)
     exported = Exported(config, weights, tensors, description)
     with writing_errors(output.parent, REMEDY):
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -81,9 +90,7 @@ def export(checkpoint: Path, format: str, output: Path, recognizer: bool, consol
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
-def _check_output(output: Path, format: str):
-    if output.is_dir():
-        raise UserError(f"--output={output} is a folder; name a file")
+def _check_suffix(output: Path, format: str):
     means = SUFFIXES.get(output.suffix, format)
     if means != format:
         raise UserError(
@@ -130,13 +137,19 @@ def differences(config: Config, recognizer: bool) -> list[str]:
     return notes
 
 
-def _describe(config: Config, tensors, scale, seen: Seen) -> Description:
+def _describe(trained: Trained, tensors, emotions) -> Description:
     """The config as trained, without the author's paths, for the tensors that are written."""
-    values = config_lib.to_dict(config)
+    values = config_lib.to_dict(trained.config)
     values["data"]["path"] = values["training"]["init_from"] = ""
     if not any(name.startswith("recognizer.") for name in tensors):
-        values["model"]["recognizer"]["classes"] = 0
-    return Description(values, scale, mubert_jax.__version__, seen.to_json())
+        values["model"]["recognizer"]["classes"], emotions = 0, None
+    return Description(
+        values,
+        trained.scale,
+        mubert_jax.__version__,
+        trained.seen.to_json(),
+        list(emotions) if emotions else None,
+    )
 
 
 def _torch(exported: Exported, output: Path) -> str:

@@ -21,6 +21,11 @@ from mubert_jax.training.seen import Seen
 DESCRIPTION = "mubert_jax"
 # The key of the CRC32C of all tensors: safetensors itself has no checksum.
 CHECKSUM = "mubert_jax_crc32c"
+# The tensor that tells a Micron-BERT.
+FIRST = "backbone.patch_embed.proj.weight"
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
+# How gzip, 7z, rar, bzip2, xz and zstd begin.
+COMPRESSED = (b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 PRECISIONS = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -49,15 +54,20 @@ class Description:
       config, scale: as trained; the scale of the maps.
       version: ours, then.
       seen: `Seen.to_json`; None where it was not recorded.
+      emotions: names of a recogniser's classes, where the file has one and they are known.
     """
 
     config: dict
     scale: float | None
     version: str
     seen: dict | None = None
+    emotions: list[str] | None = None
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self))
+        values = dataclasses.asdict(self)
+        if self.emotions is None:
+            del values["emotions"]
+        return json.dumps(values)
 
     @classmethod
     def from_json(cls, text, path: Path) -> "Description":
@@ -68,8 +78,11 @@ class Description:
                 isinstance(found.scale, float) and 0 < found.scale < math.inf
             )
             Seen.from_json(found.seen, path.name)
+            names = found.emotions if found.emotions is not None else []
+            names_fit = isinstance(names, list) and all(isinstance(name, str) for name in names)
             if isinstance(found.config, dict) and isinstance(found.version, str) and scale_fits:
-                return found
+                if names_fit:
+                    return found
         except (KeyError, TypeError, ValueError):
             pass
         raise UserError(
@@ -85,7 +98,7 @@ def read(path: Path) -> TensorFile:
         anything but tensors and an argparse Namespace, tensors that are no plain floats.
     """
     if path.is_dir():
-        raise UserError(f"{path} is a folder; give one .pth or .safetensors file")
+        raise UserError(f"{path} is a folder; give one .pth or .safetensors file{_inside(path)}")
     if _is_a_piece(path.name):
         raise UserError(
             f"{path} is a piece of a sharded checkpoint; join the pieces into one file first (load "
@@ -93,18 +106,21 @@ def read(path: Path) -> TensorFile:
         )
     try:
         with path.open("rb") as file:
-            head = file.read(9)
+            head = file.read(256)
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
         raise UserError(f"{path}: {reason}") from error
+    _check_head(path, head)
     pickled = head.startswith((b"PK", b"\x80"))
-    if head[8:] == b"{" or (path.suffix == ".safetensors" and not pickled):
+    notes = []
+    if head[8:9] == b"{" or (path.suffix == ".safetensors" and not pickled):
         raw, description, args = _read_safetensors(path)
     else:
-        raw, description, args = needing("torch", "torch_files").read_pickle(path)
-    tensors, notes = _as_float32(_without_prefix(raw, path), path)
+        raw, description, args, notes = needing("torch", "torch_files").read_pickle(path)
+    raw, of_names = _plainly_named(raw, path)
+    tensors, of_kinds = _as_float32(raw, path)
     described = None if description is None else Description.from_json(description, path)
-    return TensorFile(tensors, described, args, notes)
+    return TensorFile(tensors, described, args, [*notes, *of_names, *of_kinds])
 
 
 def write_safetensors(path: Path, tensors: dict[str, np.ndarray], description: Description):
@@ -151,13 +167,63 @@ def _checksum(tensors: dict[str, np.ndarray]) -> str:
     return f"{crc:08x}"
 
 
-def _without_prefix(raw, path):
-    """Names without `module.`, which a model wrapped for several GPUs puts before each."""
-    named = {name.removeprefix("module."): array for name, array in raw.items()}
-    if len(named) < len(raw):
-        twice = next(name for name in raw if f"module.{name}" in raw)
-        raise UserError(f"{path} holds both {twice} and module.{twice}; remove one of them")
-    return named
+def is_ours(name) -> bool:
+    """Whether a tensor of this name is the patch embedding that every Micron-BERT has."""
+    return isinstance(name, str) and f".{_unwrapped(name)}".endswith(f".{FIRST}")
+
+
+def _unwrapped(name: str) -> str:
+    """Without what PyTorch puts into names for several GPUs and for compiled modules."""
+    return ".".join(part for part in name.split(".") if part not in ("module", "_orig_mod"))
+
+
+def _plainly_named(raw, path) -> tuple[dict, list[str]]:
+    """Tensors under the official names, and notes: wrapped and named attributes are looked into."""
+    named, sources = {}, {}
+    for name, array in raw.items():
+        plain = _unwrapped(name)
+        if plain in named:
+            twice = " and ".join(sorted([sources[plain], name], key=len))
+            raise UserError(f"{path} holds both {twice}; remove one of them")
+        named[plain], sources[plain] = array, name
+    if FIRST in named:
+        return named, []
+    prefixes = sorted(name.removesuffix(FIRST) for name in named if is_ours(name))
+    if not prefixes:
+        return named, []
+    if len(prefixes) > 1:
+        raise UserError(
+            f"{path} holds {len(prefixes)} models, under {', '.join(prefixes)}; save one of them "
+            "alone"
+        )
+    (prefix,) = prefixes
+    below = {n.removeprefix(prefix): x for n, x in named.items() if n.startswith(prefix)}
+    notes = [f"names without {prefix}"]
+    if len(below) < len(named):
+        notes.append(f"left out: {len(named) - len(below)} tensor(s) beside {prefix}*")
+    return below, notes
+
+
+def _check_head(path: Path, head: bytes):
+    """Raises UserError for what is often saved in the place of a file of weights."""
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith(b"version https://git-lfs"):
+        raise UserError(f"{path} is a pointer of Git LFS, not the file; run git lfs pull")
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        raise UserError(
+            f"{path} is a web page, not weights; open the address in a browser and download the "
+            "file itself"
+        )
+    if head.startswith(COMPRESSED):
+        raise UserError(f"{path} is compressed; unpack it and give the file inside")
+    if head.startswith(b"\x89HDF"):
+        raise UserError(f"{path} is HDF5, of Keras or MATLAB; give a .pth or .safetensors file")
+
+
+def _inside(folder: Path) -> str:
+    """Which file of a folder may be meant."""
+    found = sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES)
+    return f", such as {found[0]}" if found else ""
 
 
 def _as_float32(raw, path):

@@ -11,22 +11,23 @@ from rich.console import Console
 import mubert_jax
 from mubert_jax import config as config_lib
 from mubert_jax.config import Config
-from mubert_jax.config_files import override_config
+from mubert_jax.config_files import key_of, override_config
+from mubert_jax.config_parts import ImportPart, refuse_unread
 from mubert_jax.data.files import writing_errors
 from mubert_jax.errors import UserError
 from mubert_jax.interop import files
 from mubert_jax.interop.infer import infer_config
+from mubert_jax.interop.opening import located, seen_of
 from mubert_jax.interop.torch_weights import from_official
 from mubert_jax.perception.maps import save_scale
 from mubert_jax.training.checkpoints import save_imported
-from mubert_jax.training.seen import Seen
 
 
-def import_weights(path: Path, workdir: Path, overrides: list[str], console: Console):
+def import_weights(source: str | Path, workdir: Path, overrides: list[str], console: Console):
     """Writes checkpoint 0, config.json and, if the file knows the scale of its maps, that.
 
     Args:
-      path: an official .pth, or what `mubert export` wrote as torch or safetensors.
+      source: an official .pth, `shipped`, or what `mubert export` wrote as torch or safetensors.
       workdir: a new or an empty folder.
       overrides: `--config.KEY=VALUE` strings, for what the file does not show.
       console: is told what was found and assumed.
@@ -35,13 +36,14 @@ def import_weights(path: Path, workdir: Path, overrides: list[str], console: Con
       UserError: the file cannot be read or does not fit, the folder holds something; nothing is
         written then.
     """
+    path = located(source)
     file = files.read(path)
     values, assumed = _config_of(file, path)
     config = override_config(values, overrides)
+    refuse_unread(ImportPart, map(key_of, overrides), [config])
     weights, passed_over = from_official(config, file.tensors, str(path))
     with _whole_or_not_at_all(workdir) as folder:
-        seen = Seen.from_json(file.description and file.description.seen, path.name)
-        save_imported(folder, config, weights, path.name, seen)
+        save_imported(folder, config, weights, path.name, seen_of(path, file.description))
         text = json.dumps(config_lib.to_dict(config), indent=2)
         (folder / "config.json").write_text(text + "\n")
         if file.description is not None and file.description.scale:
@@ -74,7 +76,7 @@ def _config_of(file: files.TensorFile, path: Path) -> tuple[dict, dict[str, str]
 
 def _config_notes(values, config: Config, assumed: dict[str, str], overrides: list[str]):
     """What was assumed and stayed so, and what of the file's own config was overridden."""
-    given = {override.removeprefix("--config.").split("=")[0] for override in overrides}
+    given = set(map(key_of, overrides))
     for key, text in assumed.items():
         if key not in given:
             yield f"config.{key}: {text} (--config.{key}=...)"

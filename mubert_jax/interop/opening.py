@@ -1,29 +1,48 @@
-"""A model to look with: from a run's folder, from an exported file, or the one in the package."""
+"""Trained weights, for every command: of a run's folder, an exported file, or the package."""
 
+import dataclasses
+import filecmp
 from pathlib import Path
 
 from mubert_jax import config as config_lib
+from mubert_jax.data.people import MADE_UP, Person
 from mubert_jax.errors import UserError
+from mubert_jax.flag_types import SHIPPED
 from mubert_jax.interop import files
 from mubert_jax.interop.torch_weights import from_official
+from mubert_jax.models.device import for_any_device
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.perception.trained import Trained
+from mubert_jax.training.checkpoints import load_seen
 from mubert_jax.training.seen import Seen
 
-SHIPPED = "shipped"
-# Whom the weights in the package were trained on: made-up people, see their CARD.md.
-SHIPPED_PEOPLE = tuple(f"s{number:06d}" for number in range(320))
+# Whom the weights in the package were trained on: made-up people of seed 0, see their CARD.md.
+SHIPPED_PEOPLE = tuple(Person.elsewhere(f"{MADE_UP}0", f"s{number:06d}") for number in range(320))
 SHIPPED_FILE = Path(__file__).parent.parent / "weights" / "controlled.safetensors"
 
 
-def open_trained(checkpoint: str) -> Trained:
+def open_trained(checkpoint: str | Path, teacher: bool = False) -> Trained:
     """The model in a run's folder or in a file of `mubert export`; `SHIPPED` is the package's own.
+
+    Args:
+      teacher: whether the EMA teacher of a run is wanted, too.
 
     Raises:
       UserError: no checkpoint there, a damaged file, a file that is not of our own export.
     """
-    path = SHIPPED_FILE if checkpoint == SHIPPED else Path(checkpoint)
-    return _of_file(path) if path.is_file() else Trained.of_run(path)
+    path = located(checkpoint)
+    return _of_file(path) if path.is_file() else Trained.of_run(path, teacher)
+
+
+def open_seen(checkpoint: str | Path) -> Seen:
+    """Whose faces the weights have seen that `open_trained` would open."""
+    path = located(checkpoint)
+    return _of_file(path).seen if path.is_file() else load_seen(path)
+
+
+def located(checkpoint: str | Path) -> Path:
+    """The file or folder that is meant."""
+    return SHIPPED_FILE if checkpoint == SHIPPED else Path(checkpoint)
 
 
 def _of_file(path: Path) -> Trained:
@@ -34,9 +53,23 @@ def _of_file(path: Path) -> Trained:
             f"mubert import --input={path} --workdir=DIR"
         )
     config = config_lib.build(file.description.config)
+    config = dataclasses.replace(config, model=for_any_device(config.model))
     weights, _ = from_official(config, file.tensors, str(path))
-    if path == SHIPPED_FILE:
-        seen = Seen.of(SHIPPED_PEOPLE)
-    else:
-        seen = Seen.from_json(file.description.seen, path.name)
-    return Trained(config, build_model(config), weights.params, file.description.scale, seen)
+    emotions = file.description.emotions and tuple(file.description.emotions)
+    return Trained(
+        config,
+        build_model(config),
+        weights.params,
+        file.description.scale,
+        seen_of(path, file.description),
+        emotions,
+        weights.teacher,
+        weights.center,
+    )
+
+
+def seen_of(path: Path, description: files.Description | None) -> Seen:
+    """Whose faces the weights in a file have seen; a copy of the package's own is known as such."""
+    if filecmp.cmp(path, SHIPPED_FILE, shallow=False):
+        return Seen.of(SHIPPED_PEOPLE)
+    return Seen.from_json(description and description.seen, path.name)

@@ -12,34 +12,80 @@ import torch
 
 from mubert_jax.data.files import replacing
 from mubert_jax.errors import UserError
-from mubert_jax.interop.files import DESCRIPTION, Description
+from mubert_jax.interop.files import DESCRIPTION, Description, is_ours
+from mubert_jax.interop.pickled_values import VALUES
+
+# Keys under which trainings keep a state dict, the one to be taken first.
+WRAPPERS = ("model", "state_dict", "model_state_dict", "student", "net", "module", "teacher", "ema")
+DEEPEST = 4
 
 
-def read_pickle(path: Path) -> tuple[dict[str, np.ndarray], object, dict]:
-    """Tensors by name, our description if there is one, the official training's arguments.
+def read_pickle(path: Path) -> tuple[dict[str, np.ndarray], object, dict, list[str]]:
+    """Tensors by name, our description if there is one, training arguments, and notes.
 
-    Takes a state dict, or a dict that holds one as `model` and its arguments, an argparse Namespace
-    or a dict, as `args`.
+    Takes a state dict, or dicts around one, under whatever keys; where several hold a Micron-BERT,
+    the first of `WRAPPERS` is taken. Training arguments are an argparse Namespace or a dict, `args`
+    beside it.
 
     Raises:
-      UserError: damaged, no state dict, or a pickle that names any other class or function.
+      UserError: damaged, no state dict, or a pickle that names a class or function that could do
+        more than build a value.
     """
     content = _load(path)
-    args = {}
-    if isinstance(content, dict) and isinstance(content.get("model"), dict):
-        args, content = _arguments(path, content.get("args")), content["model"]
-    if not isinstance(content, dict) or not content:
-        raise UserError(f"{path} holds no state dict, but a {type(content).__name__}")
-    for name, value in content.items():
-        if not isinstance(value, torch.Tensor):
+    keys, state, beside, notes = _chosen(path, content)
+    if not isinstance(state, dict) or not state:
+        raise UserError(f"{path} holds no state dict, but a {type(state).__name__}")
+    for name, value in state.items():
+        if isinstance(value, torch.Tensor) and not isinstance(name, str):
+            raise UserError(f"{path} holds no state dict: {name!r} is no name of a tensor")
+        if not isinstance(value, torch.Tensor) and keys is None:
             raise UserError(
                 f"{path} holds no state dict: {name!r} is a {type(value).__name__}, no tensor; a "
                 "checkpoint dict has it under the key 'model'"
             )
-        if not isinstance(name, str):
-            raise UserError(f"{path} holds no state dict: {name!r} is no name of a tensor")
-    tensors = {name: _numpy(path, name, value) for name, value in content.items()}
-    return tensors, _description(content), args
+    kept = {name: x for name, x in state.items() if isinstance(x, torch.Tensor)}
+    if len(kept) < len(state):
+        notes.append(f"left out: {len(state) - len(kept)} value(s) that are no tensors")
+    args = next((_arguments(path, d["args"]) for d in beside if d.get("args") is not None), {})
+    tensors = {name: _numpy(path, name, value) for name, value in kept.items()}
+    return tensors, _description(state), args, notes
+
+
+def _chosen(path, content):
+    """Keys that lead to the state dict, it, the dicts around it from within, and notes.
+
+    Where none holds a Micron-BERT, what is most like a state dict, without keys.
+    """
+    found = list(_state_dicts(content, (), [], set()))
+    if not found:
+        if isinstance(content, dict) and isinstance(content.get("model"), dict):
+            return None, content["model"], [content], []
+        return None, content, [], []
+
+    def order(of):
+        keys = of[0]
+        return [WRAPPERS.index(k) if k in WRAPPERS else len(WRAPPERS) for k in keys]
+
+    taken, *others = sorted(found, key=order)
+    notes = []
+    if others:
+        names = ", ".join(".".join(map(str, keys)) or "the top" for keys, *_ in others)
+        notes.append(
+            f"taken: the weights under {'.'.join(map(str, taken[0])) or 'the top'}; others are "
+            f"under {names} (save those alone to import them)"
+        )
+    return *taken, notes
+
+
+def _state_dicts(content, keys, around, visited):
+    """(keys, state dict, dicts around it) of every dict in dicts that holds a Micron-BERT."""
+    if not isinstance(content, dict) or len(keys) > DEEPEST or id(content) in visited:
+        return
+    visited.add(id(content))
+    if any(is_ours(name) for name, x in content.items() if isinstance(x, torch.Tensor)):
+        yield keys, content, around
+    for key, value in content.items():
+        yield from _state_dicts(value, (*keys, key), [content, *around], visited)
 
 
 def write_pickle(path: Path, tensors: dict[str, np.ndarray], description: Description):
@@ -59,14 +105,22 @@ def _load(path):
     if damaged := _damaged_part(path):
         raise UserError(f"{path} is damaged: {damaged} does not fit its checksum; copy it again")
     try:
-        with path.open("rb") as file, torch.serialization.safe_globals([argparse.Namespace]):
+        with path.open("rb") as file, torch.serialization.safe_globals(VALUES):
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean
-        named = re.search(r"GLOBAL (\S+)", str(error))
+        named = re.search(r"GLOBAL (\S+)|unrecognized function <[^>]*?(\S+)>", str(error))
         if named:
+            what = named[1] or named[2]
             raise UserError(
-                f"{path} refused: opening it would run or build {named[1]}, and a file of weights "
-                "needs nothing but tensors; get it from its source again, or as .safetensors"
+                f"{path} refused: opening it would run or build {what}, and a file of weights "
+                'needs nothing but tensors; if it is your own, save them alone: python -c "import '
+                f"torch; x = torch.load('{path}', weights_only=False); torch.save(x['model'], "
+                "'weights.pth')\" with the key that they are under"
+            ) from error
+        if others := _other_content(path):
+            raise UserError(
+                f"{path} is an archive of other files ({others[0]}); unpack it, and give the file "
+                "of weights"
             ) from error
         raise UserError(f"{path} is truncated or no PyTorch file; copy it again") from error
 
@@ -80,9 +134,19 @@ def _damaged_part(path) -> str | None:
         return None
 
 
+def _other_content(path: Path) -> list[str]:
+    """Names in a zip archive that is none of PyTorch's."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return []
+    return [] if any(name.endswith("data.pkl") for name in names) else names
+
+
 def _arguments(path, args) -> dict:
-    if args is None or isinstance(args, dict):
-        return args or {}
+    if isinstance(args, dict):
+        return args
     if not isinstance(args, argparse.Namespace):
         raise UserError(f"{path}: its 'args' is a {type(args).__name__}, no training arguments")
     return vars(args)

@@ -10,20 +10,9 @@ import jax
 import jax.numpy as jnp
 
 
-def attend(q_BxLxhxd, k_BxLxhxd, v_BxLxhxd, implementation: str = "auto"):
-    """softmax(q kᵀ / sqrt(d)) v; `implementation` is a `config.model.attention` value."""
-    if implementation == "auto":
-        implementation = _fastest(q_BxLxhxd.dtype)
-    return _IMPLEMENTATIONS[implementation](q_BxLxhxd, k_BxLxhxd, v_BxLxhxd)
-
-
-def _fastest(dtype):
-    backend = jax.default_backend()
-    if backend == "cpu":
-        return "explicit"
-    if backend == "gpu" and dtype == jnp.bfloat16:
-        return "cudnn"
-    return "xla"
+def attend(q_BxLxhxd, k_BxLxhxd, v_BxLxhxd, implementation: str):
+    """softmax(q kᵀ / sqrt(d)) v; `implementation` is a key of `IMPLEMENTATIONS`."""
+    return IMPLEMENTATIONS[implementation](q_BxLxhxd, k_BxLxhxd, v_BxLxhxd)
 
 
 def _explicit(q, k, v):
@@ -51,9 +40,32 @@ def _mapped(q, k, v):
     return out.reshape(b, h, length, d).transpose(0, 2, 1, 3)
 
 
-_IMPLEMENTATIONS = {
+def with_even_length(q, k, v, implementation: str):
+    """`jax.nn.dot_product_attention` of L tokens, or of L + 1 where L is odd and the last masked.
+
+    JAX differentiates cuDNN's attention at even lengths alone.
+    """
+    length = q.shape[1]
+    if length % 2 == 0:
+        return jax.nn.dot_product_attention(q, k, v, implementation=implementation)
+    # Always `length`, but read off q: under `vmap` and on a mesh, JAX's cuDNN call wants it split
+    # into rows as q is.
+    length_B = jnp.where(jnp.isnan(q[:, 0, 0, 0]), length, length).astype(jnp.int32)
+    q, k, v = (jnp.pad(x, ((0, 0), (0, 1), (0, 0), (0, 0))) for x in (q, k, v))
+    out = jax.nn.dot_product_attention(
+        q,
+        k,
+        v,
+        query_seq_lengths=length_B,
+        key_value_seq_lengths=length_B,
+        implementation=implementation,
+    )
+    return out[:, :length]
+
+
+IMPLEMENTATIONS = {
     "explicit": _explicit,
     "mapped": _mapped,
     "xla": functools.partial(jax.nn.dot_product_attention, implementation="xla"),
-    "cudnn": functools.partial(jax.nn.dot_product_attention, implementation="cudnn"),
+    "cudnn": functools.partial(with_even_length, implementation="cudnn"),
 }

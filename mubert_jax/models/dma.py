@@ -82,15 +82,17 @@ class DiagonalMicroAttention(nn.Module):
     dtype: jnp.dtype
 
     def setup(self):
-        self.to_q = self._comparing()
+        # W_q and W_k start alike: alike windows have alike q and k.
+        start = self.make_rng("params") if self.is_initializing() else None
+        self.to_q = self._comparing(start)
         if self.config.projection == "separate":
-            self.to_k = self._comparing()
+            self.to_k = self._comparing(start)
         self.to_v = Dense(self.dim, dtype=self.dtype)
         if self.config.output_projection:
             self.proj = Dense(self.dim, dtype=self.dtype)
 
-    def _comparing(self):
-        """W_q or W_k."""
+    def _comparing(self, start):
+        """W_q or W_k; `start` is the key of a similarity start."""
         similar = self.config.initial == "similarity"
         if self.config.reads == "tokens":
             identity = _scaled_identity(self.config.similarity_logit)
@@ -105,7 +107,7 @@ class DiagonalMicroAttention(nn.Module):
             (stride, stride),
             padding=(side - stride) // 2,
             precision=jax.lax.Precision.HIGHEST,
-            kernel_init=_same_for_all if similar else nn.initializers.lecun_normal(),
+            kernel_init=_drawn_from(start) if similar else nn.initializers.lecun_normal(),
         )
 
     def queries(self, compared):
@@ -143,10 +145,16 @@ def _flat(x):
     return x.reshape(x.shape[0], -1, x.shape[-1])
 
 
-def _same_for_all(key, shape, dtype=jnp.float32):
-    """Random, but the same for W_q and W_k: alike windows have alike q and k."""
-    del key
-    return nn.initializers.lecun_normal()(jax.random.key(0), shape, dtype)
+def _drawn_from(start):
+    """LeCun's normal start from the key `start`; where that is None, from the parameter's own.
+
+    Nothing starts without a key, but Flax asks the shape of what is there already.
+    """
+
+    def initialise(key, shape, dtype=jnp.float32):
+        return nn.initializers.lecun_normal()(key if start is None else start, shape, dtype)
+
+    return initialise
 
 
 def _scaled_identity(logit):

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from mubert_jax.config import Config, DinoConfig, ModelConfig
 from mubert_jax.models import vit
+from mubert_jax.models.device import settled
 from mubert_jax.models.displacement import displacement
 from mubert_jax.models.dma import DiagonalMicroAttention, DMAOutput, calibrated_difference
 from mubert_jax.models.poi import interest, poi_scores
@@ -122,13 +123,13 @@ class MicronBert(nn.Module):
     projector_config: DinoConfig | None = None
 
     def setup(self):
-        dtype = compute_dtype(self.config)
-        self.encoder = MicronEncoder(self.config, dtype)
+        config, dtype = settled(self.config), compute_dtype(self.config)
+        self.encoder = MicronEncoder(config, dtype)
         if self.config.dma.kind != "none":
             self.dma = DiagonalMicroAttention(
                 self.config.dma, self.config.dim, self.config.patch_size, dtype
             )
-        self.decoder = MicronDecoder(self.config, dtype)
+        self.decoder = MicronDecoder(config, dtype)
         if self.projector_config is not None:
             self.projector = Projector(self.projector_config)
         if self.config.recognizer.classes:
@@ -232,9 +233,7 @@ class MicronBert(nn.Module):
 
 def compute_dtype(config: ModelConfig):
     """`auto` is bfloat16 on accelerators and float32 on CPU; parameters are float32 always."""
-    if config.dtype == "auto":
-        return jnp.float32 if jax.default_backend() == "cpu" else jnp.bfloat16
-    return jnp.dtype(config.dtype)
+    return jnp.dtype(settled(config).dtype)
 
 
 def build_model(config: Config) -> MicronBert:

@@ -1,20 +1,21 @@
 """The controlled benchmark: maps against movements that are known, rivals beside."""
 
 import dataclasses
-import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from mubert_jax.data.alignment import ALIGNERS, aligned
+from mubert_jax.data.alignment import aligned
 from mubert_jax.data.controlled.clip import ControlledClip, Truth, patch_means
 from mubert_jax.data.controlled.nuisances import CONDITIONS
 from mubert_jax.data.sets.controlled import FIRST_TEST_SUBJECT
 from mubert_jax.errors import UserError
 from mubert_jax.perception.maps import Maps, Perceiver
-from mubert_jax.perception.rivals import RIVALS
-from mubert_jax.perception.scores import Estimate, score, summarise
+from mubert_jax.perception.rivals import RIVALS, Frames
+from mubert_jax.perception.scores import Estimate, PairScore, score, summarise
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,6 +30,13 @@ class ControlledPair:
     truth: Truth
     subject: int
     amplitude: float
+    _registered: dict = dataclasses.field(default_factory=dict, init=False, repr=False)
+
+    def registered(self, align: str) -> np.ndarray:
+        """The apex, registered to the onset as every method gets it; found once a pair."""
+        if align not in self._registered:
+            self._registered[align] = aligned(align, self.apex, self.onset)
+        return self._registered[align]
 
 
 # Difficulty -> amplitudes in pixels of a 224-pixel frame.
@@ -74,75 +82,103 @@ def benchmark_pairs(
         )
 
 
-Method = Callable[[ControlledPair], np.ndarray]
+class Row(NamedTuple):
+    """What one line of a table reads.
+
+    Attributes:
+      method: its map; align: the registration of the frames, "none" for as recorded.
+      times: what the map is multiplied by, patch by patch: "", "POI", "S·N" or "true face".
+    """
+
+    method: str
+    align: str
+    times: str = ""
 
 
-def rival_methods(patch_size: int) -> dict[str, Method]:
-    """The rows without learning; a map's patch is the mean of its pixels."""
-
-    def pooled(rival):
-        def method(pair):
-            face = np.kron(pair.truth.face, np.ones((patch_size, patch_size)))
-            return patch_means(rival(pair.onset, pair.apex, face), patch_size)
-
-        return method
-
-    return {name: pooled(rival) for name, rival in RIVALS.items()}
+# The maps (g, g) of one pair after one registration: (method, times) -> map.
+Reader = Callable[[ControlledPair, str], dict[tuple[str, str], np.ndarray]]
 
 
-LEARNED: dict[str, Callable[[Maps], np.ndarray]] = {
-    "DMA": lambda maps: maps.dma[0],
-    "DMA × POI": lambda maps: maps.dma_poi[0],
-}
+def classical_maps(
+    pair: ControlledPair, align: str, patch_size: int, methods: Iterable[str] = RIVALS
+) -> dict[str, np.ndarray]:
+    """Methods without learning; a map's patch is the mean of its pixels."""
+    face = np.kron(pair.truth.face, np.ones((patch_size, patch_size)))
+    frames = Frames(pair.onset, pair.registered(align), face)
+    return {name: patch_means(RIVALS[name](frames), patch_size) for name in methods}
 
 
-def registered(name: str, align: str) -> str:
-    """What tables call a map after a registration."""
-    return name if align == "none" else f"{name}, {align}"
+def learned_maps(perceiver: Perceiver, pair: ControlledPair, align: str) -> Maps:
+    """What a model sees of one pair."""
+    return perceiver(pair.onset[None], pair.registered(align)[None])
 
 
-def learned_methods(
-    perceiver: Perceiver,
-    alignments: tuple[str, ...] = ("none", *ALIGNERS),
-    maps: dict[str, Callable[[Maps], np.ndarray]] = LEARNED,
-) -> dict[str, Method]:
-    """Every one of `maps`, (g, g) of the `Maps` of one pair, after each kind of registration."""
+def learned_reader(perceiver: Perceiver) -> Reader:
+    """DMA and DMA × POI."""
 
-    def looking(align):
-        @functools.cache
-        def look(pair):
-            return perceiver(pair.onset[None], aligned(align, pair.apex, pair.onset)[None])
+    def read(pair, align):
+        maps = learned_maps(perceiver, pair, align)
+        return {("DMA", ""): maps.dma[0], ("DMA", "POI"): maps.dma_poi[0]}
 
-        return look
+    return read
 
-    looks = {align: looking(align) for align in alignments}
-    return {
-        registered(name, align): lambda pair, look=looks[align], read=read: read(look(pair))
-        for name, read in maps.items()
-        for align in alignments
-    }
+
+def classical_reader(patch_size: int, methods: Iterable[str] = RIVALS) -> Reader:
+    """Methods without learning, and the same told the true face."""
+
+    def read(pair, align):
+        found = classical_maps(pair, align, patch_size, methods)
+        return times(found, "", 1.0) | times(found, "true face", pair.truth.face)
+
+    return read
+
+
+def times(maps: dict[str, np.ndarray], what: str, weights) -> dict[tuple[str, str], np.ndarray]:
+    """Rows of maps that are weighed alike."""
+    return {(method, what): map_gxg * weights for method, map_gxg in maps.items()}
 
 
 def evaluate(
-    method: Method, pairs: list[tuple[ControlledPair, ControlledPair]]
-) -> dict[str, dict[str, Estimate]]:
-    """Difficulty -> score -> estimate, over the (moving, still) pairs of one condition."""
-    scored = [tuple(score(method(pair), pair.truth) for pair in both) for both in pairs]
+    read: Reader, pairs: list[tuple[ControlledPair, ControlledPair]], alignments: tuple[str, ...]
+) -> dict[Row, dict[str, dict[str, Estimate]]]:
+    """Row -> difficulty -> score -> estimate, over the (moving, still) pairs of one condition."""
+    scored: dict[Row, list[list[PairScore]]] = {}
+    for align, both in itertools.product(alignments, pairs):
+        # The least squares of a registration are small: threads wait for each other ten times as
+        # long as one thread takes.
+        with threadpool_limits(1, user_api="blas"):
+            read_of_both = [read(pair, align) for pair in both]
+        for method, weight in read_of_both[0]:
+            of_both = [
+                score(maps[method, weight], pair.truth)
+                for maps, pair in zip(read_of_both, both, strict=True)
+            ]
+            scored.setdefault(Row(method, align, weight), []).append(of_both)
     subjects = np.array([moving.subject for moving, _ in pairs])
     amplitudes = np.array([moving.amplitude for moving, _ in pairs])
-    found = {}
-    for name, (low, high) in DIFFICULTIES.items():
-        rows = np.flatnonzero((amplitudes >= low) & (amplitudes < high))
-        if len(np.unique(subjects[rows])) >= FEWEST:
-            moving, still = zip(*(scored[row] for row in rows), strict=True)
-            found[name] = summarise(moving, still, amplitudes[rows], subjects[rows])
-    return found
+    chosen = {
+        name: (amplitudes >= low) & (amplitudes < high)
+        for name, (low, high) in DIFFICULTIES.items()
+    }
+
+    def summary(of_row, rows):
+        moving, still = zip(*itertools.compress(of_row, rows), strict=True)
+        return summarise(moving, still, amplitudes[rows], subjects[rows])
+
+    return {
+        row: {
+            name: summary(of_row, rows)
+            for name, rows in chosen.items()
+            if len(np.unique(subjects[rows])) >= FEWEST
+        }
+        for row, of_row in scored.items()
+    }
 
 
 def mass_on_face(perceiver: Perceiver, pairs) -> float:
     """Share of POI's scores that lie on the face, mean over the moving pairs."""
     shares = []
     for pair, _ in pairs:
-        poi = perceiver(pair.onset[None], pair.apex[None]).poi[0]
+        poi = learned_maps(perceiver, pair, "none").poi[0]
         shares.append(float((poi * pair.truth.face).sum() / poi.sum()))
     return float(np.mean(shares))

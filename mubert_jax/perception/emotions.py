@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -77,17 +76,22 @@ def token_changes(model: MicronBert, params: dict) -> Callable[[Labelled], np.nd
     return features
 
 
-def recognition(features_PxF: np.ndarray, pairs: Labelled) -> Estimate:
-    """UF1 (unweighted F1 of all predictions together), each subject predicted from the others."""
+def recognition(
+    features_PxF: np.ndarray,
+    pairs: Labelled,
+    uf1: Callable[[np.ndarray, np.ndarray], float],
+) -> Estimate:
+    """UF1 of all predictions together, each subject predicted from the others.
+
+    Args:
+      uf1: of truths and predictions, both (R,): `recognition.metrics.uf1`.
+    """
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=300))
     predicted = cross_val_predict(
         classifier, features_PxF, pairs.emotion, groups=pairs.subject, cv=LeaveOneGroupOut()
     )
 
-    def uf1(rows):
-        return f1_score(pairs.emotion[rows], predicted[rows], average="macro")
-
-    return resampled(uf1, pairs.subject)
+    return resampled(lambda rows: uf1(pairs.emotion[rows], predicted[rows]), pairs.subject)
 
 
 def _cells(maps_PxHxWxC, cells: int) -> np.ndarray:

@@ -13,9 +13,10 @@ from mubert_jax.data.faces import (
     SAMPLED_FRAMES,
     center_box,
     clip_box,
-    crop_and_resize,
     make_detector,
 )
+from mubert_jax.data.files import replacing, writing_errors
+from mubert_jax.data.shards import crop_frame
 from mubert_jax.data.video import read_images, read_video, sample_video
 from mubert_jax.errors import UserError
 from mubert_jax.perception import render
@@ -62,7 +63,7 @@ def perceive_images(
     """Maps of one onset/apex pair; see `Session.write` for what is written."""
     session = Session(trained, options)
     images = read_images([onset, apex])
-    cut = session.cutter(images, f"{onset} or {apex}")
+    cut = session.pair_cutter(images, onset, apex)
     maps = session.compare(cut(images[0])[None], cut(images[1])[None])
     session.write(maps, [onset.stem], np.array([[0, 1]]), output, console)
 
@@ -108,7 +109,12 @@ def _moments(energy, starts, delta, count):
 
 
 class Session:
-    """A model and the options it is looked with."""
+    """A model and the options it is looked with.
+
+    Attributes:
+      config: as the model was trained.
+      notes: what a reader of the maps has to be told.
+    """
 
     def __init__(self, trained: Trained, options: PerceiveOptions):
         self.config = trained.config
@@ -119,9 +125,19 @@ class Session:
         )
         self._perceiver = Perceiver(trained.model, trained.params, self._reading)
         self._measured_scale = trained.scale
+        self.notes: list[str] = []
+
+    def pair_cutter(self, images: list[np.ndarray], onset: Path, apex: Path) -> Callable:
+        """As `cutter`, for two image files; notes that they are the same."""
+        if np.array_equal(*images):
+            self._note(f"{onset} and {apex} are the same frame: there is no movement to see")
+        return self.cutter(images, f"{onset} or {apex}")
 
     def cutter(self, sample: list[np.ndarray], source) -> Callable[[np.ndarray], np.ndarray]:
-        """One box for all, found in `sample`: image -> (S, S, 3) uint8, S the model's size."""
+        """One box for all, found in `sample`: image -> (S, S, 3) uint8, S the model's size.
+
+        The box is in pixels of the first image; others of that shape are brought to its size.
+        """
         options, size, box = self._options, self.config.model.image_size, None
         if options.crop == "face":
             box = clip_box(sample, make_detector(options.detector), options.margin)
@@ -131,20 +147,45 @@ class Session:
                 )
         elif options.crop == "center":
             box = center_box(sample[0])
-        return lambda image: crop_and_resize(image, box, size)
+
+        def cut(image):
+            self._check_size(image, sample[0], source)
+            return crop_frame(image, sample[0].shape[:2], box, size)
+
+        return cut
+
+    def _check_size(self, image, first, source):
+        (height, width), (first_height, first_width) = image.shape[:2], first.shape[:2]
+        if (height, width) == (first_height, first_width):
+            return
+        sizes = f"{first_width}x{first_height}", f"{width}x{height}"
+        apart = abs(width * first_height - first_width * height)
+        if apart > max(height, width, first_height, first_width):  # more than a pixel at one side
+            raise UserError(
+                f"{source}: images of {sizes[0]} and of {sizes[1]} pixels are not the same picture "
+                "in two sizes; cut them alike first"
+            )
+        self._note(
+            f"{source}: images of {sizes[1]} pixels are brought to the {sizes[0]} of the first"
+        )
+
+    def _note(self, text: str):
+        if text not in self.notes:
+            self.notes.append(text)
 
     def compare(self, onset, apex) -> Maps:
         registered = [aligned(self._reading.align, b, a) for a, b in zip(onset, apex, strict=True)]
         return self._perceiver(onset, np.stack(registered))
 
     def write(self, maps: Maps, titles, numbers, output: Path, console: Console):
-        """`output` as PNG and, beside it, the same name with .npz.
+        """`output` as a picture and, beside it, the same name with .npz.
 
         The arrays are those of `Maps`, and `frames` (P, 2), the frame numbers of onset and apex.
         """
+        for note in self.notes:
+            console.print(note, highlight=False, markup=False, soft_wrap=True)
         limit, label = self._limit(maps, console)
         arrays = output.with_suffix(".npz")
-        output.parent.mkdir(parents=True, exist_ok=True)
         columns = [
             *render.frames(maps),
             render.difference(maps),
@@ -152,7 +193,9 @@ class Session:
         ]
         render.panel(columns, maps.apex, titles, output)
         fields = {f.name: getattr(maps, f.name) for f in dataclasses.fields(maps)}
-        np.savez_compressed(arrays, frames=numbers, **fields)
+        with writing_errors(arrays, "choose another --output"), replacing(arrays) as temporary:
+            with temporary.open("wb") as file:
+                np.savez_compressed(file, frames=numbers, **fields)
         console.print(
             f"Maps of {len(maps)} pair(s): {output}, arrays: {arrays}", markup=False, soft_wrap=True
         )

@@ -7,6 +7,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+from mubert_jax.data.files import replacing, writing_errors
+from mubert_jax.outputs import PICTURES
 from mubert_jax.perception.maps import Maps
 
 COLOURS = "inferno"
@@ -61,13 +63,13 @@ def difference(maps: Maps) -> Column:
 
 
 def panel(columns: list[Column], behind: Sequence[np.ndarray], titles: list[str], path: Path):
-    """Writes one PNG: a row a pair.
+    """Writes one picture: a row a pair.
 
     Args:
       columns: from left to right.
       behind: the frame over which a row's maps are drawn.
       titles: one label a row.
-      path: the PNG.
+      path: the file, see `save`.
     """
     rows = len(titles)
     figure, axes = plt.subplots(
@@ -95,7 +97,16 @@ def panel(columns: list[Column], behind: Sequence[np.ndarray], titles: list[str]
             bar.ax.tick_params(labelsize=7)
     for i, title in enumerate(titles):
         axes[i, 0].set_ylabel(title, fontsize=9)
-    figure.savefig(path, dpi=110, format="png")
+    save(figure, path)
+
+
+def save(figure, path: Path):
+    """Writes a figure whole or not at all, as its suffix says, or as PNG; and closes it."""
+    kind = path.suffix.lower() if path.suffix.lower() in PICTURES else ".png"
+    with writing_errors(path, "choose another --output"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, dpi=110, format=kind[1:])
     plt.close(figure)
 
 

@@ -1,8 +1,10 @@
 """What can be seen of a movement without learning: the rows that a learned map has to beat.
 
-Every method takes onset and apex, (H, W, 3) uint8, and the true face mask (H, W), which most leave
-unused, and gives a map (H, W) that is larger where it sees more movement.
+Every method takes `Frames` and gives a map (H, W) that is larger where it sees more movement.
 """
+
+import dataclasses
+import functools
 
 import cv2
 import numpy as np
@@ -13,48 +15,73 @@ from mubert_jax.data.video import grey
 UPSAMPLING = 4
 
 
-def difference(onset, apex, face):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Frames:
+    """Onset and apex, (H, W, 3) uint8, and what several methods read of them, found once.
+
+    Attributes:
+      face: the true face mask (H, W), which most methods leave unused.
+    """
+
+    onset: np.ndarray
+    apex: np.ndarray
+    face: np.ndarray
+
+    @functools.cached_property
+    def change(self) -> np.ndarray:
+        """Of the grey levels, (H, W)."""
+        return grey(self.apex) - grey(self.onset)
+
+    @functools.cached_property
+    def dis(self) -> np.ndarray:
+        """DIS optical flow (H, W, 2)."""
+        finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        flow = finder.calc(_enlarged(self.onset), _enlarged(self.apex), None)
+        return _back(flow, self.onset.shape)
+
+    @functools.cached_property
+    def farneback(self) -> np.ndarray:
+        """Farnebäck's optical flow (H, W, 2)."""
+        return farneback(self.onset, self.apex)
+
+
+def difference(frames: Frames):
     """|onset - apex| in grey levels."""
-    return np.abs(grey(apex) - grey(onset))
+    return np.abs(frames.change)
 
 
-def difference_in_face(onset, apex, face):
-    """The same times the true face mask: what knowing the face is worth."""
-    return difference(onset, apex, face) * face
-
-
-def compensated(onset, apex, face):
+def compensated(frames: Frames):
     """|difference| after a robust least-squares fit of light and drift over the true face."""
-    return np.abs(fit_motion_and_light(grey(onset), grey(apex), face > 0.5).residual)
+    onset, apex = grey(frames.onset), grey(frames.apex)
+    return np.abs(fit_motion_and_light(onset, apex, frames.face > 0.5).residual)
 
 
-def dis_flow(onset, apex, face):
+def dis_flow(frames: Frames):
     """Length of the DIS optical flow, in pixels, found at four times the size."""
-    return np.linalg.norm(_dis(onset, apex), axis=-1)
+    return np.linalg.norm(frames.dis, axis=-1)
 
 
-def dis_flow_less_median(onset, apex, face):
+def dis_flow_less_median(frames: Frames):
     """The same, less the median flow of the true face."""
-    return _less_median(_dis(onset, apex), face)
+    return _less_median(frames.dis, frames.face)
 
 
-def farneback_flow(onset, apex, face):
+def farneback_flow(frames: Frames):
     """Length of Farnebäck's optical flow, in pixels, found at four times the size."""
-    return np.linalg.norm(farneback(onset, apex), axis=-1)
+    return np.linalg.norm(frames.farneback, axis=-1)
 
 
-def farneback_flow_less_median(onset, apex, face):
+def farneback_flow_less_median(frames: Frames):
     """The same, less the median flow of the true face."""
-    return _less_median(farneback(onset, apex), face)
+    return _less_median(frames.farneback, frames.face)
 
 
-def eulerian(onset, apex, face, magnification: float = 10.0, levels: int = 4):
+def eulerian(frames: Frames, magnification: float = 10.0, levels: int = 4):
     """|difference| after linear Eulerian magnification of the middle bands of a Laplacian pyramid.
 
     Of two frames nothing can be filtered in time: the change itself is magnified.
     """
-    change = grey(apex) - grey(onset)
-    total, low = np.zeros_like(change), change
+    total, low = np.zeros_like(frames.change), frames.change
     for level in range(levels):
         smooth = cv2.GaussianBlur(low, (0, 0), 2.0**level)
         if level > 0:
@@ -63,9 +90,9 @@ def eulerian(onset, apex, face, magnification: float = 10.0, levels: int = 4):
     return np.abs(magnification * total)
 
 
-def structural(onset, apex, face):
+def structural(frames: Frames):
     """1 - SSIM of the grey pictures, Gaussian windows of 1.5 pixels."""
-    a, b = grey(onset), grey(apex)
+    a, b = grey(frames.onset), grey(frames.apex)
 
     def mean(image):
         return cv2.GaussianBlur(image, (11, 11), 1.5)
@@ -88,7 +115,6 @@ RIVALS = {
     "Farnebäck flow - face's median": farneback_flow_less_median,
     "Eulerian magnification": eulerian,
     "1 - SSIM": structural,
-    "difference × true face": difference_in_face,
 }
 
 
@@ -99,11 +125,6 @@ def _enlarged(image):
 
 def _back(flow, shape):
     return cv2.resize(flow, shape[1::-1], interpolation=cv2.INTER_AREA) / UPSAMPLING
-
-
-def _dis(onset, apex):
-    finder = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    return _back(finder.calc(_enlarged(onset), _enlarged(apex), None), onset.shape)
 
 
 def farneback(onset, apex):

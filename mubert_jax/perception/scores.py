@@ -1,6 +1,7 @@
 """How well a map finds a known movement; every score of a pair, and of many with its interval."""
 
 import dataclasses
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 
@@ -65,16 +66,47 @@ def auc(values: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> float
     return float((ranks[:count].sum() - count * (count + 1) / 2) / (count * others))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Estimate:
-    """A mean and its 95 % interval, from resampling subjects."""
+    """A score of all people and its 95 % interval, from resampling them.
 
-    value: float
-    low: float
-    high: float
+    Attributes:
+      draws: (1 + R,): of everybody, then of each resampling. The people drawn are the same for
+        every score of as many people, so two estimates can be compared draw by draw.
+    """
+
+    draws: np.ndarray
+
+    @property
+    def value(self) -> float:
+        return float(self.draws[0])
+
+    @functools.cached_property
+    def interval(self) -> tuple[float, float]:
+        """2.5 % of the draws are below, and as many above."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # all NaN
+            low, high = np.nanpercentile(self.draws[1:], (2.5, 97.5))
+        return float(low), float(high)
+
+    @property
+    def low(self) -> float:
+        return self.interval[0]
+
+    @property
+    def high(self) -> float:
+        return self.interval[1]
 
     def __str__(self):
         return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+def paired_difference(ours: Estimate, theirs: Estimate) -> Estimate:
+    """Ours less theirs, of the same people in every draw.
+
+    Its interval is narrower than that of either score where both find the same people hard.
+    """
+    return Estimate(ours.draws - theirs.draws)
 
 
 def summarise(
@@ -106,13 +138,13 @@ def summarise(
             "null": _means(still_energy, counts_RxP) / energy,
             "correlation": _rank_correlations(columns["strength"], amplitudes, counts_RxP),
         }
-    return {name: _estimate(values) for name, values in drawn.items()}
+    return {name: Estimate(values) for name, values in drawn.items()}
 
 
 def resampled(statistic: Callable[[np.ndarray], float], subjects: np.ndarray) -> Estimate:
     """`statistic` of all rows, and its interval; it takes the numbers of the rows, (R,)."""
     rows = np.arange(len(subjects))
-    return _estimate(np.array([statistic(np.repeat(rows, counts)) for counts in _draws(subjects)]))
+    return Estimate(np.array([statistic(np.repeat(rows, counts)) for counts in _draws(subjects)]))
 
 
 def _draws(subjects_P) -> np.ndarray:
@@ -122,14 +154,6 @@ def _draws(subjects_P) -> np.ndarray:
     drawn = random.integers(len(everyone), size=(RESAMPLINGS, len(everyone)))
     counts = np.stack([np.bincount(row, minlength=len(everyone)) for row in drawn])
     return np.concatenate([np.ones_like(counts[:1]), counts])[:, of_subject]
-
-
-def _estimate(values) -> Estimate:
-    """Of the value itself and of those drawn, in this order."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # all NaN
-        low, high = np.nanpercentile(values[1:], (2.5, 97.5))
-    return Estimate(float(values[0]), float(low), float(high))
 
 
 def _means(values_P, counts_RxP) -> np.ndarray:

@@ -3,10 +3,12 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
+
 from mubert_jax.config import Config
 from mubert_jax.models.micron_bert import MicronBert
 from mubert_jax.perception.maps import load_scale
-from mubert_jax.training.checkpoints import load_model, load_seen, run_folder
+from mubert_jax.training.checkpoints import Weights, load_seen, load_weights, run_folder
 from mubert_jax.training.seen import Seen
 
 
@@ -19,6 +21,8 @@ class Trained:
       model, params: what it computes, and with which weights.
       scale: movement at full colour, measured on the training pairs; None where it was not.
       seen: whose faces the weights have seen.
+      emotions: what a recogniser's classes are called, where an exported file says so.
+      teacher, center: the EMA teacher and its centre, where they were asked for.
     """
 
     config: Config
@@ -26,9 +30,24 @@ class Trained:
     params: dict
     scale: float | None
     seen: Seen
+    emotions: tuple[str, ...] | None = None
+    teacher: dict | None = None
+    center: np.ndarray | None = None
+
+    @property
+    def weights(self) -> Weights:
+        return Weights(self.params, self.teacher, self.center)
 
     @classmethod
-    def of_run(cls, folder: Path) -> "Trained":
+    def of_run(cls, folder: Path, teacher: bool = False) -> "Trained":
         """What a pretraining or an import left in `folder`; UserError if nothing did."""
-        config, model, params = load_model(folder)
-        return cls(config, model, params, load_scale(run_folder(folder)), load_seen(folder))
+        config, model, weights = load_weights(folder, teacher)
+        return cls(
+            config,
+            model,
+            weights.params,
+            load_scale(run_folder(folder)),
+            load_seen(folder),
+            teacher=weights.teacher,
+            center=weights.center,
+        )

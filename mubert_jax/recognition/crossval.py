@@ -1,5 +1,6 @@
 """Cross-validation: each subject is tested by a recogniser that never saw it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -27,20 +28,22 @@ def cross_validate(
     workdir: Path,
     stamps: list[str],
     console: Console,
+    warnings: Sequence[str] = (),
 ) -> Predictions:
     """Trains and tests every fold under every seed; leaves what `mubert evaluate` reads.
 
     Args:
       params: a pretrained backbone with a fresh recogniser.
       stamps: what is wrong with the backbone, for every table.
+      warnings: what a reader should know of the pairs, listed once.
 
     Raises:
       UserError: the protocol does not fit the pairs; the folder holds another run.
     """
     recognition, clips = config.recognition, clips_of(pairs)
-    split(recognition.protocol, clips)
+    check_folds(config, pairs)
     kept = KeptFolds(workdir, config, params, pairs)
-    tables, curves, warnings = [], [], []
+    tables, curves, warnings = [], [], list(warnings)
     for seed in recognition.seeds:
         folds = split(recognition.protocol, clips, seed)
         warnings += [text for text in folds.warnings if text not in warnings]
@@ -60,6 +63,23 @@ def cross_validate(
             warnings=tuple(warnings),
         ).save(workdir)
     return predictions
+
+
+def check_folds(config: Config, pairs: LabelledPairs) -> np.ndarray:
+    """Which pairs are tested, boolean (P,).
+
+    Raises:
+      UserError: the protocol does not fit the pairs, or a fold trains on too few people to choose
+        its weight decay.
+    """
+    recognition, clips = config.recognition, clips_of(pairs)
+    tested = np.zeros(len(pairs), bool)
+    for seed in recognition.seeds:
+        for fold in split(recognition.protocol, clips, seed).folds:
+            tested[fold.test] = True
+            if len(recognition.weight_decay) > 1:
+                inner_split(fold, clips, seed=seed)
+    return tested
 
 
 def fit_all(config: Config, model: MicronBert, params: dict, pairs: LabelledPairs) -> dict:

@@ -7,6 +7,7 @@ from pathlib import Path
 from mubert_jax.errors import UserError
 from mubert_jax.recognition.facts import Facts
 from mubert_jax.recognition.learning_curves import CURVES_FILE, load_curves
+from mubert_jax.recognition.megc_log import read_logs
 from mubert_jax.recognition.predictions import PREDICTIONS_FILE, Predictions
 from mubert_jax.recognition.published import published as known
 from mubert_jax.recognition.report import Report, write_report
@@ -57,6 +58,24 @@ def evaluate_file(
     """
     if published:
         known(published)
-    predictions = Predictions.load(path, classes)
-    facts = Facts(predictions.classes, published=published)
-    return write_report(predictions, output, facts)
+    return _write(Predictions.load(path, classes), output, published)
+
+
+def evaluate_logs(
+    paths: Sequence[Path],
+    output: Path,
+    published: str | None = None,
+    classes: Sequence[str] | None = None,
+) -> Report:
+    """Writes the report on logs of MEGC2019, one a seed, into `output`.
+
+    Raises:
+      UserError: a log is not as `read_logs` wants it, or `published` is not known.
+    """
+    if published:
+        known(published)
+    return _write(read_logs(paths, classes), output, published)
+
+
+def _write(predictions: Predictions, output: Path, published: str | None) -> Report:
+    return write_report(predictions, output, Facts(predictions.classes, published=published))

@@ -8,8 +8,15 @@ from mubert_jax.config_values import unknown
 from mubert_jax.data.files import replacing
 from mubert_jax.errors import UserError
 from mubert_jax.recognition.published import PUBLISHED
+from mubert_jax.training.checkpoints import run_folder
 
 FACTS_FILE = "recognition.json"
+
+
+def emotions_of(checkpoint: str | Path) -> tuple[str, ...] | None:
+    """What the classes of a recogniser are called, where it is that of a run's folder."""
+    path = Path(checkpoint)
+    return Facts.load(run_folder(path)).classes if path.is_dir() else None
 
 
 @dataclass(frozen=True)

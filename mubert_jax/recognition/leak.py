@@ -1,16 +1,23 @@
-"""The leak guard: nobody is tested whose face the backbone has seen."""
+"""The guard against contamination: nobody is tested whose face the backbone has seen."""
 
+from collections.abc import Mapping
+
+from mubert_jax.data.people import Person
 from mubert_jax.errors import UserError
 from mubert_jax.training.seen import Seen
 
+_LISTED = 3
 
-def stamps(seen: Seen, source: str, subjects: set[str], allow: bool) -> list[str]:
+
+def stamps(seen: Seen, source: str, tested: Mapping[str, Person], allow: bool) -> list[str]:
     """What has to be printed on every table because of whom the backbone has seen.
+
+    Where it is not known whether two names are of one data set, a stamp names both.
 
     Args:
       seen: by the backbone.
       source: what its weights are called, for messages.
-      subjects: everyone who is tested.
+      tested: everyone who is tested, by the name that a reader knows.
       allow: stamp a leak instead of refusing it.
 
     Raises:
@@ -20,10 +27,20 @@ def stamps(seen: Seen, source: str, subjects: set[str], allow: bool) -> list[str
         f"NOT CHECKED: {unknown}, which {source} comes from, may have seen tested subjects"
         for unknown in seen.unknown
     ]
-    leaked = sorted(subject for subject in subjects if subject in seen)
+    doubtful = {
+        name: other for name, person in sorted(tested.items()) if (other := seen.may_be(person))
+    }
+    if doubtful:
+        listed = [f"{name} may be {other}" for name, other in doubtful.items()][:_LISTED]
+        stamped.append(
+            f"POSSIBLE CONTAMINATION: {source} was trained on people who may be "
+            f"{len(doubtful)} of the {len(tested)} tested subjects, by their names: "
+            f"{'; '.join(listed)}{'; ...' if len(doubtful) > _LISTED else ''}"
+        )
+    leaked = sorted(name for name, person in tested.items() if person in seen)
     if not leaked:
         return stamped
-    found = f"{len(leaked)} of the {len(subjects)} tested subjects ({leaked[0]} first)"
+    found = f"{len(leaked)} of the {len(tested)} tested subjects ({leaked[0]} first)"
     if not allow:
         raise UserError(
             f"{source} was trained on {found}; pretrain on `mubert prepare ... --exclude-subjects`,"

@@ -3,23 +3,23 @@
 import dataclasses
 from pathlib import Path
 
-import jax  # noqa: E402
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+import jax
+import matplotlib.pyplot as plt
+import numpy as np
+from rich.console import Console
+from rich.table import Table
 
-from mubert_jax.data.faces import SAMPLED_FRAMES  # noqa: E402
-from mubert_jax.data.files import replacing, writing_errors  # noqa: E402
-from mubert_jax.data.video import read_images, read_video, sample_video  # noqa: E402
-from mubert_jax.errors import UserError  # noqa: E402
-from mubert_jax.perception import render  # noqa: E402
-from mubert_jax.perception.maps import Maps  # noqa: E402
-from mubert_jax.perception.perceive import CANDIDATES, PerceiveOptions, Session  # noqa: E402
-from mubert_jax.perception.trained import Trained  # noqa: E402
-from mubert_jax.recognition.facts import Facts  # noqa: E402
-from mubert_jax.training.checkpoints import run_folder  # noqa: E402
-from mubert_jax.training.views import normalise  # noqa: E402
+from mubert_jax.data.faces import SAMPLED_FRAMES
+from mubert_jax.data.people import merged_classes
+from mubert_jax.data.video import read_images, read_video, sample_video
+from mubert_jax.errors import UserError
+from mubert_jax.flag_types import SHIPPED
+from mubert_jax.interop.opening import open_trained
+from mubert_jax.perception import render
+from mubert_jax.perception.maps import Maps
+from mubert_jax.perception.perceive import CANDIDATES, PerceiveOptions, Session
+from mubert_jax.recognition.facts import FACTS_FILE, emotions_of
+from mubert_jax.training.views import normalise
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,6 +31,7 @@ class Prediction:
       maps: what DMA and POI see of it, one pair.
       frames: numbers of onset and apex in their video; None for two images.
       numbers, strength: of a video, frames (T,) and how much moved in each since the onset (T,).
+      notes: what a reader has to be told.
     """
 
     probabilities: dict[str, float]
@@ -38,21 +39,27 @@ class Prediction:
     frames: tuple[int, int] | None = None
     numbers: np.ndarray | None = None
     strength: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Recogniser:
-    """A fine-tuned run's folder, opened.
+    """A fine-tuned run's folder, or an export of it, opened.
 
     Raises:
-      UserError: no checkpoint there, or one without a recogniser.
+      UserError: no checkpoint there, or one without a recogniser, or with one that names nothing.
     """
 
-    def __init__(self, checkpoint: Path, options: PerceiveOptions):
-        trained = Trained.of_run(checkpoint)
-        self.classes = Facts.load(run_folder(checkpoint)).classes
-        if not trained.config.model.recognizer.classes or self.classes is None:
+    def __init__(self, checkpoint: str | Path, options: PerceiveOptions):
+        _check_that_one_was_kept(Path(checkpoint))
+        trained = open_trained(checkpoint)
+        self.classes = trained.emotions or emotions_of(checkpoint)
+        if not trained.config.model.recognizer.classes:
+            raise UserError(_no_recogniser(checkpoint, trained.config.model.image_size))
+        if len(self.classes or ()) != trained.config.model.recognizer.classes:
             raise UserError(
-                f"{checkpoint} holds no recogniser; give the --workdir of a mubert finetune"
+                f"{checkpoint} holds a recogniser and no names for its "
+                f"{trained.config.model.recognizer.classes} classes; give the --workdir of the "
+                "mubert finetune that made it, or export it from there again"
             )
         self._session = Session(trained, options)
         self._recognise = jax.jit(
@@ -68,7 +75,7 @@ class Recogniser:
 
     def of_images(self, onset: Path, apex: Path) -> Prediction:
         images = read_images([onset, apex])
-        cut = self._session.cutter(images, f"{onset} or {apex}")
+        cut = self._session.pair_cutter(images, onset, apex)
         return self._predict(self._session.compare(cut(images[0])[None], cut(images[1])[None]))
 
     def of_video(self, video: Path) -> Prediction:
@@ -96,12 +103,41 @@ class Recogniser:
 
     def _predict(self, maps: Maps) -> Prediction:
         chances = np.asarray(self._recognise(maps.onset, maps.apex))[0]
-        order = np.argsort(-chances)
-        return Prediction({self.classes[i]: float(chances[i]) for i in order}, maps)
+        names, _ = merged_classes(self.classes)
+        probabilities = dict.fromkeys(names, 0.0)
+        for name, chance in zip(names, chances, strict=True):
+            probabilities[name] += float(chance)
+        order = sorted(probabilities, key=lambda name: -probabilities[name])
+        probabilities = {name: probabilities[name] for name in order}
+        return Prediction(probabilities, maps, notes=tuple(self._session.notes))
+
+
+def _check_that_one_was_kept(run: Path):
+    if (run / FACTS_FILE).exists() and not (run / "checkpoints").exists():
+        raise UserError(
+            f"{run} has kept no recogniser: it has not finished (start it again), or "
+            "config.recognition.features is difference or flow, which only compare"
+        )
+
+
+def _no_recogniser(checkpoint, size: int) -> str:
+    start, what = "", f"{checkpoint} holds no recogniser"
+    if checkpoint == SHIPPED:
+        what = "the package has no recogniser: it knows no labelled faces"
+    else:
+        start = f" --config.training.init_from={checkpoint}"
+    return (
+        f"{what}; make one from labelled pairs: mubert prepare pairs --annotation=TABLE.csv "
+        f"--size={size} --output=PAIRS (or casme2, samm, smic, casme3), then mubert finetune "
+        f"--config=configs/finetune.py{start} --config.data.path=PAIRS --workdir=RUN, then "
+        "mubert predict --checkpoint=RUN"
+    )
 
 
 def show(prediction: Prediction, console: Console):
-    """Prints the probabilities, and the apex of a video."""
+    """Prints the notes, the probabilities, and the apex of a video."""
+    for note in prediction.notes:
+        console.print(note, highlight=False, markup=False, soft_wrap=True)
     table = Table(title="mubert predict")
     table.add_column("emotion")
     table.add_column("probability", justify="right")
@@ -113,7 +149,7 @@ def show(prediction: Prediction, console: Console):
 
 
 def draw(prediction: Prediction, output: Path):
-    """Writes a PNG: the timeline of a video, onset, apex, DMA × POI, and the probabilities."""
+    """Writes a picture: the timeline of a video, onset, apex, DMA × POI, and the probabilities."""
     timed = prediction.strength is not None
     figure = plt.figure(figsize=(10, 5.2 if timed else 2.9), layout="constrained")
     rows = figure.add_gridspec(1 + timed, 4, height_ratios=[2, 3] if timed else [1])
@@ -142,8 +178,4 @@ def draw(prediction: Prediction, output: Path):
     axis.barh(names, chances, color="#30638e")
     axis.set(xlim=(0, 1), title="probability")
     axis.spines[["top", "right"]].set_visible(False)
-    with writing_errors(output, "choose another --output"):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(output) as temporary:
-            figure.savefig(temporary, dpi=110, format="png")
-    plt.close(figure)
+    render.save(figure, output)

@@ -3,10 +3,10 @@
     dataset,subject,clip,seed,fold,truth,prediction,probability_negative,probability_positive,...
 
 Truth and prediction are class names. Of another method's file `subject,clip,truth,prediction` is
-enough. Everything that is reported is computed from this file.
+enough, in whatever kind of table. Everything that is reported is computed from this file.
 """
 
-import csv
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +16,21 @@ import pandas as pd
 
 from mubert_jax.config_values import unknown
 from mubert_jax.data.files import replacing
+from mubert_jax.data.labelled.sheets import Row, read_rows
+from mubert_jax.data.people import merged_classes, merged_people, plain
 from mubert_jax.errors import UserError
 from mubert_jax.recognition.protocols import subject_ids
 
 PREDICTIONS_FILE = "predictions.csv"
 COLUMNS = ("dataset", "subject", "clip", "seed", "fold", "truth", "prediction")
 REQUIRED = ("subject", "clip", "truth", "prediction")
+OPTIONAL = ("dataset", "seed", "fold")
+NAMED = ("truth", "prediction")
+_SPELT = {
+    "clip": ("clip", "filename"),
+    "truth": ("truth", "true label", "ground truth", "y_true"),
+    "prediction": ("prediction", "predicted", "predicted label", "y_pred"),
+}
 PROBABILITY = "probability_"
 # Where a file does not name its data set.
 UNNAMED = "unnamed"
@@ -37,17 +46,20 @@ class Predictions:
       table: `COLUMNS`, strings but for the integer `seed`; then `probability_CLASS`, floats, for
         every class or for none.
       classes: names, in label order.
+      notes: which spellings were taken for one person or class, and which people may be one.
     """
 
     table: pd.DataFrame
     classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, path: Path, classes: Sequence[str] | None = None) -> "Predictions":
         """Reads and checks a file.
 
         Args:
-          path: CSV in UTF-8 with a header; columns in any order, further ones are left aside.
+          path: a table with a header, as `read_rows` takes it; columns in any order, further ones
+            are left aside.
           classes: names in label order; without them, those of the probability columns in their
             order, or else the truths' in the alphabet's.
 
@@ -57,11 +69,11 @@ class Predictions:
             probability that is none, a clip twice under one seed, seeds that hold different
             clips or truths, an empty file.
         """
-        header, lines, rows = _read(path)
-        classes = _classes(path, header, rows, classes)
-        table = _table(path, header, lines, rows, classes)
-        _check_seeds(path, lines, table)
-        return cls(table, classes)
+        rows = _read(path)
+        found, notes = _classes(path, rows, classes)
+        table, of_people = _table(path, rows, found)
+        check_seeds([f"{path}, row {row.number}" for row in rows], table)
+        return cls(table, tuple(found.values()), (*notes, *of_people))
 
     def save(self, path: Path) -> None:
         """Writes the file that `load` reads; probabilities to six digits."""
@@ -115,88 +127,110 @@ class Predictions:
         return sorted(set(folds[folds > 1].index.get_level_values("id")))
 
 
-def _read(path: Path) -> tuple[list[str], list[int], list[dict[str, str]]]:
-    """The header, and of each row that is not blank its line's number and its stripped cells."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            header = [name.strip() for name in next(reader, [])]
-            numbered = [(reader.line_num, cells) for cells in reader if any(cells)]
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; give a file of predictions") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a CSV file in UTF-8 ({error}); save it as one") from error
-    if missing := [name for name in REQUIRED if name not in header]:
-        raise UserError(
-            f"{path}: no column {missing[0]!r}; needs {','.join(REQUIRED)}, has "
-            f"{','.join(header) or 'nothing'}"
-        )
-    if twice := [name for name in header if name and header.count(name) > 1]:
-        raise UserError(f"{path}: two columns {twice[0]!r}; keep one")
-    if not numbered:
+def _read(path: Path) -> list[Row]:
+    """The rows that are not blank."""
+    if not path.is_file():
+        reason = "a folder" if path.is_dir() else "no such file"
+        raise UserError(f"{path}: {reason}; give a file of predictions")
+    rows = read_rows(path, {name: _SPELT.get(name, (name,)) for name in COLUMNS}, OPTIONAL)
+    if not rows:
         raise UserError(f"{path}: a header and no row; needs a row for every clip")
-    for line, cells in numbered:
-        if len(cells) != len(header):
-            raise UserError(
-                f"{path}, row {line}: {len(cells)} cells under {len(header)} columns; mend the row"
-            )
-    rows = [
-        dict(zip(header, (cell.strip() for cell in cells), strict=True)) for _, cells in numbered
-    ]
-    return header, [line for line, _ in numbered], rows
+    for row in rows:
+        for name in REQUIRED:
+            if not row.text(name):
+                raise UserError(
+                    f"{path}, row {row.number}, column {name}: empty; every clip needs one"
+                )
+    return rows
 
 
-def _classes(path, header, rows, classes) -> tuple[str, ...]:
-    described = [name.removeprefix(PROBABILITY) for name in header if name.startswith(PROBABILITY)]
-    if classes is None:
-        return tuple(described or sorted({row["truth"] for row in rows} - {""}))
+def _class_of_column(header: str) -> str | None:
+    """The class in `probability_CLASS`; None of another column."""
+    found = re.fullmatch(rf"{PROBABILITY[:-1]}[\s_.-](.+)", header, re.IGNORECASE)
+    return found and found[1]
+
+
+def _classes(path, rows: list[Row], given) -> tuple[dict[str, str], list[str]]:
+    """The classes in label order, by their normal forms, and what was taken for one."""
+    described = [name for name in map(_class_of_column, rows[0].others) if name]
+    if given is None:
+        said = [(row.text(name), row.number) for name in NAMED for row in rows]
+        names, notes = merged_classes(*zip(*said, strict=True))
+        chosen = {plain(name): name for name in names}
+        truths = {chosen[plain(row.text("truth"))] for row in rows}
+        given = [chosen.get(plain(name), name) for name in described] or sorted(truths)
+    else:
+        given, notes = merged_classes(given)
+    classes = {plain(name): name for name in dict.fromkeys(given)}
     for name in described:
-        if name not in classes:
-            raise UserError(f"{path}, column {PROBABILITY}{name}: {unknown_class(name, classes)}")
-    for name in classes:
-        if described and name not in described:
+        if plain(name) not in classes:
+            raise UserError(
+                f"{path}, column {PROBABILITY}{name}: {unknown_class(name, classes.values())}"
+            )
+    for form, name in classes.items():
+        if described and form not in map(plain, described):
             raise UserError(f"{path}: no column '{PROBABILITY}{name}'; give all classes or none")
-    return tuple(classes)
+    return classes, notes
 
 
 def unknown_class(name: str, classes: Iterable[str]) -> UserError:
     return unknown(f"class {name!r}", name, classes)
 
 
-def _table(path, header, lines, rows, classes) -> pd.DataFrame:
-    columns: dict[str, list] = {name: [] for name in COLUMNS}
-    probabilities = [name for name in header if name.startswith(PROBABILITY)]
-    columns |= {PROBABILITY + name: [] for name in classes if probabilities}
-    for line, row in zip(lines, rows, strict=True):
-        where = f"{path}, row {line}, column"
-        for name in REQUIRED:
-            if not row[name]:
-                raise UserError(f"{where} {name}: empty; every clip needs one")
-        for name in ("truth", "prediction"):
-            if row[name] not in classes:
-                raise UserError(f"{where} {name}: {unknown_class(row[name], classes)}")
-        row["dataset"] = row.get("dataset") or UNNAMED
-        row["fold"] = row.get("fold") or row["subject"]
-        row["seed"] = _seed(where, row.get("seed", "0"))
-        for name in probabilities:
-            row[name] = _probability(f"{where} {name}", row[name])
-        if probabilities and abs((total := sum(row[n] for n in probabilities)) - 1) > ROUNDING:
-            raise UserError(f"{path}, row {line}: the probabilities sum to {total:.3g}, not to 1")
-        for name, values in columns.items():
-            values.append(row[name])
-    return pd.DataFrame(columns)
+def _table(path, rows: list[Row], classes: dict[str, str]) -> tuple[pd.DataFrame, list[str]]:
+    """The rows as `Predictions.table` has them, and what is to be said of their spellings."""
+    numbers = [row.number for row in rows]
+    datasets = [row.text("dataset") or UNNAMED for row in rows]
+    found = merged_people(datasets, [row.text("subject") for row in rows], numbers)
+    table = {
+        "dataset": found.datasets,
+        "subject": found.subjects,
+        "clip": [row.text("clip") for row in rows],
+        "seed": [_seed(path, row) for row in rows],
+        "fold": [row.text("fold") or who for row, who in zip(rows, found.subjects, strict=True)],
+    }
+    for name in NAMED:
+        table[name] = [_class(path, row, name, classes) for row in rows]
+    if any(map(_class_of_column, rows[0].others)):
+        chances = [_probabilities(path, row, classes) for row in rows]
+        table |= {PROBABILITY + name: [one[name] for one in chances] for name in classes.values()}
+    return pd.DataFrame(table), [*found.notes, *found.warnings]
 
 
-def _seed(where, text) -> int:
+def _class(path, row: Row, column: str, classes: dict[str, str]) -> str:
+    name = row.text(column)
+    if plain(name) not in classes:
+        raise UserError(
+            f"{path}, row {row.number}, column {column}: {unknown_class(name, classes.values())}"
+        )
+    return classes[plain(name)]
+
+
+def _probabilities(path, row: Row, classes: dict[str, str]) -> dict[str, float]:
+    """Of every class; those of several columns of one class are added."""
+    found = dict.fromkeys(classes.values(), 0.0)
+    for header, text in row.others.items():
+        if name := _class_of_column(header):
+            where = f"{path}, row {row.number}, column {header}"
+            found[classes[plain(name)]] += _probability(where, text)
+    if abs((total := sum(found.values())) - 1) > ROUNDING:
+        raise UserError(f"{path}, row {row.number}: the probabilities sum to {total:.3g}, not to 1")
+    return found
+
+
+def _seed(path, row: Row) -> int:
+    text = row.text("seed") or "0"
     try:
         return int(text)
     except ValueError:
-        raise UserError(f"{where} seed: {text!r} is no integer; give each run a number") from None
+        raise UserError(
+            f"{path}, row {row.number}, column seed: {text!r} is no integer; give each run a number"
+        ) from None
 
 
 def _probability(where, text) -> float:
     try:
-        value = float(text)
+        value = float(text.replace(",", "."))
     except ValueError:
         value = float("nan")
     if not 0 <= value <= 1:
@@ -204,34 +238,44 @@ def _probability(where, text) -> float:
     return value
 
 
-def _check_seeds(path, lines, table: pd.DataFrame) -> None:
+def check_seeds(where: Sequence[str], table: pd.DataFrame) -> None:
+    """Every clip once a seed, and the same clips and truths under every seed.
+
+    Args:
+      where: file and row (or line) of each row of `table`, for messages.
+
+    Raises:
+      UserError: it is not so.
+    """
     clips = list(zip(table["dataset"], table["subject"], table["clip"], strict=True))
-    seen: dict[int, dict] = {}
+    row_of: dict[int, dict] = {}
     for i, (seed, clip) in enumerate(zip(table["seed"], clips, strict=True)):
-        line_of = seen.setdefault(seed, {})
-        if clip in line_of:
+        rows = row_of.setdefault(seed, {})
+        if clip in rows:
             raise UserError(
-                f"{path}, row {lines[i]}, column clip: {_named(clip)} is in row "
-                f"{lines[line_of[clip]]} too, under seed {seed}; keep one, or number the runs "
-                "in a column seed"
+                f"{where[i]}, column clip: {_named(clip)} is in {_place(where, rows[clip])} too, "
+                f"under seed {seed}; keep one, or number the runs in a column seed"
             )
-        line_of[clip] = i
-    first, *others = sorted(seen)
+        rows[clip] = i
+    first, *others = sorted(row_of)
     for seed in others:
         for one, other in ((first, seed), (seed, first)):
-            if lacking := [clip for clip in seen[one] if clip not in seen[other]]:
+            if lacking := [clip for clip in row_of[one] if clip not in row_of[other]]:
                 raise UserError(
-                    f"{path}, row {lines[seen[one][lacking[0]]]}, column clip: "
-                    f"{_named(lacking[0])} is under seed {one} and not under seed {other}; all "
-                    "seeds need the same clips"
+                    f"{where[row_of[one][lacking[0]]]}, column clip: {_named(lacking[0])} is under "
+                    f"seed {one} and not under seed {other}; all seeds need the same clips"
                 )
-        for clip, i in seen[seed].items():
-            if table["truth"][i] != table["truth"][seen[first][clip]]:
+        for clip, i in row_of[seed].items():
+            j = row_of[first][clip]
+            if table["truth"][i] != table["truth"][j]:
                 raise UserError(
-                    f"{path}, row {lines[i]}, column truth: {_named(clip)} is "
-                    f"{table['truth'][i]!r} here and {table['truth'][seen[first][clip]]!r} in row "
-                    f"{lines[seen[first][clip]]}; a clip has one truth"
+                    f"{where[i]}, column truth: {_named(clip)} is {table['truth'][i]!r} here and "
+                    f"{table['truth'][j]!r} in {_place(where, j)}; a clip has one truth"
                 )
+
+
+def _place(where: Sequence[str], row: int) -> str:
+    return where[row].rpartition(", ")[2]
 
 
 def _named(clip) -> str:

@@ -8,9 +8,11 @@ folds of row numbers. Whatever is split, whole subjects are.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from mubert_jax.data.people import data_set, merged, merged_people
 from mubert_jax.errors import UserError
 
 KNOWN = "loso, composite, K-fold (such as 5-fold) or cross:DATASET"
@@ -31,8 +33,9 @@ class Clips:
     label: np.ndarray
     classes: tuple[str, ...]
 
-    @property
+    @cached_property
     def subject_ids(self) -> np.ndarray:
+        """One id a person, (N,), as `subject_ids` has it."""
         return subject_ids(self.dataset, self.subject)
 
 
@@ -57,12 +60,14 @@ class Split:
 def subject_ids(datasets: Sequence[str], subjects: Sequence[str]) -> np.ndarray:
     """`DATASET/SUBJECT` for each clip, (N,): the 01 of two data sets are two people.
 
-    A subject that bears its data set already is left as it is.
+    However a person or a data set is spelt, all clips of one person have one id. A subject that
+    bears its data set already is left as it is.
     """
+    found = merged_people(list(datasets), list(subjects))
     return np.array(
         [
             subject if subject.startswith(f"{dataset}/") else f"{dataset}/{subject}"
-            for dataset, subject in zip(datasets, subjects, strict=True)
+            for dataset, subject in zip(found.datasets, found.subjects, strict=True)
         ],
         dtype=object,
     )
@@ -89,7 +94,7 @@ def split(protocol: str, clips: Clips, seed: int = 0) -> Split:
 
 def _folds(protocol: str, clips: Clips, seed: int) -> list[Fold]:
     if protocol in ("loso", "composite"):
-        datasets = np.unique(clips.dataset)
+        datasets = sorted(set(merged(list(clips.dataset), data_set).names))
         if protocol == "composite" and len(datasets) < 2:
             raise UserError(f"protocol composite: all clips are of {datasets[0]}; use loso")
         return _leave_one_subject_out(clips)
@@ -126,13 +131,14 @@ def _k_folds(clips, k: int, seed: int) -> list[Fold]:
 
 
 def _cross_data_set(clips, tested: str) -> list[Fold]:
-    datasets = sorted(set(clips.dataset))
-    if tested not in datasets or len(datasets) < 2:
+    datasets = merged(list(clips.dataset), data_set).names
+    of_tested = np.array([data_set(name) == data_set(tested) for name in datasets])
+    if not of_tested.any() or of_tested.all():
         raise UserError(
-            f"protocol cross:{tested}: the clips are of {', '.join(datasets)}; "
+            f"protocol cross:{tested}: the clips are of {', '.join(sorted(set(datasets)))}; "
             f"{tested} and one other data set at least are needed"
         )
-    return [_fold(tested, clips.dataset == tested)]
+    return [_fold(datasets[of_tested.argmax()], of_tested)]
 
 
 def _fold(name: str, tested: np.ndarray) -> Fold:
@@ -186,7 +192,9 @@ def inner_split(
     subjects = list(dict.fromkeys(ids))
     if len(subjects) < 2:
         raise UserError(
-            f"fold {fold.name} trains on {len(subjects)} subject; an inner split needs two"
+            f"fold {fold.name} trains on {len(subjects)} subject; an inner split needs two, to "
+            "choose among several weight decays; give one: "
+            "--config.recognition.weight_decay=0.01"
         )
     drawn = [subjects[i] for i in np.random.default_rng(seed).permutation(len(subjects))]
     held = np.zeros(len(ids), bool)

@@ -88,7 +88,11 @@ def build(predictions: Predictions, facts: Facts) -> Report:
             f"LEAK: {len(crossing)} subjects are tested in more than one fold, so training saw "
             f"them elsewhere: {', '.join(crossing[:5])}{' ...' if len(crossing) > 5 else ''}"
         )
-    warnings = [*facts.warnings, *_warnings(predictions, summaries, benchmark)]
+    warnings = [
+        *facts.warnings,
+        *predictions.notes,
+        *_warnings(predictions, summaries, benchmark),
+    ]
     return Report(
         title=benchmark.title if benchmark else _sets_and_classes(predictions),
         facts=facts,

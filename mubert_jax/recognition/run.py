@@ -11,17 +11,19 @@ from rich.console import Console
 
 from mubert_jax.config import Config
 from mubert_jax.config_checks import check
+from mubert_jax.config_parts import FinetunePart
 from mubert_jax.data.files import replacing, writing_errors
 from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.data.plan import Plan
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import open_trained
+from mubert_jax.models.device import check_attention
 from mubert_jax.models.micron_bert import MicronBert, build_model
 from mubert_jax.perception import render
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.trained import Trained
 from mubert_jax.recognition import leak
-from mubert_jax.recognition.crossval import cross_validate, fit_all
+from mubert_jax.recognition.crossval import check_folds, cross_validate, fit_all
 from mubert_jax.recognition.evaluate import MAPS_FOLDER, evaluate_run
 from mubert_jax.recognition.kept import RESUME
 from mubert_jax.recognition.predictions import Predictions
@@ -35,7 +37,7 @@ from mubert_jax.training.state import init_params
 HARDEST = 8
 
 
-def finetune(config: Config, workdir: Path, allow_leak: bool, console: Console) -> Report:
+def finetune(config: FinetunePart, workdir: Path, allow_leak: bool, console: Console) -> Report:
     """Cross-validates, reports, and keeps a recogniser that was trained on everyone.
 
     The backbone, its sizes included, is that of `training.init_from`: a run, an export, `shipped`;
@@ -64,16 +66,22 @@ def finetune(config: Config, workdir: Path, allow_leak: bool, console: Console) 
         )
     pairs = LabelledPairs(config.data.path, size)
     config = _with_backbone(config, trained, len(pairs.classes), stored.get("align"))
+    tested = check_folds(config, pairs)
+    people = dict(zip(pairs.subject, pairs.people, strict=True))
     seen = trained.seen if trained else Seen()
-    stamps = leak.stamps(seen, source, set(pairs.subject), allow_leak)
+    found = {pairs.subject[row]: people[pairs.subject[row]] for row in np.flatnonzero(tested)}
+    stamps = leak.stamps(seen, source, found, allow_leak)
+    check_attention(config.model)
     model, params = _start(config, trained)
-    predictions = cross_validate(config, model, params, pairs, workdir, stamps, console)
+    predictions = cross_validate(
+        config, model, params, pairs, workdir, stamps, console, pairs.notes
+    )
     if trained and trained.config.model.dma.kind != "none":
         _draw_hardest(predictions, pairs, trained, workdir / MAPS_FOLDER)
     if keeps(config) and not (workdir / "checkpoints").exists():
         console.print("The recogniser to keep: all subjects", highlight=False)
         kept = fit_all(config, model, params, pairs)
-        _keep(config, kept, workdir, seen | Seen.of(pairs.subject))
+        _keep(config, kept, workdir, seen | Seen.of(pairs.people))
     return evaluate_run(workdir)
 
 
@@ -116,6 +124,7 @@ def _with_backbone(
             attention=config.model.attention,
             dtype=config.model.dtype,
         ),
+        data=dataclasses.replace(config.data, delta=of_backbone.data.delta),
         swapping=of_backbone.swapping,
         loss=dataclasses.replace(of_backbone.loss, agreement="none"),
         perception=dataclasses.replace(

@@ -19,6 +19,7 @@ from mubert_jax import config as config_lib
 from mubert_jax.config import Config
 from mubert_jax.errors import AGAIN, DiskFull, PassingError, UserError, kind_of
 from mubert_jax.losses import AGREEMENTS
+from mubert_jax.models.device import for_any_device
 from mubert_jax.models.micron_bert import MicronBert, build_model
 from mubert_jax.training.checksums import checksum
 from mubert_jax.training.seen import Seen
@@ -171,6 +172,7 @@ def load_weights(path: Path, teacher: bool = True) -> tuple[Config, MicronBert, 
     with _opened(path) as (manager, step):
         origin = _read_origin(manager, step)
         config = _config_in(origin, manager, step)
+        config = dataclasses.replace(config, model=for_any_device(config.model))
         model = build_model(config)
         abstract = abstract_weights(config, model)
         if not teacher:

@@ -1,9 +1,12 @@
 """What a run compiles: its first state and its step, placed on the devices."""
 
+import dataclasses
+
 import jax
 from jax.sharding import Mesh
 
 from mubert_jax.config import Config
+from mubert_jax.models.device import settled
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.training import sharding
 from mubert_jax.training.state import create_state, optimizer
@@ -11,7 +14,7 @@ from mubert_jax.training.step import make_step
 
 
 class CompiledRun:
-    """The compiled parts of a run on `mesh`.
+    """The compiled parts of a run on `mesh`, whose devices may be of a topology that is not here.
 
     Attributes:
       abstract_state: shapes and places of the state, for restoring one.
@@ -21,6 +24,8 @@ class CompiledRun:
     """
 
     def __init__(self, config: Config, mesh: Mesh, total_steps: int):
+        device = mesh.devices.flat[0]
+        config = dataclasses.replace(config, model=settled(config.model, device))
         model, tx = build_model(config), optimizer(config, total_steps)
         abstract = jax.eval_shape(lambda: create_state(config, model, tx))
         shardings = sharding.state_shardings(mesh, config.runtime.sharding, abstract)
@@ -32,7 +37,7 @@ class CompiledRun:
         )
         self.fresh_state = jax.jit(lambda: create_state(config, model, tx), out_shardings=shardings)
         self.step = jax.jit(
-            make_step(config, model, tx, total_steps),
+            make_step(config, model, tx, total_steps, self.batch_sharding),
             in_shardings=(shardings, self.batch_sharding),
             out_shardings=(shardings, None),
             donate_argnums=0,

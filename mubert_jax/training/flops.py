@@ -95,8 +95,10 @@ def matmul_peak(dtype: str, repeats: int = 5) -> float:
     return 2 * n**3 / best
 
 
-def peak_of(config: Config) -> float:
-    """`matmul_peak` in the model's compute precision, all local devices together."""
+def peak_of(config: Config, devices: int) -> float:
+    """`matmul_peak` in the model's compute precision, of all `devices` of the mesh together.
+
+    Those of a CPU share its cores and count as one.
+    """
     dtype = jnp.dtype(compute_dtype(config.model)).name
-    devices = jax.local_device_count() if jax.default_backend() != "cpu" else 1
-    return matmul_peak(dtype) * devices
+    return matmul_peak(dtype) * (devices if jax.default_backend() != "cpu" else 1)

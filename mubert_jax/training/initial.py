@@ -1,7 +1,6 @@
 """Where a training starts: fresh weights, or those of another run (`training.init_from`)."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -9,7 +8,8 @@ from rich.console import Console
 
 from mubert_jax.config import Config, flatten
 from mubert_jax.errors import UserError
-from mubert_jax.training.checkpoints import Weights, load_seen, load_weights
+from mubert_jax.interop.opening import open_seen, open_trained
+from mubert_jax.training.checkpoints import Weights
 from mubert_jax.training.seen import Seen
 from mubert_jax.training.state import TrainState, teacher_part
 
@@ -29,7 +29,8 @@ def first_state(config: Config, fresh: TrainState, console: Console) -> TrainSta
     source = config.training.init_from
     if not source:
         return fresh
-    other, _, weights = load_weights(Path(source))
+    trained = open_trained(source, teacher=True)
+    other, weights = trained.config, trained.weights
     _compare_heads(config, other, source)
     params = fresh.params | {
         name: _placed(weights.params[name], fresh.params[name], f"{source}: {name}")
@@ -56,7 +57,7 @@ def seen_before(config: Config) -> Seen:
     if not source:
         return Seen()
     try:
-        return load_seen(Path(source))
+        return open_seen(source)
     except UserError:
         return Seen(unknown=(source,))
 

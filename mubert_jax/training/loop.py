@@ -56,7 +56,7 @@ def pretrain(
     mesh = sharding.make_mesh(config)
     run = CompiledRun(config, mesh, total_steps)
 
-    seen = seen_before(config) | Seen.of(pairs.subjects)
+    seen = seen_before(config) | Seen.in_frames(*pairs.people, str(pairs.directory))
     with Checkpoints(workdir, config, pairs.fingerprint, seen) as checkpoints:
         start = checkpoints.latest_step
         if start is None:
@@ -66,13 +66,14 @@ def pretrain(
                 state = checkpoints.restore(run.abstract_state)
         if pod.leads():
             _write_config(config, workdir)
+        batch_size = config.training.batch_size
+        rows = sharding.rows_of_process(run.batch_sharding, batch_size)
         batches = pretraining_batches(
             pairs,
-            batch_size=config.training.batch_size,
+            batch_size=batch_size,
             seed=config.training.seed,
             start_step=start,
-            process_index=jax.process_index(),
-            process_count=jax.process_count(),
+            rows=rows,
             reader_threads=config.runtime.reader_threads,
             prefetch=config.runtime.prefetch,
         )
@@ -85,7 +86,8 @@ def pretrain(
             for step in range(start + 1, total_steps + 1):
                 profile.before(step)
                 with meter.timing("data"):
-                    batch = sharding.put_batch(next(batches), run.batch_sharding)
+                    batch = next(batches)
+                    batch = sharding.put_batch(batch, run.batch_sharding, batch_size, rows)
                 state, metrics = run.step(state, batch)
                 if unread:
                     _report(*unread, config, meter, writer, progress)

@@ -5,18 +5,20 @@ from pathlib import Path
 from rich.console import Console
 
 from mubert_jax.config import Config
+from mubert_jax.config_parts import PretrainPart
 from mubert_jax.data.frames import FramePairs
 from mubert_jax.errors import UserError
+from mubert_jax.models.device import check_attention
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.perception.maps import Perceiver, measure_scale, save_scale
-from mubert_jax.training import flops, pod
+from mubert_jax.training import flops, pod, sharding
 from mubert_jax.training.curves import plot_training
 from mubert_jax.training.loop import pretrain
 from mubert_jax.training.meter import Meter
 from mubert_jax.training.preemption import Preempted, StopSignal
 
 
-def run(config: Config, workdir: Path, console: Console):
+def run(config: PretrainPart, workdir: Path, console: Console):
     """Pretrains in `workdir`; see `loop.pretrain` for what is raised.
 
     Leaves checkpoints, config.json, metrics (.csv, .jsonl, TensorBoard), training.png,
@@ -28,12 +30,14 @@ def run(config: Config, workdir: Path, console: Console):
             "config.data.path is empty; give a folder that mubert prepare made: "
             "--config.data.path=DIR"
         )
+    check_attention(config.model)
     pairs = FramePairs(
         config.data.path, delta=config.data.delta, image_size=config.model.image_size
     )
+    devices = sharding.make_mesh(config).size
     workdir.mkdir(parents=True, exist_ok=True)
     with StopSignal() as stop, pod.ending_as_one():
-        meter = Meter(config, peak_flops=flops.peak_of(config))
+        meter = Meter(config, peak_flops=flops.peak_of(config, devices))
         state = pretrain(config, pairs, workdir, console, stop, meter)
         with meter.timing("evaluation"):
             params = pod.together(state.params)

@@ -39,7 +39,20 @@ def make_mesh(config: Config, devices=None) -> Mesh:
             "data × fsdp)"
         )
     taken = devices[: np.prod(shape)]
+    _check_processes(config, devices, taken)
     return jax.make_mesh(tuple(shape), AXES, axis_types=(AxisType.Auto,) * 3, devices=taken)
+
+
+def _check_processes(config, devices, taken):
+    """A process without a device in the mesh would have nothing to train."""
+    every, busy = ({device.process_index for device in some} for some in (devices, taken))
+    if idle := sorted(every - busy):
+        raise UserError(
+            f"config.runtime.mesh is {config.runtime.mesh}: it takes {len(taken)} of the "
+            f"{len(devices)} devices and leaves {len(idle)} of the {len(every)} processes without "
+            f"any, the first of them process {idle[0]}; start fewer processes or take a larger "
+            "mesh (-1 takes what is left)"
+        )
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
@@ -85,6 +98,36 @@ def _check_axis(mesh, name, size, axis):
         )
 
 
-def put_batch(batch: dict[str, np.ndarray], sharding: NamedSharding) -> dict[str, jax.Array]:
-    """This process's part of a batch -> global arrays on the mesh."""
-    return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in batch.items()}
+def rows_of_process(
+    sharding: NamedSharding, batch_size: int, process: int | None = None
+) -> np.ndarray:
+    """Which rows of a global batch the devices of a process hold, each once, in rising order.
+
+    Processes that `tensor` lies across hold the same rows, and the order of a mesh's devices is
+    not that of the processes: only the sharding knows.
+
+    Args:
+      sharding: of the batch.
+      batch_size: its rows, over all processes.
+      process: its index; this one's unless given.
+    """
+    process = jax.process_index() if process is None else process
+    places = sharding.devices_indices_map((batch_size,)).items()
+    own = (index for device, (index,) in places if device.process_index == process)
+    held = {range(*index.indices(batch_size)) for index in own}
+    return np.array(sorted(row for rows in held for row in rows))
+
+
+def put_batch(
+    batch: dict[str, np.ndarray], sharding: NamedSharding, batch_size: int, rows: np.ndarray
+) -> dict[str, jax.Array]:
+    """This process's `rows` of a global batch -> global arrays on the mesh."""
+
+    def place(values):
+        def of_device(index):
+            start, stop, _ = index[0].indices(batch_size)
+            return values[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
+
+        return jax.make_array_from_callback((batch_size, *values.shape[1:]), sharding, of_device)
+
+    return {name: place(values) for name, values in batch.items()}

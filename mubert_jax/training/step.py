@@ -6,11 +6,12 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import NamedSharding
 
 from mubert_jax import losses
 from mubert_jax.config import Config
 from mubert_jax.models.micron_bert import MicronBert, side_by_side
-from mubert_jax.models.swapping import blockwise_mask, swap
+from mubert_jax.models.swapping import blockwise_masks, swap
 from mubert_jax.models.vit import patchify
 from mubert_jax.training import schedules
 from mubert_jax.training.movements import known_movements
@@ -21,18 +22,22 @@ _MOVEMENT = 6
 
 
 def make_step(
-    config: Config, model: MicronBert, tx: optax.GradientTransformation, total_steps: int
+    config: Config,
+    model: MicronBert,
+    tx: optax.GradientTransformation,
+    total_steps: int,
+    batch_sharding: NamedSharding | None = None,
 ) -> Callable[[TrainState, dict], tuple[TrainState, dict]]:
     """Builds the step that `jax.jit` compiles.
 
-    Its batch holds uint8 `current` and `reference` (B, H, W, 3) and uint32 `index` (B,); its
-    metrics are float32 scalars.
+    Its batch holds uint8 `current` and `reference` (B, H, W, 3) and uint32 `index` (B,), on
+    devices as `batch_sharding` says; its metrics are float32 scalars.
     """
     agreement = losses.AGREEMENTS[config.loss.agreement]
 
     def gradients_of(state: TrainState, batch: dict):
         """Gradients, metrics and the new centre of a batch, or of a part of one."""
-        frames = make_views(config, batch)
+        frames = make_views(config, batch, batch_sharding)
         progress = state.step / total_steps
         teacher = teacher_views(model, state.teacher, frames) if agreement.teacher else None
 
@@ -113,7 +118,7 @@ def movement_loss(model, variables, known):
     return losses.movement(found, known.moved, known.still)
 
 
-def make_views(config: Config, batch: dict) -> dict:
+def make_views(config: Config, batch: dict, batch_sharding: NamedSharding | None = None) -> dict:
     """What a step learns from.
 
     I_t, I_{t+δ}, I_{t/s} and the crops of I_{t+δ}, normalised; the swap mask (B, N); and, where
@@ -122,7 +127,7 @@ def make_views(config: Config, batch: dict) -> dict:
     keys = pair_keys(config.training.seed, batch["index"])
     split_keys = jax.vmap(lambda key: jax.random.split(key, 5), out_axes=1)
     swap_keys, global_keys, local_keys, current_keys, reference_keys = split_keys(keys)
-    mask = jax.vmap(lambda k: blockwise_mask(k, config.model.grid, config.swapping))(swap_keys)
+    mask = blockwise_masks(swap_keys, config.model.grid, config.swapping, batch_sharding)
     current, reference = normalise(batch["current"]), normalise(batch["reference"])
     other = reference if config.swapping.kind == "swap" else jnp.zeros_like(reference)
     swapped = swap(current, other, mask, config.model.patch_size)

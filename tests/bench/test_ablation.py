@@ -2,13 +2,17 @@
 
 import csv
 import json
+import re
 
 import cv2
+import numpy as np
 import pytest
 from conftest import tiny_config, write_config_file
 
 from mubert_jax.bench import ablation
 from mubert_jax.cli import main
+from mubert_jax.perception import controlled
+from mubert_jax.perception.scores import Estimate
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +45,52 @@ def test_every_config_and_seed_is_a_run_and_a_row(ablation_run):
     rows = list(csv.DictReader((runs / "results.csv").open()))
     scored = {(row["config"], row["seed"], row["method"]) for row in rows}
     assert ("shared", "1", "DMA × POI") in scored and ("shared", "0", "POI") in scored
-    assert ("no training, 32 px", "0", "difference") in scored
+    assert ("no training, 32 px, align=none", "0", "difference") in scored
     assert {method for config, _, method in scored if config == "mb1"} == {"features"}
     scores = {row["score"] for row in rows if row["method"] == "features"}
     assert scores == {"UF1"}
 
 
+def test_rows_without_learning_are_registered_like_the_learned_ones(monkeypatch):
+    asked = []
+    monkeypatch.setattr(ablation.emotions, "labelled_pairs", lambda *_: None)
+    monkeypatch.setattr(ablation.emotions, "pixel_changes", lambda _: None)
+    nothing = Estimate(np.zeros(2))
+    monkeypatch.setattr(ablation.emotions, "recognition", lambda *_: nothing)
+
+    def counted(how, image, template):
+        asked.append(how)
+        return image
+
+    monkeypatch.setattr(controlled, "aligned", counted)
+    rows = list(ablation._rivals(32, 8, "robust", ablation.Benchmark(("clean",), 3)))
+    assert asked == ["robust"] * 12
+    assert {row["config"] for row in rows} == {"no training, 32 px, align=robust"}
+    assert {row["method"] for row in rows} == set(ablation.RIVALS)
+
+
 def test_the_table_and_the_picture(ablation_run):
     runs, _ = ablation_run
     table = (runs / "results.md").read_text()
-    assert "| shared | DMA |" in table and "±" in table and "AUC inside the face" in table
+    assert re.search(
+        r"AUC inside the face.*\| shared \| DMA \| 0\.\d{3} ± \d\.\d{3} \|", table, re.S
+    )
     assert "| mb1 | features |" in table and "five emotions" in table
     assert cv2.imread(str(runs / "results.png")) is not None
+
+
+def test_the_deviation_is_that_of_a_sample_and_of_one_seed_there_is_none(tmp_path):
+    common = {"condition": "clean", "method": "DMA", "score": "auc_in_face", "low": 0, "high": 1}
+    values = {"two": (0.7, 0.9), "three": (0.6, 0.7, 0.8), "alone": (0.8,)}
+    rows = [
+        {"config": config, "seed": seed, "value": value, **common}
+        for config, seeds in values.items()
+        for seed, value in enumerate(seeds)
+    ]
+    ablation.write_results(rows, tmp_path)
+    table = (tmp_path / "results.md").read_text()
+    assert "| two | DMA | 0.800 ± 0.141 |" in table and "| three | DMA | 0.700 ± 0.100 |" in table
+    assert "| alone | DMA | 0.800 |" in table
 
 
 def test_started_again_it_takes_what_is_finished(ablation_run, monkeypatch):

@@ -68,24 +68,30 @@ def test_threads_and_prefetch_do_not_change_batches(pairs, options):
     assert_same(take(pairs, 8, reader_threads=1), take(pairs, 8, **options))
 
 
-@pytest.mark.parametrize("count", [1, 2, 4, 8])
-def test_blocks_of_the_processes_make_up_the_global_batch(pairs, count):
-    blocks = [take(pairs, 6, process_index=p, process_count=count) for p in range(count)]
-    assert blocks[0][0]["current"].shape[0] == BATCH // count
-    joined = [
-        {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        for parts in zip(*blocks, strict=True)
-    ]
-    assert_same(joined, take(pairs, 6))
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [range(8)],
+        [range(4), range(4, 8)],
+        [range(6), range(6, 8)],
+        [[0, 1, 4, 5], [2, 3, 6, 7]],
+        [[7, 2, 0], [4, 1, 3, 5, 6]],
+        [[row] for row in range(8)],
+    ],
+    ids=str,
+)
+def test_rows_are_those_of_the_global_batch_however_it_is_divided(pairs, parts):
+    whole = take(pairs, 6)
+    for rows in parts:
+        expected = [{name: values[list(rows)] for name, values in batch.items()} for batch in whole]
+        assert_same(take(pairs, 6, rows=rows), expected)
 
 
 @pytest.mark.parametrize("start", [1, 3, 7])
-@pytest.mark.parametrize("process", [(0, 1), (1, 2)])
-def test_starting_at_a_step_continues_the_stream(pairs, start, process):
-    index, count = process
-    options = {"process_index": index, "process_count": count}
-    whole = take(pairs, start + 4, **options)
-    assert_same(take(pairs, 4, start_step=start, **options), whole[start:])
+@pytest.mark.parametrize("rows", [None, range(4, 8), [1, 6]], ids=str)
+def test_starting_at_a_step_continues_the_stream(pairs, start, rows):
+    whole = take(pairs, start + 4, rows=rows)
+    assert_same(take(pairs, 4, start_step=start, rows=rows), whole[start:])
 
 
 def test_a_late_start_is_a_seek(pairs):
@@ -153,7 +159,6 @@ def test_closing_ends_the_threads_and_may_come_before_the_first_batch(pairs):
     ("options", "message"),
     [
         ({"batch_size": 0}, "batch_size 0"),
-        ({"process_count": 3}, "batch_size 8.*multiple of the 3 processes"),
         ({"seed": -1}, "seed -1"),
         ({"seed": 2**32}, "seed 4294967296"),
         ({"reader_threads": 0}, "reader_threads 0"),
@@ -163,3 +168,9 @@ def test_closing_ends_the_threads_and_may_come_before_the_first_batch(pairs):
 def test_impossible_options_are_refused_at_once(pairs, options, message):
     with pytest.raises(UserError, match=message):
         pretraining_batches(pairs, **{"batch_size": BATCH, "seed": 0, **options})
+
+
+@pytest.mark.parametrize("rows", [[], [-1], [3, 8]], ids=str)
+def test_rows_that_no_batch_has(pairs, rows):
+    with pytest.raises(ValueError, match="of a batch of 8"):
+        pretraining_batches(pairs, batch_size=BATCH, seed=0, rows=rows)

@@ -191,3 +191,19 @@ def test_a_similarity_start_gives_a_token_its_logit_with_itself():
     q, k = (module.apply(params, x, method=name) for name in ("queries", "keys"))
     np.testing.assert_allclose(jnp.sum(q * k, -1) / 4, 5.0, rtol=1e-5)
     np.testing.assert_allclose(q / x, (q / x)[0, 0, 0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("projection", ["separate", "shared"])
+def test_a_similarity_start_of_pixels_follows_the_seed(projection):
+    module = DiagonalMicroAttention(DMAConfig(projection=projection), 16, 8, jnp.float32)
+    image = jnp.ones((1, 16, 16, 3))
+    init = jax.jit(lambda key: module.init(key, image, image, tokens(0, n=4)[:1])["params"])
+    first, again, other = (init(jax.random.key(seed)) for seed in (0, 0, 1))
+    kernel = first["to_q"]["kernel"]
+    np.testing.assert_array_equal(kernel, again["to_q"]["kernel"])
+    assert np.abs(np.corrcoef(kernel.ravel(), other["to_q"]["kernel"].ravel())[0, 1]) < 0.1
+    assert float(jnp.std(kernel)) == pytest.approx(np.prod(kernel.shape[:3]) ** -0.5, rel=0.05)
+    assert module.apply({"params": first}, image, method="keys").shape == (1, 4, 16)
+    if projection == "separate":
+        for params in (first, other):
+            np.testing.assert_array_equal(params["to_q"]["kernel"], params["to_k"]["kernel"])

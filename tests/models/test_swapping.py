@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from mubert_jax.bench.devices import count_collectives
 from mubert_jax.config import SwappingConfig
-from mubert_jax.models.swapping import blockwise_mask, draw_block, swap
+from mubert_jax.models.swapping import blockwise_mask, blockwise_masks, draw_block, swap
 from mubert_jax.models.vit import patchify
+from mubert_jax.training.step import mean_over_parts
 
 PAPER = SwappingConfig()
 GRID = 28
@@ -44,6 +47,74 @@ def test_mask_is_a_union_of_the_blocks_drawn():
             top, left, height, width = map(int, draw_block(block_key, missing, GRID, PAPER))
             union[top : top + height, left : left + width] = True
         np.testing.assert_array_equal(mask, union)
+
+
+def one_loop_for_all(keys_B):
+    """The masks by one loop over all keys, whose devices have to agree on every iteration."""
+    target = PAPER.ratio * GRID**2
+    rows, columns = jnp.arange(GRID)[:, None], jnp.arange(GRID)[None, :]
+
+    def add_block(carry):
+        key, mask = carry
+        key, block_key = jax.random.split(key)
+        top, left, height, width = draw_block(block_key, target - jnp.sum(mask), GRID, PAPER)
+        inside = (rows >= top) & (rows < top + height) & (columns >= left)
+        return key, mask | (inside & (columns < left + width))
+
+    def mask(key):
+        start = key, jnp.zeros((GRID, GRID), bool)
+        return jax.lax.while_loop(lambda carry: jnp.sum(carry[1]) < target, add_block, start)[1]
+
+    return jax.vmap(mask)(keys_B).reshape(-1, GRID**2)
+
+
+def over_batch(shape):
+    """The sharding of a batch over (data, fsdp) of a mesh (data, fsdp, tensor)."""
+    devices, axes = jax.devices()[: np.prod(shape)], ("data", "fsdp", "tensor")
+    mesh = jax.make_mesh(shape, axes, axis_types=(AxisType.Auto,) * 3, devices=devices)
+    return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
+
+
+def compiled(masks_of, sharding):
+    """`masks_of` keys, as a program of the seeds 0 to 15 that are placed as `sharding` says."""
+    seeds = jax.device_put(np.arange(16, dtype=np.uint32), sharding)
+    program = jax.jit(lambda seeds: masks_of(jax.vmap(jax.random.key)(seeds)))
+    program = program.lower(seeds).compile()
+    return np.asarray(program(seeds)), count_collectives(program.as_text())[0]
+
+
+@pytest.fixture(scope="module")
+def sixteen_masks():
+    masks, collectives = compiled(one_loop_for_all, over_batch((4, 1, 1)))
+    assert collectives == {"all-reduce in a loop": 1}
+    return masks
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (4, 1, 1), (2, 1, 2)])
+def test_every_devices_own_loop_draws_the_same_masks_and_asks_no_other(shape, sixteen_masks):
+    sharding = over_batch(shape)
+    masks, collectives = compiled(
+        lambda keys: blockwise_masks(keys, GRID, PAPER, sharding), sharding
+    )
+    np.testing.assert_array_equal(masks, sixteen_masks)
+    assert not collectives
+
+
+def test_parts_of_a_batch_are_drawn_without_other_devices(sixteen_masks):
+    sharding = over_batch((2, 2, 1))
+
+    def mean_of_two(keys):
+        draw = lambda keys: blockwise_masks(keys, GRID, PAPER, sharding).astype(int)  # noqa: E731
+        return mean_over_parts(draw, keys, 2)
+
+    means, collectives = compiled(mean_of_two, sharding)
+    np.testing.assert_array_equal(means, sixteen_masks.reshape(8, 2, -1).mean(1))
+    assert not collectives
+
+
+def test_masks_without_devices_to_split_over_are_the_same(sixteen_masks):
+    keys = jax.vmap(jax.random.key)(np.arange(16, dtype=np.uint32))
+    np.testing.assert_array_equal(blockwise_masks(keys, GRID, PAPER), sixteen_masks)
 
 
 def test_blocks_fit_and_keep_size_and_aspect(blocks):

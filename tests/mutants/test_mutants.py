@@ -31,7 +31,16 @@ SLOWER = 3
 # Module -> the tests that look at it: files, or single tests of files that hold slow ones.
 MODULES = {
     "losses": "test_losses.py",
-    "models/attention": "models/test_vit.py",
+    "models/attention": " ".join(
+        f"models/test_{test}"
+        for test in (
+            "vit.py",
+            "attention.py::test_padding_an_odd_length_changes_neither_outputs_nor_gradients",
+            "attention.py::test_the_masked_row_leaves_no_nan_and_takes_no_share",
+            "attention.py::test_several_models_side_by_side_are_padded_alike",
+            "attention.py::test_folds_side_by_side_pass_jaxs_cudnn",
+        )
+    ),
     "models/displacement": "models/test_displacement.py",
     "models/dma": "models/test_dma.py",
     "models/micron_bert": "models/test_micron_bert.py",

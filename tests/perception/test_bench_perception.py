@@ -1,5 +1,8 @@
 """`mubert bench perception`: the command, and what holds for any checkpoint."""
 
+import contextlib
+import io
+import itertools
 import json
 
 import pytest
@@ -8,28 +11,56 @@ from mubert_jax.cli import main
 from mubert_jax.perception.rivals import RIVALS
 
 
-def test_rivals_and_a_checkpoint_in_one_table(trained_run, tmp_path, capsys):
-    output = tmp_path / "rows.json"
+@pytest.fixture(scope="module")
+def printed(trained_run, tmp_path_factory):
+    """The rows that are written, and what is said on a narrow terminal."""
+    output = tmp_path_factory.mktemp("bench") / "rows.json"
     arguments = [f"--checkpoint={trained_run}", "--subjects=3", "--conditions", "clean"]
-    assert main(["bench", "perception", *arguments, f"--output={output}"]) == 0
-    said = capsys.readouterr().out
-    assert "POI on the face" in said and "95 % interval" in said
-    rows = json.loads(output.read_text())
-    whole = {row["method"]: row for row in rows if row.get("difficulty") == "all"}
-    assert RIVALS.keys() < whole.keys()
-    assert whole["difference"]["auc"] > 0.8
-    named = (
-        "DMA × POI, ecc",
-        "difference × POI",
-        "DMA × S·N",
-        "1 - diag(Â)",
-        "(1 - diag(Â)) × S·N",
-    )
-    for name in ("DMA", "DMA, robust", *named):
-        row = whole[name]
-        assert 0 <= row["auc low"] <= row["auc"] <= row["auc high"] <= 1
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert main(["bench", "perception", *arguments, f"--output={output}"]) == 0
+    return json.loads(output.read_text()), said.getvalue()
+
+
+def test_every_method_is_written_as_recorded_registered_and_with_poi(printed):
+    rows, _ = printed
+    whole = {
+        (row["method"], row["registration"], row["times"]): row
+        for row in rows
+        if row.get("difficulty") == "all"
+    }
+    for method in (*RIVALS, "DMA"):
+        for registration, times in itertools.product(("none", "robust"), ("", "POI", "true face")):
+            row = whole[method, registration, times]
+            assert row["auc low"] <= row["auc"] <= row["auc high"]
+    assert whole["difference", "none", ""]["auc"] > 0.8
     (share,) = (row["POI on the face"] for row in rows if "POI on the face" in row)
     assert 0 < share < 1
+
+
+def test_dma_is_compared_with_every_classical_method_registered_alike(printed):
+    rows, said = printed
+    less = {row["less"]: row for row in rows if "less" in row}
+    assert less.keys() == RIVALS.keys()
+    whole = {
+        row["method"]: row["auc_in_face"]
+        for row in rows
+        if row.get("difficulty") == "all" and (row["registration"], row["times"]) == ("robust", "")
+    }
+    for method, row in less.items():
+        assert row["auc_in_face"] == pytest.approx(whole["DMA"] - whole[method])
+        assert row["auc_in_face low"] <= row["auc_in_face"] <= row["auc_in_face high"]
+    assert "paired over people" in said
+
+
+def test_tables_fit_a_narrow_terminal(printed):
+    rows, said = printed
+    lines = said.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "95 % interval" in said and "POI on the face" in said
+    row = next(r for r in rows if r.get("method") == "Eulerian magnification" and r["times"] == "")
+    interval = f"[{row['auc low']:.2f}, {row['auc high']:.2f}]"
+    assert row["registration"] == "none" and interval in said
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mubert_jax.perception.emotions import Labelled, labelled_pairs, pixel_changes, recognition
+from mubert_jax.recognition.metrics import uf1
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +22,9 @@ def test_every_subject_shows_several_emotions(pairs):
 
 def test_pixels_tell_emotions_above_chance_and_shuffled_ones_do_not(pairs):
     features = pixel_changes(pairs)
-    found = recognition(features, pairs)
+    found = recognition(features, pairs, uf1)
     shuffled = np.random.default_rng(0).permutation(pairs.emotion)
-    chance = recognition(features, dataclasses.replace(pairs, emotion=shuffled))
+    chance = recognition(features, dataclasses.replace(pairs, emotion=shuffled), uf1)
     assert found.value > 0.35 > chance.value
     assert found.low < found.value < found.high
 
@@ -35,9 +36,9 @@ def test_what_only_a_subjects_own_clips_tell_is_not_used():
     own = np.eye(20)[subject]
     images = np.zeros((120, 8, 8, 3), np.uint8)
     pairs = Labelled(images, images, emotion, subject)
-    assert recognition(own, pairs).value < 0.6
+    assert recognition(own, pairs, uf1).value < 0.6
     shown = np.tile((emotion == "anger")[:, None] * 1.0, 50)
-    assert recognition(shown, pairs).value == 1.0
+    assert recognition(shown, pairs, uf1).value == 1.0
 
 
 def test_cells_are_sums_over_the_frame():

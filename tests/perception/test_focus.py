@@ -56,6 +56,21 @@ def test_evidence_of_equal_frames_is_nothing():
     assert not np.asarray(evidence(jnp.zeros_like(scores), focus(scores))).any()
 
 
+def test_evidence_is_the_map_times_the_squared_probability_times_where_poi_looks():
+    """Written out for one frame: eq. W = m · P(moved)² · S'·N, the noise found where POI looks."""
+    random = np.random.default_rng(3)
+    scores, _ = a_face()
+    m = random.gamma(2, 0.7, scores.shape).astype(np.float32)
+    focused = np.asarray(focus(scores))
+    order = np.argsort(m[0])
+    weight = np.cumsum(focused[0][order])
+    floor = m[0][order][np.searchsorted(weight, weight[-1] / 2)]
+    odds = (m / (1 + 3.0 * floor) + 1e-4) ** 1.6
+    expected = m * (odds / (1 + odds)) ** 2 * focused
+    found = np.asarray(evidence(jnp.asarray(m), jnp.asarray(focused)))
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
+
+
 def test_a_background_that_moves_neither_shows_nor_hides_the_face():
     scores, face = a_face()
     random = np.random.default_rng(1)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mubert_jax.data.video import grey
-from mubert_jax.perception.rivals import RIVALS, compensated
+from mubert_jax.perception.rivals import RIVALS, Frames, compensated
 
 SIZE = 64
 
@@ -27,7 +27,7 @@ def scene(shift=0.0, whole=(0.0, 0.0), gain=1.0, slope=0.0):
 @pytest.mark.parametrize("name", RIVALS)
 def test_every_method_sees_the_disc(name):
     (onset, _), (apex, disc) = scene(), scene(shift=1.5)
-    seen = RIVALS[name](onset, apex, np.ones((SIZE, SIZE)))
+    seen = RIVALS[name](Frames(onset, apex, np.ones((SIZE, SIZE))))
     assert seen.shape == (SIZE, SIZE) and (seen >= 0).all()
     far = ~cv2.dilate(disc.astype(np.uint8), np.ones((13, 13))).astype(bool)
     assert seen[disc].mean() > 4 * seen[far].mean()
@@ -40,6 +40,6 @@ def test_compensation_removes_light_and_drift_but_not_the_disc():
     inner[6:-6, 6:-6] = True
     away = inner & ~cv2.dilate(disc.astype(np.uint8), np.ones((13, 13))).astype(bool)
     plain = np.abs(grey(apex) - grey(onset))
-    fitted = compensated(onset, apex, face)
+    fitted = compensated(Frames(onset, apex, face))
     assert fitted[away].mean() < 0.12 * plain[away].mean()
     assert fitted[disc].mean() > 8 * fitted[away].mean()

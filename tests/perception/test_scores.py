@@ -8,7 +8,15 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from mubert_jax.data.controlled.clip import Truth
-from mubert_jax.perception.scores import PairScore, auc, moved_patches, resampled, score, summarise
+from mubert_jax.perception.scores import (
+    PairScore,
+    auc,
+    moved_patches,
+    paired_difference,
+    resampled,
+    score,
+    summarise,
+)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.booleans())
@@ -95,3 +103,24 @@ def test_intervals_are_those_of_resampled_subjects(seed, ties):
     for bound in ("value", "low", "high"):
         ours, theirs = getattr(found["correlation"], bound), getattr(ranks, bound)
         assert ours == pytest.approx(theirs, abs=1e-6, nan_ok=True)
+
+
+def test_a_paired_difference_is_of_the_same_people_in_every_draw():
+    """People differ much, methods by a constant: each score is uncertain, their difference not."""
+    random = np.random.default_rng(0)
+    subjects = np.repeat(np.arange(12), 2)
+    hard = random.uniform(0.3, 0.8, 12)[subjects]
+
+    def scored(values):
+        pairs = [PairScore(value, value, 0, 1, 1) for value in values]
+        return summarise(pairs, pairs, hard, subjects)
+
+    ours, theirs = scored(hard + 0.1), scored(hard)
+    less = paired_difference(ours["auc"], theirs["auc"])
+    assert less.value == pytest.approx(0.1) and less.interval == pytest.approx((0.1, 0.1))
+    assert ours["auc"].low < theirs["auc"].high
+
+    other = hard + random.normal(0, 0.1, 24)
+    less = paired_difference(scored(other)["auc"], theirs["auc"])
+    expected = resampled(lambda rows: (other - hard)[rows].mean(), subjects)
+    np.testing.assert_allclose(less.draws, expected.draws, atol=1e-12)

@@ -10,6 +10,7 @@ from conftest import tiny_config
 from rich.console import Console
 
 from mubert_jax.data.folder import subjects_of
+from mubert_jax.data.people import MADE_UP, Person
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import open_trained
 from mubert_jax.models.micron_bert import build_model
@@ -172,19 +173,53 @@ def test_the_recogniser_to_keep_names_all_clips(backbone):
     assert (np.asarray(logits).argmax(-1) == data.label).mean() > 0.9
 
 
-def test_a_backbone_that_saw_a_tested_subject_is_refused(trained_run, frames_set):
-    seen = open_trained(str(trained_run)).seen
-    known = subjects_of(frames_set)[0]
-    tested = {f"casme2/{known}", "casme2/sub99"}
-    with pytest.raises(UserError, match=f"1 of the 2 tested subjects \\(casme2/{known} first"):
+def test_a_backbone_that_saw_a_tested_subject_is_refused():
+    known, stranger = Person.of("casme2", "sub01"), Person.of("casme2", "sub99")
+    tested = {"casme2/sub01": known, "casme2/sub99": stranger}
+    seen = Seen.of([known, Person.of("smic", "s99")])
+    with pytest.raises(UserError, match="1 of the 2 tested subjects \\(casme2/sub01 first"):
         leak.stamps(seen, "runs/mine", tested, allow=False)
     (stamp,) = leak.stamps(seen, "runs/mine", tested, allow=True)
     assert stamp.startswith("LEAK")
-    assert leak.stamps(seen, "runs/mine", {"casme2/sub99"}, allow=False) == []
+    assert leak.stamps(seen, "runs/mine", {"casme2/sub99": stranger}, allow=False) == []
     assert leak.stamps(Seen(), "", tested, allow=False) == []
     later = seen | Seen(unknown=("official.pth",))
-    (unknown,) = leak.stamps(later, "runs/mine", {"casme2/sub99"}, allow=False)
+    (unknown,) = leak.stamps(later, "runs/mine", {"casme2/sub99": stranger}, allow=False)
     assert unknown.startswith("NOT CHECKED: official.pth, which runs/mine comes from")
     assert len(leak.stamps(later, "runs/mine", tested, allow=True)) == 2
-    with pytest.raises(UserError, match="shipped"):
-        leak.stamps(open_trained("shipped").seen, "shipped", {"controlled/s000007"}, allow=False)
+
+
+def test_people_of_data_without_a_name_are_a_doubt_that_names_both_sides(trained_run, frames_set):
+    seen = open_trained(str(trained_run)).seen
+    (name, *_) = subjects_of(frames_set)
+    tested = {f"mine/{name}": Person.of("mine", name), "mine/b": Person.of("mine", "b")}
+    (stamp,) = leak.stamps(seen, "runs/mine", tested, allow=False)
+    assert stamp.startswith("POSSIBLE CONTAMINATION: runs/mine")
+    assert (
+        f"1 of the 2 tested subjects, by their names: mine/{name} may be '{name}' of the" in stamp
+    )
+
+
+def test_the_shipped_weights_know_made_up_people_alone():
+    shipped = open_trained("shipped").seen
+    real = {f"smic/s{n:02d}": Person.of("smic", f"s{n:02d}") for n in range(1, 21)}
+    real |= {name: Person.of("mine", name) for name in ("s1", "S01", "s000001", "1")}
+    assert leak.stamps(shipped, "shipped", real, allow=False) == []
+    made_up = {"controlled/s000007": Person.elsewhere(f"{MADE_UP}0", "s000007")}
+    with pytest.raises(UserError, match="shipped was trained on 1 of the 1"):
+        leak.stamps(shipped, "shipped", made_up, allow=False)
+
+
+def test_only_who_is_tested_counts(backbone):
+    data = pairs()
+    data.dataset = ["a"] * 24 + ["b"] * 24
+    for protocol, tested in (("cross:b", [False] * 24 + [True] * 24), ("loso", [True] * 48)):
+        assert crossval.check_folds(set_recognition(protocol=protocol), data).tolist() == tested
+
+
+def test_one_subject_to_learn_from_is_too_few_to_choose_by_and_the_remedy_is_named():
+    data = pairs()
+    data.subject = ["made/s0"] * 24 + ["made/s1"] * 24
+    with pytest.raises(UserError, match="--config.recognition.weight_decay=0.01"):
+        crossval.check_folds(CONFIG, data)
+    assert crossval.check_folds(set_recognition(weight_decay=(0.01,)), data).all()

@@ -109,6 +109,37 @@ def test_the_log_of_the_challenge(workdir):
     assert "006_1_3 0 0\n" in (workdir / "megc2019_seed1.txt").read_text()
 
 
+def test_the_log_of_the_challenge_is_read_again(workdir, tmp_path, capsys):
+    evaluate(workdir)
+    logs = [workdir / f"megc2019_seed{seed}.txt" for seed in (1, 0)]
+    report = tmp_path / "report"
+    assert main(["evaluate", "--megc-log", *map(str, logs), f"--output={report}"]) == 0
+    said = capsys.readouterr().out
+    assert spread(UF1) in said and "negative, positive, surprise, in this order" in said
+    for log in logs:
+        assert (report / log.name).read_text() == log.read_text()
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("", "no clip in it"),
+        ("casme2 sub01\nEP02_01f 1\n", "no clip in it"),
+        ("EP02_01f 1 1\n", "line 1: 'EP02_01f 1 1' is neither"),
+        ("casme2 sub01\nEP02_01f 1 1 0\n", "line 2: .* is neither"),
+        ("casme2 sub01\nEP02_01f 1 3\n", "line 2: '3' is no class; it takes 0 to 2"),
+        ("casme2 sub01\nEP02_01f 1 -1\n", "line 2: '-1' is no class"),
+        ("s a\nx 1 1\ns a\nx 1 1\n", "line 4, column clip: s/a/x is in line 2 too"),
+    ],
+)
+def test_what_is_no_log(text, message, tmp_path, capsys):
+    (tmp_path / "log.txt").write_text(text)
+    assert main(["evaluate", f"--megc-log={tmp_path / 'log.txt'}", f"--output={tmp_path}"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and re.search(message, error)
+    assert not (tmp_path / "results.md").exists()
+
+
 def test_the_stamp_is_on_every_table(workdir):
     evaluate(workdir)
     text = (workdir / "results.md").read_text()
@@ -241,7 +272,7 @@ def test_refuses(workdir, tmp_path, capsys):
         ([f"--workdir={tmp_path}"], "no predictions.csv; give the folder of a finished"),
         ([theirs, output, "--published=composite"], "did you mean 'composite-3'"),
         ([theirs, output, "--classes", "negative"], "unknown class"),
-        ([theirs, f"--output={workdir / 'predictions.csv'}"], "File exists"),
+        ([theirs, f"--output={workdir / 'predictions.csv'}"], "is a file; name a folder"),
     ):
         assert main(["evaluate", *arguments]) == 2
         error = capsys.readouterr().err

@@ -116,6 +116,27 @@ def test_the_same_name_in_two_data_sets_is_two_people():
     assert list(ids) == ["casme2/01", "samm/01", "samm/01"]
 
 
+@pytest.mark.parametrize("spelling", ["1", "001", "\u200b01", "０１", " 01", "01\xa0", "1.0"])
+def test_a_person_is_one_however_spelt(spelling):
+    """A fold that trains on whom it tests is the worst that can go wrong unsaid."""
+    dataset = np.array(["t", "t", "T", "t"], dtype=object)
+    subject = np.array(["01", spelling, spelling, "2"], dtype=object)
+    held = Clips(dataset, subject, np.array([0, 1, 0, 1]), CLASSES)
+    for protocol in ("loso", "2-fold"):
+        folds = split(protocol, held).folds
+        assert sorted(map(len, (fold.test for fold in folds))) == [1, 3]
+    assert len(set(held.subject_ids)) == 2
+
+
+def test_a_data_set_is_one_however_spelt():
+    dataset = np.array(["CASME II", "casme2", "SAMM"], dtype=object)
+    subject = np.array(["sub01", "casme2/1", "1"], dtype=object)
+    held = Clips(dataset, subject, np.array([0, 1, 1]), CLASSES)
+    assert len(set(held.subject_ids)) == 2
+    (fold,) = split("cross:CASME2", held).folds
+    assert fold.test.tolist() == [0, 1]
+
+
 def test_k_folds_are_balanced_and_drawn_by_the_seed():
     held = clips([("samm", i, i % 2) for i in range(1, 21) for _ in range(1 + i % 3)])
     sizes = [len(fold.test) for fold in split("4-fold", held).folds]

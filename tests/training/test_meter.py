@@ -7,6 +7,7 @@ import pytest
 from conftest import tiny_config
 from rich.console import Console
 
+from mubert_jax.training import flops
 from mubert_jax.training import meter as meter_lib
 from mubert_jax.training.flops import flops_per_pair
 from mubert_jax.training.meter import Meter
@@ -75,3 +76,11 @@ def test_a_run_of_one_step_has_no_rate(clock, tmp_path):
     meter.step()
     meter.summarise(tmp_path, Console(file=io.StringIO()))
     assert json.loads((tmp_path / "summary.json").read_text())["pairs_per_second"] == 0
+
+
+@pytest.mark.parametrize("backend, devices", [("gpu", 32), ("tpu", 32), ("cpu", 1)])
+def test_the_peak_is_that_of_the_whole_mesh(monkeypatch, backend, devices):
+    """The rate it is held against is that of all processes, too."""
+    monkeypatch.setattr(flops, "matmul_peak", lambda dtype: 1e12)
+    monkeypatch.setattr(flops.jax, "default_backend", lambda: backend)
+    assert flops.peak_of(tiny_config(), 32) == devices * 1e12

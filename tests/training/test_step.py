@@ -103,7 +103,7 @@ def sharded_losses(devices, noise_batch, mesh, rules=((".*", ()),)):
     step = jax.jit(step, out_shardings=(placed, None))
     losses = []
     for _ in range(3):
-        batch = sharding.put_batch(noise_batch, sharding.batch_sharding(mesh))
+        batch = sharding.put_batch(noise_batch, sharding.batch_sharding(mesh), 4, np.arange(4))
         state, metrics = step(state, batch)
         losses.append(float(metrics["loss"]))
     return losses, state

@@ -1,4 +1,4 @@
-"""What is behind the face: a small pool that all clips share, or a new texture every time."""
+"""What is behind the face: a small pool that all clips share, or something new every time."""
 
 import cv2
 import numpy as np
@@ -24,6 +24,22 @@ def textured_background(random: np.random.Generator, size: int) -> np.ndarray:
         mask = cv2.GaussianBlur((layer > 0.6).astype(np.float32), (0, 0), size / 400)[..., None]
         picture = picture * (1 - mask) + colour * mask
     return np.clip(picture * (1 + 0.12 * fractal(random, size, 40, 3)[..., None]), 0, 1)
+
+
+def mosaic_background(random: np.random.Generator, size: int) -> np.ndarray:
+    """Flat pale tiles with sharp edges, a few of them striped; never the same twice."""
+    count = int(random.integers(14, 40))
+    sites = random.uniform(-0.1, 1.1, (count, 2))
+    rows, columns = np.mgrid[:size, :size] / size
+    away = np.hypot(rows[..., None] - sites[:, 0], columns[..., None] - sites[:, 1])
+    tile = away.argmin(-1)
+    colours = random.uniform(0.15, 0.8, (2, count, 1)) + random.uniform(-0.12, 0.12, (2, count, 3))
+    colours[1] = colours[0] + 0.25 * (colours[1] - colours[0])
+    angle, pitch = random.uniform(0, np.pi, count)[tile], random.uniform(15, 40, count)[tile]
+    striped = (random.random(count) < 0.25)[tile]
+    phase = pitch * (rows * np.sin(angle) + columns * np.cos(angle))
+    second = (striped & (phase % 1 < 0.5))[..., None]
+    return np.where(second, colours[1][tile], colours[0][tile]).astype(np.float32)
 
 
 def _wall(random, size):

@@ -7,12 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mubert_jax.data.controlled import nuisances as nuisances_lib
-from mubert_jax.data.controlled.backgrounds import shared_background, textured_background
 from mubert_jax.data.controlled.drawing import Pose, draw_person
+from mubert_jax.data.controlled.foreign import Foreign
 from mubert_jax.data.controlled.identity import Identity
+from mubert_jax.data.controlled.mesh import MeshMovement
 from mubert_jax.data.controlled.movements import EMOTIONS, Course, Movement
-from mubert_jax.data.controlled.nuisances import Nuisances, Wander
+from mubert_jax.data.controlled.nuisances import Nuisances
 from mubert_jax.data.controlled.photos import LANDMARKS, cut_out
 from mubert_jax.data.video import grey
 
@@ -46,7 +46,7 @@ class ControlledClip:
     Attributes:
       subject, index: who, and which of the subject's clips.
       seed: another seed gives other people and other clips.
-      nuisances: what else changes.
+      nuisances: what else changes, and how the face moves.
       size: side of the frames in pixels.
       frames: how many there are.
       amplitudes: range of the movement at its apex, in pixels of a 224-pixel frame.
@@ -57,7 +57,7 @@ class ControlledClip:
     subject: int
     index: int
     seed: int = 0
-    nuisances: Nuisances = Nuisances()
+    nuisances: Nuisances | Foreign = Nuisances()
     size: int = 224
     frames: int = 24
     amplitudes: tuple[float, float] = AMPLITUDES
@@ -77,22 +77,22 @@ class ControlledClip:
         return Pose.draw(self._random(0))
 
     @functools.cached_property
-    def movement(self) -> Movement:
-        random = self._random(1)
+    def movement(self) -> Movement | MeshMovement:
+        random, kind = self._random(1), self.nuisances.movement
         amplitude = float(np.exp(random.uniform(*np.log(self.amplitudes))))
         if not self.labelled and random.random() < 0.3:
-            return Movement.anywhere(random, self.identity, amplitude)
+            return kind.anywhere(random, self.identity, amplitude)
         emotions = list(EMOTIONS)
         emotion = emotions[random.integers(len(emotions))]
-        return Movement.of_emotion(random, self.identity, emotion, amplitude)
+        return kind.of_emotion(random, self.identity, emotion, amplitude)
 
     @functools.cached_property
     def course(self) -> Course:
         return Course.draw(self._random(2), self.frames)
 
     @functools.cached_property
-    def _wander(self) -> Wander:
-        return Wander.draw(self._random(3))
+    def _path(self):
+        return self.nuisances.path.draw(self._random(3))
 
     @functools.cached_property
     def _drawn(self):
@@ -102,16 +102,18 @@ class ControlledClip:
             person, face = draw_person(self.identity, self.pose, canvas)
         else:
             person, face = cut_out(self.photo, self.pose, canvas)
-        draw = textured_background if self.nuisances.textured else shared_background
-        return person, face, draw(self._random(4), canvas), self.movement.field(self.pose, canvas)
+        background = self.nuisances.draw_background(self._random(4), canvas)
+        return person, face, background, self.movement.field(self.pose, canvas)
+
+    @functools.cached_property
+    def _recorded(self):
+        """Number -> frame."""
+        dice = functools.partial(self._random, 5)
+        return self.nuisances.recording(self._clean, self.frames, self._path, dice)
 
     def frame(self, number: int) -> np.ndarray:
         """(size, size, 3) uint8 RGB, as a camera would record it."""
-        picture = self._clean(number)
-        random = self._random(5, number)
-        time = number / self.frames
-        gain = nuisances_lib.light(self.nuisances, self._wander, time, self.size, random)
-        return nuisances_lib.record(self.nuisances, picture * gain[..., None], random)
+        return self._recorded(number)
 
     def truth(self, onset: int, apex: int, patch_size: int) -> Truth:
         """What moves from one frame to the other, in the coordinates of the second."""
@@ -119,7 +121,7 @@ class ControlledClip:
         _, face, _, field = self._drawn
         moved = cv2.warpAffine(
             np.dstack([field * (share / OVERSAMPLING), face]).astype(np.float32),
-            nuisances_lib.head_motion(self.nuisances, self._wander, apex / self.frames, len(field)),
+            self.nuisances.head_motion(self._path, apex / self.frames, len(field)),
             field.shape[:2],
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         )
@@ -133,7 +135,7 @@ class ControlledClip:
         """The frame before light and camera, (size, size, 3) floats."""
         person, _, background, field = self._drawn
         canvas, time = len(person), number / self.frames
-        matrix = nuisances_lib.head_motion(self.nuisances, self._wander, time, canvas)
+        matrix = self.nuisances.head_motion(self._path, time, canvas)
         rows, columns = np.mgrid[:canvas, :canvas].astype(np.float32)
         x = matrix[0, 0] * columns + matrix[0, 1] * rows + matrix[0, 2]
         y = matrix[1, 0] * columns + matrix[1, 1] * rows + matrix[1, 2]
@@ -148,7 +150,7 @@ class ControlledClip:
             cv2.INTER_CUBIC,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        shift = nuisances_lib.background_motion(self.nuisances, self._wander, time, canvas)
+        shift = self.nuisances.background_motion(self._path, time, canvas)
         behind = cv2.warpAffine(
             background.astype(np.float32),
             np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float32),

@@ -21,6 +21,7 @@ class Collected:
       published: clips of each class by the owners' count, empty where there is none.
       published_subjects: people by the owners' count, or None.
       annotation: the files with the annotations, or the folder that stands for them.
+      notes: what has to be said of people and classes: which spellings were taken for one.
       passed: what the folder of the frames holds besides.
     """
 
@@ -30,6 +31,7 @@ class Collected:
     published: Mapping[str, int]
     published_subjects: int | None
     annotation: str
+    notes: Sequence[str] = ()
     passed: PassedOver = field(default_factory=PassedOver)
 
     @property

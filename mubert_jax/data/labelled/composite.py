@@ -67,5 +67,6 @@ class Composite:
             published,
             self.subjects,
             ", ".join(part.annotation for part in parts),
+            notes=[note for part in parts for note in part.notes],
             passed=passed,
         )

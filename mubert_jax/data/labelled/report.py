@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mubert_jax.data.files import replacing
+from mubert_jax.data.labelled.annotation import NO_MOVEMENT
 from mubert_jax.data.labelled.collected import Collected
 from mubert_jax.data.report import (
     REPORT_FILE,
@@ -46,7 +47,7 @@ class PairsReport(Lines):
     Attributes:
       output: the data-set folder.
       rows: one a clip, as in report.csv; `status` is one of STATUSES, repaired ones are stored too.
-      classes, published, published_subjects: as in `Collected`.
+      classes, published, published_subjects, notes: as in `Collected`.
       already_complete: nothing was done, the folder was complete.
       passed: as in `Collected`.
       mended: dropped clips whose files have changed since.
@@ -57,6 +58,7 @@ class PairsReport(Lines):
     classes: tuple[str, ...]
     published: Mapping[str, int]
     published_subjects: int | None
+    notes: Sequence[str] = ()
     already_complete: bool = False
     passed: PassedOver = field(default_factory=PassedOver)
     mended: tuple[str, ...] = ()
@@ -72,6 +74,7 @@ class PairsReport(Lines):
             collected.classes,
             collected.published,
             collected.published_subjects,
+            tuple(collected.notes),
             passed=collected.passed,
         )
 
@@ -115,6 +118,20 @@ class PairsReport(Lines):
         """Classes without a clip."""
         return [name for name, clips in self.class_counts.items() if not clips]
 
+    @property
+    def still(self) -> list[Mapping[str, str]]:
+        """The rows of stored clips whose onset and apex are the same."""
+        return [row for row in self.stored if NO_MOVEMENT in row["reason"]]
+
+    def _no_movement(self) -> list[str]:
+        if not self.still:
+            return []
+        return [
+            f"warning: {len(self.still)} of {count(self.kept, 'kept clip')} show"
+            f"{'s' * (len(self.still) == 1)} no movement: {NO_MOVEMENT} "
+            f"({_name(self.still[0])}{' first' * (len(self.still) > 1)})"
+        ]
+
     def lines(self) -> list[str]:
         """The summary, one fact a line."""
         state = "already complete, nothing to do" if self.already_complete else "done"
@@ -131,6 +148,10 @@ class PairsReport(Lines):
             ),
         ]
         lines += [f"warning: no clip of class {name}" for name in self.empty_classes]
+        lines += [*self._no_movement(), *self.notes[:_LISTED]]
+        if len(self.notes) > _LISTED:
+            more = f"{len(self.notes) - _LISTED} more of this"
+            lines.append(f"  and {more} (see {self.output / MARKDOWN_FILE})")
         if counts["excluded"]:
             lines.append(f"{count(counts['excluded'], 'clip')} left out by --exclude-subjects")
         for status in ("repaired", "dropped"):
@@ -165,6 +186,7 @@ class PairsReport(Lines):
             + [_compared("subjects", len(self.subjects), self.published_subjects)],
         )
         lines += [f"\n**Warning: no clip of class {name}.**" for name in self.empty_classes]
+        lines += [f"\n{line[0].upper()}{line[1:]}." for line in (*self._no_movement(), *self.notes)]
         lines += ["", "## Subjects", ""]
         cells = Counter((row["subject"], row["class"]) for row in self.stored)
         lines += _table(

@@ -1,7 +1,7 @@
 """A plain table of pairs: two image files, a label and a subject a row."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mubert_jax.data.labelled.annotation import (
@@ -17,6 +17,7 @@ from mubert_jax.data.labelled.collected import Collected
 from mubert_jax.data.labelled.options import PairOptions
 from mubert_jax.data.labelled.paths import NamedFiles, clip_name
 from mubert_jax.data.labelled.sheets import Row, read_rows
+from mubert_jax.data.people import merged_classes, merged_people, plain
 from mubert_jax.data.video import frame_number
 from mubert_jax.errors import UserError
 
@@ -67,20 +68,22 @@ class PairTable:
             fits=lambda row: all(files.exists(row.text(name)) for name in ("onset", "apex")),
             with_problems=True,
         )
-        classes = tuple(sorted({row.text("label") for row in rows if _labelled(row)}))
-        named = [_annotation(row, annotation.stem) for row in rows]
+        named, notes = _one_spelling([_annotation(row, annotation.stem) for row in rows])
+        labelled = (one.emotion for row, one in zip(rows, named, strict=True) if _labelled(row))
+        classes = tuple(sorted(set(labelled)))
         taken = Counter(one.name for one in named)
         clips, dropped = [], []
         for row, one in zip(rows, named, strict=True):
             try:
                 if taken[one.name] > 1:
-                    raise Refused("two rows of one clip")
+                    same = [str(other.row) for other in named if other.name == one.name]
+                    raise Refused(f"two rows of one clip (rows {' and '.join(same)})")
                 clips.append(_clip(row, one, files, classes))
             except (Refused, LeftOut) as error:
                 dropped.append(
                     Dropped(one.name, one.person, one.row, one.emotion, str(error), True)
                 )
-        collected = Collected(clips, dropped, classes, {}, None, str(annotation))
+        collected = Collected(clips, dropped, classes, {}, None, str(annotation), notes)
         return collected.check(options.lenient)
 
 
@@ -100,6 +103,23 @@ def _annotation(row: Row, stem: str) -> Annotation:
     )
 
 
+def _one_spelling(annotations: list[Annotation]) -> tuple[list[Annotation], tuple[str, ...]]:
+    """The annotations with one spelling a person and a class, and what is to be said of them."""
+    rows = [one.row for one in annotations]
+    people = merged_people(
+        [one.dataset for one in annotations], [one.subject for one in annotations], rows
+    )
+    labels, of_labels = merged_classes([one.emotion for one in annotations], rows)
+    found = [
+        replace(one, dataset=dataset, subject=subject.removeprefix(f"{dataset}/"), emotion=label)
+        for one, dataset, subject, label in zip(
+            annotations, people.datasets, people.subjects, labels, strict=True
+        )
+    ]
+    warnings = [f"warning: {warning}" for warning in people.warnings]
+    return found, (*(f"note: {note}" for note in (*people.notes, *of_labels)), *warnings)
+
+
 def _labelled(row: Row) -> bool:
     return not row.problem and not is_missing(row.text("label"))
 
@@ -108,7 +128,7 @@ def _clip(row: Row, one: Annotation, files: NamedFiles, classes: tuple[str, ...]
     if row.problem:
         raise Refused(row.problem)
     for column in ("onset", "apex", "label", "subject"):
-        if is_missing(row.text(column)):
+        if is_missing(row.text(column)) or not plain(row.text(column)):
             raise Refused(f"no {column}" + (f" ({row.text(column)})" if row.text(column) else ""))
     images, repairs = [], set()
     for position, column in enumerate(("onset", "apex")):

@@ -7,6 +7,7 @@ import numpy as np
 from mubert_jax.data.alignment import aligned
 from mubert_jax.data.faces import Box, center_box, clip_box, crop_and_resize
 from mubert_jax.data.images import ClipImages
+from mubert_jax.data.labelled.annotation import NO_MOVEMENT
 from mubert_jax.data.labelled.apex import SIDE, automatic_apex
 from mubert_jax.data.labelled.clips import LabelledClip
 from mubert_jax.data.records import PairRecord, encode_image, encode_pair
@@ -28,6 +29,7 @@ class PairWriter(ShardWriter):
         onset = crop_and_resize(image, box, self.options.size)
         number, path = clip.apex or self._find_apex(clip, images, image, box)
         apex = crop_frame(images.read(path), shape, box, self.options.size)
+        still = NO_MOVEMENT if np.array_equal(onset, apex) else ""
         apex = aligned(self.options.align, apex, onset)
         data = encode_pair(
             PairRecord(
@@ -50,7 +52,14 @@ class PairWriter(ShardWriter):
         writer.write(data)
         self.progress.frame()
         return ClipReport(
-            clip.name, clip.subject, "kept", images.note, box, [clip.onset[0]], [len(data)], number
+            clip.name,
+            clip.subject,
+            "kept",
+            "; ".join(filter(None, (images.note, still))),
+            box,
+            [clip.onset[0]],
+            [len(data)],
+            number,
         )
 
     def _onset_box(self, onset: np.ndarray) -> Box | None:

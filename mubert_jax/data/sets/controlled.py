@@ -26,7 +26,8 @@ class Cast:
       subjects: how many people; first_subject: the number of the first.
       clips: recordings of each.
       frames: of each recording.
-      conditions: names of `nuisances.CONDITIONS`, which the clips of a subject take in turn.
+      conditions: names of `nuisances.CONDITIONS`, which the clips of a subject take in turn; test
+        people alone take one that is not for training.
       seed: another seed makes other people.
       size: side of the frames in pixels.
       photos: a folder of photographs, one sub-folder a subject, instead of drawings; `subjects` is
@@ -48,6 +49,12 @@ class Cast:
                 flag = f"--{name.replace('_', '-')}"
                 raise UserError(f"{flag} {getattr(self, name)}: choose {least} or more")
         known_conditions(self.conditions)
+        for name in self.conditions:
+            if self.first_subject < FIRST_TEST_SUBJECT and not CONDITIONS[name].for_training:
+                raise UserError(
+                    f"--conditions {name}: is for testing alone, so that nothing learns from it; "
+                    f"--first-subject={FIRST_TEST_SUBJECT} makes test people"
+                )
 
     def __str__(self):
         values = dataclasses.asdict(self) | {"conditions": "+".join(self.conditions)}

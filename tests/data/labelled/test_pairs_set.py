@@ -205,6 +205,72 @@ def test_a_table_of_pairs(tmp_path, quiet):
     assert [trees.shown(image) for image in pairs.apex] == [3, 6]
 
 
+def write_table(folder, rows):
+    """Rows (label, subject, clip number of the apex), each with images of its own."""
+    lines = ["onset,apex,label,subject"]
+    for i, (label, subject, apex) in enumerate(rows):
+        trees.write_frames(folder / f"c{i}", (1, 5), "f{}.png")
+        lines.append(f"c{i}/f1.png,c{i}/f{apex}.png,{label},{subject}")
+    table = folder / "t.csv"
+    table.write_text("\n".join(lines), encoding="utf-8")
+    return table
+
+
+def test_people_and_classes_are_one_however_spelt_and_it_is_said(tmp_path, quiet):
+    rows = [("joy", "01", 5), ("Joy", "1", 5), ("fear", "S03", 5), ("fear ", "s03", 5)]
+    table = write_table(tmp_path, [*rows, ("joy", "\u200b1", 5), ("fear", "sub1", 5)])
+    report = prepare_pairs("pairs", None, tmp_path / "out", OPTIONS, table, quiet)
+    pairs = LabelledPairs(tmp_path / "out", 32)
+    assert pairs.classes == ["fear", "joy"] and len(set(pairs.subject)) == 3
+    assert report.class_counts == {"fear": 3, "joy": 3} and pairs.notes == []
+    said = "\n".join(report.lines())
+    for words in (
+        "note: subjects '01' (row 2) and '1' (rows 3, 6) are taken for one, '1'",
+        "note: subjects 'S03' (row 4) and 's03' (row 5) are taken for one, 'S03'",
+        "note: labels 'joy' (rows 2, 6) and 'Joy' (row 3) are taken for one, 'joy'",
+        "warning: subjects '1' (rows 2, 3, 6) and 'sub1' (row 7) of t are taken for 2 people",
+    ):
+        assert words in said
+        assert words[6:].split(": ")[-1] in (tmp_path / "out" / "report.md").read_text()
+    again = prepare_pairs("pairs", None, tmp_path / "out", OPTIONS, table, quiet)
+    assert again.already_complete and "taken for one" in "\n".join(again.lines())
+
+
+def test_two_spellings_with_clips_of_one_name_are_refused(tmp_path, quiet):
+    table = write_table(tmp_path, [("joy", "01", 5), ("fear", "1", 5)])
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join(f"{x},{'clip' if not i else 'a'}" for i, x in enumerate(lines)))
+    with pytest.raises(UserError, match=r"two rows of one clip \(rows 2 and 3\)"):
+        prepare_pairs("pairs", None, tmp_path / "out", OPTIONS, table, quiet)
+
+
+def test_two_spellings_in_a_set_of_an_older_version_are_one(tmp_path, quiet, monkeypatch):
+    rows = [("joy", "01", 5), ("Joy", "1", 5), ("fear", "2", 5), ("fear", "S2", 5)]
+    table = write_table(tmp_path, rows)
+    with monkeypatch.context() as patch:
+        module = "mubert_jax.data.labelled.table"
+        patch.setattr(f"{module}._one_spelling", lambda annotations: (annotations, ()))
+        prepare_pairs("pairs", None, tmp_path / "out", OPTIONS, table, quiet)
+    assert subjects_of(tmp_path / "out") == ("t/01", "t/1", "t/2", "t/S2")
+    pairs = LabelledPairs(tmp_path / "out", 32)
+    assert pairs.subject == ["t/01", "t/01", "t/2", "t/S2"] and pairs.people[0] == pairs.people[1]
+    assert pairs.classes == ["Joy", "fear"] and pairs.label.tolist() == [0, 0, 1, 1]
+    assert len(pairs.notes) == 2 and all("taken for one" in note for note in pairs.notes)
+
+
+def test_a_clip_without_movement_is_said_everywhere(tmp_path, quiet):
+    rows = [("joy", "a", 1), ("joy", "b", 5), ("fear", "c", 5)]
+    table = write_table(tmp_path, rows)
+    (tmp_path / "c1" / "f5.png").write_bytes((tmp_path / "c1" / "f1.png").read_bytes())
+    report = prepare_pairs("pairs", None, tmp_path / "out", OPTIONS, table, quiet)
+    line = "2 of 3 kept clips show no movement: onset and apex are the same frame (t/a/c0/f1 first)"
+    assert f"warning: {line}" in report.lines()
+    page = (tmp_path / "out" / "report.md").read_text()
+    assert line in page and page.count("| onset and apex are the same frame |") == 2
+    (note,) = LabelledPairs(tmp_path / "out", 32).notes
+    assert note.startswith("2 of 3 clips show no movement")
+
+
 @pytest.mark.parametrize(
     ("table", "options", "words"),
     [

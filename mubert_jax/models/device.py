@@ -1,0 +1,73 @@
+"""How a model is computed on a device: what `auto` in its config stands for there."""
+
+import dataclasses
+
+import jax
+
+from mubert_jax.config import ModelConfig
+from mubert_jax.errors import UserError
+
+# cuDNN's flash attention runs on NVIDIA's Ampere and what came after it (compute capability 8.0),
+# with heads of a multiple of 8 numbers, as many at most.
+AMPERE = 8
+LARGEST_HEAD = 128
+
+
+def settled(config: ModelConfig, device=None) -> ModelConfig:
+    """The config with the dtype and the attention that `auto` takes on a device.
+
+    Args:
+      device: a `jax.Device`, also of a topology that is only compiled for; None takes the first of
+        those that JAX runs on.
+    """
+    device = device or jax.devices()[0]
+    if config.dtype == "auto":
+        dtype = "float32" if device.platform == "cpu" else "bfloat16"
+        config = dataclasses.replace(config, dtype=dtype)
+    if config.attention == "auto":
+        elsewhere = "explicit" if device.platform == "cpu" else "xla"
+        attention = elsewhere if _why_not_cudnn(config, device) else "cudnn"
+        config = dataclasses.replace(config, attention=attention)
+    return config
+
+
+def for_any_device(config: ModelConfig) -> ModelConfig:
+    """The config of a trained model, as it is looked through elsewhere.
+
+    Which attention computes it is the device's business: what a run took cuDNN's for is seen
+    without it, too.
+    """
+    auto = "auto" if config.attention == "cudnn" else config.attention
+    return dataclasses.replace(config, attention=auto)
+
+
+def check_attention(config: ModelConfig, device=None):
+    """For commands whose user chooses the attention.
+
+    Raises:
+      UserError: cuDNN's was asked for, and the device, the dtype or the heads rule it out.
+    """
+    device = device or jax.devices()[0]
+    if config.attention != "cudnn":
+        return
+    if reason := _why_not_cudnn(settled(config, device), device):
+        raise UserError(
+            f"config.model.attention=cudnn is not possible: {reason}; "
+            "config.model.attention=auto takes what is"
+        )
+
+
+def _why_not_cudnn(config: ModelConfig, device) -> str | None:
+    generation = str(getattr(device, "compute_capability", "")).partition(".")[0]
+    if not generation.isdigit() or int(generation) < AMPERE:
+        return f"it needs an NVIDIA GPU, Ampere or later, and JAX computes on {device.device_kind}"
+    if config.dtype != "bfloat16":
+        return f"it computes in bfloat16, and config.model.dtype is {config.dtype}"
+    for key, part in {"model": config, "model.decoder": config.decoder}.items():
+        size = part.dim // part.heads
+        if size % 8 or size > LARGEST_HEAD:
+            return (
+                f"it takes heads of a multiple of 8 numbers, up to {LARGEST_HEAD}, and "
+                f"config.{key}.dim={part.dim} in config.{key}.heads={part.heads} makes {size}"
+            )
+    return None

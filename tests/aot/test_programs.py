@@ -1,0 +1,240 @@
+"""Every config's programs compile for an H100 and for eight v5e, none of which is here.
+
+bash launch/test.sh -m aot        (its own environment, .venv-aot: CUDA's libraries and libtpu)
+
+A program that compiles has not run: XLA looks for cuDNN's and cuBLAS' kernels on the GPU itself.
+"""
+
+import dataclasses
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import chips
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+
+from mubert_jax.config_files import load_config
+from mubert_jax.interop import stablehlo_file
+from mubert_jax.interop.exporting import Exported
+from mubert_jax.models.device import settled
+from mubert_jax.models.micron_bert import build_model
+from mubert_jax.perception.maps import Perceiver
+from mubert_jax.recognition import features, finetuning, heads, run
+from mubert_jax.training import sharding
+from mubert_jax.training.checkpoints import Weights
+from mubert_jax.training.compiled import CompiledRun
+from mubert_jax.training.state import init_params
+from mubert_jax.training.views import normalise
+
+pytestmark = pytest.mark.aot
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+RECOGNITION = ("finetune", "finetune_full")
+PRETRAINING = sorted(
+    str(path.relative_to(CONFIGS).with_suffix(""))
+    for path in CONFIGS.glob("**/*.py")
+    if path.stem not in RECOGNITION
+)
+# The size of the weights in the package, and the paper's.
+BACKBONES = ("controlled", "pretrain")
+PAIRS_PER_CHIP = 2
+CLASSES = 5
+CLIPS = 6
+
+
+@pytest.fixture(autouse=True)
+def as_users_compile():
+    """The other tests ask XLA for few optimisations, and keep what they compile."""
+    changed = {"jax_disable_most_optimizations": True, "jax_enable_compilation_cache": True}
+    for name in changed:
+        jax.config.update(name, False)
+    yield
+    for name, before in changed.items():
+        jax.config.update(name, before)
+
+
+@pytest.fixture(params=chips.TARGETS)
+def target(request):
+    return request.param
+
+
+@pytest.fixture
+def text_of(target, capsys):
+    """(name, lowered) -> the text of its program for `target`; prints what compiling took."""
+
+    def compile(name, lowered):
+        text, said = chips.compiled(target, lowered)
+        with capsys.disabled():
+            print(f"\n{target:10}  {name:34}  {said}", end="", flush=True)
+        return text
+
+    return compile
+
+
+def load(name, *overrides):
+    return load_config(str(CONFIGS / f"{name}.py"), list(overrides))
+
+
+def run_of(name, devices, *overrides):
+    """The `CompiledRun` of a config with few pairs a chip, on its own mesh if that fits."""
+    config = load(name, f"--config.training.batch_size={PAIRS_PER_CHIP * len(devices)}", *overrides)
+    if abs(np.prod(config.runtime.mesh)) > len(devices):
+        runtime = dataclasses.replace(config.runtime, mesh=(-1, 1, 1))
+        config = dataclasses.replace(config, runtime=runtime)
+    return config, CompiledRun(config, sharding.make_mesh(config, devices), total_steps=1000)
+
+
+def lowered_step(config, run):
+    pairs, side = config.training.batch_size, config.model.image_size
+
+    def placed(shape, dtype):
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=run.batch_sharding)
+
+    frames = placed((pairs, side, side, 3), np.uint8)
+    batch = {"current": frames, "reference": frames, "index": placed((pairs,), np.uint32)}
+    return run.step.lower(run.abstract_state, batch)
+
+
+@pytest.mark.parametrize("name", PRETRAINING)
+def test_a_pretraining_step(target, text_of, name):
+    text = text_of(f"{name}: step", lowered_step(*run_of(name, chips.devices(target))))
+    for kernel in ("fmhaSoftmax", "fmhaSoftmaxBackward"):
+        assert (f'"__cudnn${kernel}"' in text) == target.startswith("h100"), "what auto takes"
+
+
+@pytest.mark.parametrize("mesh", ["(4, 1, 1)", "(1, 4, 1)", "(1, 2, 2)"])
+def test_a_step_of_four_gpus(capsys, mesh):
+    """The lengths that cuDNN masks by are split as the examples are, on every mesh."""
+    target, shorter = "h100:1x1x4", ("--config.model.depth=2", "--config.model.decoder.depth=1")
+    config, run = run_of("base", chips.devices(target), f"--config.runtime.mesh={mesh}", *shorter)
+    text, said = chips.compiled(target, lowered_step(config, run))
+    with capsys.disabled():
+        print(f"\n{target:10}  {'base, mesh ' + mesh + ': step':34}  {said}", end="", flush=True)
+    calls = [line for line in text.splitlines() if '"__cudnn$fmhaSoftmax' in line]
+    lengths = [re.findall(r"s32\[(\d+)\]", line) for line in calls]
+    rows = [re.search(r"bf16\[(\d+),\d+,786,", line) for line in calls]
+    masked = [(row[1], found) for row, found in zip(rows, lengths, strict=True) if row]
+    assert masked and all(set(found) == {row} for row, found in masked)
+
+
+def recogniser(name, backbone, device):
+    """A config of `mubert finetune` on a backbone, its model, and weights that are all 0."""
+    trained = SimpleNamespace(config=load(backbone))
+    config = run._with_backbone(load(name), trained, CLASSES, align=None)
+    config = dataclasses.replace(config, model=settled(config.model, device))
+    model = build_model(config)
+    return config, model, zeros(config, model)
+
+
+def zeros(config, model):
+    return jax.tree.map(
+        lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(lambda: init_params(config, model))
+    )
+
+
+def clips(config):
+    side = config.model.image_size
+    images = np.zeros((2, CLIPS, side, side, 3), np.uint8)
+    return *images, np.arange(CLIPS, dtype=np.int32) % CLASSES
+
+
+class CalledWith(Exception):
+    """Carries the arguments of a call that is only to be compiled."""
+
+
+def arguments_of(monkeypatch, module, function, call):
+    """What `call()` gives to a jitted function of `module`, and that function."""
+    jitted = getattr(module, function)
+
+    def stop(*arguments):
+        raise CalledWith(arguments)
+
+    monkeypatch.setattr(module, function, stop)
+    with pytest.raises(CalledWith) as called:
+        call()
+    return jitted, called.value.args[0]
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("name", RECOGNITION)
+def test_a_recogniser_looks(target, text_of, name, backbone):
+    """`mubert finetune`'s features, `mubert predict` and `mubert perceive`."""
+    device = chips.devices(target)[0]
+    config, model, params = recogniser(name, backbone, device)
+    side = config.model.image_size
+    frames = jax.ShapeDtypeStruct((features.BATCH, side, side, 3), np.float32)
+    describe = features.FEATURES["backbone"](model, params)
+    text_of(f"{name}, {backbone}: features", describe.lower(*chips.on(device, [frames] * 2)))
+
+    def recognise(params, onset, apex):
+        frames = normalise(onset), normalise(apex)
+        return jax.nn.softmax(model.apply({"params": params}, *frames, method="recognise"))
+
+    frame = jax.ShapeDtypeStruct((1, side, side, 3), np.uint8)
+    arguments = chips.on(device, (params, frame, frame))
+    text_of(f"{name}, {backbone}: predict", jax.jit(recognise).lower(*arguments))
+    perceiver = Perceiver(model, params, config.perception)
+    text = text_of(f"{name}, {backbone}: perceive", perceiver._compare.lower(*arguments))
+    assert ('"__cudnn$fmhaSoftmax"' in text) == target.startswith("h100")
+
+
+@pytest.mark.parametrize("folds", [1, 8])
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_full_fine_tuning(target, text_of, monkeypatch, backbone, folds):
+    device = chips.devices(target)[0]
+    config, model, params = recogniser("finetune_full", backbone, device)
+    train, decay = np.ones((folds, CLIPS), bool), np.full(folds, 0.05)
+    step, arguments = arguments_of(
+        monkeypatch,
+        finetuning,
+        "_advance",
+        lambda: finetuning.finetune(
+            model,
+            params,
+            *clips(config),
+            np.arange(folds),
+            train,
+            decay,
+            config.recognition,
+            seed=0,
+        ),
+    )
+    *traced, model, config, steps = arguments
+    lowered = step.lower(*chips.on(device, traced), model, config, steps)
+    text = text_of(f"finetune_full, {backbone}: {folds} folds", lowered)
+    assert ('"__cudnn$fmhaSoftmaxBackward"' in text) == target.startswith("h100")
+
+
+def test_heads_on_a_frozen_backbone(target, text_of, monkeypatch):
+    config = load("finetune").recognition
+    seen = np.zeros((1 + config.copies, CLIPS, 392), np.float32)
+    label, train = np.arange(CLIPS) % CLASSES, np.ones((26, CLIPS), bool)
+    fit, arguments = arguments_of(
+        monkeypatch,
+        heads,
+        "_fit_all",
+        lambda: heads.fit(seen, label, train, np.full(26, 0.001), CLASSES, config),
+    )
+    *traced, classes, config = arguments
+    traced = chips.on(chips.devices(target)[0], traced)
+    text_of("finetune: 26 heads", fit.lower(*traced, classes, config))
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_an_exported_file_is_compiled_where_it_is_called(target, text_of, tmp_path, backbone):
+    """StableHLO of the whole computation, written on a CPU for all platforms."""
+    device = chips.devices(target)[0]
+    config = run._with_backbone(
+        load("finetune_full"), SimpleNamespace(config=load(backbone)), CLASSES, align=None
+    )
+    file = tmp_path / "model.stablehlo"
+    weights = Weights(zeros(config, build_model(config)))
+    stablehlo_file.write(Exported(config, weights, {}, None), file)
+    call = export.deserialize(file.read_bytes()).call
+    side = config.model.image_size
+    images = chips.on(device, [jax.ShapeDtypeStruct((2, side, side, 3), jnp.uint8)] * 2)
+    text_of(f"{backbone}: StableHLO", jax.jit(call).lower(*images))

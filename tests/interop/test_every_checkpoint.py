@@ -1,0 +1,130 @@
+"""`shipped` and exported files are taken wherever a run's folder is."""
+
+import jax
+import numpy as np
+import pytest
+from conftest import tiny_config
+from examples import assert_identical, random_weights
+from rich.console import Console
+
+from mubert_jax.cli import main
+from mubert_jax.data.records import encode_image
+from mubert_jax.errors import UserError
+from mubert_jax.interop import files
+from mubert_jax.interop.opening import open_seen, open_trained
+from mubert_jax.models.micron_bert import build_model
+from mubert_jax.perception.perceive import PerceiveOptions
+from mubert_jax.recognition.facts import Facts
+from mubert_jax.recognition.predict import Recogniser
+from mubert_jax.training.checkpoints import save_imported
+from mubert_jax.training.initial import first_state, seen_before
+from mubert_jax.training.seen import Seen
+from mubert_jax.training.state import create_state, optimizer
+
+EMOTIONS = ("disgust", "happiness", "surprise")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run's folder with a teacher and a recogniser, and its export."""
+    folder = tmp_path_factory.mktemp("run")
+    config = tiny_config(model__recognizer__classes=3, model__recognizer__reads="movement")
+    save_imported(folder, config, random_weights(config), "random", Seen())
+    Facts(classes=EMOTIONS).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def export(run):
+    output = run / "export.safetensors"
+    flags = ["--format=safetensors", f"--output={output}", "--recognizer"]
+    assert main(["export", f"--checkpoint={run}", *flags]) == 0
+    return output
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("frames")
+    image = np.full((32, 32, 3), 90, np.uint8)
+    for name in ("onset", "apex"):
+        (folder / f"{name}.png").write_bytes(encode_image(image, "png"))
+        image[:12, :12] += 40
+    return [folder / "onset.png", folder / "apex.png"]
+
+
+def test_an_export_is_opened_as_its_run(run, export):
+    ours, theirs = open_trained(run, teacher=True), open_trained(export)
+    assert_identical(
+        (ours.weights.params, ours.weights.teacher, ours.weights.center),
+        (theirs.weights.params, theirs.weights.teacher, theirs.weights.center),
+    )
+    assert theirs.emotions == EMOTIONS and open_seen(export) == open_seen(run) == Seen()
+    assert open_trained(run).weights.teacher is None
+
+
+def test_an_export_of_an_export_is_the_same(export, tmp_path):
+    output = tmp_path / "again.safetensors"
+    flags = ["--format=safetensors", f"--output={output}", "--recognizer"]
+    assert main(["export", f"--checkpoint={export}", *flags]) == 0
+    assert output.read_bytes() == export.read_bytes()
+
+
+@pytest.mark.parametrize("format", ["torch", "stablehlo"])
+def test_the_shipped_weights_are_exported(format, tmp_path, capsys):
+    output = tmp_path / "shipped"
+    flags = [f"--format={format}", f"--output={output}"]
+    assert main(["export", "--checkpoint=shipped", *flags]) == 0
+    assert output.stat().st_size > 1e6
+
+
+def test_shipped_is_imported(tmp_path):
+    assert main(["import", "--input=shipped", f"--workdir={tmp_path / 'run'}"]) == 0
+    assert_identical(open_trained(tmp_path / "run").params, open_trained("shipped").params)
+
+
+def test_a_training_starts_from_an_export(export, run):
+    config = tiny_config(training__init_from=str(export))
+    model = build_model(config)
+    fresh = jax.jit(lambda: create_state(config, model, optimizer(config, 1)))()
+    state = first_state(config, fresh, Console(quiet=True))
+    weights = open_trained(run, teacher=True).weights
+    assert_identical(state.params["encoder"], weights.params["encoder"])
+    assert_identical((state.teacher, state.center), (weights.teacher, weights.center))
+    assert seen_before(config) == Seen()
+
+
+def test_a_recogniser_is_read_from_its_export(run, export, frames):
+    options = PerceiveOptions(crop="none")
+    ours, theirs = (Recogniser(x, options).of_images(*frames) for x in (run, export))
+    assert ours.probabilities.keys() == set(EMOTIONS)
+    assert ours.probabilities == pytest.approx(theirs.probabilities, abs=1e-6)
+
+
+def test_what_holds_no_recogniser_says_what_makes_one(tmp_path, run):
+    config, trained_run = tiny_config(loss__agreement="none"), tmp_path / "pretrained"
+    save_imported(trained_run, config, random_weights(config), "random")
+    options = PerceiveOptions(crop="none")
+    with pytest.raises(UserError, match="the package has no recogniser") as error:
+        Recogniser("shipped", options)
+    assert "mubert finetune --config=configs/finetune.py --config.data.path" in str(error.value)
+    with pytest.raises(UserError, match="holds no recogniser") as error:
+        Recogniser(str(trained_run), options)
+    assert f"--config.training.init_from={trained_run}" in str(error.value)
+    assert "--size=32" in str(error.value) and "\n" not in str(error.value)
+    plain = tmp_path / "plain.safetensors"
+    flags = ["--format=safetensors", f"--output={plain}"]
+    assert main(["export", f"--checkpoint={run}", *flags]) == 0
+    with pytest.raises(UserError, match="holds no recogniser"):
+        Recogniser(str(plain), options)
+    (tmp_path / "compared").mkdir()
+    Facts(classes=EMOTIONS).save(tmp_path / "compared")
+    with pytest.raises(UserError, match="has kept no recogniser"):
+        Recogniser(str(tmp_path / "compared"), options)
+    with pytest.raises(UserError, match="no checkpoint in"):
+        Recogniser(str(tmp_path / "absent"), options)
+
+
+def test_a_description_with_emotions_that_are_none(export, tmp_path):
+    text = '{"config": {}, "scale": null, "version": "0.1", "emotions": [1]}'
+    with pytest.raises(UserError, match="is damaged"):
+        files.Description.from_json(text, tmp_path / "x")

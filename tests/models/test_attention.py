@@ -1,0 +1,221 @@
+"""Attention on GPUs, as far as a CPU can tell: odd lengths are padded, and JAX takes the rest."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import tiny_config, write_config_file
+from jax._src.cudnn import fused_attention_stablehlo as cudnn
+
+from mubert_jax.cli import main
+from mubert_jax.config import DecoderConfig, ModelConfig
+from mubert_jax.config_files import load_config
+from mubert_jax.errors import UserError
+from mubert_jax.interop.opening import open_trained
+from mubert_jax.models.attention import attend, with_even_length
+from mubert_jax.models.device import check_attention, for_any_device, settled
+from mubert_jax.models.micron_bert import MicronBert, build_model
+from mubert_jax.training.checkpoints import Weights, save_imported
+from mubert_jax.training.state import init_params
+
+CONFIGS = sorted(Path(__file__).parents[2].glob("configs/**/*.py"))
+H100 = SimpleNamespace(platform="gpu", device_kind="NVIDIA H100", compute_capability="9.0")
+T4 = SimpleNamespace(platform="gpu", device_kind="Tesla T4", compute_capability="7.5")
+RADEON = SimpleNamespace(platform="gpu", device_kind="MI250X", compute_capability="gfx90a")
+TPU = SimpleNamespace(platform="tpu", device_kind="TPU v5 lite")
+CPU = jax.devices("cpu")[0]
+
+
+def random_qkv(length, heads=2, size=8, dtype=jnp.float32):
+    numbers = np.random.default_rng(length).normal(size=(3, 2, length, heads, size))
+    return jnp.asarray(numbers, dtype)
+
+
+def value_and_gradients(attention, qkv, dtype=jnp.float32):
+    """Of a sum that weighs every number of the output differently."""
+
+    def loss(*qkv):
+        out = attention(*qkv).astype(dtype)
+        return jnp.sum(jnp.sin(3 * out)), out
+
+    both = jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2), has_aux=True))
+    (_, out), gradients = both(*qkv)
+    return [np.asarray(x, np.float32) for x in (out, *gradients)]
+
+
+def padded(*qkv):
+    return with_even_length(*qkv, implementation="xla")
+
+
+def explicit(*qkv):
+    return attend(*qkv, "explicit")
+
+
+@pytest.mark.parametrize("length", [1, 2, 9, 37])
+def test_padding_an_odd_length_changes_neither_outputs_nor_gradients(length):
+    qkv = random_qkv(length)
+    found, wanted = (value_and_gradients(a, qkv) for a in (padded, explicit))
+    for a, b in zip(found, wanted, strict=True):
+        assert a.shape == (2, length, 2, 8)
+        np.testing.assert_allclose(a, b, atol=2e-6)
+
+
+def test_the_papers_785_tokens_in_bfloat16():
+    qkv = random_qkv(785, size=128, dtype=jnp.bfloat16)
+    found, wanted = (value_and_gradients(a, qkv) for a in (padded, explicit))
+    for a, b in zip(found, wanted, strict=True):
+        # bfloat16 has 8 binary digits: the last of the largest number, on either side.
+        np.testing.assert_allclose(a, b, atol=2 * 2**-8 * np.abs(b).max())
+
+
+def test_the_masked_row_leaves_no_nan_and_takes_no_share():
+    """Logits far below zero would lose their softmax to a padded key, whose logit is 0."""
+    q, _, v = random_qkv(9)
+    q = jnp.abs(q) + 1
+    qkv = q, -30 * q, v
+    found, wanted = (value_and_gradients(a, qkv) for a in (padded, explicit))
+    for a, b in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_several_models_side_by_side_are_padded_alike():
+    qkv = jnp.stack([random_qkv(5), random_qkv(7)[:, :, :5]], axis=1)
+    found, wanted = (jax.jit(jax.vmap(attention))(*qkv) for attention in (padded, explicit))
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+@pytest.fixture
+def cudnn_calls(monkeypatch):
+    """Lets JAX trace cuDNN's attention, whose library is not here; (L, d, differentiated)."""
+    calls = set()
+    check = cudnn.check_is_flash_attention
+
+    def checked(query, key, value, layout, version, has_bias, is_training, *rest):
+        check(query, key, value, layout, version, has_bias, is_training, *rest)
+        calls.add((query.shape[1], query.shape[3], is_training))
+
+    monkeypatch.setattr(cudnn, "check_cudnn_version", lambda: 91000)
+    monkeypatch.setattr(cudnn, "check_is_flash_attention", checked)
+    return calls
+
+
+def shapes_of(config):
+    """(L, h, d) of all attention in a config's step: encoder (N + 1), local crops, decoder (N)."""
+    model = config.model
+    sides = {model.image_size}
+    if config.loss.agreement == "dino":
+        sides.add(config.loss.crop.local_size)
+    for side in sides:
+        yield (side // model.patch_size) ** 2 + 1, model.heads, model.dim // model.heads
+    decoder = model.decoder
+    yield model.num_patches, decoder.heads, decoder.dim // decoder.heads
+
+
+def test_jax_takes_cudnn_for_every_length_of_every_config(cudnn_calls):
+    configs = [load_config(str(path), []) for path in CONFIGS]
+    shapes = {shape for config in configs for shape in shapes_of(config)}
+    assert {(785, 4, 128), (784, 4, 128), (145, 4, 128), (197, 4, 32)} <= shapes
+    for length, heads, size in shapes:
+        qkv = [jax.ShapeDtypeStruct((2, length, heads, size), jnp.bfloat16)] * 3
+        jax.eval_shape(jax.grad(lambda *qkv: jnp.sum(attend(*qkv, "cudnn")).astype(float)), *qkv)
+    even = {(length + length % 2, size) for length, _, size in shapes}
+    assert cudnn_calls == {(length, size, True) for length, size in even}
+
+
+def test_a_model_attends_at_the_lengths_that_are_checked(cudnn_calls):
+    config = tiny_config(model__attention="cudnn", model__dtype="bfloat16")
+    model, side = MicronBert(config.model), config.model.image_size
+    frames, crops = (jnp.zeros((1, side, side, 3)) for side in (side, config.loss.crop.local_size))
+
+    def step():
+        variables = model.init(jax.random.key(0), frames, method=MicronBert.initialise)
+        model.apply(variables, crops, method="encode")
+
+    jax.eval_shape(step)
+    lengths = {length + length % 2 for length, _, _ in shapes_of(config)}
+    assert {length for length, _, _ in cudnn_calls} == lengths
+
+
+def test_folds_side_by_side_pass_jaxs_cudnn(cudnn_calls):
+    qkv = jnp.zeros((3, 4, 2, 9, 2, 8), jnp.bfloat16)
+
+    def loss(*qkv):
+        return jnp.sum(jnp.sin(attend(*qkv, "cudnn").astype(jnp.float32)))
+
+    looked = jax.eval_shape(jax.vmap(lambda *qkv: attend(*qkv, "cudnn")), *qkv)
+    gradients = jax.eval_shape(jax.vmap(jax.grad(loss, argnums=(0, 1, 2))), *qkv)
+    assert [x.shape for x in (looked, *gradients)] == [(4, 2, 9, 2, 8)] * 4
+
+
+@pytest.mark.parametrize(
+    "device, overrides, attention, dtype",
+    [
+        (CPU, {}, "explicit", "float32"),
+        (CPU, {"dtype": "bfloat16"}, "explicit", "bfloat16"),
+        (TPU, {}, "xla", "bfloat16"),
+        (H100, {}, "cudnn", "bfloat16"),
+        (H100, {"dtype": "float32"}, "xla", "float32"),
+        (H100, {"dim": 48, "heads": 4}, "xla", "bfloat16"),
+        (H100, {"decoder": DecoderConfig(dim=512, heads=2)}, "xla", "bfloat16"),
+        (T4, {}, "xla", "bfloat16"),
+        (RADEON, {}, "xla", "bfloat16"),
+        (H100, {"attention": "mapped"}, "mapped", "bfloat16"),
+        (CPU, {"attention": "xla"}, "xla", "float32"),
+    ],
+)
+def test_what_auto_takes(device, overrides, attention, dtype):
+    config = settled(ModelConfig(**overrides), device)
+    assert (config.attention, config.dtype) == (attention, dtype)
+    assert settled(config, device) == config
+
+
+@pytest.mark.parametrize(
+    "device, overrides, words",
+    [
+        (CPU, {}, "NVIDIA"),
+        (TPU, {}, "TPU v5 lite"),
+        (T4, {}, "Ampere"),
+        (H100, {"dtype": "float32"}, "config.model.dtype is float32"),
+        (H100, {"dim": 48, "heads": 4}, "config.model.heads=4 makes 12"),
+        (H100, {"decoder": DecoderConfig(dim=512, heads=2)}, "config.model.decoder.heads=2"),
+    ],
+)
+def test_cudnn_that_was_asked_for_in_vain_is_one_line(device, overrides, words):
+    with pytest.raises(UserError) as refused:
+        check_attention(ModelConfig(attention="cudnn", **overrides), device)
+    line = str(refused.value)
+    assert words in line and "config.model.attention=auto" in line and "\n" not in line
+    check_attention(ModelConfig(attention="cudnn"), H100)
+    check_attention(ModelConfig(**overrides), device)
+
+
+def test_weights_trained_with_cudnn_open_without_it():
+    config = tiny_config(model__attention="cudnn").model
+    assert for_any_device(config).attention == "auto"
+    kept = tiny_config(model__attention="mapped").model
+    assert for_any_device(kept) == kept
+
+
+def test_pretraining_with_cudnn_on_a_cpu_ends_before_anything_is_written(
+    tmp_path, frames_set, capsys
+):
+    config = write_config_file(tmp_path / "config.py", tiny_config())
+    arguments = [f"--config={config}", f"--workdir={tmp_path / 'run'}"]
+    arguments += [f"--config.data.path={frames_set}", "--config.model.attention=cudnn"]
+    capsys.readouterr()
+    assert main(["pretrain", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "config.model.attention=cudnn" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_of_a_gpu_opens_on_a_cpu(tmp_path):
+    config = tiny_config(model__attention="cudnn", loss__agreement="none")
+    params = jax.jit(lambda: init_params(config, build_model(tiny_config(loss__agreement="none"))))
+    save_imported(tmp_path, config, Weights(params()), "a GPU")
+    trained = open_trained(str(tmp_path))
+    variables, frames = {"params": trained.params}, jnp.zeros((1, 32, 32, 3))
+    jax.eval_shape(lambda: trained.model.apply(variables, frames, method="encode"))
