@@ -76,11 +76,18 @@ def test_temperature_warms_up():
     cold = float(dino(student, teacher, jnp.zeros(5), CONFIG, 0.0)[0])
     assert abs(at[0] - cold) > 1e-3
     np.testing.assert_allclose(at[1:], cold, rtol=1e-5)
+    between = dataclasses.replace(CONFIG.dino, warmup_fraction=0.0, teacher_temperature=0.22)
+    half_way = dataclasses.replace(CONFIG, dino=between)
+    expected = float(dino(student, teacher, jnp.zeros(5), half_way, 1e-6)[0])
+    value = float(dino(student, teacher, jnp.zeros(5), config, 0.25)[0])
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
 def test_contextual_std_shows_collapse():
     assert float(contextual_std(jnp.ones((8, 4)))) == 0.0
-    assert float(contextual_std(logits(0, 64, 4))) > 0.5
+    assert float(contextual_std(jnp.tile(logits(1, 4), (8, 1)))) < 1e-6
+    tokens = logits(0, 64, 4)
+    np.testing.assert_allclose(contextual_std(tokens), np.std(tokens, 0).mean(), rtol=1e-5)
 
 
 def test_names_match_the_configs_choices():
@@ -88,6 +95,16 @@ def test_names_match_the_configs_choices():
 
     fields = {field.name: field for field in dataclasses.fields(LossConfig)}
     assert set(fields["agreement"].metadata["choices"]) == set(AGREEMENTS)
+
+
+def test_what_an_agreement_needs():
+    needs = {name: (agreement.crops, agreement.teacher) for name, agreement in AGREEMENTS.items()}
+    assert needs == {
+        "none": (False, False),
+        "mse": (True, False),
+        "contrastive": (True, False),
+        "dino": (True, True),
+    }
 
 
 def test_contrastive_wants_a_frame_nearest_to_its_own_crop():
@@ -129,6 +146,11 @@ def test_spotting_by_hand():
     np.testing.assert_allclose(spotting(diagonal, mask), expected, rtol=1e-5)
 
 
+def test_spotting_that_is_wholly_wrong_is_finite():
+    value = spotting(jnp.array([[1.0, 0.0]]), jnp.array([[True, False]]))
+    np.testing.assert_allclose(value, -np.log(1e-6), rtol=5e-3)
+
+
 def test_movement_by_hand():
     strength = jnp.exp(logits(0, 3, 40))
     moved, still = np.zeros((2, 3, 40), bool)
@@ -137,7 +159,19 @@ def test_movement_by_hand():
     expected = -0.3 * np.log(probability[moved]).mean()
     expected -= 0.7 * np.log(1 - probability[still]).mean()
     np.testing.assert_allclose(movement(strength, moved, still), expected, rtol=1e-4)
-    assert np.isfinite(movement(strength, moved & False, still))
+    none = moved & False
+    kept = -0.7 * np.log(1 - probability[still]).mean()
+    np.testing.assert_allclose(movement(strength, none, still), kept, rtol=1e-4)
+    found = -0.3 * np.log(probability[moved]).mean()
+    np.testing.assert_allclose(movement(strength, moved, none), found, rtol=1e-4)
+
+
+def test_one_patch_that_moved_counts_as_much_as_many():
+    strength = jnp.array([[2.0, 0.1, 0.2]])
+    moved, still = np.array([[True, False, False]]), np.array([[False, True, False]])
+    log_odds = np.asarray(movement_log_odds(strength), np.float64)[0]
+    expected = 0.3 * np.log1p(np.exp(-log_odds[0])) + 0.7 * np.log1p(np.exp(log_odds[1]))
+    np.testing.assert_allclose(movement(strength, moved, still), expected, rtol=1e-5)
 
 
 def test_movement_is_small_if_the_map_is_right_and_does_not_see_what_is_neither():
@@ -158,6 +192,22 @@ def test_odds_are_even_at_one_or_at_three_medians():
     for strength in (quiet, noisy):
         assert abs(float(movement_log_odds(strength)[0, 0])) < 0.01
         assert float(movement_log_odds(strength)[0, 1]) < -1
+
+
+def test_expectation_by_hand():
+    random = np.random.default_rng(0)
+    scores = random.dirichlet(np.ones(8), 3)
+    change = random.random((3, 8)) ** 4 * 1e-3
+    scores[0, change[0].argmax()] = 0.0
+    losses = []
+    for score, strength in zip(scores, change, strict=True):
+        target = np.sqrt(np.maximum(strength - np.quantile(strength, 0.75), 0))
+        target /= target.sum()
+        better = np.log(8) + np.sum(target * np.log(score + 1e-9))
+        losses.append(np.log(8) - np.log1p(np.exp(4 * better)) / 4)
+    scores, change = jnp.asarray(scores, jnp.float32), jnp.asarray(change, jnp.float32)
+    np.testing.assert_allclose(expectation(scores, change), np.mean(losses), rtol=1e-4)
+    assert np.isfinite(expectation(scores, jnp.zeros_like(change)))
 
 
 def test_expectation_is_least_where_the_movement_is_looked_for():
@@ -189,3 +239,14 @@ def test_change_sees_what_moved_and_not_what_only_became_brighter():
     moved = frame.at[patch].set(jnp.roll(frame, 1, axis=1)[patch])
     np.testing.assert_allclose(change(frame, brighter, 8), 0, atol=1e-10)
     np.testing.assert_array_equal(change(frame, moved, 8)[0] > 0.5, [False, False, True, False])
+
+
+def test_change_is_the_variance_in_a_patch_of_each_channel():
+    frames = np.random.default_rng(0).random((2, 3, 4, 6, 2)).astype(np.float32)
+    difference = frames[0] - frames[1]
+    corners = [(i, j) for i in range(0, 4, 2) for j in range(0, 6, 2)]
+    expected = [
+        [image[i : i + 2, j : j + 2].reshape(4, 2).var(0).mean() for i, j in corners]
+        for image in difference
+    ]
+    np.testing.assert_allclose(change(*map(jnp.asarray, frames), 2), expected, rtol=1e-4)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from conftest import tiny_config
 
+from mubert_jax.models.displacement import displacement
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.training.state import init_params
 
@@ -51,3 +52,21 @@ def test_equal_frames_and_flat_frames_stay_put(displaced):
     assert not np.asarray(displaced(image, image)).any()
     flat = np.zeros_like(image)
     np.testing.assert_allclose(displaced(flat, flat + 0.5), 0, atol=1e-6)
+
+
+def test_a_step_of_lucas_and_kanade_by_hand():
+    random = np.random.default_rng(0)
+    current, reference = random.random((2, 2, 4, 5, 1)).astype(np.float32)
+    weights = random.normal(size=(3, 20, 6)).astype(np.float32)
+
+    def queries(images):
+        return np.einsum("npd,bp->bnd", weights, np.asarray(images).reshape(2, 20)) + 0.7
+
+    mean = np.pad((current + reference) / 2, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    slopes = mean[:, 1:-1, 2:] - mean[:, 1:-1, :-2], mean[:, 2:, 1:-1] - mean[:, :-2, 1:-1]
+    along = np.stack([queries(slope / 2) - 0.7 for slope in slopes], -1)
+    change = queries(reference) - queries(current)
+    squares = np.einsum("bndi,bndj->bnij", along, along) / np.sqrt(6) + 0.03 * np.eye(2)
+    pull = -np.einsum("bndi,bnd->bni", along, change) / np.sqrt(6)
+    expected = np.linalg.solve(squares, pull[..., None])[..., 0]
+    np.testing.assert_allclose(displacement(queries, current, reference), expected, rtol=1e-3)

@@ -5,7 +5,12 @@ import pytest
 from jax.test_util import check_grads
 
 from mubert_jax.config import DMAConfig
-from mubert_jax.models.dma import DiagonalMicroAttention, calibrated_difference, diagonal_attention
+from mubert_jax.models.dma import (
+    DiagonalMicroAttention,
+    calibrated_difference,
+    diagonal_attention,
+    movement_log_odds,
+)
 
 
 def tokens(seed, n=23, dim=16):
@@ -132,6 +137,60 @@ def test_a_similarity_start_of_pixels_has_one_kernel_for_both():
     for module, equal in ((same, True), (drawn, False)):
         params = module.init(jax.random.key(1), image, image, tokens(0, n=4)[:1])["params"]
         assert bool((params["to_q"]["kernel"] == params["to_k"]["kernel"]).all()) is equal
+
+
+def test_log_odds_by_hand():
+    strength = np.array([[0.5, 1.0, 2.0, 7.0, -1.0], [0.0, 0.0, 0.0, 1.0, 3.0]])
+    for noise, given in (([[1.0], [0.0]], None), ([[2.0], [0.5]], np.array([[2.0], [0.5]]))):
+        expected = 1.6 * np.log(np.maximum(strength, 0) / (1 + 3 * np.array(noise)) + 1e-4)
+        np.testing.assert_allclose(movement_log_odds(strength, given), expected, atol=1e-4)
+
+
+def test_the_diagonal_of_tokens_in_bfloat16_is_summed_in_float32():
+    q, k = (tokens(seed, n=5, dim=64).astype(jnp.bfloat16) for seed in (0, 1))
+    logits = np.einsum("bqd,bkd->bqk", *(np.asarray(x, np.float32) for x in (q, k))) / 8
+    expected = np.exp(logits - np.log(np.exp(logits).sum(-1, keepdims=True)))
+    found = diagonal_attention(q, k, 2)
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found, np.diagonal(expected, axis1=1, axis2=2), rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["diagonal", "cross"])
+@pytest.mark.parametrize("projected", [True, False])
+def test_features_of_tokens_by_hand(kind, projected):
+    config = DMAConfig(
+        kind=kind, projection="separate", reads="tokens", output_projection=projected
+    )
+    module = DiagonalMicroAttention(config, 16, 8, jnp.float32)
+    swapped, reference, values = (tokens(seed, n=5) for seed in range(3))
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), swapped, reference, values))
+    random = np.random.default_rng(0)
+    params = jax.tree.map(lambda x: 0.3 * random.normal(size=x.shape).astype(np.float32), shapes)
+    assert ("proj" in params["params"]) == projected
+
+    def linear(name, x):
+        return np.asarray(x) @ params["params"][name]["kernel"] + params["params"][name]["bias"]
+
+    logits = np.einsum("bqd,bkd->bqk", linear("to_q", swapped), linear("to_k", reference)) / 4
+    weights = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    if kind == "diagonal":
+        weights = weights * np.eye(5)
+    expected = weights @ linear("to_v", values)
+    expected = linear("proj", expected) if projected else expected
+    found = module.apply(params, swapped, reference, values)
+    np.testing.assert_allclose(found.features, expected, atol=1e-4)
+    assert (found.diagonal is None) == (kind == "cross")
+
+
+def test_a_similarity_start_gives_a_token_its_logit_with_itself():
+    config = DMAConfig(reads="tokens", projection="separate", similarity_logit=5.0)
+    module = DiagonalMicroAttention(config, 16, 8, jnp.float32)
+    x = tokens(0)
+    x = x * 4 / jnp.linalg.norm(x, axis=-1, keepdims=True)
+    params = module.init(jax.random.key(0), x, x, x)
+    q, k = (module.apply(params, x, method=name) for name in ("queries", "keys"))
+    np.testing.assert_allclose(jnp.sum(q * k, -1) / 4, 5.0, rtol=1e-5)
+    np.testing.assert_allclose(q / x, (q / x)[0, 0, 0], rtol=1e-4)
 
 
 @pytest.mark.parametrize("projection", ["separate", "shared"])

@@ -1,3 +1,6 @@
+import dataclasses
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,12 +8,23 @@ import pytest
 from conftest import tiny_config
 
 from mubert_jax import config as config_lib
+from mubert_jax.config import DMAConfig, ModelConfig
+from mubert_jax.models import vit
 from mubert_jax.models.attention import attend
-from mubert_jax.models.micron_bert import MicronBert, build_model
+from mubert_jax.models.dma import calibrated_difference
+from mubert_jax.models.micron_bert import (
+    Encoded,
+    MicronBert,
+    MicronDecoder,
+    MicronEncoder,
+    build_model,
+    side_by_side,
+)
 from mubert_jax.models.poi import interest, poi_scores
 from mubert_jax.models.vit import SelfAttention, patchify
 
 
+@functools.cache
 def build(**overrides):
     config = tiny_config(**overrides)
     model = build_model(config)
@@ -123,3 +137,136 @@ def test_images_of_another_size_have_positions_of_their_own():
     _, model, params, _ = build()
     encoded = model.apply(params, jnp.zeros((1, 16, 16, 3)), method="encode")
     assert encoded.tokens.shape == (1, 4, 32)
+
+
+SMALL = ModelConfig(
+    image_size=6,
+    patch_size=2,
+    dim=12,
+    depth=2,
+    heads=3,
+    mlp_ratio=2.0,
+    attention="explicit",
+    dma=DMAConfig(reads="tokens"),
+    decoder=config_lib.DecoderConfig(dim=8, depth=2, heads=2),
+)
+
+
+def drawn(module, x, **method):
+    """Parameters of a module, every one of them random."""
+    random = np.random.default_rng(0)
+    draw = lambda x: 0.3 * random.normal(size=x.shape).astype(np.float32)  # noqa: E731
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), x, **method))
+    return jax.tree.map(draw, shapes)["params"]
+
+
+def blocks_and_norm(params, x, heads):
+    for i in range(2):
+        block = vit.Block(heads, 2.0, "explicit", jnp.float32)
+        x, row = block.apply({"params": params[f"blocks_{i}"]}, x, True)
+    return vit.layer_norm(jnp.float32, None).apply({"params": params["norm"]}, x), row
+
+
+@pytest.mark.parametrize("reads", ["tokens", "pixels"])
+def test_the_encoder_piece_by_piece(reads):
+    images = np.random.default_rng(1).normal(size=(2, 6, 6, 3)).astype(np.float32)
+    config = dataclasses.replace(SMALL, dma=DMAConfig(reads=reads))
+    module = MicronEncoder(config, jnp.float32)
+    params = drawn(module, images)
+    embed = params["patch_embed"]
+    x = patchify(images, 2) @ embed["kernel"] + embed["bias"] + vit.sincos_positions(3, 12)
+    token = np.broadcast_to(params["contextual_token"], (2, 1, 12))
+    x, row = blocks_and_norm(params, jnp.concatenate([token, x], axis=1), 3)
+    found = module.apply({"params": params}, images)
+    np.testing.assert_allclose(found.contextual_token, x[:, 0], atol=1e-4)
+    np.testing.assert_allclose(found.tokens, x[:, 1:], atol=1e-4)
+    np.testing.assert_allclose(found.poi_scores, poi_scores(row), atol=1e-5)
+    np.testing.assert_array_equal(found.compared, found.tokens if reads == "tokens" else images)
+
+
+def test_the_contextual_token_starts_small():
+    _, _, params, _ = build()
+    assert 0.005 < np.std(params["params"]["encoder"]["contextual_token"]) < 0.05
+
+
+def test_the_decoder_piece_by_piece():
+    features = np.random.default_rng(1).normal(size=(2, 9, 12)).astype(np.float32)
+    module = MicronDecoder(SMALL, jnp.float32)
+    params = drawn(module, features)
+    x = features @ params["embed"]["kernel"] + params["embed"]["bias"]
+    x, _ = blocks_and_norm(params, x + vit.sincos_positions(3, 8), 2)
+    expected = x @ params["pred"]["kernel"] + params["pred"]["bias"]
+    assert expected.shape == (2, 9, 12)
+    np.testing.assert_allclose(module.apply({"params": params}, features), expected, atol=1e-4)
+
+
+def test_views_side_by_side_come_apart_again():
+    views = [np.full((2, 4, 4, 3), 10.0 * i) + np.arange(2)[:, None, None, None] for i in range(3)]
+    images = side_by_side(*views)
+    np.testing.assert_array_equal(images[3:6], [view[1] for view in views])
+    together = Encoded(images.reshape(6, 4, -1), images[:, 0, 0], images[:, :, 0, 0], images)
+    for part, view in zip(together.split(3), views, strict=True):
+        np.testing.assert_array_equal(part.compared, view)
+        np.testing.assert_array_equal(part.tokens, view.reshape(2, 4, -1))
+        np.testing.assert_array_equal(part.contextual_token, view[:, 0, 0])
+
+
+def test_without_poi_the_weights_are_the_diagonal_and_cross_attention_has_none():
+    _, _, params, frames = build()
+    plain, cross = (
+        build_model(tiny_config(model__poi__enabled=False, model__dma__kind=kind))
+        for kind in ("diagonal", "cross")
+    )
+    _, inside = plain.apply(params, *frames)
+    np.testing.assert_array_equal(inside.patch_weights, inside.dma.diagonal)
+    _, inside = cross.apply(params, *frames)
+    assert inside.patch_weights is None and inside.dma.diagonal is None
+
+
+def test_the_map_is_the_calibrated_difference_of_the_first_to_the_second():
+    _, model, params, (current, reference) = build()
+
+    def by_hand(model, *frames):
+        seen = [model.encode(frame).compared for frame in frames]
+        q, k = ([part(x) for x in seen] for part in (model.dma.queries, model.dma.keys))
+        return calibrated_difference(q[0], k[0], q[1], k[1])
+
+    expected = model.apply(params, current, reference, method=by_hand)
+    found = model.apply(params, current, reference, method="movement")
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("reads", ["dma", "movement", "displacement"])
+def test_a_recogniser_reads_what_it_is_told_of_onset_and_apex(reads):
+    config = tiny_config(
+        model__recognizer__classes=3,
+        model__recognizer__reads=reads,
+        model__recognizer__pool="poi",
+        model__dma__reads="pixels",
+        loss__agreement="none",
+    )
+    model = build_model(config)
+    onset, apex = build()[-1][:, :2]
+    params = {"params": drawn(model, onset, method=MicronBert.initialise)}
+    assert "projector" not in params["params"] and "recognizer" in params["params"]
+
+    def by_hand(model, onset, apex):
+        onset, apex = model.encode(onset), model.encode(apex)
+        read = {
+            "dma": lambda: model.compare(onset, apex)[2],
+            "movement": lambda: model.difference(onset, apex),
+            "displacement": lambda: model.displacement(onset, apex),
+        }[reads]()
+        described = model.recognizer.describe(read, apex.poi_scores)
+        return described, model.recognizer.head(described)
+
+    described, logits = model.apply(params, onset, apex, method=by_hand)
+    found = [model.apply(params, onset, apex, method=name) for name in ("describe", "recognise")]
+    np.testing.assert_allclose(found[0], described, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(found[1], logits, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("agreement", ["none", "mse", "dino", "contrastive"])
+def test_only_dino_needs_a_projector(agreement):
+    model = build_model(tiny_config(loss__agreement=agreement))
+    assert (model.projector_config is not None) == (agreement == "dino")

@@ -139,6 +139,24 @@ def test_places_are_uniform_over_where_a_block_fits(blocks):
                 assert chi_square < places + 5 * np.sqrt(2 * places)
 
 
+def test_a_block_has_no_side_of_nothing_and_may_have_one_of_one():
+    config = SwappingConfig(min_block=1, min_aspect=0.05)
+    keys = jax.random.split(jax.random.key(0), 500)
+    _, _, height, width = jax.vmap(lambda key: jnp.stack(draw_block(key, 1.0, GRID, config)))(
+        keys
+    ).T
+    assert height.min() == width.min() == 1
+
+
+def test_a_mask_that_is_full_gets_no_other_block():
+    config = SwappingConfig(ratio=0.25, min_block=1, min_aspect=0.9)
+    masks = jax.vmap(lambda key: blockwise_mask(key, 2, config))(
+        jax.random.split(jax.random.key(0), 20)
+    )
+    np.testing.assert_array_equal(masks.sum(1), 1)
+    assert masks.any(0).all()
+
+
 def test_masks_differ_between_keys_and_repeat_for_one():
     first, second, again = (
         np.asarray(blockwise_mask(jax.random.key(seed), GRID, PAPER)) for seed in (0, 1, 0)

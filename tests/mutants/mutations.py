@@ -5,7 +5,6 @@ is taken (+ for -, * for /, < for <=, ...), so that hard and easy places count a
 """
 
 import ast
-import random
 from dataclasses import dataclass
 
 from cosmic_ray.ast import ast_nodes, get_ast
@@ -45,19 +44,26 @@ OPERATORS = (
 
 @dataclass(frozen=True)
 class Mutant:
-    """One changed line: its number, as it was and as it is, and the whole changed source."""
+    """One changed line: its number, the function it is in, as it was and as it is, and the whole
+    changed source.
+    """
 
     line: int
+    function: str
     was: str
     now: str
     source: str
 
     def __str__(self):
-        return f"line {self.line}: `{self.was}` -> `{self.now}`"
+        return f"line {self.line}, {self.function}: `{self.was}` -> `{self.now}`"
+
+    def is_named(self, name: str) -> bool:
+        """Whether `name` is the changed line, with or without `function: ` before it."""
+        return name in (self.now, f"{self.function}: {self.now}")
 
 
-def mutants_of(source: str, most: int | None, seed: int) -> list[Mutant]:
-    """Every mutant of a module that differs in meaning, or `most` of them, drawn by `seed`."""
+def mutants_of(source: str) -> list[Mutant]:
+    """Every mutant of a module that differs from it in meaning, from its first line to its last."""
     meaning = _meaning(source)
     found = {}
     for name in OPERATORS:
@@ -69,16 +75,24 @@ def mutants_of(source: str, most: int | None, seed: int) -> list[Mutant]:
             mutated = mutate_code(source, operator, occurrence)
             if mutated is not None and _meaning(mutated) not in (None, meaning):
                 found.setdefault(mutated, _mutant(source, mutated))
-    mutants = sorted(found.values(), key=lambda mutant: (mutant.line, mutant.now))
-    if most is None or most >= len(mutants):
-        return mutants
-    return random.Random(seed).sample(mutants, most)
+    return sorted(found.values(), key=lambda mutant: (mutant.line, mutant.now))
 
 
 def _mutant(source, mutated):
     lines = zip(source.split("\n"), mutated.split("\n"), strict=False)
     number, was, now = next((n, *both) for n, both in enumerate(lines, 1) if both[0] != both[1])
-    return Mutant(number, was.strip(), now.strip(), mutated)
+    return Mutant(number, _function(source, number), was.strip(), now.strip(), mutated)
+
+
+def _function(source, line):
+    """The innermost function or class that a line is in; "module" for none."""
+    named = (ast.FunctionDef, ast.ClassDef)
+    around = [
+        node
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, named) and node.lineno <= line <= node.end_lineno
+    ]
+    return max(around, key=lambda node: node.lineno).name if around else "module"
 
 
 def _meaning(source):

@@ -14,7 +14,10 @@ import signal
 import sys
 import time
 
-LIBRARIES = "jax jax.numpy flax.linen optax cv2 pandas scipy.stats rich.console pytest hypothesis"
+LIBRARIES = (
+    "jax jax.numpy flax.linen optax orbax.checkpoint ml_collections cv2 pandas scipy.stats"
+    " rich.console pytest hypothesis"
+)
 
 
 class _Changed(importlib.abc.MetaPathFinder, importlib.abc.Loader):

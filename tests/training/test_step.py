@@ -10,7 +10,7 @@ from mubert_jax.models.micron_bert import build_model
 from mubert_jax.models.vit import patchify
 from mubert_jax.training import sharding
 from mubert_jax.training.schedules import learning_rate, teacher_momentum
-from mubert_jax.training.state import create_state, optimizer, teacher_part
+from mubert_jax.training.state import create_state, optimizer
 from mubert_jax.training.step import make_step, make_views
 from mubert_jax.training.views import normalise, pair_keys, random_crops
 
@@ -37,15 +37,6 @@ def test_the_loss_falls_on_one_batch(agreement, noise_batch):
     assert {"contextual_std", "diagonal_kept", "diagonal_swapped"} <= set(metrics)
 
 
-def test_total_loss_is_the_weighted_sum(noise_batch):
-    _, state, step = parts(
-        loss__agreement="mse", loss__reconstruction_weight=2.0, loss__agreement_weight=0.5
-    )
-    _, metrics = jax.jit(step)(state, noise_batch)
-    expected = 2.0 * metrics["reconstruction"] + 0.5 * metrics["agreement"]
-    np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-6)
-
-
 def test_views_of_a_pair_depend_on_its_index_not_on_its_place(noise_batch):
     config = tiny_config()
     order = np.array([2, 0, 3, 1])
@@ -60,18 +51,10 @@ def test_views_of_a_pair_depend_on_its_index_not_on_its_place(noise_batch):
     assert len(views["local_crops"]) == 1 and views["local_crops"][0].shape == (4, 16, 16, 3)
 
 
-def test_the_teacher_follows_by_the_momentum(noise_batch):
-    config, state, step = parts()
-    after, _ = jax.jit(step)(state, noise_batch)
-    momentum = float(teacher_momentum(config.loss.dino, 0.0))
-    assert momentum == pytest.approx(config.loss.dino.teacher_momentum)
-    expected = jax.tree.map(
-        lambda old, new: momentum * old + (1 - momentum) * new,
-        state.teacher,
-        teacher_part(after.params),
-    )
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), after.teacher, expected)
-    assert float(teacher_momentum(config.loss.dino, 1.0)) == pytest.approx(1.0)
+def test_a_teachers_momentum_rises_to_one():
+    config = tiny_config().loss.dino
+    assert float(teacher_momentum(config, 0.0)) == pytest.approx(config.teacher_momentum)
+    assert float(teacher_momentum(config, 1.0)) == pytest.approx(1.0)
 
 
 def test_schedule_warms_up_and_ends_at_zero():
@@ -231,14 +214,6 @@ def test_spotting_enters_the_loss_and_teaches_the_diagonal(noise_batch):
 
 
 PIXELS = {"model__dma__reads": "pixels", "model__dma__projection": "shared"}
-
-
-def test_movement_and_expectation_enter_the_loss(noise_batch):
-    weights = {"loss__movement_weight": 3.0, "loss__expectation_weight": 0.5}
-    _, state, step = parts(loss__agreement="none", **PIXELS, **weights)
-    _, metrics = jax.jit(step)(state, noise_batch)
-    expected = metrics["reconstruction"] + 3.0 * metrics["movement"] + 0.5 * metrics["expectation"]
-    np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("reads", ["pixels", "tokens"])

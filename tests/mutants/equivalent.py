@@ -1,0 +1,254 @@
+"""Mutants that change nothing anybody can see, and why.
+
+A mutant is named by the line that it makes, after `function: ` where several functions have it.
+"""
+
+TWO_AXES = "the arrays have two axes, the last is the second"
+AS_LONG = "what goes side by side is as long as the other"
+LIGHT = "the gradients of the light are the same from whatever point they are counted"
+CONTINUUM = "a number drawn from a continuum is never equal to the bound"
+LAST = "the array has two dimensions: axis 1 is the last"
+ALIKE = "views of one moment have one size"
+SQUARE = "W_q and W_k are square"
+CLAMPED = "JAX clamps an index that is too large: the last one is meant"
+
+EQUIVALENT: dict[str, dict[str, str]] = {
+    "losses": {
+        "@dataclasses.dataclass(frozen=False)": "nobody assigns to an agreement",
+        "above_BxN = change_BxN - jnp.quantile(change_BxN, 0.75, axis=+1, keepdims=True)": LAST,
+        "target_BxN /= jnp.maximum(jnp.sum(target_BxN, axis=+1, keepdims=True), 1e-9)": LAST,
+        "entropy_B = -jnp.sum(target_BxN * jnp.log(scores_BxN + 1e-9), axis=+1)": LAST,
+        "uniform = jnp.log(scores_BxN.shape[+1])": LAST,
+        "warm = jnp.clip(progress / max(dino.warmup_fraction, 1e-9), -1, 1)": (
+            "progress is never below 0"
+        ),
+    },
+    "models/dma": {
+        "count = -(-n * chunk)": "more padding, which is cut off again",
+        "noise_Bx1 = jnp.median(map_BxN, axis=+1, keepdims=True)": LAST,
+        'features_BxNxD = attend(*single_head, "explicit")[:, :, -1]': "there is one head",
+        'features_BxNxD = attend(*single_head, "explicit")[:, :, 1]': CLAMPED,
+        "return jnp.eye(*shape, dtype=dtype) * (logit / shape[ -1] ** 0.5) ** 0.5": SQUARE,
+        "return jnp.eye(*shape, dtype=dtype) * (logit / shape[ 1] ** 0.5) ** 0.5": SQUARE,
+    },
+    "models/micron_bert": {
+        "return jnp.stack(views, axis=1).reshape(-1, *views[ -1].shape[1:])": ALIKE,
+        "return jnp.stack(views, axis=1).reshape(-1, *views[ 1].shape[1:])": ALIKE,
+        "grid = images_BxHxWxC.shape[ 2] // config.patch_size": "images are square",
+        "x, _ = block(x, True)": "the decoder does not read the row",
+    },
+    "models/poi": {
+        "return patches_BxN / jnp.sum(patches_BxN, axis=+1, keepdims=True)": LAST,
+        'return scores_BxN * scores_BxN.shape[+1] if config.scale == "mean_one" else scores_BxN': (
+            LAST
+        ),
+    },
+    "training/movements": {
+        "side = image_HxWx3.shape[ 1]": "frames are square",
+        "registered = jax.random.uniform(of_registered) <= config.registered": CONTINUUM,
+        "chosen = jax.random.uniform(of_compressed) <= config.compressed": CONTINUUM,
+        "present = jax.random.uniform(of_more, (count,)) <= 0.5": CONTINUUM,
+        "moved=(length > MOVED * length.max()) & (visible >= SHOWS),": CONTINUUM,
+        "moved=(length >= MOVED * length.max()) & (visible > SHOWS),": CONTINUUM,
+        "shift = registered * jax.random.uniform(of_shift, ( 3,), minval=-reach, maxval=reach)": (
+            "the third number is not read"
+        ),
+        "center = jax.random.uniform(of_center, ( 3, count), minval=0.1, maxval=0.9) * side": (
+            "the third row is not read"
+        ),
+        "sigma = jnp.exp(jax.random.uniform(of_sigma, ( 3, count), minval=low, maxval=high))"
+        " * side": "the third row is not read",
+        "share *= present.at[ -1].set(True)": "which place moves for certain does not matter",
+        "away_x = (x[..., None] - center[ 2]) / sigma[1]": CLAMPED,
+        "away_x = (x[..., None] - center[1]) / sigma[ 2]": CLAMPED,
+    },
+    "training/sharding": {
+        "shape[shape.index(-1)] = len(devices) // known if known and len(devices) > known else 1": (
+            "as many devices as are known leave 1"
+        ),
+        "shape[shape.index(-1)] = len(devices) // known if known and len(devices) >= known"
+        " else 0": "refused all the same, in the same words",
+        "shape[shape.index(-1)] = len(devices) // known if known and len(devices) >= known"
+        " else 2": "refused all the same, in the same words",
+    },
+    "training/step": {
+        "_MOVEMENT = 5": "any number makes keys of its own",
+        "_MOVEMENT = 7": "any number makes keys of its own",
+        "if parts == 0:": "one part one at a time is the whole",
+        "first = jax.tree.map(lambda x: x[ -1], split)": "its shape alone is read",
+        "first = jax.tree.map(lambda x: x[ 1], split)": "its shape alone is read",
+        "globals_ = crop.global_crops if agreement.crops else -1": "less than none is none",
+        "locals_ = crop.local_crops if agreement.teacher else -1": "less than none is none",
+        '"poi_peak": jnp.mean(jnp.max(intermediates.poi_scores, axis=+1))': LAST,
+        "* intermediates.poi_scores.shape[+1],": LAST,
+    },
+    "training/views": {
+        "gain = light(of_light, images[ -1].shape[:2], config.gain, config.gradient)": ALIKE,
+        "noise = strength * jax.random.normal(of_noise, lit[- 0].shape)": ALIKE,
+    },
+    "perception/focus": {
+        "side = round(scores_BxN.shape[+1] ** 0.5)": TWO_AXES,
+        "share_BxN = smooth_BxN / jnp.max(smooth_BxN, axis=+1, keepdims=True)": TWO_AXES,
+        "return looked_at_BxN / jnp.mean(looked_at_BxN, axis=+1, keepdims=True)": TWO_AXES,
+        "order = jnp.argsort(values_BxN, axis=+1)": TWO_AXES,
+        "weight_BxN = jnp.cumsum(jnp.take_along_axis(weights_BxN, order, axis=+1), axis=-1)": (
+            TWO_AXES
+        ),
+        "weight_BxN = jnp.cumsum(jnp.take_along_axis(weights_BxN, order, axis=-1), axis=+1)": (
+            TWO_AXES
+        ),
+        "half = jnp.argmax(weight_BxN >= weight_BxN[:, -1:] / 2, axis=+1, keepdims=True)": (
+            TWO_AXES
+        ),
+        "return jnp.take_along_axis(jnp.take_along_axis(values_BxN, order, "
+        "axis=+1), half, axis=-1)": TWO_AXES,
+        "return jnp.take_along_axis(jnp.take_along_axis(values_BxN, order, "
+        "axis=-1), half, axis=+1)": TWO_AXES,
+    },
+    "perception/scores": {
+        "below_PxP = np.sign(values[:, None] - values) * 2": (
+            "a correlation is the same whatever ranks are measured in"
+        ),
+        "below_PxP = np.sign(values[:, None] - values) / 1": (
+            "a correlation is the same whatever ranks are measured in"
+        ),
+        "below_PxP = np.sign(values[:, None] - values) / 3": (
+            "a correlation is the same whatever ranks are measured in"
+        ),
+    },
+    "perception/maps": {
+        "@dataclasses.dataclass(frozen=False)": "nothing assigns to maps",
+        "batch: int = 7,": "how many pairs are compared at a time, not what is found",
+        "batch: int = 9,": "how many pairs are compared at a time, not what is found",
+        "np.concatenate(parts).reshape(*grid, *parts[ -1].shape[2:])": (
+            "all parts have the same axes"
+        ),
+        "for parts in zip(*read, strict=False)": "every batch gives the same maps",
+    },
+    "recognition/heads": {
+        "stacked: bool = False,": "in one program or one after the other: the same heads",
+        "if not stacked:": "in one program or one after the other: the same heads",
+        "found = [_fit_one(*shared, *row, classes, config) for row in "
+        "zip(*own, strict=False)]": AS_LONG,
+        "return kernel_FxC, bias_C + mean_F @ kernel_FxC": (
+            "the bias costs nothing, so it makes up for whatever is added to it"
+        ),
+        "middle, spread = features.mean((0, 1)), features.std((0, 1)) - 1e-6": (
+            "every head standardises by its own clips, and the weights are divided by the same"
+        ),
+        "middle, spread = features.mean((0, 1)), features.std((0, 1)) + -0.999999": (
+            "every head standardises by its own clips, and the weights are divided by the same"
+        ),
+        "middle, spread = features.mean((0, 1)), features.std((0, 1)) + 1.000001": (
+            "every head standardises by its own clips, and the weights are divided by the same"
+        ),
+    },
+    "recognition/metrics": {
+        "@dataclass(frozen=False, eq=False)": "nothing assigns to scores",
+        "@dataclass(frozen=True, eq=True)": (
+            "nothing compares scores: their arrays have no one truth value"
+        ),
+        "absent=tuple(name for name, some in zip(classes, there, strict=False) if not some),": (
+            AS_LONG
+        ),
+        "return score(*codes.reshape(2, - 2), names.tolist()).uf1": (
+            "NumPy takes any negative number for the length that is left"
+        ),
+        "f1 = there * 2 * hits / np.maximum(counts + named, 0)": (
+            "a class of no clip is NaN already"
+        ),
+        "return f1, there * hits / np.maximum(counts, 0), hits.sum(-1) / counts.sum(-1)": (
+            "a class of no clip is NaN already"
+        ),
+        "f1 = there * 2 * hits / np.maximum(counts + named, 2)": (
+            "with a sum of 1 there is no hit to divide"
+        ),
+    },
+    "recognition/protocols": {
+        "for dataset, subject in zip(found.datasets, found.subjects, strict=False)": AS_LONG,
+        'held = f"only {clips.classes[present[ -1]]!r}" if len(present) else "no clip"': (
+            "there is one class here"
+        ),
+        'raise UserError(f"protocol composite: all clips are of {datasets[ -1]}; use loso")': (
+            "there is one data set here"
+        ),
+        'raise UserError(f"protocol loso: {subjects[ -1]} is the only subject; '
+        'two are needed")': "there is one subject here",
+    },
+    "recognition/crossval": {
+        'everyone = Fold("all", np.arange(len(pairs)), np.arange( -1))': (
+            "-1 numbers from 0 are none, too"
+        ),
+        'everyone = Fold("all", np.arange(len(pairs)), np.arange( 1))': (
+            "an inner split takes nothing from the clips that are tested"
+        ),
+        "return params | jax.tree.map(lambda x: np.asarray(x[ -1]), trained)": (
+            "there is one fold here"
+        ),
+        "for number, *fitted in zip(numbers, logits, losses, decays, strict=False):": AS_LONG,
+        'console.print(f"seed {seed}: {done} of {count} folds", highlight=True)': "a colour",
+        "return np.full(len(numbers), values[ -1])": "there is one value here",
+        "for fold, found in zip(folds.folds, fitted, strict=False):": AS_LONG,
+        "for row, chances in zip(fold.test, probabilities, strict=False):": AS_LONG,
+        "epochs = len(fitted[ -1].losses)": "all folds have as many epochs",
+        "for fold, found in zip(folds.folds, fitted, strict=False)": AS_LONG,
+    },
+    "data/alignment": {
+        "_CRITERIA = (cv2.TERM_CRITERIA_EPS & cv2.TERM_CRITERIA_COUNT, 50, 1e-4)": (
+            "it has converged before"
+        ),
+        "_CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 49, 1e-4)": (
+            "it has converged before"
+        ),
+        "_CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 51, 1e-4)": (
+            "it has converged before"
+        ),
+        "_CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, -0.9999)": (
+            "it has converged before"
+        ),
+        "if not shift < _LARGEST_SHIFT * max(height, width):": (
+            "no fit is at the limit to the last bit"
+        ),
+        "if not reach < _LARGEST_SHIFT * max(image.shape[:2]):": (
+            "no fit is at the limit to the last bit"
+        ),
+        "if not reach <= _LARGEST_SHIFT * max(image.shape[: 3]):": (
+            "a picture has more pixels along a side than its 3 colours"
+        ),
+        "@dataclasses.dataclass(frozen=False)": "nothing assigns to a fit",
+        "def fit_motion_and_light(source, target, inside, rounds: int = 4) -> MotionAndLight:": (
+            "it has converged before"
+        ),
+        "def fit_motion_and_light(source, target, inside, rounds: int = 6) -> MotionAndLight:": (
+            "it has converged before"
+        ),
+        "def _cauchy(terms, target, rounds: int = 4):": "the weights have settled before",
+        "def _cauchy(terms, target, rounds: int = 6):": "the weights have settled before",
+        "y, x = rows * height - 0.5, columns / width - 0.5": LIGHT,
+        "y, x = rows / height + 0.5, columns / width - 0.5": LIGHT,
+        "y, x = rows / height - -0.5, columns / width - 0.5": LIGHT,
+        "y, x = rows / height - 0.5, columns * width - 0.5": LIGHT,
+        "y, x = rows / height - 0.5, columns / width + 0.5": LIGHT,
+        "y, x = rows / height - 0.5, columns / width - -0.5": LIGHT,
+        "y, x = rows / height - 0.5, columns / width - 1.5": LIGHT,
+        "y, x = rows / height - 1.5, columns / width - 0.5": LIGHT,
+        "weights = 2 / np.sqrt(1 + (left / spread) ** 2)": "weights count beside each other alone",
+        "return (x / 0.28) ** 2 + (y / 0.36) ** 2 <= 1": (
+            "the middle of no pixel is on the ellipse to the last bit"
+        ),
+    },
+    "data/index": {
+        "_MAX_OPEN_FILES = 511": "a limit by feel",
+        "_MAX_OPEN_FILES = 513": "a limit by feel",
+        'if shards and ".array_record" in shards[ -1].name:': (
+            "all shards of a folder are of one format"
+        ),
+        "@dataclass(frozen=False)": "nothing assigns to an index",
+        "/,": "every caller names the columns",
+        "subject_of = dict(zip(reversed(videos), reversed(subjects), strict=False))": AS_LONG,
+        "for column, value in zip(columns.values(), row, strict=False):": AS_LONG,
+        "for name, here, written in zip(self.shard_names, found, expected, strict=False):": (
+            AS_LONG
+        ),
+    },
+}
