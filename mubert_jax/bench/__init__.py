@@ -77,11 +77,11 @@ def _devices(args, console):
 
     from mubert_jax.bench.devices import VIRTUAL, bench_devices
 
+    config = _config(args, bench_devices)
     # What a CPU is to be split into has to be said before JAX looks at it.
     jax.config.update("jax_num_cpu_devices", VIRTUAL)
     powers = [2**i for i in range(len(jax.devices()).bit_length())]
     counts = [count for count in powers if args.batch_size[0] % count == 0]
-    config = _config(args, bench_devices)
     return bench_devices(config, args.batch_size[0], counts, args.steps or 3, console)
 
 
@@ -103,10 +103,8 @@ def _config(args, function):
     """What `function` reads of the config; refuses overrides that it does not."""
     from mubert_jax.config_files import load_part
     from mubert_jax.config_parts import read_by
-    from mubert_jax.models.device import check_attention
 
     (config,) = load_part(read_by(function), [args.config], args.overrides, vars(args))
-    check_attention(config.model)
     return config
 
 

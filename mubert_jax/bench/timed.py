@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from mubert_jax.config import Config
+from mubert_jax.models.device import check_attention
 from mubert_jax.models.micron_bert import compute_dtype
 from mubert_jax.training import sharding
 from mubert_jax.training.compiled import CompiledRun
@@ -31,9 +32,13 @@ class TimedStep:
       state: the run's, after the calls so far.
       abstract_state: its shapes and places.
       dtype: name of the compute precision.
+
+    Raises:
+      UserError: an attention that the device rules out.
     """
 
     def __init__(self, config: Config):
+        check_attention(config.model)
         self._config = config
         self.dtype = np.dtype(compute_dtype(config.model)).name
         run = CompiledRun(config, sharding.make_mesh(config), TOTAL_STEPS)
