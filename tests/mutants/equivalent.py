@@ -23,6 +23,12 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             "progress is never below 0"
         ),
     },
+    "models/attention": {
+        f"length_B = jnp.where(jnp.isnan(q[:, {place}]), length, length).astype(jnp.int32)": (
+            "it is `length` in either case"
+        )
+        for place in ("-1, 0, 0", "1, 0, 0", "0, -1, 0", "0, 1, 0", "0, 0, -1", "0, 0, 1")
+    },
     "models/dma": {
         "count = -(-n * chunk)": "more padding, which is cut off again",
         "noise_Bx1 = jnp.median(map_BxN, axis=+1, keepdims=True)": LAST,

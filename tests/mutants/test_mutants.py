@@ -37,6 +37,7 @@ MODULES = {
         f"models/test_{test}"
         for test in (
             "vit.py",
+            "attention.py::test_a_model_attends_at_the_lengths_that_are_checked",
             "attention.py::test_padding_an_odd_length_changes_neither_outputs_nor_gradients",
             "attention.py::test_the_masked_row_leaves_no_nan_and_takes_no_share",
             "attention.py::test_several_models_side_by_side_are_padded_alike",
