@@ -95,6 +95,8 @@ def test_ctrl_c_is_one_line_and_ends_the_shells_loop_too(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's job in the background is born deaf to Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout.readline() == "waiting\n"
     process.send_signal(signal.SIGINT)
