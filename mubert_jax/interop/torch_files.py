@@ -103,7 +103,7 @@ def write_pickle(path: Path, tensors: dict[str, np.ndarray], description: Descri
 
 def _load(path):
     if damaged := _damaged_part(path):
-        raise UserError(f"{path} is damaged: {damaged} does not fit its checksum; copy it again")
+        raise UserError(f"{path} is truncated or damaged ({damaged}); copy it again")
     try:
         with path.open("rb") as file, torch.serialization.safe_globals(VALUES):
             return torch.load(file, map_location="cpu", weights_only=True)
@@ -127,11 +127,14 @@ def _load(path):
 
 def _damaged_part(path) -> str | None:
     """The first part of a zipped file whose CRC-32 is wrong, which PyTorch does not look at."""
+    with path.open("rb") as file:
+        if not file.read(4).startswith(b"PK"):
+            return None
     try:
         with zipfile.ZipFile(path) as parts:
             return parts.testzip()
     except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError, RuntimeError):
-        return None
+        return "its table of contents"
 
 
 def _other_content(path: Path) -> list[str]:
