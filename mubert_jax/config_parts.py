@@ -71,18 +71,10 @@ class PretrainPart:
 
 
 @dataclasses.dataclass(frozen=True)
-class AblatePart:
+class AblatePart(PretrainPart):
     """`mubert ablate`: pretrainings, whose seeds a flag gives."""
 
-    model: ModelConfig
-    swapping: SwappingConfig
-    augmentation: AugmentationConfig
-    loss: LossConfig
-    data: DataConfig
-    optimizer: OptimizerConfig
     training: all_but(TrainingConfig, "seed")
-    perception: PerceptionConfig
-    runtime: RuntimeConfig
 
 
 @dataclasses.dataclass(frozen=True)
