@@ -19,7 +19,7 @@ from mubert_jax.training.seen import Seen
 
 # The key of our own description: `Description` as JSON.
 DESCRIPTION = "mubert_jax"
-# The key of the CRC32C of all tensors: safetensors itself has no checksum.
+# The key of the CRC32C of all that we write: safetensors itself has no checksum.
 CHECKSUM = "mubert_jax_crc32c"
 # The tensor that tells a Micron-BERT.
 FIRST = "backbone.patch_embed.proj.weight"
@@ -129,8 +129,8 @@ def write_safetensors(path: Path, tensors: dict[str, np.ndarray], description: D
         metadata = {
             "format": "pt",
             DESCRIPTION: description.to_json(),
-            CHECKSUM: _checksum(contiguous),
         }
+        metadata[CHECKSUM] = _checksum(contiguous, metadata[DESCRIPTION])
         temporary.write_bytes(save(contiguous, metadata))
 
 
@@ -152,14 +152,15 @@ def _read_safetensors(path):
         raise UserError(
             f"{path} holds a type of number that NumPy lacks ({error}); save it as float32"
         ) from error
-    if metadata.get(CHECKSUM, _checksum(tensors)) != _checksum(tensors):
-        raise UserError(f"{path} is damaged, its tensors do not fit their checksum; copy it again")
-    return tensors, metadata.get(DESCRIPTION), {}
+    description = metadata.get(DESCRIPTION)
+    if CHECKSUM in metadata and metadata[CHECKSUM] != _checksum(tensors, description or ""):
+        raise UserError(f"{path} is damaged, it does not fit its checksum; copy it again")
+    return tensors, description, {}
 
 
-def _checksum(tensors: dict[str, np.ndarray]) -> str:
-    """CRC32C, in hexadecimal digits, over names, types, shapes and values in order of the names."""
-    crc = 0
+def _checksum(tensors: dict[str, np.ndarray], description: str) -> str:
+    """CRC32C, in hexadecimal digits, over the description and all names, types, shapes, values."""
+    crc = google_crc32c.value(description.encode())
     for name in sorted(tensors):
         array = tensors[name]
         crc = google_crc32c.extend(crc, f"{name} {array.dtype} {array.shape}".encode())

@@ -76,6 +76,28 @@ def test_an_export_of_an_export_is_the_same(export, tmp_path):
     assert contents(output) == contents(export)
 
 
+@pytest.mark.parametrize("part", ["description", "values"])
+def test_one_wrong_bit_of_an_export_is_refused(export, tmp_path, part):
+    content = bytearray(export.read_bytes())
+    size = content.index(b"32", content.index(b"image_size"))
+    content[size if part == "description" else -1] ^= 1
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(content)
+    with pytest.raises(UserError, match=r"damaged\.safetensors is damaged"):
+        files.read(damaged)
+
+
+def test_one_wrong_bit_of_a_zipped_file_is_refused(tmp_path):
+    torch = pytest.importorskip("torch")
+    path = tmp_path / "weights.pth"
+    torch.save({"a": torch.full((64,), 3.0)}, path)
+    content = bytearray(path.read_bytes())
+    content[content.index(np.full(4, 3.0, np.float32).tobytes())] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="truncated or damaged"):
+        files.read(path)
+
+
 @pytest.mark.parametrize("format", ["torch", "stablehlo"])
 def test_the_shipped_weights_are_exported(format, tmp_path, capsys):
     output = tmp_path / "shipped"
