@@ -1,18 +1,16 @@
 """What to do about a data set that is there as videos instead of frames."""
 
-import os
 from pathlib import Path
 
+from mubert_jax.data.searching import PassedOver, folders
 from mubert_jax.data.video import VIDEO_SUFFIXES
 
 
 def extraction(input: Path) -> str | None:
     """How to extract the frames of the videos below a folder, None where there are no videos."""
-    for folder, folders, names in os.walk(input, followlinks=False):
-        folders.sort()
-        for name in sorted(names):
-            video = Path(folder, name)
-            if video.suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
+    for _, files in folders(input, PassedOver(input)):
+        for video in files:
+            if video.suffix.lower() in VIDEO_SUFFIXES:
                 clip = video.with_suffix("")
                 return (
                     f"videos such as {video}: extract the frames of each into a folder of its "
