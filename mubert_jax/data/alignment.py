@@ -9,6 +9,8 @@ from mubert_jax.data.video import grey
 
 _CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-4)
 _LARGEST_SHIFT = 0.15
+# Of the median deviation in the face's ellipse: what a fit leaves at most, half of the variance.
+_LARGEST_RESIDUAL = 0.5**0.5
 _MOTIONS = {"euclidean": cv2.MOTION_EUCLIDEAN, "affine": cv2.MOTION_AFFINE}
 
 
@@ -61,11 +63,15 @@ def align_robust(image: np.ndarray, template: np.ndarray) -> np.ndarray:
 
     Returns:
       (H, W, 3) uint8; the image as it came where the fit moves a corner by more than 15 % of the
-      side.
+      side, or leaves a median deviation in the face of more than 0.71 of the template's, as
+      it does where that is another picture.
     """
-    fit = fit_motion_and_light(grey(image), grey(template), face_ellipse(image.shape[:2]))
+    face, target = face_ellipse(image.shape[:2]), grey(template)
+    fit = fit_motion_and_light(grey(image), target, face)
     reach = np.abs(fit.motion[:2]).max() + abs(fit.motion[2]) * max(image.shape) / 2
     if not reach <= _LARGEST_SHIFT * max(image.shape[:2]):
+        return image
+    if not _spread(fit.residual[face]) <= _LARGEST_RESIDUAL * _spread(target[face]):
         return image
     aligned = move(image.astype(np.float32), fit.motion) * fit.gain[..., None]
     return np.clip(np.round(aligned), 0, 255).astype(np.uint8)
@@ -125,11 +131,16 @@ def _cauchy(terms, target, rounds: int = 5):
     """Least squares whose residuals count less the larger they are."""
     weights = np.ones(len(target))
     for _ in range(rounds):
-        found = np.linalg.lstsq(terms * weights[:, None], target * weights, rcond=None)[0]
+        weighted = (terms * weights[:, None]).T
+        found = np.linalg.lstsq(weighted @ terms, weighted @ target, rcond=None)[0]
         left = np.abs(target - terms @ found)
         spread = 2.385 * max(1.4826 * float(np.median(left)), 1e-3)
-        weights = 1 / np.sqrt(1 + (left / spread) ** 2)
+        weights = 1 / (1 + (left / spread) ** 2)
     return found
+
+
+def _spread(values):
+    return np.median(np.abs(values - np.median(values)))
 
 
 def face_ellipse(shape: tuple[int, int]) -> np.ndarray:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from mubert_jax.data.alignment import aligned
 from mubert_jax.data.controlled.clip import ControlledClip, Truth, patch_means
@@ -144,10 +143,7 @@ def evaluate(
     """Row -> difficulty -> score -> estimate, over the (moving, still) pairs of one condition."""
     scored: dict[Row, list[list[PairScore]]] = {}
     for align, both in itertools.product(alignments, pairs):
-        # The least squares of a registration are small: threads wait for each other ten times as
-        # long as one thread takes.
-        with threadpool_limits(1, user_api="blas"):
-            read_of_both = [read(pair, align) for pair in both]
+        read_of_both = [read(pair, align) for pair in both]
         for method, weight in read_of_both[0]:
             of_both = [
                 score(maps[method, weight], pair.truth)

@@ -18,6 +18,7 @@ from mubert_jax.data.plan import PrepareOptions
 from mubert_jax.data.prepare import prepare
 from mubert_jax.data.records import decode_frame, decode_image, encode_image
 from mubert_jax.data.source import RecordSource
+from mubert_jax.data.video import grey
 
 SIDE = 96
 
@@ -206,6 +207,23 @@ def test_a_robust_fit_beyond_the_limit_is_not_taken(within, beyond, shape, monke
     for motion, taken in ((within, True), (beyond, False)):
         fit_is(monkeypatch, motion, np.ones(shape[:2]))
         assert (align_robust(image, image) is not image) == taken
+
+
+def test_another_picture_is_left_as_it_came():
+    """A cut to another scene, and a still that no fit can explain."""
+    noise = np.random.default_rng(1).integers(0, 256, (SIDE, SIDE, 3)).astype(np.uint8)
+    template = view(texture())
+    for image in (view(texture()[::-1, ::-1].copy()), noise, np.zeros_like(template)):
+        assert align_robust(image, template) is image
+
+
+@pytest.mark.parametrize("share, taken", [(0.70, True), (0.71, False)])
+def test_a_robust_fit_that_leaves_most_of_the_contrast_is_not_taken(share, taken, monkeypatch):
+    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    left = 7 - share * grey(image)
+    fit = MotionAndLight(np.zeros(3), np.ones((40, 40)), left)
+    monkeypatch.setattr(alignment, "fit_motion_and_light", lambda *_: fit)
+    assert (align_robust(image, image) is not image) == taken
 
 
 def test_light_is_multiplied_and_kept_in_eight_bits(monkeypatch):

@@ -218,6 +218,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "if not reach < _LARGEST_SHIFT * max(image.shape[:2]):": (
             "no fit is at the limit to the last bit"
         ),
+        "if not _spread(fit.residual[face]) < _LARGEST_RESIDUAL * _spread(target[face]):": (
+            "no fit is at the limit to the last bit"
+        ),
         "if not reach <= _LARGEST_SHIFT * max(image.shape[: 3]):": (
             "a picture has more pixels along a side than its 3 colours"
         ),
