@@ -7,7 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mubert_jax.data.files import replacing, writing_errors
+from mubert_jax.data.files import write_text, writing_errors
 from mubert_jax.errors import UserError
 from mubert_jax.outputs import PICTURES, check_output
 
@@ -145,8 +145,7 @@ def _shown(value) -> str:
 def _write(path: Path, rows):
     with writing_errors(path, "choose another --output"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(rows, indent=2) + "\n")
+        write_text(path, json.dumps(rows, indent=2) + "\n")
 
 
 # What is measured, and how its rows are shown; None: it shows its own tables.

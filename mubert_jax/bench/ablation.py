@@ -12,7 +12,7 @@ from rich.console import Console
 
 from mubert_jax.config import Config
 from mubert_jax.config_parts import AblatePart
-from mubert_jax.data.files import replacing
+from mubert_jax.data.files import replacing, write_text
 from mubert_jax.errors import UserError
 from mubert_jax.perception import emotions
 from mubert_jax.perception.controlled import (
@@ -103,8 +103,7 @@ def _run(name, seed, config: Config, folder: Path, benchmark: Benchmark, console
             return saved["rows"]
     pretrain(config, folder, console)
     rows = [{"config": name, "seed": seed, **row} for row in _score(folder, config, benchmark)]
-    with replacing(finished) as temporary:
-        temporary.write_text(json.dumps({"benchmark": asked, "rows": rows}, indent=1))
+    write_text(finished, json.dumps({"benchmark": asked, "rows": rows}, indent=1))
     return rows
 
 
@@ -171,8 +170,7 @@ def write_results(rows: list[dict], workdir: Path):
         groups.setdefault(key, []).append(row["value"])
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
     lines = list(dict.fromkeys((config, method) for config, method, *_ in groups))
-    with replacing(workdir / "results.md") as temporary:
-        temporary.write_text(_markdown(groups, conditions, lines))
+    write_text(workdir / "results.md", _markdown(groups, conditions, lines))
     _picture(groups, conditions, lines, workdir / "results.png")
 
 
@@ -238,5 +236,6 @@ def _picture(groups, conditions, lines, path: Path):
     handles = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=2, frameon=False)
     figure.suptitle(f"Under {condition!r}, one dot a seed", fontsize=11)
-    figure.savefig(path, dpi=110)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
     plt.close(figure)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mubert_jax.data.clips import Clip
-from mubert_jax.data.files import replacing
+from mubert_jax.data.files import write_text
 from mubert_jax.data.people import called
 from mubert_jax.data.searching import foreign
 from mubert_jax.errors import UserError
@@ -140,9 +140,8 @@ class Plan:
 
     def save(self, output: Path) -> None:
         """Writes `prepare.json` atomically."""
-        with replacing(output / PLAN_FILE) as temporary:
-            content = {"format": _FORMAT, **dataclasses.asdict(self)}
-            temporary.write_text(json.dumps(content, indent=1))
+        content = {"format": _FORMAT, **dataclasses.asdict(self)}
+        write_text(output / PLAN_FILE, json.dumps(content, indent=1))
 
     def differences(self, saved: "Plan") -> list[str]:
         """What is different in `saved`, in words; how clips are grouped into shards is ignored."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console, ConsoleOptions, RenderResult
 
 from mubert_jax.data.faces import Box
-from mubert_jax.data.files import replacing
+from mubert_jax.data.files import replacing, write_text
 from mubert_jax.data.searching import PassedOver
 
 REPORT_FILE = "report.csv"
@@ -179,8 +179,7 @@ def write_page(output: Path, report: PrepareReport) -> None:
         if clips:
             lines += ["", f"## {heading}", "", *(f"- {name}: {why}" for name, why in clips)]
     lines += passed_section(report.passed)
-    with replacing(output / MARKDOWN_FILE) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(output / MARKDOWN_FILE, "\n".join(lines) + "\n")
 
 
 def passed_section(passed: PassedOver) -> list[str]:

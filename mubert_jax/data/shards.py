@@ -21,7 +21,7 @@ from mubert_jax.data.faces import (
     clip_box,
     crop_and_resize,
 )
-from mubert_jax.data.files import replacing
+from mubert_jax.data.files import replacing, write_text
 from mubert_jax.data.names import printable
 from mubert_jax.data.oddities import DARK, DARKEST, FramesSeen
 from mubert_jax.data.plan import PrepareOptions
@@ -73,8 +73,7 @@ class ShardWriter:
                     reason = printable(str(error))
                     reports.append(ClipReport(clip.name, clip.subject, "dropped", reason))
                 self.progress.clip(clip.name, len(reports[-1].frames))
-        with replacing(path.with_suffix(".json")) as temporary:
-            temporary.write_text(json.dumps([asdict(report) for report in reports]))
+        write_text(path.with_suffix(".json"), json.dumps([asdict(report) for report in reports]))
         return reports
 
     def _write_clip(self, writer: TFRecordWriter, clip: Clip) -> ClipReport:

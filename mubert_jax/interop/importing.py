@@ -13,7 +13,7 @@ from mubert_jax import config as config_lib
 from mubert_jax.config import Config
 from mubert_jax.config_files import key_of, override_config
 from mubert_jax.config_parts import ImportPart, refuse_unread
-from mubert_jax.data.files import writing_errors
+from mubert_jax.data.files import write_text, writing_errors
 from mubert_jax.errors import UserError
 from mubert_jax.interop import files
 from mubert_jax.interop.infer import infer_config
@@ -45,7 +45,7 @@ def import_weights(source: str | Path, workdir: Path, overrides: list[str], cons
     with _whole_or_not_at_all(workdir) as folder:
         save_imported(folder, config, weights, path.name, seen_of(path, file.description))
         text = json.dumps(config_lib.to_dict(config), indent=2)
-        (folder / "config.json").write_text(text + "\n")
+        write_text(folder / "config.json", text + "\n")
         if file.description is not None and file.description.scale:
             save_scale(folder, file.description.scale)
     model, decoder = config.model, config.model.decoder

@@ -10,6 +10,7 @@ import numpy as np
 
 from mubert_jax.config import ModelConfig, PerceptionConfig, POIConfig
 from mubert_jax.data.alignment import aligned
+from mubert_jax.data.files import write_text
 from mubert_jax.data.video import grey
 from mubert_jax.errors import UserError
 from mubert_jax.models.dma import diagonal_attention
@@ -144,7 +145,7 @@ def measure_scale(perceiver: Perceiver, pairs, align: str, count: int = 64) -> f
 
 
 def save_scale(workdir: Path, scale: float):
-    (workdir / SCALE_FILE).write_text(json.dumps({"calibrated": scale}) + "\n")
+    write_text(workdir / SCALE_FILE, json.dumps({"calibrated": scale}) + "\n")
 
 
 def load_scale(workdir: Path) -> float | None:

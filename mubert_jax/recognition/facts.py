@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from mubert_jax.config_values import unknown
-from mubert_jax.data.files import replacing
+from mubert_jax.data.files import write_text
 from mubert_jax.errors import UserError
 from mubert_jax.recognition.published import PUBLISHED
 from mubert_jax.training.checkpoints import run_folder
@@ -61,9 +61,8 @@ class Facts:
         return cls(**{name: _value(path, name, value) for name, value in values.items()})
 
     def save(self, workdir: Path) -> None:
-        with replacing(workdir / FACTS_FILE) as temporary:
-            text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
-            temporary.write_text(text + "\n", encoding="utf-8")
+        text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
+        write_text(workdir / FACTS_FILE, text + "\n")
 
 
 def _value(path, name, value):

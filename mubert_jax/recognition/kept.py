@@ -11,9 +11,9 @@ import numpy as np
 
 from mubert_jax import config as config_lib
 from mubert_jax.config import Config
-from mubert_jax.data.files import replacing, writing_errors
+from mubert_jax.data.files import replacing, write_text, writing_errors
 from mubert_jax.data.pairs import LabelledPairs
-from mubert_jax.errors import UserError
+from mubert_jax.errors import UserError, readable
 
 FOLDS = "folds"
 PLAN_FILE = "finetune.json"
@@ -47,8 +47,7 @@ class KeptFolds:
             raise UserError(f"{workdir} holds another run; take another --workdir")
         with writing_errors(workdir, RESUME):
             self._folder.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary:
-                temporary.write_text(json.dumps(plan, indent=1) + "\n")
+            write_text(path, json.dumps(plan, indent=1) + "\n")
 
     def load(self, seed: int, fold: int) -> Fitted | None:
         """A finished fold by its number; UserError if its file is damaged."""
@@ -59,6 +58,8 @@ class KeptFolds:
             with np.load(path) as saved:
                 return Fitted(**saved)
         except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile) as error:
+            if readable(error):
+                raise
             raise UserError(f"{path} is damaged; delete it, and it is computed again") from error
 
     def save(self, seed: int, fold: int, fitted: Fitted):
@@ -95,6 +96,8 @@ def _compare(plan: dict[str, str], path: Path):
     try:
         saved = dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError) as error:
+        if readable(error):
+            raise
         raise UserError(f"{path} is damaged; take another --workdir") from error
     differing = sorted(key for key in plan | saved if plan.get(key) != saved.get(key))
     if differing:

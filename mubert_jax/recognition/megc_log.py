@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mubert_jax.data.files import replacing
+from mubert_jax.data.files import write_text
 from mubert_jax.data.people import merged_people
 from mubert_jax.errors import UserError
 from mubert_jax.recognition.predictions import Predictions, check_seeds
@@ -20,8 +20,7 @@ def write_logs(predictions: Predictions, output: Path) -> list[Path]:
     paths = []
     for seed in predictions.seeds:
         paths.append(output / NAME.format(seed))
-        with replacing(paths[-1]) as temporary:
-            temporary.write_text(log(predictions.of_seed(seed)), encoding="utf-8")
+        write_text(paths[-1], log(predictions.of_seed(seed)))
     for path in output.glob(NAME.format("*")):
         if path not in paths:
             path.unlink()

@@ -11,7 +11,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from mubert_jax.data.files import replacing, writing_errors
+from mubert_jax.data.files import replacing, write_text, writing_errors
 from mubert_jax.recognition import figures, tables
 from mubert_jax.recognition.facts import Facts
 from mubert_jax.recognition.megc_log import write_logs
@@ -148,8 +148,7 @@ def write_report(
             ("results.md", _markdown(report)),
             ("results.html", _html(report, predictions, curves, maps)),
         ):
-            with replacing(output / name) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            write_text(output / name, text)
         _write_csv(report, output / "results.csv")
         write_logs(predictions, output)
     return report

@@ -60,11 +60,9 @@ class Checkpoints:
     After a failure in a pod it does not: the others may never come to write theirs.
     """
 
-    def __init__(
-        self, workdir: Path, config: Config, data_fingerprint: str, seen: Seen | None = None
-    ):
+    def __init__(self, workdir: Path, config: Config, data_fingerprint: str):
         self._workdir = workdir
-        self._origin = _origin(config, data_fingerprint, seen or Seen())
+        self._origin = _origin(config, data_fingerprint, Seen())
         self._config = config
         folder = workdir / "checkpoints"
         _refuse_a_file(folder, RESUMING)
@@ -93,6 +91,10 @@ class Checkpoints:
     @property
     def latest_step(self) -> int | None:
         return self._manager.latest_step()
+
+    def record(self, seen: Seen):
+        """Says in all that is saved whom the weights have seen; `restore` goes on saying it."""
+        self._origin["seen"] = seen.to_json()
 
     def save(self, step: int, state: TrainState):
         """Starts an asynchronous save; `check` tells whether it failed.

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
+from mubert_jax.data.files import replacing
 from mubert_jax.training.writers import read_metrics
 
 PANELS = {
@@ -39,6 +40,7 @@ def plot_training(workdir: Path) -> Path:
         axis.set_xlabel("step")
     figure.suptitle(f"Pretraining in {workdir}", fontsize=12)
     path = workdir / "training.png"
-    figure.savefig(path, dpi=110)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
     plt.close(figure)
     return path

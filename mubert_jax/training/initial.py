@@ -52,14 +52,9 @@ def first_state(config: Config, fresh: TrainState, console: Console) -> TrainSta
 
 
 def seen_before(config: Config) -> Seen:
-    """Whose faces the weights of `training.init_from` have seen."""
+    """Whose faces the weights of `training.init_from` have seen; raises as `first_state` does."""
     source = config.training.init_from
-    if not source:
-        return Seen()
-    try:
-        return open_seen(source)
-    except UserError:
-        return Seen(unknown=(source,))
+    return open_seen(source) if source else Seen()
 
 
 def _report(config: Config, other: Config, fresh: TrainState, weights: Weights) -> Iterator[str]:

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from mubert_jax import config as config_lib
 from mubert_jax.config import Config
+from mubert_jax.data.files import write_text
 from mubert_jax.data.frames import FramePairs
 from mubert_jax.data.pipeline import pretraining_batches
 from mubert_jax.errors import UserError
@@ -56,10 +57,11 @@ def pretrain(
     mesh = sharding.make_mesh(config)
     run = CompiledRun(config, mesh, total_steps)
 
-    seen = seen_before(config) | Seen.in_frames(*pairs.people, str(pairs.directory))
-    with Checkpoints(workdir, config, pairs.fingerprint, seen) as checkpoints:
+    with Checkpoints(workdir, config, pairs.fingerprint) as checkpoints:
         start = checkpoints.latest_step
         if start is None:
+            in_data = Seen.in_frames(*pairs.people, str(pairs.directory))
+            checkpoints.record(seen_before(config) | in_data)
             start, state = 0, first_state(config, run.fresh_state(), console)
         else:
             with meter.timing("checkpoints"):
@@ -130,4 +132,4 @@ def _report(step, metrics, config, meter, writer, progress):
 
 def _write_config(config: Config, workdir: Path):
     text = json.dumps(config_lib.to_dict(config), indent=2)
-    (workdir / "config.json").write_text(text + "\n")
+    write_text(workdir / "config.json", text + "\n")

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from mubert_jax.config import Config
+from mubert_jax.data.files import write_text
 from mubert_jax.training.flops import flops_per_pair
 
 TIMED = ("data", "checkpoints", "evaluation")
@@ -79,7 +80,7 @@ class Meter:
             "evaluation_seconds": self._spent["evaluation"],
             "goodput": 1 - (self._compiling + sum(self._spent.values())) / whole,
         }
-        (workdir / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+        write_text(workdir / "summary.json", json.dumps(summary, indent=1) + "\n")
         console.print(
             f"{self.steps} steps in {whole / 60:.1f} min: {rate:.1f} pairs/s, "
             f"MFU {summary['model_flops_utilisation']:.0%}, first step {self._compiling:.0f} s, "

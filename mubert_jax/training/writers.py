@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
-from mubert_jax.data.files import replacing, writing_errors
+from mubert_jax.data.files import replacing, write_text, writing_errors
 
 _log = logging.getLogger(__name__)
 REMEDY = "the last checkpoint is kept: free some space, and the same command goes on"
@@ -37,8 +37,7 @@ class MetricsWriter:
         with writing_errors(workdir, REMEDY):
             for left in workdir.glob("metrics.*.tmp"):
                 left.unlink()
-            with replacing(self._jsonl) as new:
-                new.write_text("".join(json.dumps(row) + "\n" for row in kept))
+            write_text(self._jsonl, "".join(json.dumps(row) + "\n" for row in kept))
             self._open(kept)
             self._tensorboard = SummaryWriter(str(workdir), purge_step=start_step + 1)
 

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 import pytest
-from conftest import tiny_config
+from conftest import tiny_config, write_config_file
 from examples import assert_identical, random_weights
 from rich.console import Console
 from safetensors import safe_open
@@ -17,6 +17,7 @@ from mubert_jax.models.micron_bert import build_model
 from mubert_jax.perception.perceive import PerceiveOptions
 from mubert_jax.recognition.facts import Facts
 from mubert_jax.recognition.predict import Recogniser
+from mubert_jax.training import loop
 from mubert_jax.training.checkpoints import save_imported
 from mubert_jax.training.initial import first_state, seen_before
 from mubert_jax.training.seen import Seen
@@ -120,6 +121,18 @@ def test_a_training_starts_from_an_export(export, run):
     assert_identical(state.params["encoder"], weights.params["encoder"])
     assert_identical((state.teacher, state.center), (weights.teacher, weights.center))
     assert seen_before(config) == Seen()
+
+
+def test_a_training_from_a_damaged_export_stops_before_it_compiles(
+    export, frames_set, tmp_path, monkeypatch, capsys
+):
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(export.read_bytes()[:-100])
+    values = tiny_config(data__path=str(frames_set), training__init_from=str(damaged))
+    file = write_config_file(tmp_path / "config.py", values)
+    monkeypatch.setattr(loop, "first_state", None)
+    assert main(["pretrain", f"--config={file}", f"--workdir={tmp_path / 'new'}"]) == 2
+    assert str(damaged) in capsys.readouterr().err
 
 
 def test_a_recogniser_is_read_from_its_export(run, export, frames):

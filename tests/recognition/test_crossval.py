@@ -1,6 +1,8 @@
 """Every clip is tested once, by what never saw its subject; what was finished is kept."""
 
 import dataclasses
+import errno
+import os
 from types import SimpleNamespace
 
 import jax
@@ -112,6 +114,16 @@ def test_finished_folds_are_kept_and_the_others_go_on(run, backbone, monkeypatch
     with pytest.raises(UserError, match="fold003.npz is damaged; delete it"):
         cross_validate(CONFIG, *backbone, pairs(), workdir, [], QUIET)
     (workdir / "folds" / "seed1-fold003.npz").unlink()
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES])
+def test_a_fold_that_cannot_be_read_now_is_not_called_damaged(code, run, backbone, monkeypatch):
+    def refuse(path):
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(np, "load", refuse)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        cross_validate(CONFIG, *backbone, pairs(), run[0], ["LEAK: said"], QUIET)
 
 
 def test_folds_of_a_learning_backbone_are_kept_however_many_are_one_program(backbone, tmp_path):

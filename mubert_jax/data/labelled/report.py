@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mubert_jax.data.files import replacing
+from mubert_jax.data.files import replacing, write_text
 from mubert_jax.data.labelled.annotation import NO_MOVEMENT
 from mubert_jax.data.labelled.collected import Collected
 from mubert_jax.data.report import (
@@ -244,8 +244,7 @@ def save_report(
         writer.writeheader()
         writer.writerows(rows)
     page = PairsReport.load(output, collected).markdown(title)
-    with replacing(output / MARKDOWN_FILE) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(output / MARKDOWN_FILE, page)
 
 
 def _row(clip, report: ClipReport) -> dict[str, object]:
