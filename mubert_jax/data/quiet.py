@@ -1,5 +1,6 @@
 """OpenCV without its lines on stderr."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +14,12 @@ _level = 0
 
 @contextmanager
 def quiet_opencv() -> Iterator[None]:
-    """Keeps OpenCV from printing what the caller reports; for any number of threads at a time."""
+    """Keeps OpenCV from printing what the caller reports; for any number of threads at a time.
+
+    FFmpeg within it is told so once, when the process first reads a video.
+    """
     global _silent, _level
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     logging = cv2.utils.logging
     with _lock:
         if not _silent:

@@ -6,16 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+import cv2
+import numpy as np
 
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-
-from mubert_jax.data.images import read_image as read_image  # noqa: E402
-from mubert_jax.data.images import read_images as read_images  # noqa: E402
-from mubert_jax.data.names import printable  # noqa: E402
-from mubert_jax.data.quiet import quiet_opencv  # noqa: E402
-from mubert_jax.errors import UserError  # noqa: E402
+from mubert_jax.data.images import read_image as read_image
+from mubert_jax.data.images import read_images as read_images
+from mubert_jax.data.names import printable
+from mubert_jax.data.quiet import quiet_opencv
+from mubert_jax.errors import UserError
 
 VIDEO_SUFFIXES = frozenset(
     ".3g2 .3gp .asf .avi .divx .f4v .flv .h264 .hevc .m2ts .m2v .m4v .mjpeg .mjpg .mkv .mov .mp4 "

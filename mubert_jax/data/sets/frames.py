@@ -18,9 +18,9 @@ from mubert_jax.errors import UserError
 def clips(input: Path, passed: PassedOver | None = None) -> list[Clip]:
     """One clip a folder with images, `input` itself included, frames ordered by number.
 
-    A clip is named by its path below `input`; in `SUBJECT/.../CLIP/img1.jpg` the subject is the
-    first folder. A folder whose frames cannot be told is a clip that raises when it is read.
-    Raises UserError when there is no image; what else is there is told to `passed`.
+    A clip is named by its path below `input`; who is seen in it is left to
+    `layouts.with_subjects`. A folder whose frames cannot be told is a clip that raises when it is
+    read. Raises UserError when there is no image; what else is there is told to `passed`.
     """
     passed = PassedOver(input) if passed is None else passed
     if not input.is_dir():

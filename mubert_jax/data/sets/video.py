@@ -24,8 +24,8 @@ from mubert_jax.errors import UserError
 def clips(input: Path, passed: PassedOver | None = None) -> list[Clip]:
     """One clip a video file below `input`, or of `input` itself.
 
-    A clip is named by its path below `input` without the suffix; in `SUBJECT/.../clip.mp4` the
-    subject is the first folder. Raises UserError when there is no video file; what else is there is
+    A clip is named by its path below `input` without the suffix; who is seen in it is left to
+    `layouts.with_subjects`. Raises UserError when there is no video file; what else is there is
     told to `passed`.
     """
     passed = PassedOver(input) if passed is None else passed
