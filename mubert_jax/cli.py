@@ -85,9 +85,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _pretrain(args, console) -> int:
+    from mubert_jax.pretraining.run import run
     from mubert_jax.training import pod
     from mubert_jax.training.preemption import EXIT_CODE, Preempted
-    from mubert_jax.training.pretrain import run
 
     if args.pod:
         pod.join()

@@ -205,6 +205,18 @@ class LossConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class ObjectiveConfig:
+    """What is pretrained: a file of `mubert_jax.objectives`."""
+
+    name: str = "micron_bert"
+    # Of another objective than Micron-BERT, which reads `loss`: the fields of its `Options`.
+    options: dict = dataclasses.field(default_factory=dict)
+
+
+MICRON_BERT = ("objective.name", "micron_bert")
+
+
+@dataclasses.dataclass(frozen=True)
 class DataConfig:
     path: str = path_or()
     # Temporal distance in frames, both ends included.
@@ -323,10 +335,11 @@ class RuntimeConfig:
 class Config:
     """Everything that a pretraining run is made of."""
 
+    objective: ObjectiveConfig = ObjectiveConfig()
     model: ModelConfig = ModelConfig()
-    swapping: SwappingConfig = SwappingConfig()
-    augmentation: AugmentationConfig = AugmentationConfig()
-    loss: LossConfig = LossConfig()
+    swapping: SwappingConfig = given(SwappingConfig(), *MICRON_BERT)
+    augmentation: AugmentationConfig = given(AugmentationConfig(), *MICRON_BERT)
+    loss: LossConfig = given(LossConfig(), *MICRON_BERT)
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     training: TrainingConfig = TrainingConfig()
@@ -340,7 +353,9 @@ def default_config() -> ml_collections.ConfigDict:
 
     They are the setting that sees best on the controlled benchmark; `paper_config` is the paper's.
     """
-    return ml_collections.ConfigDict(dataclasses.asdict(Config()))
+    config = ml_collections.ConfigDict(dataclasses.asdict(Config()))
+    config.objective.options.unlock()
+    return config
 
 
 def paper_config() -> ml_collections.ConfigDict:

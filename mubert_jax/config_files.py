@@ -95,7 +95,7 @@ def key_of(override: str) -> str:
 
 
 def _overridden(config: ConfigDict, overrides: list[str], source: str) -> Config:
-    known = flatten(Config())
+    known = flatten(Config()) | flatten(build(config))
     for override in overrides:
         if key_of(override) not in known:
             raise unknown(f"key config.{key_of(override)}", key_of(override), known)

@@ -11,12 +11,14 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from mubert_jax.config import (
+    MICRON_BERT,
     AugmentationConfig,
     Config,
     DataConfig,
     LossConfig,
     ModelConfig,
     MovementConfig,
+    ObjectiveConfig,
     OptimizerConfig,
     PerceptionConfig,
     RecognitionConfig,
@@ -55,14 +57,15 @@ TIED_MOVEMENTS = some(LossConfig, "movement_weight", movement=some(MovementConfi
 READINGS = some(RecognizerConfig, "reads", "pool")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainPart:
     """`mubert pretrain`: all but how a recogniser is trained."""
 
+    objective: ObjectiveConfig
     model: ModelConfig
-    swapping: SwappingConfig
-    augmentation: AugmentationConfig
-    loss: LossConfig
+    swapping: SwappingConfig = given(None, *MICRON_BERT)
+    augmentation: AugmentationConfig = given(None, *MICRON_BERT)
+    loss: LossConfig = given(None, *MICRON_BERT)
     data: DataConfig
     optimizer: OptimizerConfig
     training: TrainingConfig
@@ -70,7 +73,7 @@ class PretrainPart:
     runtime: RuntimeConfig
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class AblatePart(PretrainPart):
     """`mubert ablate`: pretrainings, whose seeds a flag gives."""
 
@@ -103,19 +106,20 @@ class ImportPart:
     perception: PerceptionConfig
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class StepPart:
     """`mubert bench step`, `sizes`, `devices`: flags give the batch and the steps."""
 
+    objective: ObjectiveConfig
     model: ModelConfig
-    swapping: SwappingConfig
-    augmentation: AugmentationConfig
-    loss: LossConfig
+    swapping: SwappingConfig = given(None, *MICRON_BERT)
+    augmentation: AugmentationConfig = given(None, *MICRON_BERT)
+    loss: LossConfig = given(None, *MICRON_BERT)
     optimizer: OptimizerConfig
     training: some(TrainingConfig, "accumulate", "seed")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CheckpointPart(StepPart):
     """`mubert bench checkpoint`: a step, and where its state lies."""
 
@@ -182,7 +186,7 @@ def only(config: Config, part: type) -> Config:
     """The config with the keys of `part`, and everything else at its defaults."""
     read, values = keys_of(part), {}
     for key, value in flatten(config).items():
-        if key in read:
+        if _known_as(key) in read:
             *sections, name = key.split(".")
             node = values
             for section in sections:
@@ -203,7 +207,7 @@ def refuse_unread(
       flags: names of the command's flags, which may be what was meant.
     """
     read = keys_of(part)
-    for key in overrides:
+    for key in map(_known_as, overrides):
         if key not in read:
             hint = _nearest(key, [k for k in read if _unbroken(read[k], configs)], flags)
             raise UserError(f"--config.{key}: this command does not read it; {hint}")
@@ -214,6 +218,12 @@ def refuse_unread(
             f"--config.{key}: it is read only {condition}, and here that is "
             f"{flatten(configs[0])[condition.key]!r}"
         )
+
+
+def _known_as(key: str) -> str:
+    """The key itself; of an objective's option the section, for which ones it has it knows."""
+    options = "objective.options"
+    return options if key.startswith(f"{options}.") else key
 
 
 def _unbroken(conditions, configs) -> bool:

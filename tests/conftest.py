@@ -58,6 +58,40 @@ def tiny_config(**overrides) -> Config:
     return build(values)
 
 
+def fresh_state(config: Config, steps: int = 20):
+    """The state of a pretraining before its first step."""
+    import jax
+
+    from mubert_jax.objectives import make_objective
+    from mubert_jax.training.state import create_state, optimizer
+
+    objective, tx = make_objective(config), optimizer(config.optimizer, steps)
+    key = jax.random.key(config.training.seed)
+    return jax.jit(lambda: create_state(objective, tx, key))()
+
+
+def step_of(config: Config, steps: int = 20, tx=None):
+    """The step of a pretraining of so many steps."""
+    import jax
+
+    from mubert_jax.objectives import make_objective
+    from mubert_jax.training.state import optimizer
+    from mubert_jax.training.step import make_step
+
+    tx = optimizer(config.optimizer, steps) if tx is None else tx
+    key, parts = jax.random.key(config.training.seed), config.training.accumulate
+    return make_step(make_objective(config), tx, steps, key, parts)
+
+
+def views_of(config: Config, batch: dict):
+    """What a pretraining learns from."""
+    import jax
+
+    from mubert_jax.objectives import make_objective
+
+    return make_objective(config).views(jax.random.key(config.training.seed), batch)
+
+
 @pytest.fixture
 def noise_batch():
     """(current, reference) uint8 (4, 32, 32, 3) and index, as the input pipeline gives them."""

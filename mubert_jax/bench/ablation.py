@@ -24,9 +24,9 @@ from mubert_jax.perception.controlled import (
     mass_on_face,
 )
 from mubert_jax.perception.maps import Perceiver
+from mubert_jax.perception.trained import Trained
+from mubert_jax.pretraining.run import run as pretrain
 from mubert_jax.recognition.metrics import uf1
-from mubert_jax.training.checkpoints import load_model
-from mubert_jax.training.pretrain import run as pretrain
 
 RIVALS = ("difference", "difference, light and drift removed", "Eulerian magnification")
 SCORES = ("auc_in_face", "auc", "null", "correlation")
@@ -109,7 +109,8 @@ def _run(name, seed, config: Config, folder: Path, benchmark: Benchmark, console
 
 def _score(folder: Path, config: Config, benchmark: Benchmark):
     """Rows of the features, and of DMA and DMA × POI, registered as the config says, with DMA."""
-    _, model, params = load_model(folder)
+    trained = Trained.of_run(folder)
+    model, params = trained.model, trained.params
     labelled = benchmark.labelled(config.model.image_size)
     yield _emotions("features", emotions.token_changes(model, params)(labelled), labelled)
     if config.model.dma.kind == "none":

@@ -21,17 +21,17 @@ SHIPPED_PEOPLE = tuple(Person.elsewhere(f"{MADE_UP}0", f"s{number:06d}") for num
 SHIPPED_FILE = Path(__file__).parent.parent / "weights" / "controlled.safetensors"
 
 
-def open_trained(checkpoint: str | Path, teacher: bool = False) -> Trained:
+def open_trained(checkpoint: str | Path, extra: bool = False) -> Trained:
     """The model in a run's folder or in a file of `mubert export`; `SHIPPED` is the package's own.
 
     Args:
-      teacher: whether the EMA teacher of a run is wanted, too.
+      extra: whether what a run's objective keeps beside the parameters is wanted, too.
 
     Raises:
       UserError: no checkpoint there, a damaged file, a file that is not of our own export.
     """
     path = located(checkpoint)
-    return _of_file(path) if path.is_file() else Trained.of_run(path, teacher)
+    return _of_file(path) if path.is_file() else Trained.of_run(path, extra)
 
 
 def open_seen(checkpoint: str | Path) -> Seen:
@@ -63,8 +63,7 @@ def _of_file(path: Path) -> Trained:
         file.description.scale,
         seen_of(path, file.description),
         emotions,
-        weights.teacher,
-        weights.center,
+        weights.extra,
     )
 
 

@@ -231,6 +231,13 @@ class MicronBert(nn.Module):
             self.recognise(images_BxHxWxC, images_BxHxWxC)
 
 
+def init_params(model: MicronBert, key) -> dict:
+    """A model's first parameters."""
+    size = model.config.image_size
+    images = jnp.zeros((1, size, size, 3))
+    return model.init(key, images, method=MicronBert.initialise)["params"]
+
+
 def compute_dtype(config: ModelConfig):
     """`auto` is bfloat16 on accelerators and float32 on CPU; parameters are float32 always."""
     return jnp.dtype(settled(config).dtype)

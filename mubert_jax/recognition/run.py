@@ -18,7 +18,7 @@ from mubert_jax.data.plan import Plan
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import open_trained
 from mubert_jax.models.device import check_attention
-from mubert_jax.models.micron_bert import MicronBert, build_model
+from mubert_jax.models.micron_bert import MicronBert, build_model, init_params
 from mubert_jax.perception import render
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.trained import Trained
@@ -32,7 +32,6 @@ from mubert_jax.recognition.report import Report
 from mubert_jax.recognition.summary import hardest
 from mubert_jax.training.checkpoints import Weights, save_imported
 from mubert_jax.training.seen import Seen
-from mubert_jax.training.state import init_params
 
 HARDEST = 8
 
@@ -137,7 +136,7 @@ def _with_backbone(
 
 def _start(config: Config, trained: Trained | None) -> tuple[MicronBert, dict]:
     model = build_model(config)
-    fresh = jax.jit(lambda: init_params(config, model))()
+    fresh = jax.jit(lambda: init_params(model, jax.random.key(config.training.seed)))()
     if trained is None:
         return model, fresh
     taken = {name: trained.params[name] for name in fresh if name != "recognizer"}

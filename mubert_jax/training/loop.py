@@ -4,8 +4,10 @@ import json
 import math
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Protocol
 
 import jax
+from jax.sharding import Mesh
 from rich.console import Console
 
 from mubert_jax import config as config_lib
@@ -17,19 +19,33 @@ from mubert_jax.errors import UserError
 from mubert_jax.training import pod, sharding
 from mubert_jax.training.checkpoints import Checkpoints
 from mubert_jax.training.compiled import CompiledRun
-from mubert_jax.training.initial import first_state, seen_before
 from mubert_jax.training.meter import Meter
+from mubert_jax.training.objective import Objective
 from mubert_jax.training.preemption import Preempted, StopSignal
 from mubert_jax.training.profile import Profile
 from mubert_jax.training.progress import ProgressLine
+from mubert_jax.training.schedules import learning_rate
 from mubert_jax.training.seen import Seen
 from mubert_jax.training.state import TrainState
 from mubert_jax.training.writers import MetricsWriter
 
 
+class Initial(Protocol):
+    """Where a training starts, if it does not go on."""
+
+    def seen(self) -> Seen:
+        """Whose faces the first weights have seen; UserError if they cannot be had."""
+
+    def state(self, fresh: TrainState) -> TrainState:
+        """The first state, given a fresh one."""
+
+
 def pretrain(
+    objective: Objective,
     config: Config,
+    mesh: Mesh,
     pairs: FramePairs,
+    initial: Initial,
     workdir: Path,
     console: Console,
     stop: StopSignal,
@@ -42,8 +58,11 @@ def pretrain(
     the next batch is drawn; the same command therefore goes on where a killed run stopped.
 
     Args:
+      objective: what is learnt.
       config: the run.
+      mesh: of devices.
       pairs: its data.
+      initial: where it starts.
       workdir: its folder: checkpoints, metrics, config.json.
       console: shows the progress line.
       stop: asks to stop early.
@@ -54,15 +73,15 @@ def pretrain(
       Preempted: SIGTERM or Ctrl-C; the state is saved.
     """
     total_steps = steps_of(config, len(pairs))
-    mesh = sharding.make_mesh(config)
-    run = CompiledRun(config, mesh, total_steps)
+    schedule = learning_rate(config.optimizer, total_steps)
+    run = CompiledRun(objective, config, mesh, total_steps)
 
     with Checkpoints(workdir, config, pairs.fingerprint) as checkpoints:
         start = checkpoints.latest_step
         if start is None:
             in_data = Seen.in_frames(*pairs.people, str(pairs.directory))
-            checkpoints.record(seen_before(config) | in_data)
-            start, state = 0, first_state(config, run.fresh_state(), console)
+            checkpoints.record(initial.seen() | in_data)
+            start, state = 0, initial.state(run.fresh_state())
         else:
             with meter.timing("checkpoints"):
                 state = checkpoints.restore(run.abstract_state)
@@ -93,7 +112,7 @@ def pretrain(
                 state, metrics = run.step(state, batch)
                 if unread:
                     _report(*unread, config, meter, writer, progress)
-                unread = step, metrics
+                unread = step, metrics | {"learning_rate": schedule(step - 1)}
                 checkpoints.check()
                 last = step == total_steps
                 stopping = stop.after(step, last)

@@ -1,6 +1,7 @@
 """Where arrays live: the mesh, and (regex, axes) rules over parameter names."""
 
 import re
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -58,6 +59,21 @@ def _check_processes(config, devices, taken):
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Examples over `data` and `fsdp`."""
     return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
+
+
+def per_example(function: Callable, sharding: NamedSharding | None) -> Callable:
+    """`function` of a batch, computed by each device of its own examples alone.
+
+    All that goes in and comes out has the batch's axis first. A loop in it that goes on until the
+    last example is done asks the device's own: split by the compiler, all devices would have to
+    agree in every iteration. Without `sharding` it is `function` itself.
+    """
+    if sharding is None:
+        return function
+    spec = sharding.spec
+    return jax.shard_map(
+        function, mesh=sharding.mesh, in_specs=spec, out_specs=spec, check_vma=False
+    )
 
 
 def state_shardings(mesh: Mesh, rules, abstract_state):

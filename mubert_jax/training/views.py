@@ -20,9 +20,8 @@ def normalise(images_uint8):
     return (images_uint8.astype(jnp.float32) / 255.0 - IMAGENET_MEAN) / IMAGENET_STD
 
 
-def pair_keys(seed: int, index_B):
-    """One key a pair, (B,): a function of the seed and the pair's global index alone."""
-    key = jax.random.key(seed)
+def pair_keys(key, index_B):
+    """One key a pair, (B,): a function of the run's key and the pair's global index alone."""
     return jax.vmap(lambda index: jax.random.fold_in(key, index))(index_B)
 
 

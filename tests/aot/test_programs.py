@@ -21,13 +21,13 @@ from mubert_jax.config_files import load_config
 from mubert_jax.interop import stablehlo_file
 from mubert_jax.interop.exporting import Exported
 from mubert_jax.models.device import settled
-from mubert_jax.models.micron_bert import build_model
+from mubert_jax.models.micron_bert import build_model, init_params
+from mubert_jax.objectives import make_objective
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.recognition import features, finetuning, heads, run
 from mubert_jax.training import sharding
 from mubert_jax.training.checkpoints import Weights
 from mubert_jax.training.compiled import CompiledRun
-from mubert_jax.training.state import init_params
 from mubert_jax.training.views import normalise
 
 pytestmark = pytest.mark.aot
@@ -85,7 +85,9 @@ def run_of(name, devices, *overrides):
     if abs(np.prod(config.runtime.mesh)) > len(devices):
         runtime = dataclasses.replace(config.runtime, mesh=(-1, 1, 1))
         config = dataclasses.replace(config, runtime=runtime)
-    return config, CompiledRun(config, sharding.make_mesh(config, devices), total_steps=1000)
+    mesh = sharding.make_mesh(config, devices)
+    objective = make_objective(config, mesh.devices.flat[0])
+    return config, CompiledRun(objective, config, mesh, total_steps=1000)
 
 
 def lowered_step(config, run):
@@ -131,9 +133,8 @@ def recogniser(name, backbone, device):
 
 
 def zeros(config, model):
-    return jax.tree.map(
-        lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(lambda: init_params(config, model))
-    )
+    shapes = jax.eval_shape(lambda: init_params(model, jax.random.key(config.training.seed)))
+    return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
 
 
 def clips(config):

@@ -1,9 +1,8 @@
 """`shipped` and exported files are taken wherever a run's folder is."""
 
-import jax
 import numpy as np
 import pytest
-from conftest import tiny_config, write_config_file
+from conftest import fresh_state, tiny_config, write_config_file
 from examples import assert_identical, random_weights
 from rich.console import Console
 from safetensors import safe_open
@@ -13,15 +12,13 @@ from mubert_jax.data.records import encode_image
 from mubert_jax.errors import UserError
 from mubert_jax.interop import files
 from mubert_jax.interop.opening import open_seen, open_trained
-from mubert_jax.models.micron_bert import build_model
+from mubert_jax.objectives import make_objective
 from mubert_jax.perception.perceive import PerceiveOptions
+from mubert_jax.pretraining.initial import InitFrom
 from mubert_jax.recognition.facts import Facts
 from mubert_jax.recognition.predict import Recogniser
-from mubert_jax.training import loop
 from mubert_jax.training.checkpoints import save_imported
-from mubert_jax.training.initial import first_state, seen_before
 from mubert_jax.training.seen import Seen
-from mubert_jax.training.state import create_state, optimizer
 
 EMOTIONS = ("disgust", "happiness", "surprise")
 
@@ -55,13 +52,13 @@ def frames(tmp_path_factory):
 
 
 def test_an_export_is_opened_as_its_run(run, export):
-    ours, theirs = open_trained(run, teacher=True), open_trained(export)
+    ours, theirs = open_trained(run, extra=True), open_trained(export)
     assert_identical(
-        (ours.weights.params, ours.weights.teacher, ours.weights.center),
-        (theirs.weights.params, theirs.weights.teacher, theirs.weights.center),
+        (ours.weights.params, ours.weights.extra),
+        (theirs.weights.params, theirs.weights.extra),
     )
     assert theirs.emotions == EMOTIONS and open_seen(export) == open_seen(run) == Seen()
-    assert open_trained(run).weights.teacher is None
+    assert open_trained(run).weights.extra == {}
 
 
 def contents(path):
@@ -114,13 +111,12 @@ def test_shipped_is_imported(tmp_path):
 
 def test_a_training_starts_from_an_export(export, run):
     config = tiny_config(training__init_from=str(export))
-    model = build_model(config)
-    fresh = jax.jit(lambda: create_state(config, model, optimizer(config, 1)))()
-    state = first_state(config, fresh, Console(quiet=True))
-    weights = open_trained(run, teacher=True).weights
+    initial = InitFrom(make_objective(config), config, Console(quiet=True))
+    state = initial.state(fresh_state(config))
+    weights = open_trained(run, extra=True).weights
     assert_identical(state.params["encoder"], weights.params["encoder"])
-    assert_identical((state.teacher, state.center), (weights.teacher, weights.center))
-    assert seen_before(config) == Seen()
+    assert_identical(state.extra, weights.extra)
+    assert initial.seen() == Seen()
 
 
 def test_a_training_from_a_damaged_export_stops_before_it_compiles(
@@ -130,7 +126,7 @@ def test_a_training_from_a_damaged_export_stops_before_it_compiles(
     damaged.write_bytes(export.read_bytes()[:-100])
     values = tiny_config(data__path=str(frames_set), training__init_from=str(damaged))
     file = write_config_file(tmp_path / "config.py", values)
-    monkeypatch.setattr(loop, "first_state", None)
+    monkeypatch.setattr(InitFrom, "state", None)
     assert main(["pretrain", f"--config={file}", f"--workdir={tmp_path / 'new'}"]) == 2
     assert str(damaged) in capsys.readouterr().err
 

@@ -2,6 +2,7 @@
 
 import itertools
 
+import jax
 import numpy as np
 import pytest
 from conftest import tiny_config
@@ -14,7 +15,7 @@ from mubert_jax.data.alignment import align_robust
 from mubert_jax.data.controlled.clip import patch_means
 from mubert_jax.data.sets.controlled import FIRST_TEST_SUBJECT
 from mubert_jax.data.video import grey
-from mubert_jax.models.micron_bert import build_model
+from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.perception import controlled
 from mubert_jax.perception.controlled import (
     Row,
@@ -26,7 +27,6 @@ from mubert_jax.perception.controlled import (
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.rivals import RIVALS
 from mubert_jax.perception.trained import Trained
-from mubert_jax.training.state import init_params
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,13 @@ def pairs():
 def trained():
     config = tiny_config()
     model = build_model(config)
-    return Trained(config, model, init_params(config, model), scale=None, seen=None)
+    return Trained(
+        config,
+        model,
+        init_params(model, jax.random.key(config.training.seed)),
+        scale=None,
+        seen=None,
+    )
 
 
 def perceiver_of(trained, **reading):

@@ -15,13 +15,12 @@ from mubert_jax.data.folder import subjects_of
 from mubert_jax.data.people import MADE_UP, Person
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import open_trained
-from mubert_jax.models.micron_bert import build_model
+from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition import crossval, leak
 from mubert_jax.recognition.crossval import cross_validate, fit_all
 from mubert_jax.recognition.facts import Facts
 from mubert_jax.recognition.metrics import score
 from mubert_jax.training.seen import Seen
-from mubert_jax.training.state import init_params
 from mubert_jax.training.views import normalise
 
 QUIET = Console(quiet=True)
@@ -39,7 +38,7 @@ CONFIG = tiny_config(
 @pytest.fixture(scope="module")
 def backbone():
     model = build_model(CONFIG)
-    return model, jax.jit(lambda: init_params(CONFIG, model))()
+    return model, jax.jit(lambda: init_params(model, jax.random.key(CONFIG.training.seed)))()
 
 
 class Pairs(SimpleNamespace):

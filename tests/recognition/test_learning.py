@@ -10,13 +10,12 @@ import pytest
 from conftest import tiny_config
 
 from mubert_jax.config import RecognitionConfig
-from mubert_jax.models.micron_bert import build_model
+from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition import heads, learners
 from mubert_jax.recognition.augment import augmented
 from mubert_jax.recognition.features import describe
 from mubert_jax.recognition.finetuning import finetune
 from mubert_jax.recognition.learners import choose_decay
-from mubert_jax.training.state import init_params
 from mubert_jax.training.views import normalise
 
 QUICK = RecognitionConfig(epochs=300)
@@ -119,7 +118,7 @@ def tiny(reads):
         loss__agreement="none", model__recognizer__classes=2, model__recognizer__reads=reads
     )
     model = build_model(config)
-    return model, jax.jit(lambda: init_params(config, model))()
+    return model, jax.jit(lambda: init_params(model, jax.random.key(config.training.seed)))()
 
 
 def pairs(count):

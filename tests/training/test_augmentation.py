@@ -5,12 +5,11 @@ and crops, whose places are drawn.
 import jax
 import numpy as np
 import pytest
-from conftest import tiny_config
+from conftest import tiny_config, views_of
 
 from mubert_jax.config import AugmentationConfig, CropConfig
 from mubert_jax.models.swapping import swap
 from mubert_jax.training.recording import light
-from mubert_jax.training.step import make_views
 from mubert_jax.training.views import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -30,28 +29,31 @@ def keys(count=4):
 
 
 def test_off_changes_nothing(noise_batch):
-    frames = make_views(tiny_config(), noise_batch)
-    np.testing.assert_array_equal(frames["current"], normalise(noise_batch["current"]))
-    np.testing.assert_array_equal(frames["reference"], normalise(noise_batch["reference"]))
-    expected = swap(frames["current"], frames["reference"], frames["swap_mask"], 8)
-    np.testing.assert_array_equal(frames["swapped"], expected)
+    frames = views_of(tiny_config(), noise_batch)
+    np.testing.assert_array_equal(frames.current, normalise(noise_batch["current"]))
+    np.testing.assert_array_equal(frames.reference, normalise(noise_batch["reference"]))
+    expected = swap(frames.current, frames.reference, frames.swap_mask, 8)
+    np.testing.assert_array_equal(frames.swapped, expected)
 
 
 def test_target_and_swapped_share_their_light_and_only_the_swapped_is_noisy(noise_batch):
-    plain = make_views(tiny_config(), noise_batch)
+    plain = views_of(tiny_config(), noise_batch)
     light = {"augmentation__gain": 0.3, "augmentation__gradient": 0.3}
-    lit = make_views(tiny_config(**light), noise_batch)
-    ratio = {name: pixels(lit[name]) / pixels(plain[name]) for name in ("current", "swapped")}
-    known = (pixels(plain["current"]) > 0.05) & (pixels(plain["swapped"]) > 0.05)
+    lit = views_of(tiny_config(**light), noise_batch)
+    ratio = {
+        name: pixels(getattr(lit, name)) / pixels(getattr(plain, name))
+        for name in ("current", "swapped")
+    }
+    known = (pixels(plain.current) > 0.05) & (pixels(plain.swapped) > 0.05)
     np.testing.assert_allclose(ratio["current"][known], ratio["swapped"][known], rtol=1e-3)
     assert np.abs(ratio["current"][known] - 1).mean() > 0.03
-    other = pixels(lit["reference"]).mean((1, 2, 3)) / pixels(plain["reference"]).mean((1, 2, 3))
-    own = pixels(lit["current"]).mean((1, 2, 3)) / pixels(plain["current"]).mean((1, 2, 3))
+    other = pixels(lit.reference).mean((1, 2, 3)) / pixels(plain.reference).mean((1, 2, 3))
+    own = pixels(lit.current).mean((1, 2, 3)) / pixels(plain.current).mean((1, 2, 3))
     assert np.abs(other - own).max() > 0.02
 
-    noisy = make_views(tiny_config(**light, augmentation__noise=8.0), noise_batch)
-    np.testing.assert_array_equal(noisy["current"], lit["current"])
-    noise = pixels(noisy["swapped"]) - pixels(lit["swapped"])
+    noisy = views_of(tiny_config(**light, augmentation__noise=8.0), noise_batch)
+    np.testing.assert_array_equal(noisy.current, lit.current)
+    noise = pixels(noisy.swapped) - pixels(lit.swapped)
     assert 0.001 < noise.std() < 8 / 255
     assert len({round(float(x), 6) for x in noise.std((1, 2, 3))}) == 4
 

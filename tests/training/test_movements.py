@@ -7,14 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import tiny_config
+from conftest import tiny_config, views_of
 
 from mubert_jax.config import MovementConfig
 from mubert_jax.data.controlled.clip import ControlledClip
 from mubert_jax.training import movements
 from mubert_jax.training.movements import known_movements, sample
 from mubert_jax.training.recording import compressed, light, sensor_noise
-from mubert_jax.training.step import make_views
 
 SIDE, PATCH = 64, 8
 # The movement and nothing else.
@@ -284,7 +283,7 @@ def test_a_function_of_the_key_and_the_frame(faces):
 
 def test_a_step_sees_them_only_if_its_loss_asks(noise_batch):
     def known(config):
-        return jax.eval_shape(lambda batch: make_views(config, batch)["known"], noise_batch)
+        return jax.eval_shape(lambda batch: views_of(config, batch).known, noise_batch)
 
     assert known(tiny_config()) is None
     asked = known(tiny_config(loss__movement_weight=1.0))

@@ -118,7 +118,7 @@ def test_a_run_that_started_from_another_adds_to_it_and_does_not_need_it_to_go_o
     trained_run, frames_set, everyone, tmp_path
 ):
     older, run = tmp_path / "older", tmp_path / "run"
-    config, _, weights = load_weights(trained_run)
+    config, weights = load_weights(trained_run)
     grandmother = Person.of("mine", "grandmother")
     save_imported(older, config, weights, "w.pth", Seen.of([grandmother]))
     values = tiny_config(

@@ -4,13 +4,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mubert_jax.config import Config
 from mubert_jax.config_parts import PretrainPart
 from mubert_jax.data.frames import FramePairs
 from mubert_jax.errors import UserError
 from mubert_jax.models.device import check_attention
-from mubert_jax.models.micron_bert import build_model
+from mubert_jax.models.micron_bert import MicronBert
+from mubert_jax.objectives import make_objective
+from mubert_jax.objectives.micron_bert import MicronBertObjective
 from mubert_jax.perception.maps import Perceiver, measure_scale, save_scale
+from mubert_jax.pretraining.initial import InitFrom
 from mubert_jax.training import flops, pod, sharding
 from mubert_jax.training.curves import plot_training
 from mubert_jax.training.loop import pretrain
@@ -31,26 +33,30 @@ def run(config: PretrainPart, workdir: Path, console: Console):
             "--config.data.path=DIR"
         )
     check_attention(config.model)
+    mesh = sharding.make_mesh(config)
+    objective = make_objective(config, mesh.devices.flat[0])
     pairs = FramePairs(
         config.data.path, delta=config.data.delta, image_size=config.model.image_size
     )
-    devices = sharding.make_mesh(config).size
     workdir.mkdir(parents=True, exist_ok=True)
     with StopSignal() as stop, pod.ending_as_one():
-        meter = Meter(config, peak_flops=flops.peak_of(config, devices))
-        state = pretrain(config, pairs, workdir, console, stop, meter)
+        peak_flops = flops.peak_of(config, mesh.size)
+        meter = Meter(config.training.batch_size, objective.flops_per_pair(), peak_flops)
+        initial = InitFrom(objective, config, console)
+        state = pretrain(objective, config, mesh, pairs, initial, workdir, console, stop, meter)
         with meter.timing("evaluation"):
             params = pod.together(state.params)
             if pod.leads():
-                _look_back(config, pairs, params, workdir)
+                plot_training(workdir, objective.panels)
+                if isinstance(objective, MicronBertObjective):
+                    _measure_scale(objective.model, config, pairs, params, workdir)
         if pod.leads() and meter.steps:
             meter.summarise(workdir, console)
         if stop.requested:
             raise Preempted(int(state.step), workdir)
 
 
-def _look_back(config: Config, pairs: FramePairs, params: dict, workdir: Path):
-    plot_training(workdir)
+def _measure_scale(model: MicronBert, config, pairs: FramePairs, params: dict, workdir: Path):
     if config.model.dma.kind != "none":
-        perceiver = Perceiver(build_model(config), params)
+        perceiver = Perceiver(model, params)
         save_scale(workdir, measure_scale(perceiver, pairs, config.perception.align))

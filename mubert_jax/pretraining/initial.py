@@ -1,5 +1,6 @@
 """Where a training starts: fresh weights, or those of another run (`training.init_from`)."""
 
+import dataclasses
 from collections.abc import Iterator
 
 import jax
@@ -10,51 +11,57 @@ from mubert_jax.config import Config, flatten
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import open_seen, open_trained
 from mubert_jax.training.checkpoints import Weights
+from mubert_jax.training.objective import Objective
 from mubert_jax.training.seen import Seen
-from mubert_jax.training.state import TrainState, teacher_part
+from mubert_jax.training.state import TrainState
 
 # Keys of config.model that may differ without changing what the weights compute.
 HARMLESS = ("model.attention", "model.dtype", "model.dma.chunk", "model.dma.initial")
 
 
-def first_state(config: Config, fresh: TrainState, console: Console) -> TrainState:
-    """`fresh`, or `fresh` with the modules that `training.init_from` has.
+@dataclasses.dataclass(frozen=True)
+class InitFrom:
+    """Fresh weights, or those that `config.training.init_from` names."""
 
-    Modules that the other run lacks (a projector, say) keep their fresh weights. The teacher is the
-    other run's, or a copy of the student.
+    objective: Objective
+    config: Config
+    console: Console
 
-    Raises:
-      UserError: no checkpoint there, a module of another shape, another number of heads.
-    """
-    source = config.training.init_from
-    if not source:
-        return fresh
-    trained = open_trained(source, teacher=True)
-    other, weights = trained.config, trained.weights
-    _compare_heads(config, other, source)
-    params = fresh.params | {
-        name: _placed(weights.params[name], fresh.params[name], f"{source}: {name}")
-        for name in fresh.params
-        if name in weights.params
-    }
-    text = "\n".join(_report(config, other, fresh, weights))
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
-    if fresh.teacher is None:
-        return fresh.replace(params=params)
-    teacher, center = weights.teacher, weights.center
-    if teacher is None:
-        teacher, center = teacher_part(params), fresh.center
-    return fresh.replace(
-        params=params,
-        teacher=_placed(teacher, fresh.teacher, f"{source}: teacher"),
-        center=_placed(center, fresh.center, f"{source}: center"),
-    )
+    def seen(self) -> Seen:
+        """Whose faces they have seen; raises as `state` does."""
+        source = self.config.training.init_from
+        return open_seen(source) if source else Seen()
 
+    def state(self, fresh: TrainState) -> TrainState:
+        """`fresh`, or `fresh` with the modules that `training.init_from` has.
 
-def seen_before(config: Config) -> Seen:
-    """Whose faces the weights of `training.init_from` have seen; raises as `first_state` does."""
-    source = config.training.init_from
-    return open_seen(source) if source else Seen()
+        Modules that the other run lacks (a projector, say) keep their fresh weights. What the
+        objective keeps beside them is the other run's, or begins with these weights.
+
+        Raises:
+          UserError: no checkpoint there, a module of another shape, another number of heads.
+        """
+        source = self.config.training.init_from
+        if not source:
+            return fresh
+        trained = open_trained(source, extra=True)
+        other, weights = trained.config, trained.weights
+        _compare_heads(self.config, other, source)
+        params = fresh.params | {
+            name: _placed(weights.params[name], fresh.params[name], f"{source}: {name}")
+            for name in fresh.params
+            if name in weights.params
+        }
+        text = "\n".join(_report(self.config, other, fresh, weights))
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        extra = self.objective.extra(params) | weights.extra
+        return fresh.replace(
+            params=params,
+            extra={
+                name: _placed(extra[name], fresh.extra[name], f"{source}: {name}")
+                for name in fresh.extra
+            },
+        )
 
 
 def _report(config: Config, other: Config, fresh: TrainState, weights: Weights) -> Iterator[str]:
@@ -64,8 +71,7 @@ def _report(config: Config, other: Config, fresh: TrainState, weights: Weights) 
     if new := [name for name in fresh.params if name not in taken]:
         yield f"  fresh: {', '.join(new)}"
     left = [name for name in weights.params if name not in taken]
-    if weights.teacher is not None and fresh.teacher is None:
-        left.append("teacher")
+    left += [name for name in weights.extra if name not in fresh.extra]
     if left:
         yield f"  left behind: {', '.join(left)}"
     ours, theirs = flatten(config), flatten(other)
