@@ -394,7 +394,7 @@ def flatten(config: Config) -> dict[str, object]:
 
     def walk(node, prefix):
         for key, value in node.items():
-            if isinstance(value, dict):
+            if isinstance(value, dict) and value:
                 yield from walk(value, f"{prefix}{key}.")
             else:
                 yield f"{prefix}{key}", value

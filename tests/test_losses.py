@@ -5,7 +5,7 @@ import numpy as np
 from mubert_jax.config import LossConfig
 from mubert_jax.losses import (
     AGREEMENTS,
-    Views,
+    Features,
     change,
     contextual_std,
     dino,
@@ -31,17 +31,17 @@ def test_reconstruction_is_the_mean_square_error_over_all_patches():
 
 def test_mse_compares_the_frame_with_each_crop():
     frame, crops = logits(0, 1, 4, 8), logits(1, 2, 4, 8)
-    student = Views(jnp.concatenate([frame, crops]), crops[:0])
-    loss, center = mse(student, None, None, CONFIG, 0.0)
+    student = Features(jnp.concatenate([frame, crops]), crops[:0])
+    loss, statistics = mse(student, None, None, CONFIG, 0.0)
     np.testing.assert_allclose(loss, np.mean((crops - frame) ** 2), rtol=1e-6)
-    assert center is None
+    assert statistics == {}
 
 
 def test_dino_by_hand():
-    student = Views(logits(0, 2, 3, 5), logits(1, 1, 3, 5))
-    teacher = Views(logits(2, 2, 3, 5), logits(2, 0, 3, 5))
+    student = Features(logits(0, 2, 3, 5), logits(1, 1, 3, 5))
+    teacher = Features(logits(2, 2, 3, 5), logits(2, 0, 3, 5))
     center = logits(3, 5)
-    loss, new_center = dino(student, teacher, center, CONFIG, 0.5)
+    loss, seen = dino(student, teacher, center, CONFIG, 0.5)
     students = [*student.frames_and_crops, *student.local_crops]
     terms = []
     for i, t in enumerate(teacher.frames_and_crops):
@@ -53,14 +53,14 @@ def test_dino_by_hand():
                 terms.append(-(target * log_p).sum(-1).mean())
     np.testing.assert_allclose(loss, np.mean(terms), rtol=1e-4)
     mean = np.asarray(teacher.frames_and_crops).mean((0, 1))
-    np.testing.assert_allclose(new_center, 0.9 * center + 0.1 * mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(seen["center"], mean, rtol=1e-5, atol=1e-6)
 
 
 def test_no_gradient_reaches_the_teacher():
-    student = Views(logits(0, 2, 3, 5), logits(1, 1, 3, 5))
+    student = Features(logits(0, 2, 3, 5), logits(1, 1, 3, 5))
 
     def loss(teacher):
-        return dino(student, Views(teacher, teacher[:0]), jnp.zeros(5), CONFIG, 0.0)[0]
+        return dino(student, Features(teacher, teacher[:0]), jnp.zeros(5), CONFIG, 0.0)[0]
 
     np.testing.assert_array_equal(jax.grad(loss)(logits(2, 2, 3, 5)), 0)
 
@@ -70,8 +70,8 @@ def test_temperature_warms_up():
 
     warm = dataclasses.replace(CONFIG.dino, warmup_teacher_temperature=0.4, warmup_fraction=0.5)
     config = dataclasses.replace(CONFIG, dino=warm)
-    student = Views(logits(0, 2, 3, 5), logits(1, 0, 3, 5))
-    teacher = Views(logits(2, 2, 3, 5), logits(2, 0, 3, 5))
+    student = Features(logits(0, 2, 3, 5), logits(1, 0, 3, 5))
+    teacher = Features(logits(2, 2, 3, 5), logits(2, 0, 3, 5))
     at = [float(dino(student, teacher, jnp.zeros(5), config, p)[0]) for p in (0.0, 0.5, 1.0)]
     cold = float(dino(student, teacher, jnp.zeros(5), CONFIG, 0.0)[0])
     assert abs(at[0] - cold) > 1e-3
@@ -117,11 +117,13 @@ def test_contrastive_wants_a_frame_nearest_to_its_own_crop():
         "others": near[:, ::-1],
         "alike": np.ones_like(near) * frames[:, :1],
     }.items():
-        views = Views(jnp.concatenate([frames, crops]), jnp.zeros((0, 6, 16)))
-        loss[name], center = AGREEMENTS["contrastive"].loss(views, None, None, LossConfig(), 0.0)
-        assert center is None
+        views = Features(jnp.concatenate([frames, crops]), jnp.zeros((0, 6, 16)))
+        loss[name], statistics = AGREEMENTS["contrastive"].loss(
+            views, None, None, LossConfig(), 0.0
+        )
+        assert statistics == {}
     assert loss["own"] < 0.1 < loss["others"]
-    collapsed = Views(jnp.ones((2, 6, 16)), jnp.zeros((0, 6, 16)))
+    collapsed = Features(jnp.ones((2, 6, 16)), jnp.zeros((0, 6, 16)))
     value, _ = AGREEMENTS["contrastive"].loss(collapsed, None, None, LossConfig(), 0.0)
     np.testing.assert_allclose(value, np.log(6), rtol=1e-5)
 
@@ -129,7 +131,7 @@ def test_contrastive_wants_a_frame_nearest_to_its_own_crop():
 def test_contrastive_is_cross_entropy_both_ways():
     random = np.random.default_rng(1)
     tokens = random.standard_normal((2, 5, 8)).astype(np.float32)
-    views = Views(jnp.asarray(tokens), jnp.zeros((0, 5, 8)))
+    views = Features(jnp.asarray(tokens), jnp.zeros((0, 5, 8)))
     config = LossConfig(contrastive_temperature=0.5)
     value, _ = AGREEMENTS["contrastive"].loss(views, None, None, config, 0.0)
     frame, crop = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in tokens)

@@ -113,7 +113,9 @@ def test_light_and_noise_by_hand():
 
 def test_a_pairs_key_is_its_seeds_and_its_indexs():
     index = np.array([3, 5, 3], np.uint32)
-    words = np.stack([jax.random.key_data(pair_keys(seed, index)) for seed in (0, 1)])
+    words = np.stack(
+        [jax.random.key_data(pair_keys(jax.random.key(seed), index)) for seed in (0, 1)]
+    )
     assert (words[:, 0] == words[:, 2]).all()
     assert len(np.unique(words.reshape(-1, words.shape[-1]), axis=0)) == 4
 
