@@ -18,7 +18,10 @@ from mubert_jax.config_values import unknown
 from mubert_jax.errors import UserError
 
 # Where files lie that are not the user's: Python's, other packages', this one's.
-LIBRARIES = (*sysconfig.get_paths().values(), str(Path(mubert_jax.__file__).parent))
+LIBRARIES = (
+    *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")),
+    str(Path(mubert_jax.__file__).parent),
+)
 
 
 def load_config(path: str | Path, overrides: list[str]) -> Config:
@@ -108,9 +111,10 @@ def _place(error: BaseException, path: Path) -> str:
     if isinstance(error, SyntaxError) and error.filename == str(path):
         return f", line {mine[-1]}"
     place = f", line {mine[-1]}, {_text(path, mine[-1])!r}"
-    last, line = [(file, i) for file, i in lines if not file.startswith((*LIBRARIES, "<"))][-1]
-    if last != str(path):
-        place += f", in {last}, line {line}, {_text(last, line)!r}"
+    theirs = [(file, i) for file, i in lines if not file.startswith((*LIBRARIES, "<"))]
+    if theirs and theirs[-1][0] != str(path):
+        file, i = theirs[-1]
+        place += f", in {file}, line {i}, {_text(file, i)!r}"
     return place
 
 

@@ -28,7 +28,7 @@ FILES: dict[str, str] = {}
 @functools.cache
 def _say(old: str, new: str):
     print(
-        f"mubert: {old} is called {new} now; the old name is accepted in this release alone",
+        f"mubert: {old} is called {new} now; the old name is accepted in this release only",
         file=sys.stderr,
     )
 
@@ -76,13 +76,24 @@ def file(path: Path) -> Path:
 
 def key(dotted: str, *, aloud: bool = False) -> str:
     """The new name of a config's key or section."""
-    for old in sorted(KEYS, key=len, reverse=True):
+    table = _old_keys()
+    for old in sorted(table, key=len, reverse=True):
         if dotted == old or dotted.startswith(f"{old}."):
-            new = KEYS[old] + dotted.removeprefix(old)
+            new = table[old] + dotted.removeprefix(old)
             if aloud:
                 _say(f"config.{dotted}", f"config.{new}")
             return new
     return dotted
+
+
+def _old_keys() -> dict[str, str]:
+    """`KEYS`, and the old keys of a renamed section below its new name, too."""
+    table = dict(KEYS)
+    for old, new in KEYS.items():
+        for section in KEYS:
+            if old.startswith(f"{section}."):
+                table.setdefault(KEYS[section] + old.removeprefix(section), new)
+    return table
 
 
 def values(nested: dict, *, aloud: bool = False) -> dict:
