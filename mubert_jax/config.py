@@ -9,6 +9,7 @@ import dataclasses
 
 import ml_collections
 
+from mubert_jax import renamed
 from mubert_jax.config_checks import check
 from mubert_jax.config_values import choice, from_values, given, path_or
 
@@ -353,9 +354,7 @@ def default_config() -> ml_collections.ConfigDict:
 
     They are the setting that sees best on the controlled benchmark; `paper_config` is the paper's.
     """
-    config = ml_collections.ConfigDict(dataclasses.asdict(Config()))
-    config.objective.options.unlock()
-    return config
+    return renamed.config_dict(dataclasses.asdict(Config()))
 
 
 def paper_config() -> ml_collections.ConfigDict:
@@ -374,12 +373,14 @@ def paper_config() -> ml_collections.ConfigDict:
 def build(values: ml_collections.ConfigDict | dict) -> Config:
     """Turns a ConfigDict (or nested dict) into a validated `Config`; keys left out keep defaults.
 
+    Old names of keys (`mubert_jax.renamed`) are read without a word, as old checkpoints have them.
+
     Raises:
       UserError: unknown key, wrong type or impossible value; the message names the key.
     """
     if isinstance(values, ml_collections.ConfigDict):
         values = values.to_dict()
-    config = from_values(Config, values, "config")
+    config = from_values(Config, renamed.values(values), "config")
     check(config)
     return config
 

@@ -25,10 +25,7 @@ LAYERS = {
     "interop": 3,
     "recognition": 4,
     "bench": 4,
-    "flag_types": 1,
     "outputs": 1,
-    "arguments": 4,
-    "cli_prepare": 4,
     "cli": 5,
 }
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -7,11 +7,11 @@ from pathlib import Path
 from mubert_jax import config as config_lib
 from mubert_jax.data.people import MADE_UP, Person
 from mubert_jax.errors import UserError
-from mubert_jax.flag_types import SHIPPED
 from mubert_jax.interop import files
 from mubert_jax.interop.torch_weights import from_official
 from mubert_jax.models.device import for_any_device
 from mubert_jax.models.micron_bert import build_model
+from mubert_jax.paths import SHIPPED
 from mubert_jax.perception.trained import Trained
 from mubert_jax.training.checkpoints import load_seen
 from mubert_jax.training.seen import Seen

@@ -13,8 +13,8 @@ from mubert_jax.data.faces import SAMPLED_FRAMES
 from mubert_jax.data.people import merged_classes
 from mubert_jax.data.video import read_images, read_video, sample_video
 from mubert_jax.errors import UserError
-from mubert_jax.flag_types import SHIPPED
 from mubert_jax.interop.opening import open_trained
+from mubert_jax.paths import SHIPPED
 from mubert_jax.perception import render
 from mubert_jax.perception.maps import Maps
 from mubert_jax.perception.perceive import CANDIDATES, PerceiveOptions, Session

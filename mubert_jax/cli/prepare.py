@@ -3,21 +3,103 @@
 import argparse
 from pathlib import Path
 
-from mubert_jax import arguments
-from mubert_jax import flag_types as types
+from mubert_jax import renamed
+from mubert_jax.cli import flag_types as types
+from mubert_jax.cli import flags
+from mubert_jax.cli.say import say
 from mubert_jax.errors import UserError
 
+SUMMARY = "videos, images or a labelled data set -> records"
+EXAMPLE = "mubert prepare video --input=videos/ --output=data/mine"
+# Flags for labelled sets.
+LABELLED = ("annotation", "classes", "apex", "damaged", "lenient")
+# Flags of `controlled`: fields of `Cast`.
+CAST = {
+    "subjects": "people (60)",
+    "first_subject": "number of the first (0; from 100000: test)",
+    "clips": "recordings of each (4)",
+    "frames": "frames of each recording (24)",
+    "conditions": "clean, drift, ... (lab, 1 in 4 busy-lab)",
+    "seed": "another seed makes other people (0)",
+}
 
-def prepare(args, console) -> None:
+
+def add_flags(parser):
+    add = parser.add_argument
+    add(
+        "source",
+        metavar="SOURCE",
+        type=_source,
+        help="video, frames (images), controlled (made-up people); labelled: casme2, samm, smic, "
+        "casme3, megc2019, pairs",
+    )
+    add(
+        "--input",
+        metavar="PATH",
+        nargs="+",
+        action="extend",
+        help="a file or folder; megc2019: casme2=DIR samm=DIR smic=DIR; controlled: photos, "
+        "a folder a person",
+    )
+    add("--output", metavar="DIR", type=types.path, required=True, help="a new folder")
+    add(
+        "--size",
+        metavar="N",
+        type=int,
+        default=224,
+        help="side of the stored frames in pixels (%(default)s)",
+    )
+    flags.crop(parser)
+    add(
+        "--encoding",
+        metavar="NAME",
+        choices=("png", "jpeg"),
+        default="png",
+        help="png, or jpeg: smaller, but noisy",
+    )
+    add(
+        "--align",
+        metavar="HOW",
+        choices=flags.ALIGN,
+        default="none",
+        help="register to the clip's first frame: ecc or robust",
+    )
+    add("--workers", metavar="N", type=int, help="threads (one a core)")
+    add("--exclude-subjects", nargs="+", default=(), metavar="ID", help="subjects to leave out")
+    add(
+        "--subject-folder",
+        metavar="N",
+        type=int,
+        help="video, frames: which folder is the subject's (1)",
+    )
+    add("--annotation", metavar="PATH", action="append", help="labelled: sheet; pairs: table")
+    add("--classes", metavar="N", type=int, help="labelled: 3 or 5; casme3: 3, 4 or 7")
+    add("--apex", metavar="HOW", help="labelled, if not annotated: midpoint, auto")
+    add(
+        "--damaged",
+        metavar="LIST",
+        type=types.path,
+        action="append",
+        help="casme3: frames not to use",
+    )
+    add("--lenient", action="store_true", help="labelled: leave out doubtful clips")
+    for name, text in CAST.items():
+        kind = {"nargs": "+"} if name == "conditions" else {"type": int}
+        add(f"--{name.replace('_', '-')}", help=f"controlled: {text}", metavar="N", **kind)
+
+
+def _source(name: str) -> str:
+    return renamed.subcommand("prepare", name)
+
+
+def run(args, console):
     from mubert_jax.data import prepare as frames
     from mubert_jax.data.plan import PrepareOptions
     from mubert_jax.data.sets import is_labelled
     from mubert_jax.data.sets.controlled import Cast
 
     made_up = args.source == "controlled"
-    given = {
-        name: getattr(args, name) for name in arguments.CAST if getattr(args, name) is not None
-    }
+    given = {name: getattr(args, name) for name in CAST if getattr(args, name) is not None}
     if "conditions" in given:
         given["conditions"] = tuple(given["conditions"])
     if given and not made_up:
@@ -41,7 +123,7 @@ def prepare(args, console) -> None:
     if made_up and args.classes:
         _prepare_made_up(args, shaping, given, console)
         return
-    if others := [name for name in arguments.LABELLED if getattr(args, name)]:
+    if others := [name for name in LABELLED if getattr(args, name)]:
         raise UserError(f"--{others[0]} is for labelled sets (casme2, samm, ...) alone")
     path = _one_path(args, "input")
     if path is None and not made_up:
@@ -57,7 +139,7 @@ def prepare(args, console) -> None:
     )
 
 
-def _prepare_pairs(args, shaping, console) -> None:
+def _prepare_pairs(args, shaping, console):
     from mubert_jax.data.labelled.options import PairOptions
     from mubert_jax.data.labelled.prepare import prepare_pairs
     from mubert_jax.data.sets import load_set
@@ -76,7 +158,7 @@ def _prepare_pairs(args, shaping, console) -> None:
     _say_finetune(args, console)
 
 
-def _prepare_made_up(args, shaping, given, console) -> None:
+def _prepare_made_up(args, shaping, given, console):
     from mubert_jax.data.controlled.movements import EMOTIONS
     from mubert_jax.data.labelled.made_up import prepare_made_up
     from mubert_jax.data.labelled.options import PairOptions
@@ -93,7 +175,7 @@ def _prepare_made_up(args, shaping, given, console) -> None:
     _say_finetune(args, console)
 
 
-def _say_finetune(args, console) -> None:
+def _say_finetune(args, console):
     say(
         console,
         f"Next: mubert finetune --config=configs/finetune.py --config.data.path={args.output} "
@@ -132,7 +214,3 @@ def _named_paths(args, flag) -> dict[str, Path]:
             raise UserError(f"--{flag} {name}= is given twice")
         named[name] = _path(path, flag)
     return named
-
-
-def say(console, text):
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from mubert_jax import renamed
 from mubert_jax.errors import UserError
-from mubert_jax.paths import path_argument
+from mubert_jax.paths import SHIPPED, path_argument
 
-SHIPPED = "shipped"
 HAAR = "haar"
 
 
@@ -28,6 +28,11 @@ def file(text: str) -> Path:
     if text.endswith(("/", os.sep)):
         raise argparse.ArgumentTypeError(f"{text} is a folder; name a file")
     return path(text)
+
+
+def config_file(text: str) -> Path:
+    """A config file, which may have an old name."""
+    return renamed.file(path(text))
 
 
 def checkpoint(text: str) -> str:

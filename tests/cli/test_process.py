@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+import mubert_jax
 from mubert_jax import cli
 from mubert_jax.errors import DiskFull, PassingError, UserError
 
-PACKAGE = Path(cli.__file__).parent
+PACKAGE = Path(mubert_jax.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 COMMAND = [sys.executable, "-c", "import sys; from mubert_jax.cli import command; "]
 COMMAND[-1] += "sys.exit(command())"
@@ -29,7 +30,7 @@ def failing(monkeypatch):
         def fail(*_):
             raise error
 
-        monkeypatch.setattr("mubert_jax.bench.run", fail)
+        monkeypatch.setattr("mubert_jax.cli.bench.run", fail)
         return cli.main(["bench", "step"])
 
     return run
