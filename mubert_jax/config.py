@@ -345,6 +345,9 @@ class Config:
     optimizer: OptimizerConfig = OptimizerConfig()
     training: TrainingConfig = TrainingConfig()
     perception: PerceptionConfig = PerceptionConfig()
+    # What a training is watched by: a file of `mubert_jax.evaluators` -> {"every": steps} and its
+    # options. It changes nothing that is learnt.
+    evaluation: dict = dataclasses.field(default_factory=dict)
     recognition: RecognitionConfig = RecognitionConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict, config_flags
 import mubert_jax
 from mubert_jax import renamed
 from mubert_jax.config import Config, build, default_config, flatten
-from mubert_jax.config_parts import only, refuse_unread
+from mubert_jax.config_parts import OPEN, only, refuse_unread
 from mubert_jax.config_values import unknown
 from mubert_jax.errors import UserError
 
@@ -22,9 +22,6 @@ LIBRARIES = (
     *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")),
     str(Path(mubert_jax.__file__).parent),
 )
-
-# Of an objective, which knows them.
-OPTIONS = "objective.options."
 
 
 def load_config(path: str | Path, overrides: list[str]) -> Config:
@@ -167,7 +164,7 @@ def _checked(overrides: Iterable[str]) -> list[str]:
     for override in overrides:
         written = _written(override)
         key = renamed.key(written, aloud=True)
-        if key.startswith(OPTIONS):  # the config file says which there are
+        if key.startswith(tuple(f"{section}." for section in OPEN)):
             known = known | {key: None}
         if key not in known:
             raise unknown(f"key config.{key}", key, known)

@@ -50,6 +50,8 @@ def _copy(field):
     return dataclasses.field(default=field.default, metadata=field.metadata)
 
 
+# Sections whose keys are those of an objective, of evaluators.
+OPEN = ("objective.options", "evaluation")
 FRESH = ("training.init_from", "")
 # `check` ties them to the model's sizes.
 TIED_BLOCKS = some(SwappingConfig, "ratio", "min_block")
@@ -70,6 +72,7 @@ class PretrainPart:
     optimizer: OptimizerConfig
     training: TrainingConfig
     perception: PerceptionConfig
+    evaluation: dict
     runtime: RuntimeConfig
 
 
@@ -221,9 +224,8 @@ def refuse_unread(
 
 
 def _known_as(key: str) -> str:
-    """The key itself; of an objective's option the section, for which ones it has it knows."""
-    options = "objective.options"
-    return options if key.startswith(f"{options}.") else key
+    """The key itself; of the keys in an open section the section, whose owner knows them."""
+    return next((open for open in OPEN if key.startswith(f"{open}.")), key)
 
 
 def _unbroken(conditions, configs) -> bool:

@@ -14,6 +14,7 @@ from mubert_jax.config import Config
 from mubert_jax.config_parts import AblatePart
 from mubert_jax.data.files import replacing, write_text
 from mubert_jax.errors import UserError
+from mubert_jax.objectives import make_objective
 from mubert_jax.perception import emotions
 from mubert_jax.perception.controlled import (
     Row,
@@ -112,7 +113,11 @@ def _score(folder: Path, config: Config, benchmark: Benchmark):
     trained = Trained.of_run(folder)
     model, params = trained.model, trained.params
     labelled = benchmark.labelled(config.model.image_size)
-    yield _emotions("features", emotions.token_changes(model, params)(labelled), labelled)
+    yield _emotions(
+        "features",
+        emotions.token_changes(make_objective(config).encode, params)(labelled),
+        labelled,
+    )
     if config.model.dma.kind == "none":
         return
     perceiver = Perceiver(model, params, config.perception, batch=1)

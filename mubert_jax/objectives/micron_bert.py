@@ -201,6 +201,9 @@ class MicronBertObjective(Objective):
             student, teacher, extra.get("center"), self.config.loss, progress
         )
 
+    def encode(self, params, images):
+        return self.model.apply({"params": params}, images, method="encode").tokens
+
     def flops_per_pair(self) -> float:
         """Student forward and backward, teacher forward; the decoder only where it is scored."""
         model, crop, loss = self.config.model, self.config.loss.crop, self.config.loss

@@ -7,6 +7,7 @@ from rich.console import Console
 from mubert_jax.config_parts import PretrainPart
 from mubert_jax.data.frames import FramePairs
 from mubert_jax.errors import UserError
+from mubert_jax.evaluators import make_evaluations
 from mubert_jax.models.device import check_attention
 from mubert_jax.models.micron_bert import MicronBert
 from mubert_jax.objectives import make_objective
@@ -38,16 +39,19 @@ def run(config: PretrainPart, workdir: Path, console: Console):
     pairs = FramePairs(
         config.data.path, delta=config.data.delta, image_size=config.model.image_size
     )
+    evaluations = make_evaluations(config, objective)
     workdir.mkdir(parents=True, exist_ok=True)
     with StopSignal() as stop, pod.ending_as_one():
         peak_flops = flops.peak_of(config, mesh.size)
         meter = Meter(config.training.batch_size, objective.flops_per_pair(), peak_flops)
         initial = InitFrom(objective, config, console)
-        state = pretrain(objective, config, mesh, pairs, initial, workdir, console, stop, meter)
+        state = pretrain(
+            objective, config, mesh, pairs, initial, evaluations, workdir, console, stop, meter
+        )
         with meter.timing("evaluation"):
             params = pod.together(state.params)
             if pod.leads():
-                plot_training(workdir, objective.panels)
+                plot_training(workdir, objective.panels, evaluations)
                 if isinstance(objective, MicronBertObjective):
                     _measure_scale(objective.model, config, pairs, params, workdir)
         if pod.leads() and meter.steps:

@@ -23,7 +23,7 @@ from mubert_jax.training.seen import Seen
 from mubert_jax.training.state import TrainState
 
 # What a restart may change: nothing of it alters what is learnt.
-FREE_KEYS = ("runtime.", "perception.", "recognition.", "data.path")
+FREE_KEYS = ("runtime.", "perception.", "evaluation", "recognition.", "data.path")
 
 # What a step's folder holds beside `origin`. Weights that were not trained here have no `training`,
 # and what an objective does not keep is no `extra`, which older versions called `teacher`.

@@ -1,12 +1,13 @@
 """training.png: what a run's metrics did."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 
 from mubert_jax.data.files import replacing
+from mubert_jax.training.evaluator import Evaluation
 from mubert_jax.training.writers import read_metrics
 
 COLUMNS = 4
@@ -14,14 +15,25 @@ LOSS = {"loss": {"loss": "L, the weighted sum"}}
 LEARNING_RATE = {"learning rate": {"learning_rate": "AdamW"}}
 
 
-def plot_training(workdir: Path, panels: Mapping[str, Mapping[str, str]]) -> Path:
+def _title(evaluation: Evaluation, rows) -> str:
+    name, best = evaluation.name.replace("_", " "), evaluation.best(rows)
+    return f"{name}: best at step {best['step']}" if best else name
+
+
+def plot_training(
+    workdir: Path,
+    panels: Mapping[str, Mapping[str, str]],
+    evaluations: Sequence[Evaluation] = (),
+) -> Path:
     """Draws `workdir`/training.png from its metrics; returns its path.
 
     Args:
       panels: beside those of the loss and the learning rate: title -> metric -> its label.
+      evaluations: a panel each, whose title has the best step.
     """
     rows = read_metrics(workdir)
     panels = LOSS | dict(panels) | LEARNING_RATE
+    panels |= {_title(e, rows): {e.headline: e.evaluator.headline} for e in evaluations}
     lines = math.ceil(len(panels) / COLUMNS)
     figure, axes = plt.subplots(
         lines, COLUMNS, figsize=(15, 3 * lines), layout="constrained", squeeze=False

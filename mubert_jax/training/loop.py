@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Protocol
@@ -19,6 +20,7 @@ from mubert_jax.errors import UserError
 from mubert_jax.training import pod, sharding
 from mubert_jax.training.checkpoints import Checkpoints
 from mubert_jax.training.compiled import CompiledRun
+from mubert_jax.training.evaluator import Evaluation
 from mubert_jax.training.meter import Meter
 from mubert_jax.training.objective import Objective
 from mubert_jax.training.preemption import Preempted, StopSignal
@@ -46,6 +48,7 @@ def pretrain(
     mesh: Mesh,
     pairs: FramePairs,
     initial: Initial,
+    evaluations: Sequence[Evaluation],
     workdir: Path,
     console: Console,
     stop: StopSignal,
@@ -63,6 +66,7 @@ def pretrain(
       mesh: of devices.
       pairs: its data.
       initial: where it starts.
+      evaluations: what it is watched by.
       workdir: its folder: checkpoints, metrics, config.json.
       console: shows the progress line.
       stop: asks to stop early.
@@ -115,6 +119,9 @@ def pretrain(
                 unread = step, metrics | {"learning_rate": schedule(step - 1)}
                 checkpoints.check()
                 last = step == total_steps
+                if due := [evaluation for evaluation in evaluations if evaluation.due(step, last)]:
+                    with meter.timing("evaluation"):
+                        unread = step, unread[1] | _evaluated(due, state)
                 stopping = stop.after(step, last)
                 if stopping or last or step % config.runtime.checkpoint_every == 0:
                     _report(*unread, config, meter, writer, progress)
@@ -145,8 +152,19 @@ def _report(step, metrics, config, meter, writer, progress):
             )
     rates = meter.step()
     progress.update(step, values, rates)
-    if writer and (step % config.runtime.log_every == 0 or step == 1):
+    evaluated = any("/" in name for name in values)
+    if writer and (step % config.runtime.log_every == 0 or step == 1 or evaluated):
         writer.write(step, values | rates)
+
+
+def _evaluated(due: list[Evaluation], state: TrainState) -> dict[str, float]:
+    """The metrics of those that are due, in the process that leads."""
+    params, extra = pod.together((state.params, state.extra))
+    found = {}
+    if pod.leads():
+        for evaluation in due:
+            found |= evaluation(params, extra)
+    return found
 
 
 def _write_config(config: Config, workdir: Path):

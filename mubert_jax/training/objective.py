@@ -78,6 +78,10 @@ class Objective(abc.ABC):
         """The new `extra`, given the new `params`."""
         return extra
 
+    def encode(self, params: Params, images: jax.Array) -> jax.Array:
+        """What a probe reads of normalised images (B, H, W, 3): tokens (B, N, D), rows first."""
+        raise NotImplementedError(f"{type(self).__name__} has nothing to probe")
+
     def flops_per_pair(self) -> float:
         """Model FLOPs of one pair in one step, for the utilisation; 0 where it is not known."""
         return 0.0
