@@ -313,7 +313,7 @@ def bench(parser):
         choices=tuple(BENCHES),
         help="step: a training step; sizes: how it grows with image, width and depth; devices: "
         "what splitting it costs; checkpoint: what saving costs; folds: recognisers together and "
-        "one by one; input: the pipeline; perception: maps of known movements; ceiling: the same, "
+        "one by one; input: the pipeline; perception: maps of known movements; oracle: the same, "
         "beside a copy that was told the truth",
     )
     add(
@@ -321,7 +321,7 @@ def bench(parser):
         metavar="FILE",
         type=types.path,
         default="configs/pretrain.py",
-        help="sizes to run at (%(default)s); not for perception and ceiling",
+        help="sizes to run at (%(default)s); not for perception and oracle",
     )
     add(
         "--batch-size",
@@ -341,14 +341,14 @@ def bench(parser):
         "--steps",
         metavar="N",
         type=types.count,
-        help="how many are timed; ceiling: trained (1000)",
+        help="how many are timed; oracle: trained (1000)",
     )
     add(
         "--pairs",
         metavar="N",
         type=types.count,
         default=1500,
-        help="ceiling: to train on (%(default)s)",
+        help="oracle: to train on (%(default)s)",
     )
     add(
         "--seconds",

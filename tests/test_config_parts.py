@@ -52,7 +52,7 @@ UNREAD = [
     (["bench", "folds"], "optimizer.learning_rate=1.", "--config.recognition.learning_rate?"),
     (["bench", "input"], "model.dim=64", "does not read it"),
     (["bench", "perception"], "model.image_size=64", "does not read it"),
-    (["bench", "ceiling"], "perception.align=ecc", "does not read it"),
+    (["bench", "oracle"], "perception.align=ecc", "does not read it"),
 ]
 
 

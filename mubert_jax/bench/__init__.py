@@ -42,13 +42,13 @@ def _perception(args, console):
     return rows
 
 
-def _ceiling(args, console):
-    from mubert_jax.bench.ceiling import bench_ceiling
+def _oracle(args, console):
+    from mubert_jax.bench.oracle import bench_oracle
     from mubert_jax.interop.opening import SHIPPED, open_trained
 
     _config_is_not_read(args)
     trained, steps = open_trained(args.checkpoint or SHIPPED), args.steps or 1000
-    return bench_ceiling(trained, args.conditions, args.subjects, args.pairs, steps, console)
+    return bench_oracle(trained, args.conditions, args.subjects, args.pairs, steps, console)
 
 
 def _step(args, console):
@@ -157,5 +157,5 @@ BENCHES = {
     "folds": (_folds, _rows),
     "input": (_input, _columns),
     "perception": (_perception, None),
-    "ceiling": (_ceiling, None),
+    "oracle": (_oracle, None),
 }
