@@ -6,7 +6,7 @@ from mubert_jax.bench import BENCHES
 ALIGN = ("none", "ecc", "robust")
 # Flags of `prepare` for labelled sets.
 LABELLED = ("annotation", "classes", "apex", "damaged", "lenient")
-# Flags of `prepare controlled`: fields of `Cast`.
+# Flags of `prepare synthetic`: fields of `Cast`.
 CAST = {
     "subjects": "people (60)",
     "first_subject": "number of the first (0; from 100000: test)",
@@ -22,7 +22,7 @@ def prepare(parser):
     add(
         "source",
         metavar="SOURCE",
-        help="video, frames (images), controlled (made-up people); labelled: casme2, samm, smic, "
+        help="video, frames (images), synthetic (drawn people); labelled: casme2, samm, smic, "
         "casme3, megc2019, pairs",
     )
     add(
@@ -30,7 +30,7 @@ def prepare(parser):
         metavar="PATH",
         nargs="+",
         action="extend",
-        help="a file or folder; megc2019: casme2=DIR samm=DIR smic=DIR; controlled: photos, "
+        help="a file or folder; megc2019: casme2=DIR samm=DIR smic=DIR; synthetic: photos, "
         "a folder a person",
     )
     add("--output", metavar="DIR", type=types.path, required=True, help="a new folder")
@@ -77,7 +77,7 @@ def prepare(parser):
     add("--lenient", action="store_true", help="labelled: leave out doubtful clips")
     for name, text in CAST.items():
         kind = {"nargs": "+"} if name == "conditions" else {"type": int}
-        add(f"--{name.replace('_', '-')}", help=f"controlled: {text}", metavar="N", **kind)
+        add(f"--{name.replace('_', '-')}", help=f"synthetic: {text}", metavar="N", **kind)
 
 
 def crop(parser):

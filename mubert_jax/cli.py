@@ -168,8 +168,8 @@ def _import(args, console) -> None:
 
 def _ablate(args, console) -> int:
     from mubert_jax.bench.ablation import Benchmark, ablate
-    from mubert_jax.data.controlled.nuisances import known_conditions
-    from mubert_jax.perception.controlled import enough_subjects
+    from mubert_jax.perception.benchmark import enough_subjects
+    from mubert_jax.synthetic.nuisances import known_conditions
     from mubert_jax.training.preemption import EXIT_CODE, Preempted
 
     names = [Path(path).stem for path in args.configs]
@@ -348,7 +348,7 @@ VERBS = (
         arguments.ablate,
         "configs x seeds, trained and scored on known movements",
         "mubert ablate --configs configs/ablations/*.py --workdir=runs/ablations "
-        "--config.data.path=data/controlled",
+        "--config.data.path=data/synthetic",
     ),
     (
         "finetune",

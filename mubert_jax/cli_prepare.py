@@ -12,19 +12,19 @@ def prepare(args, console) -> None:
     from mubert_jax.data import prepare as frames
     from mubert_jax.data.plan import PrepareOptions
     from mubert_jax.data.sets import is_labelled
-    from mubert_jax.data.sets.controlled import Cast
+    from mubert_jax.data.sets.synthetic import Cast
 
-    made_up = args.source == "controlled"
+    synthetic = args.source == "synthetic"
     given = {
         name: getattr(args, name) for name in arguments.CAST if getattr(args, name) is not None
     }
     if "conditions" in given:
         given["conditions"] = tuple(given["conditions"])
-    if given and not made_up:
-        raise UserError(f"--{next(iter(given)).replace('_', '-')} is for `controlled` alone")
+    if given and not synthetic:
+        raise UserError(f"--{next(iter(given)).replace('_', '-')} is for `synthetic` alone")
     shaping = {
         "size": args.size,
-        "crop": "none" if made_up else args.crop,
+        "crop": "none" if synthetic else args.crop,
         "detector": args.detector,
         "margin": args.margin,
         "encoding": args.encoding,
@@ -38,15 +38,15 @@ def prepare(args, console) -> None:
     if is_labelled(args.source):
         _prepare_pairs(args, shaping, console)
         return
-    if made_up and args.classes:
-        _prepare_made_up(args, shaping, given, console)
+    if synthetic and args.classes:
+        _prepare_synthetic(args, shaping, given, console)
         return
     if others := [name for name in arguments.LABELLED if getattr(args, name)]:
         raise UserError(f"--{others[0]} is for labelled sets (casme2, samm, ...) alone")
     path = _one_path(args, "input")
-    if path is None and not made_up:
+    if path is None and not synthetic:
         raise UserError(f"{args.source} needs --input=PATH, a file or folder")
-    input = Cast(size=args.size, photos=path, **given) if made_up else path
+    input = Cast(size=args.size, photos=path, **given) if synthetic else path
     console.print(
         frames.prepare(args.source, input, args.output, PrepareOptions(**shaping), console)
     )
@@ -76,20 +76,20 @@ def _prepare_pairs(args, shaping, console) -> None:
     _say_finetune(args, console)
 
 
-def _prepare_made_up(args, shaping, given, console) -> None:
-    from mubert_jax.data.controlled.movements import EMOTIONS
-    from mubert_jax.data.labelled.made_up import prepare_made_up
+def _prepare_synthetic(args, shaping, given, console) -> None:
     from mubert_jax.data.labelled.options import PairOptions
-    from mubert_jax.data.sets.controlled import Cast
+    from mubert_jax.data.labelled.synthetic import prepare_synthetic
+    from mubert_jax.data.sets.synthetic import Cast
+    from mubert_jax.synthetic.movements import EMOTIONS
 
     if args.classes != len(EMOTIONS):
-        raise UserError(f"--classes {args.classes}: controlled has {len(EMOTIONS)} emotions")
+        raise UserError(f"--classes {args.classes}: synthetic has {len(EMOTIONS)} emotions")
     if others := [
         x for x in ("input", "annotation", "apex", "damaged", "lenient") if getattr(args, x)
     ]:
-        raise UserError(f"--{others[0]} does not go with controlled --classes: people are drawn")
+        raise UserError(f"--{others[0]} does not go with synthetic --classes: people are drawn")
     cast = Cast(size=args.size, **given)
-    console.print(prepare_made_up(cast, args.output, PairOptions(**shaping), console))
+    console.print(prepare_synthetic(cast, args.output, PairOptions(**shaping), console))
     _say_finetune(args, console)
 
 

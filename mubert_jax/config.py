@@ -129,7 +129,7 @@ class MovementConfig:
     """Movements that are put on a frame, and what else changes until it is seen again.
 
     Beyond the paper. Lengths are pixels of a 224-pixel frame, like `--conditions` of
-    `mubert prepare controlled`.
+    `mubert prepare synthetic`.
     """
 
     # Largest movement of a pair; drawn on a logarithmic scale.
@@ -338,7 +338,7 @@ class Config:
 def default_config() -> ml_collections.ConfigDict:
     """The defaults as a locked ConfigDict, for config files to start from.
 
-    They are the setting that sees best on the controlled benchmark; `paper_config` is the paper's.
+    They are the setting that sees best on the synthetic benchmark; `paper_config` is the paper's.
     """
     return ml_collections.ConfigDict(dataclasses.asdict(Config()))
 

@@ -1,4 +1,4 @@
-"""Imports go one way; data/ holds no JAX; torch is in interop/ and a benchmark's peer alone."""
+"""Imports go one way; data/ and synthetic/ hold no JAX; torch is in interop/ and a peer alone."""
 
 import ast
 import subprocess
@@ -20,6 +20,7 @@ LAYERS = {
     "models": 2,
     "losses": 2,
     "data": 2,
+    "synthetic": 2,
     "training": 3,
     "perception": 3,
     "interop": 3,
@@ -63,8 +64,16 @@ def test_heavy_libraries_stay_in_their_rooms(path):
     assert "tensorflow" not in roots
     if room != "interop" and path.name != "torch_step.py":
         assert "torch" not in roots
-    if room == "data":
+    if room in ("data", "synthetic"):
         assert not roots & {"jax", "flax", "optax", "orbax"}
+
+
+def test_synthetic_people_need_little_of_data():
+    """Only what finds, reads and greys a picture; `data/sets/synthetic.py` is what draws them."""
+    for path in sorted((PACKAGE / "synthetic").glob("*.py")):
+        read = {module for module in imported(path) if module.startswith("mubert_jax.data")}
+        parts = {module.split(".")[2] for module in read}
+        assert parts <= {"faces", "images", "video"}, path
 
 
 def test_the_command_line_starts_without_torch_or_tensorflow():

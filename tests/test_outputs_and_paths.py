@@ -66,7 +66,7 @@ FOLDERS = [
     FINETUNE,
     PRETRAIN,
     ["import", "--input=x.pth"],
-    ["ablate", "--configs", "configs/controlled.py"],
+    ["ablate", "--configs", "configs/synthetic.py"],
 ]
 
 

@@ -1,4 +1,4 @@
-"""`mubert ablate`: configs × seeds, each trained and scored on the controlled benchmark."""
+"""`mubert ablate`: configs × seeds, each trained and scored on the synthetic benchmark."""
 
 import csv
 import dataclasses
@@ -15,7 +15,7 @@ from mubert_jax.config_parts import AblatePart
 from mubert_jax.data.files import replacing, write_text
 from mubert_jax.errors import UserError
 from mubert_jax.perception import emotions
-from mubert_jax.perception.controlled import (
+from mubert_jax.perception.benchmark import (
     Row,
     benchmark_pairs,
     classical_reader,
@@ -36,7 +36,7 @@ DRAWN = (
     ("DMA × POI", "auc", "DMA × POI: AUC over the frame"),
     ("DMA × POI", "null", "DMA × POI: null test (0 is best)"),
 )
-# Under which condition the emotions of made-up people are told apart.
+# Under which condition the emotions of synthetic people are told apart.
 EMOTIONS_UNDER = "lab"
 
 

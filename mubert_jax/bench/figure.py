@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mubert_jax.perception import render
-from mubert_jax.perception.controlled import benchmark_pairs
+from mubert_jax.perception.benchmark import benchmark_pairs
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.rivals import Frames, eulerian, farneback_flow
 from mubert_jax.perception.trained import Trained

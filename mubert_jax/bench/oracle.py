@@ -14,11 +14,9 @@ from rich.table import Table
 from mubert_jax import losses
 from mubert_jax.config import PerceptionConfig, POIConfig
 from mubert_jax.data.alignment import aligned
-from mubert_jax.data.controlled.clip import ControlledClip
-from mubert_jax.data.controlled.nuisances import CONDITIONS, known_conditions
 from mubert_jax.models.micron_bert import side_by_side
 from mubert_jax.models.poi import interest
-from mubert_jax.perception.controlled import (
+from mubert_jax.perception.benchmark import (
     Row,
     benchmark_pairs,
     enough_subjects,
@@ -28,6 +26,8 @@ from mubert_jax.perception.controlled import (
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.scores import moved_patches
 from mubert_jax.perception.trained import Trained
+from mubert_jax.synthetic.clip import SyntheticClip
+from mubert_jax.synthetic.nuisances import CONDITIONS, known_conditions
 from mubert_jax.training.views import normalise
 
 # The map and what it is multiplied by -> how it is scored.
@@ -130,7 +130,7 @@ def true_pairs(conditions, count: int, size: int, patch_size: int, align: str) -
     """Onset and registered apex of the first `count` training people, a clip each."""
 
     def draw(subject, condition):
-        clip = ControlledClip(subject, 0, 0, CONDITIONS[condition], size)
+        clip = SyntheticClip(subject, 0, 0, CONDITIONS[condition], size)
         onset, apex = (clip.frame(number) for number in (clip.course.onset, clip.course.apex))
         truth = clip.truth(clip.course.onset, clip.course.apex, patch_size)
         moved, still = moved_patches(truth)

@@ -1,4 +1,4 @@
-"""`mubert bench perception`: the controlled benchmark, every row read alike, as tables."""
+"""`mubert bench perception`: the synthetic benchmark, every row read alike, as tables."""
 
 import numpy as np
 from rich import box
@@ -6,8 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mubert_jax.config import PerceptionConfig
-from mubert_jax.data.controlled.nuisances import known_conditions
-from mubert_jax.perception.controlled import (
+from mubert_jax.perception.benchmark import (
     Reader,
     Row,
     benchmark_pairs,
@@ -23,6 +22,7 @@ from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.rivals import RIVALS
 from mubert_jax.perception.scores import paired_difference
 from mubert_jax.perception.trained import Trained
+from mubert_jax.synthetic.nuisances import known_conditions
 
 # Side of a patch where no model says it.
 PATCH = 8

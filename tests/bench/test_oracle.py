@@ -7,7 +7,7 @@ import pytest
 
 from mubert_jax.bench.oracle import share_of_the_way, true_pairs
 from mubert_jax.cli import main
-from mubert_jax.perception.controlled import Row, benchmark_pairs, evaluate, learned_reader
+from mubert_jax.perception.benchmark import Row, benchmark_pairs, evaluate, learned_reader
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.trained import Trained
 

@@ -6,11 +6,10 @@ import pytest
 
 from mubert_jax.bench.figure import picture
 from mubert_jax.cli import main
-from mubert_jax.data.controlled.clip import ControlledClip
-from mubert_jax.data.sets.controlled import FIRST_TEST_SUBJECT
+from mubert_jax.data.sets.synthetic import FIRST_TEST_SUBJECT
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import SHIPPED, SHIPPED_FILE, open_trained
-from mubert_jax.perception.controlled import (
+from mubert_jax.perception.benchmark import (
     Row,
     benchmark_pairs,
     classical_maps,
@@ -21,6 +20,7 @@ from mubert_jax.perception.controlled import (
 )
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.scores import paired_difference
+from mubert_jax.synthetic.clip import SyntheticClip
 
 SUBJECTS = 6
 CLASSICAL = ("difference", "Eulerian magnification")
@@ -79,12 +79,12 @@ def test_nothing_is_seen_where_nothing_moves(scores):
 
 
 def test_equal_frames_give_an_empty_map(perceiver):
-    frame = ControlledClip(FIRST_TEST_SUBJECT, 0, size=perceiver.config.image_size).frame(0)
+    frame = SyntheticClip(FIRST_TEST_SUBJECT, 0, size=perceiver.config.image_size).frame(0)
     assert not perceiver(frame[None], frame[None]).dma.any()
 
 
 def test_a_frame_that_went_down_a_pixel_went_down_everywhere(perceiver):
-    frame = ControlledClip(FIRST_TEST_SUBJECT, 0, size=114).frame(0)
+    frame = SyntheticClip(FIRST_TEST_SUBJECT, 0, size=114).frame(0)
     moved = perceiver(frame[None, 1:-1, 1:-1], frame[None, :-2, 1:-1]).displacement
     assert abs(np.median(moved[..., 1]) - 1) < 0.2
     assert abs(np.median(moved[..., 0])) < 0.1
@@ -133,7 +133,7 @@ def test_poi_is_on_the_face_where_the_background_moves(scores):
 
 
 def test_perceive_needs_no_training(tmp_path, capsys):
-    clip = ControlledClip(FIRST_TEST_SUBJECT, 1, size=160)
+    clip = SyntheticClip(FIRST_TEST_SUBJECT, 1, size=160)
     for name, number in {"onset": clip.course.onset, "apex": clip.course.apex}.items():
         frame = cv2.cvtColor(clip.frame(number), cv2.COLOR_RGB2BGR)
         cv2.imwrite(str(tmp_path / f"{name}.png"), frame)

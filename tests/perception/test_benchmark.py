@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from mubert_jax.bench.perception import differences, everything
 from mubert_jax.config import PerceptionConfig
 from mubert_jax.data.alignment import align_robust
-from mubert_jax.data.controlled.clip import patch_means
-from mubert_jax.data.sets.controlled import FIRST_TEST_SUBJECT
+from mubert_jax.data.sets.synthetic import FIRST_TEST_SUBJECT
 from mubert_jax.data.video import grey
 from mubert_jax.models.micron_bert import build_model
-from mubert_jax.perception import controlled
-from mubert_jax.perception.controlled import (
+from mubert_jax.perception import benchmark
+from mubert_jax.perception.benchmark import (
     Row,
     benchmark_pairs,
     evaluate,
@@ -26,6 +25,7 @@ from mubert_jax.perception.controlled import (
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.rivals import RIVALS
 from mubert_jax.perception.trained import Trained
+from mubert_jax.synthetic.clip import patch_means
 from mubert_jax.training.state import init_params
 
 
@@ -96,7 +96,7 @@ def test_a_pair_is_registered_once_for_all_rows(monkeypatch, trained, perceiver)
         asked.append(how)
         return image
 
-    monkeypatch.setattr(controlled, "aligned", counted)
+    monkeypatch.setattr(benchmark, "aligned", counted)
     evaluate(everything(trained, perceiver), drawn, ("robust",))
     assert asked == ["robust"] * 2 * len(drawn)
 
