@@ -371,6 +371,12 @@ def bench(parser):
         type=types.file,
         help="perception: what each method sees",
     )
+    add(
+        "--methods",
+        metavar="NAME",
+        nargs="+",
+        help="perception: baselines: difference, eulerian, farneback, ... (all)",
+    )
     trained(parser, None)
     _benchmark(add)
     add(

@@ -249,11 +249,9 @@ class RecognitionConfig:
     seeds: tuple[int, ...] = (0, 1, 2)
     # frozen: a linear head on features that are computed once. full: everything learns.
     backbone: str = choice("frozen", "full")
-    # frozen: what heads read. To compare with: difference, the change of grey, 28 × 28; flow,
-    # Farnebäck's of each patch.
-    features: str = given(
-        choice("backbone", "difference", "flow"), "recognition.backbone", "frozen"
-    )
+    # frozen: what heads read. To compare with, any motion map: difference, the change of grey,
+    # 28 × 28; flow, Farnebäck's of each patch; eulerian, dis, ...
+    features: str = given("backbone", "recognition.backbone", "frozen")
     # As many batches as all clips fill; of the frozen backbone, a step with all training clips.
     epochs: int = 300
     learning_rate: float = 0.05

@@ -35,9 +35,12 @@ def _perception(args, console):
     if not args.checkpoint and args.size % PATCH:
         raise UserError(f"--size {args.size}: choose a multiple of {PATCH}, the side of a patch")
     trained = open_trained(args.checkpoint) if args.checkpoint else None
-    rows = bench_perception(trained, args.conditions, args.subjects, args.size, args.align, console)
+    rows = bench_perception(
+        trained, args.conditions, args.subjects, args.size, args.align, console, args.methods
+    )
     if args.picture:
-        picture(trained or open_trained(SHIPPED), args.conditions, args.align, args.picture)
+        shown = trained or open_trained(SHIPPED)
+        picture(shown, args.conditions, args.align, args.picture, args.methods)
         console.print(f"Picture: {args.picture}", markup=False, soft_wrap=True)
     return rows
 

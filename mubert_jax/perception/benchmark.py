@@ -1,8 +1,8 @@
-"""The synthetic benchmark: maps against movements that are known, rivals beside."""
+"""The synthetic benchmark: maps against movements that are known, baselines beside."""
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +10,8 @@ import numpy as np
 from mubert_jax.data.alignment import aligned
 from mubert_jax.data.sets.synthetic import FIRST_TEST_SUBJECT
 from mubert_jax.errors import UserError
+from mubert_jax.motion_maps import MotionMap, length
 from mubert_jax.perception.maps import Maps, Perceiver
-from mubert_jax.perception.rivals import RIVALS, Frames
 from mubert_jax.perception.scores import Estimate, PairScore, score, summarise
 from mubert_jax.synthetic.clip import SyntheticClip, Truth, patch_means
 from mubert_jax.synthetic.nuisances import CONDITIONS
@@ -98,13 +98,32 @@ class Row(NamedTuple):
 Reader = Callable[[BenchmarkPair, str], dict[tuple[str, str], np.ndarray]]
 
 
-def classical_maps(
-    pair: BenchmarkPair, align: str, patch_size: int, methods: Iterable[str] = RIVALS
+def baseline_rows(methods: Mapping[str, MotionMap]) -> list[str]:
+    """What the rows of these methods are called; a flow has another, less the face's median."""
+    rows = []
+    for method in methods.values():
+        rows += [method.title]
+        if method.gives == "flow":
+            rows += [_less_median(method)]
+    return rows
+
+
+def baseline_maps(
+    pair: BenchmarkPair, align: str, patch_size: int, methods: Mapping[str, MotionMap]
 ) -> dict[str, np.ndarray]:
-    """Methods without learning; a map's patch is the mean of its pixels."""
-    face = np.kron(pair.truth.face, np.ones((patch_size, patch_size)))
-    frames = Frames(pair.onset, pair.registered(align), face)
-    return {name: patch_means(RIVALS[name](frames), patch_size) for name in methods}
+    """Row -> map (g, g) of methods without learning; a map's patch is the mean of its pixels."""
+    face = np.kron(pair.truth.face, np.ones((patch_size, patch_size))) > 0.5
+    found = {}
+    for method in methods.values():
+        seen = method(pair.onset, pair.registered(align), face)
+        found[method.title] = length(seen)
+        if method.gives == "flow":
+            found[_less_median(method)] = length(seen - np.median(seen[face], axis=0))
+    return {row: patch_means(image, patch_size) for row, image in found.items()}
+
+
+def _less_median(method: MotionMap) -> str:
+    return f"{method.title} - face's median"
 
 
 def learned_maps(perceiver: Perceiver, pair: BenchmarkPair, align: str) -> Maps:
@@ -122,11 +141,11 @@ def learned_reader(perceiver: Perceiver) -> Reader:
     return read
 
 
-def classical_reader(patch_size: int, methods: Iterable[str] = RIVALS) -> Reader:
+def baseline_reader(patch_size: int, methods: Mapping[str, MotionMap]) -> Reader:
     """Methods without learning, and the same told the true face."""
 
     def read(pair, align):
-        found = classical_maps(pair, align, patch_size, methods)
+        found = baseline_maps(pair, align, patch_size, methods)
         return times(found, "", 1.0) | times(found, "true face", pair.truth.face)
 
     return read

@@ -63,10 +63,10 @@ def test_rows_without_learning_are_registered_like_the_learned_ones(monkeypatch)
         return image
 
     monkeypatch.setattr(benchmark, "aligned", counted)
-    rows = list(ablation._rivals(32, 8, "robust", ablation.Benchmark(("clean",), 3)))
+    rows = list(ablation._baselines(32, 8, "robust", ablation.Benchmark(("clean",), 3)))
     assert asked == ["robust"] * 12
     assert {row["config"] for row in rows} == {"no training, 32 px, align=robust"}
-    assert {row["method"] for row in rows} == set(ablation.RIVALS)
+    assert {row["method"] for row in rows} == set(ablation.NO_TRAINING)
 
 
 def test_the_table_and_the_picture(ablation_run):
