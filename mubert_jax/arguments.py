@@ -373,9 +373,9 @@ def bench(parser):
     )
     add(
         "--methods",
-        metavar="NAME",
+        metavar="M",
         nargs="+",
-        help="perception: baselines: difference, eulerian, farneback, ... (all)",
+        help="perception: baselines: farneback, eulerian, ...",
     )
     trained(parser, None)
     _benchmark(add)

@@ -1,6 +1,6 @@
 """`mubert bench perception --picture`: what moved, and what each method sees of it.
 
-After Figure 7 of the paper: onset, apex, flow, magnified difference, DMA, POI, DMA × POI; and the
+After Figure 7 of the paper: onset, apex, motion maps, DMA, POI, DMA × POI; and the
 truth, which no real recording has.
 """
 
