@@ -130,7 +130,7 @@ class MovementConfig:
     """Movements that are put on a frame, and what else changes until it is seen again.
 
     Beyond the paper. Lengths are pixels of a 224-pixel frame, like `--conditions` of
-    `mubert prepare controlled`.
+    `mubert prepare synthetic`.
     """
 
     # Largest movement of a pair; drawn on a logarithmic scale.
@@ -262,11 +262,9 @@ class RecognitionConfig:
     seeds: tuple[int, ...] = (0, 1, 2)
     # frozen: a linear head on features that are computed once. full: everything learns.
     backbone: str = choice("frozen", "full")
-    # frozen: what heads read. To compare with: difference, the change of grey, 28 × 28; flow,
-    # Farnebäck's of each patch.
-    features: str = given(
-        choice("backbone", "difference", "flow"), "recognition.backbone", "frozen"
-    )
+    # frozen: what heads read. To compare with, any motion map: difference, the change of grey,
+    # 28 × 28; flow, Farnebäck's of each patch; eulerian, dis, ...
+    features: str = given("backbone", "recognition.backbone", "frozen")
     # As many batches as all clips fill; of the frozen backbone, a step with all training clips.
     epochs: int = 300
     learning_rate: float = 0.05
@@ -355,7 +353,7 @@ class Config:
 def default_config() -> ml_collections.ConfigDict:
     """The defaults as a locked ConfigDict, for config files to start from.
 
-    They are the setting that sees best on the controlled benchmark; `paper_config` is the paper's.
+    They are the setting that sees best on the synthetic benchmark; `paper_config` is the paper's.
     """
     return renamed.config_dict(dataclasses.asdict(Config()))
 

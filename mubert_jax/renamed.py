@@ -10,7 +10,10 @@ from pathlib import Path
 
 # What follows `mubert`: a verb, or a verb and its source or bench.
 # "bench old": "bench new", "old": "new"
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "prepare controlled": "prepare synthetic",
+    "bench ceiling": "bench oracle",
+}
 # Flags of a verb.
 # "finetune --old": "--new"
 FLAGS: dict[str, str] = {}
@@ -22,7 +25,7 @@ KEYS: dict[str, str] = {}
 VALUES: dict[str, dict[str, str]] = {}
 # Files of configs/.
 # "configs/old.py": "configs/new.py"
-FILES: dict[str, str] = {}
+FILES: dict[str, str] = {"configs/controlled.py": "configs/synthetic.py"}
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Four CPU devices and one compile cache for every test; made-up frames where frames are needed."""
+"""Four CPU devices and one compile cache for every test; random frames where frames are needed."""
 
 import os
 import tempfile

@@ -17,7 +17,7 @@ from mubert_jax.errors import UserError
 FINETUNE = ["finetune", "--config=configs/finetune.py", "--config.data.path=absent"]
 FULL = ["finetune", "--config=configs/finetune_full.py", "--config.data.path=absent"]
 PRETRAIN = ["pretrain", "--config=configs/demo.py", "--config.data.path=absent"]
-ABLATE = ["ablate", "--configs", "configs/controlled.py", "configs/ablations/dino.py"]
+ABLATE = ["ablate", "--configs", "configs/synthetic.py", "configs/ablations/dino.py"]
 IMPORT = ["import", "--input=tests/parity/tiny_weights.safetensors"]
 UNREAD = [
     (FINETUNE, "optimizer.learning_rate=5", "did you mean --config.recognition.learning_rate?"),
@@ -49,7 +49,7 @@ UNREAD = [
     (["bench", "folds"], "optimizer.learning_rate=1.", "--config.recognition.learning_rate?"),
     (["bench", "input"], "model.dim=64", "does not read it"),
     (["bench", "perception"], "model.image_size=64", "does not read it"),
-    (["bench", "ceiling"], "perception.align=ecc", "does not read it"),
+    (["bench", "oracle"], "perception.align=ecc", "does not read it"),
 ]
 
 
@@ -111,7 +111,7 @@ def recording(section, seen: set, prefix=""):
 def drawn(tmp_path):
     people = ["--subjects=2", "--clips=2", "--size=32", "--frames=8", "--conditions", "clean"]
     out = f"--output={tmp_path / 'drawn'}"
-    assert main(["prepare", "controlled", "--classes=5", out, *people]) == 0
+    assert main(["prepare", "synthetic", "--classes=5", out, *people]) == 0
     return tmp_path / "drawn"
 
 

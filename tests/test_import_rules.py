@@ -1,4 +1,4 @@
-"""Imports go one way; data/ holds no JAX; torch is in interop/ and a benchmark's peer alone."""
+"""Imports go one way; data/ and synthetic/ hold no JAX; torch is where it is asked for alone."""
 
 import ast
 import subprocess
@@ -16,10 +16,10 @@ FLOORS = {
     for height, floors in enumerate(
         [
             "paths renamed outputs",
-            "config_checks config_values data",
+            "config_checks config_values data synthetic",
             "config",
             "config_parts discovery",
-            "config_files models",
+            "config_files models motion_maps",
             "losses",
             "training",
             "objectives",
@@ -57,7 +57,8 @@ def test_imports_go_down(path):
     for module in imported(path):
         if module.startswith("mubert_jax.") and floor_of(module) != own:
             below = FLOORS.get(floor_of(module), 0) < FLOORS.get(own, 0)
-            assert below or own == "__init__", f"{path} imports {module}"
+            beside = {own, floor_of(module)} == {"data", "synthetic"}
+            assert below or beside, f"{path} imports {module}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -65,10 +66,18 @@ def test_heavy_libraries_stay_in_their_rooms(path):
     room = path.relative_to(PACKAGE).parts[0]
     roots = {module.split(".")[0] for module in imported(path)}
     assert "tensorflow" not in roots
-    if room != "interop" and path.name != "torch_step.py":
+    if room not in ("interop", "motion_maps") and path.name != "torch_step.py":
         assert "torch" not in roots
-    if room == "data":
+    if room in ("data", "synthetic"):
         assert not roots & {"jax", "flax", "optax", "orbax"}
+
+
+def test_synthetic_people_need_little_of_data():
+    """Only what finds, reads and greys a picture; `data/sets/synthetic.py` is what draws them."""
+    for path in sorted((PACKAGE / "synthetic").glob("*.py")):
+        read = {module for module in imported(path) if module.startswith("mubert_jax.data")}
+        parts = {module.split(".")[2] for module in read}
+        assert parts <= {"faces", "images", "video"}, path
 
 
 def test_the_command_line_starts_without_torch_or_tensorflow():

@@ -9,7 +9,7 @@ from mubert_jax.outputs import check_output
 SUMMARY = "configs x seeds, trained and scored on known movements"
 EXAMPLE = (
     "mubert ablate --configs configs/ablations/*.py --workdir=runs/ablations "
-    "--config.data.path=data/controlled"
+    "--config.data.path=data/synthetic"
 )
 
 
@@ -37,8 +37,8 @@ def add_flags(parser):
 
 def run(args, console) -> int:
     from mubert_jax.bench.ablation import Benchmark, ablate
-    from mubert_jax.data.controlled.nuisances import known_conditions
-    from mubert_jax.perception.controlled import enough_subjects
+    from mubert_jax.perception.benchmark import enough_subjects
+    from mubert_jax.synthetic.nuisances import known_conditions
     from mubert_jax.training.preemption import EXIT_CODE, Preempted
 
     names = [path.stem for path in args.configs]

@@ -54,20 +54,23 @@ def _perception(args, console):
     if not args.checkpoint and args.size % PATCH:
         raise UserError(f"--size {args.size}: choose a multiple of {PATCH}, the side of a patch")
     trained = open_trained(args.checkpoint) if args.checkpoint else None
-    rows = bench_perception(trained, args.conditions, args.subjects, args.size, args.align, console)
+    rows = bench_perception(
+        trained, args.conditions, args.subjects, args.size, args.align, console, args.methods
+    )
     if args.picture:
-        picture(trained or open_trained(SHIPPED), args.conditions, args.align, args.picture)
+        shown = trained or open_trained(SHIPPED)
+        picture(shown, args.conditions, args.align, args.picture, args.methods)
         console.print(f"Picture: {args.picture}", markup=False, soft_wrap=True)
     return rows
 
 
-def _ceiling(args, console):
-    from mubert_jax.bench.ceiling import bench_ceiling
+def _oracle(args, console):
+    from mubert_jax.bench.oracle import bench_oracle
     from mubert_jax.interop.opening import SHIPPED, open_trained
 
     _config_is_not_read(args)
     trained, steps = open_trained(args.checkpoint or SHIPPED), args.steps
-    return bench_ceiling(trained, args.conditions, args.subjects, args.pairs, steps, console)
+    return bench_oracle(trained, args.conditions, args.subjects, args.pairs, steps, console)
 
 
 def _step(args, console):
@@ -240,9 +243,10 @@ def _perception_flags(parser: Parser):
         default="robust",
         help="the registration that every method gets (%(default)s)",
     )
+    add("--methods", metavar="M", nargs="+", help="baselines: farneback, eulerian, ... (all)")
 
 
-def _ceiling_flags(parser: Parser):
+def _oracle_flags(parser: Parser):
     parser.add_argument(
         "--pairs",
         metavar="N",
@@ -318,10 +322,10 @@ BENCHES = {
         (flags.trained, flags.benchmark, _perception_flags),
         example=" --checkpoint=runs/mine --picture=maps.png",
     ),
-    "ceiling": Bench(
-        _ceiling,
+    "oracle": Bench(
+        _oracle,
         "maps of known movements, beside those of a copy that was told the truth",
-        (flags.trained, flags.benchmark, _ceiling_flags, _steps(1000, "it is trained")),
+        (flags.trained, flags.benchmark, _oracle_flags, _steps(1000, "it is trained")),
         example=" --checkpoint=runs/mine",
     ),
 }

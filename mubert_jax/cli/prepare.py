@@ -13,7 +13,7 @@ SUMMARY = "videos, images or a labelled data set -> records"
 EXAMPLE = "mubert prepare video --input=videos/ --output=data/mine"
 # Flags for labelled sets.
 LABELLED = ("annotation", "classes", "apex", "damaged", "lenient")
-# Flags of `controlled`: fields of `Cast`.
+# Flags of `synthetic`: fields of `Cast`.
 CAST = {
     "subjects": "people (60)",
     "first_subject": "number of the first (0; from 100000: test)",
@@ -30,7 +30,7 @@ def add_flags(parser):
         "source",
         metavar="SOURCE",
         type=_source,
-        help="video, frames (images), controlled (made-up people); labelled: casme2, samm, smic, "
+        help="video, frames (images), synthetic (drawn people); labelled: casme2, samm, smic, "
         "casme3, megc2019, pairs",
     )
     add(
@@ -38,7 +38,7 @@ def add_flags(parser):
         metavar="PATH",
         nargs="+",
         action="extend",
-        help="a file or folder; megc2019: casme2=DIR samm=DIR smic=DIR; controlled: photos, "
+        help="a file or folder; megc2019: casme2=DIR samm=DIR smic=DIR; synthetic: photos, "
         "a folder a person",
     )
     add("--output", metavar="DIR", type=types.path, required=True, help="a new folder")
@@ -85,7 +85,7 @@ def add_flags(parser):
     add("--lenient", action="store_true", help="labelled: leave out doubtful clips")
     for name, text in CAST.items():
         kind = {"nargs": "+"} if name == "conditions" else {"type": int}
-        add(f"--{name.replace('_', '-')}", help=f"controlled: {text}", metavar="N", **kind)
+        add(f"--{name.replace('_', '-')}", help=f"synthetic: {text}", metavar="N", **kind)
 
 
 def _source(name: str) -> str:
@@ -96,17 +96,17 @@ def run(args, console):
     from mubert_jax.data import prepare as frames
     from mubert_jax.data.plan import PrepareOptions
     from mubert_jax.data.sets import is_labelled
-    from mubert_jax.data.sets.controlled import Cast
+    from mubert_jax.data.sets.synthetic import Cast
 
-    made_up = args.source == "controlled"
+    synthetic = args.source == "synthetic"
     given = {name: getattr(args, name) for name in CAST if getattr(args, name) is not None}
     if "conditions" in given:
         given["conditions"] = tuple(given["conditions"])
-    if given and not made_up:
-        raise UserError(f"--{next(iter(given)).replace('_', '-')} is for `controlled` alone")
+    if given and not synthetic:
+        raise UserError(f"--{next(iter(given)).replace('_', '-')} is for `synthetic` alone")
     shaping = {
         "size": args.size,
-        "crop": "none" if made_up else args.crop,
+        "crop": "none" if synthetic else args.crop,
         "detector": args.detector,
         "margin": args.margin,
         "encoding": args.encoding,
@@ -120,15 +120,15 @@ def run(args, console):
     if is_labelled(args.source):
         _prepare_pairs(args, shaping, console)
         return
-    if made_up and args.classes:
-        _prepare_made_up(args, shaping, given, console)
+    if synthetic and args.classes:
+        _prepare_synthetic(args, shaping, given, console)
         return
     if others := [name for name in LABELLED if getattr(args, name)]:
         raise UserError(f"--{others[0]} is for labelled sets (casme2, samm, ...) alone")
     path = _one_path(args, "input")
-    if path is None and not made_up:
+    if path is None and not synthetic:
         raise UserError(f"{args.source} needs --input=PATH, a file or folder")
-    input = Cast(size=args.size, photos=path, **given) if made_up else path
+    input = Cast(size=args.size, photos=path, **given) if synthetic else path
     console.print(
         frames.prepare(args.source, input, args.output, PrepareOptions(**shaping), console)
     )
@@ -158,20 +158,20 @@ def _prepare_pairs(args, shaping, console):
     _say_finetune(args, console)
 
 
-def _prepare_made_up(args, shaping, given, console):
-    from mubert_jax.data.controlled.movements import EMOTIONS
-    from mubert_jax.data.labelled.made_up import prepare_made_up
+def _prepare_synthetic(args, shaping, given, console):
     from mubert_jax.data.labelled.options import PairOptions
-    from mubert_jax.data.sets.controlled import Cast
+    from mubert_jax.data.labelled.synthetic import prepare_synthetic
+    from mubert_jax.data.sets.synthetic import Cast
+    from mubert_jax.synthetic.movements import EMOTIONS
 
     if args.classes != len(EMOTIONS):
-        raise UserError(f"--classes {args.classes}: controlled has {len(EMOTIONS)} emotions")
+        raise UserError(f"--classes {args.classes}: synthetic has {len(EMOTIONS)} emotions")
     if others := [
         x for x in ("input", "annotation", "apex", "damaged", "lenient") if getattr(args, x)
     ]:
-        raise UserError(f"--{others[0]} does not go with controlled --classes: people are drawn")
+        raise UserError(f"--{others[0]} does not go with synthetic --classes: people are drawn")
     cast = Cast(size=args.size, **given)
-    console.print(prepare_made_up(cast, args.output, PairOptions(**shaping), console))
+    console.print(prepare_synthetic(cast, args.output, PairOptions(**shaping), console))
     _say_finetune(args, console)
 
 

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 from mubert_jax.config import Config
-from mubert_jax.data.controlled.nuisances import known_conditions
 from mubert_jax.errors import UserError
 from mubert_jax.objectives.micron_bert import MicronBertObjective
-from mubert_jax.perception.controlled import (
+from mubert_jax.perception.benchmark import (
     Row,
     benchmark_pairs,
     enough_subjects,
@@ -14,6 +13,7 @@ from mubert_jax.perception.controlled import (
     learned_reader,
 )
 from mubert_jax.perception.maps import Perceiver
+from mubert_jax.synthetic.nuisances import known_conditions
 from mubert_jax.training.evaluator import Evaluator
 from mubert_jax.training.objective import Objective
 

@@ -5,7 +5,7 @@ import filecmp
 from pathlib import Path
 
 from mubert_jax import config as config_lib
-from mubert_jax.data.people import MADE_UP, Person
+from mubert_jax.data.people import SYNTHETIC, Person
 from mubert_jax.errors import UserError
 from mubert_jax.interop import files
 from mubert_jax.interop.torch_weights import from_official
@@ -16,9 +16,9 @@ from mubert_jax.perception.trained import Trained
 from mubert_jax.training.checkpoints import load_seen
 from mubert_jax.training.seen import Seen
 
-# Whom the weights in the package were trained on: made-up people of seed 0, see their CARD.md.
-SHIPPED_PEOPLE = tuple(Person.elsewhere(f"{MADE_UP}0", f"s{number:06d}") for number in range(320))
-SHIPPED_FILE = Path(__file__).parent.parent / "weights" / "controlled.safetensors"
+# Whom the weights in the package were trained on: synthetic people of seed 0, see their CARD.md.
+SHIPPED_PEOPLE = tuple(Person.elsewhere(f"{SYNTHETIC}0", f"s{number:06d}") for number in range(320))
+SHIPPED_FILE = Path(__file__).parent.parent / "weights" / "synthetic.safetensors"
 
 
 def open_trained(checkpoint: str | Path, extra: bool = False) -> Trained:

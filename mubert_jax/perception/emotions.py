@@ -1,4 +1,4 @@
-"""Emotion-like labels of made-up people: are they in the frozen features?
+"""Emotion-like labels of synthetic people: are they in the frozen features?
 
 Logistic regression on what a model's features change by from onset to apex, leaving one subject out
 at a time.
@@ -18,11 +18,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mubert_jax.data.alignment import aligned
-from mubert_jax.data.controlled.clip import VISIBLE, ControlledClip
-from mubert_jax.data.controlled.nuisances import CONDITIONS
-from mubert_jax.data.sets.controlled import FIRST_TEST_SUBJECT
+from mubert_jax.data.sets.synthetic import FIRST_TEST_SUBJECT
 from mubert_jax.data.video import grey
 from mubert_jax.perception.scores import Estimate, resampled
+from mubert_jax.synthetic.clip import VISIBLE, SyntheticClip
+from mubert_jax.synthetic.nuisances import CONDITIONS
 from mubert_jax.training.views import normalise
 
 # Parameters and normalised images (B, H, W, 3) -> tokens (B, N, D), rows first.
@@ -49,7 +49,7 @@ def labelled_pairs(
     numbers = range(FIRST_TEST_SUBJECT, FIRST_TEST_SUBJECT + subjects)
     rows = []
     for number, index in itertools.product(numbers, range(CLIPS)):
-        clip = ControlledClip(number, index, seed, CONDITIONS[condition], size, amplitudes=VISIBLE)
+        clip = SyntheticClip(number, index, seed, CONDITIONS[condition], size, amplitudes=VISIBLE)
         onset, apex = (clip.frame(i) for i in (clip.course.onset, clip.course.apex))
         rows.append((onset, aligned(align, apex, onset), clip.movement.emotion, number))
     return Labelled(*(np.array(column) for column in zip(*rows, strict=True)))

@@ -116,7 +116,7 @@ def _check_that_one_was_kept(run: Path):
     if (run / FACTS_FILE).exists() and not (run / "checkpoints").exists():
         raise UserError(
             f"{run} has kept no recogniser: it has not finished (start it again), or "
-            "config.recognition.features is difference or flow, which only compare"
+            "config.recognition.features is a motion map, which only compares"
         )
 
 

@@ -25,6 +25,7 @@ from mubert_jax.perception.trained import Trained
 from mubert_jax.recognition import leak
 from mubert_jax.recognition.crossval import check_folds, cross_validate, fit_all
 from mubert_jax.recognition.evaluate import MAPS_FOLDER, evaluate_run
+from mubert_jax.recognition.features import check_features
 from mubert_jax.recognition.kept import RESUME
 from mubert_jax.recognition.predictions import Predictions
 from mubert_jax.recognition.published import published
@@ -51,6 +52,7 @@ def finetune(config: FinetunePart, workdir: Path, allow_leak: bool, console: Con
             "config.data.path is empty; give a folder of labelled pairs, such as mubert prepare "
             "casme2 makes: --config.data.path=DIR"
         )
+    check_features(config.recognition.features)
     if config.recognition.published:
         published(config.recognition.published)
     source = config.training.init_from

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from mubert_jax.data.people import (
     FRAMES,
     KNOWN,
-    MADE_UP,
+    SYNTHETIC,
     Person,
     alike,
     loose,
@@ -30,8 +30,8 @@ class Group:
     The digests are pseudonyms, no more: whoever guesses a name can check whether it is there.
 
     Attributes:
-      space: as `Person.space` where that names nobody: a public data set, made-up people, frames by
-        their fingerprint; else a digest of it; "" where it is not known, as in older files.
+      space: as `Person.space` where that names nobody: a public data set, synthetic people, frames
+        by their fingerprint; else a digest of it; "" where it is not known, as in older files.
       salt: drawn for this group; "" in older files.
       people: a digest of each one's name.
     """
@@ -63,7 +63,7 @@ class Group:
     def may_hold(self, person: Person) -> str | None:
         """How somebody in it is called who may be `person`, where the spaces do not tell."""
         spaces = self.space, person.space
-        if self.holds(person) or any(space.startswith(MADE_UP) for space in spaces):
+        if self.holds(person) or any(space.startswith(SYNTHETIC) for space in spaces):
             return None
         if all(space in KNOWN for space in spaces):
             return None
@@ -155,7 +155,7 @@ class Seen:
 
 
 def _public(space: str) -> bool:
-    return space in KNOWN or space.startswith((MADE_UP, FRAMES))
+    return space in KNOWN or space.startswith((SYNTHETIC, FRAMES))
 
 
 def _shown(space: str, salt: str) -> str:

@@ -40,7 +40,7 @@ PRETRAINING = sorted(
     if path.stem not in RECOGNITION
 )
 # The size of the weights in the package, and the paper's.
-BACKBONES = ("controlled", "pretrain")
+BACKBONES = ("synthetic", "pretrain")
 PAIRS_PER_CHIP = 2
 CLASSES = 5
 CLIPS = 6

@@ -64,7 +64,7 @@ FOLDERS = [
     FINETUNE,
     PRETRAIN,
     ["import", "--input=x.pth"],
-    ["ablate", "--configs", "configs/controlled.py"],
+    ["ablate", "--configs", "configs/synthetic.py"],
 ]
 
 

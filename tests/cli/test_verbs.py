@@ -89,19 +89,19 @@ def test_prepare_refuses_what_is_not_there(capsys, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_prepare_controlled(capsys, tmp_path):
+def test_prepare_synthetic(capsys, tmp_path):
     out = f"--output={tmp_path / 'out'}"
     made = ["--size=32", "--subjects=1", "--clips=2", "--frames=8", "--conditions", "clean", "all"]
-    assert main(["prepare", "controlled", out, *made]) == 0
+    assert main(["prepare", "synthetic", out, *made]) == 0
     assert "16 frames of 1 subject," in capsys.readouterr().out
-    line = refused(capsys, "prepare", "controlled", out, *made, "--seed=3")
+    line = refused(capsys, "prepare", "synthetic", out, *made, "--seed=3")
     assert "seed=0" in line and "seed=3" in line
     other = f"--output={tmp_path / 'other'}"
-    line = refused(capsys, "prepare", "controlled", other, "--conditions", "fog")
+    line = refused(capsys, "prepare", "synthetic", other, "--conditions", "fog")
     assert "--conditions fog: choose from clean" in line
     assert "needs --input" in refused(capsys, "prepare", "video", other)
     line = refused(capsys, "prepare", "video", f"--input={tmp_path}", other, "--frames=9")
-    assert "--frames is for `controlled` alone" in line
+    assert "--frames is for `synthetic` alone" in line
 
 
 def test_pretrain_refuses(capsys, tmp_path, frames_set):

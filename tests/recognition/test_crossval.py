@@ -12,7 +12,7 @@ from conftest import tiny_config
 from rich.console import Console
 
 from mubert_jax.data.folder import subjects_of
-from mubert_jax.data.people import MADE_UP, Person
+from mubert_jax.data.people import SYNTHETIC, Person
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import open_trained
 from mubert_jax.models.micron_bert import build_model, init_params
@@ -211,14 +211,14 @@ def test_people_of_data_without_a_name_are_a_doubt_that_names_both_sides(trained
     )
 
 
-def test_the_shipped_weights_know_made_up_people_alone():
+def test_the_shipped_weights_know_synthetic_people_alone():
     shipped = open_trained("shipped").seen
     real = {f"smic/s{n:02d}": Person.of("smic", f"s{n:02d}") for n in range(1, 21)}
     real |= {name: Person.of("mine", name) for name in ("s1", "S01", "s000001", "1")}
     assert leak.stamps(shipped, "shipped", real, allow=False) == []
-    made_up = {"controlled/s000007": Person.elsewhere(f"{MADE_UP}0", "s000007")}
+    synthetic = {"controlled/s000007": Person.elsewhere(f"{SYNTHETIC}0", "s000007")}
     with pytest.raises(UserError, match="shipped was trained on 1 of the 1"):
-        leak.stamps(shipped, "shipped", made_up, allow=False)
+        leak.stamps(shipped, "shipped", synthetic, allow=False)
 
 
 def test_only_who_is_tested_counts(backbone):

@@ -10,7 +10,7 @@ import pytest
 from conftest import tiny_config, views_of
 
 from mubert_jax.config import MovementConfig
-from mubert_jax.data.controlled.clip import ControlledClip
+from mubert_jax.synthetic.clip import SyntheticClip
 from mubert_jax.training import movements
 from mubert_jax.training.movements import known_movements, sample
 from mubert_jax.training.recording import compressed, light, sensor_noise
@@ -30,7 +30,7 @@ ALONE = MovementConfig(
 
 @pytest.fixture(scope="module")
 def faces():
-    return np.stack([ControlledClip(subject, 0, size=SIDE).frame(0) for subject in range(8)])
+    return np.stack([SyntheticClip(subject, 0, size=SIDE).frame(0) for subject in range(8)])
 
 
 def keys(count=8, seed=0):

@@ -9,7 +9,7 @@ from conftest import tiny_config, write_config_file
 
 from mubert_jax.cli import main
 from mubert_jax.data.frames import FramePairs
-from mubert_jax.data.people import FRAMES, MADE_UP, Person
+from mubert_jax.data.people import FRAMES, SYNTHETIC, Person
 from mubert_jax.interop.opening import SHIPPED_FILE, open_trained
 from mubert_jax.training.checkpoints import load_seen, load_weights, save_imported
 from mubert_jax.training.seen import Seen
@@ -26,13 +26,13 @@ def test_a_person_is_known_by_data_set_and_name():
         assert Person.of(dataset, subject) not in seen
 
 
-def test_made_up_people_are_nobody_else():
-    made_up = Person.elsewhere(f"{MADE_UP}0", "s000001")
-    seen = Seen.of([made_up])
-    assert made_up in seen and Person.elsewhere(f"{MADE_UP}1", "s000001") not in seen
+def test_synthetic_people_are_nobody_else():
+    synthetic = Person.elsewhere(f"{SYNTHETIC}0", "s000001")
+    seen = Seen.of([synthetic])
+    assert synthetic in seen and Person.elsewhere(f"{SYNTHETIC}1", "s000001") not in seen
     for person in (SMIC, OWN, Person.of("made-up 0", "s1"), Person.elsewhere(FRAMES + "ab", "s1")):
         assert person not in seen and seen.may_be(person) is None
-        assert Seen.of([person]).may_be(made_up) is None
+        assert Seen.of([person]).may_be(synthetic) is None
 
 
 def test_between_two_public_data_sets_there_is_no_doubt():
@@ -110,7 +110,7 @@ def test_the_shipped_weights_are_known_wherever_they_lie(tmp_path):
     imported = tmp_path / "imported"
     assert main(["import", f"--input={copy}", f"--workdir={imported}"]) == 0
     for seen in (open_trained("shipped").seen, open_trained(copy).seen, load_seen(imported)):
-        assert not seen.unknown and Person.elsewhere(f"{MADE_UP}0", "s000319") in seen
+        assert not seen.unknown and Person.elsewhere(f"{SYNTHETIC}0", "s000319") in seen
         assert all(seen.may_be(person) is None for person in (SMIC, SAMM, CASME2, OWN))
 
 

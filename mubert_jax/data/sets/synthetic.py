@@ -1,4 +1,4 @@
-"""Made-up people whose movements are known; see `mubert_jax.data.controlled`."""
+"""Synthetic people whose movements are known; see `mubert_jax.synthetic`."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from mubert_jax.data.clips import Clip
-from mubert_jax.data.controlled.clip import ControlledClip
-from mubert_jax.data.controlled.nuisances import CONDITIONS, known_conditions
-from mubert_jax.data.controlled.photos import read_subjects
-from mubert_jax.data.searching import PassedOver
+from mubert_jax.data.names import printable
+from mubert_jax.data.searching import PassedOver, files_with
+from mubert_jax.data.video import IMAGE_SUFFIXES
 from mubert_jax.errors import UserError
+from mubert_jax.synthetic.clip import SyntheticClip
+from mubert_jax.synthetic.nuisances import CONDITIONS, known_conditions
 
 # Subjects from here on are for testing: `mubert bench perception` takes them, no training may.
 FIRST_TEST_SUBJECT = 100_000
@@ -80,10 +81,35 @@ def clips(cast: Cast, passed: PassedOver | None = None) -> list[Clip]:
     ]
 
 
+def read_subjects(folder: Path, passed: PassedOver) -> dict[str, list[Path]]:
+    """Subject -> photographs, one sub-folder a subject; other files are told to `passed`.
+
+    Raises:
+      UserError: no such folder, or no photograph in any sub-folder.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; --input takes one sub-folder a subject")
+    subjects: dict[str, list[Path]] = {}
+    for path, photos in files_with(IMAGE_SUFFIXES, folder, passed):
+        if path == folder:
+            for photo in photos:
+                passed.add("photograph outside the sub-folders of subjects", photo)
+        else:
+            subject = printable(path.relative_to(folder).parts[0])
+            subjects.setdefault(subject, []).extend(photos)
+    if not subjects:
+        raise UserError(
+            f"{folder}: no photograph in any sub-folder (looked for "
+            f"{' '.join(sorted(IMAGE_SUFFIXES))}); one sub-folder a subject is needed"
+            f"{passed.clause()}"
+        )
+    return {subject: sorted(photos) for subject, photos in sorted(subjects.items())}
+
+
 def _clip(cast: Cast, subject: int, person: str, index: int, photo: Path | None) -> Clip:
     condition = cast.conditions[(subject + index) % len(cast.conditions)]
     make = partial(
-        ControlledClip,
+        SyntheticClip,
         subject=subject,
         index=index,
         seed=cast.seed,

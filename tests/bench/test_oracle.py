@@ -1,13 +1,13 @@
-"""`mubert bench ceiling`: told the truth, a model sees more; the table says how much more."""
+"""`mubert bench oracle`: told the truth, a model sees more; the table says how much more."""
 
 import json
 
 import numpy as np
 import pytest
 
-from mubert_jax.bench.ceiling import share_of_the_way, true_pairs
+from mubert_jax.bench.oracle import share_of_the_way, true_pairs
 from mubert_jax.cli import main
-from mubert_jax.perception.controlled import Row, benchmark_pairs, evaluate, learned_reader
+from mubert_jax.perception.benchmark import Row, benchmark_pairs, evaluate, learned_reader
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.trained import Trained
 
@@ -32,7 +32,7 @@ def test_told_the_truth_it_sees_more(trained_run, tmp_path, capsys):
     output = tmp_path / "rows.json"
     arguments = [f"--checkpoint={trained_run}", "--subjects=3", "--conditions", "light"]
     flags = ["--pairs=32", "--steps=40", f"--output={output}"]
-    assert main(["bench", "ceiling", *arguments, *flags]) == 0
+    assert main(["bench", "oracle", *arguments, *flags]) == 0
     assert "told the truth" in capsys.readouterr().out
     rows = {row["map"]: row for row in json.loads(output.read_text())}
     trained = Trained.of_run(trained_run)
@@ -45,7 +45,7 @@ def test_told_the_truth_it_sees_more(trained_run, tmp_path, capsys):
     ):
         own, told = found[row]["all"][score].value, rows[name]
         assert told["value"] == pytest.approx(own, abs=1e-6)
-        assert told["share"] == pytest.approx(share_of_the_way(own, told["ceiling"]))
+        assert told["share"] == pytest.approx(share_of_the_way(own, told["oracle"]))
     frame = rows["DMA × POI"]
-    assert frame["ceiling"] > frame["value"]
-    assert len({frame["value"], frame["halfway"], frame["ceiling"]}) == 3
+    assert frame["oracle"] > frame["value"]
+    assert len({frame["value"], frame["halfway"], frame["oracle"]}) == 3

@@ -1,4 +1,4 @@
-"""`mubert bench ceiling`: what the same architecture reaches when it is told the truth."""
+"""`mubert bench oracle`: what the same architecture reaches when it is told the truth."""
 
 import dataclasses
 import itertools
@@ -14,11 +14,9 @@ from rich.table import Table
 from mubert_jax import losses
 from mubert_jax.config import PerceptionConfig, POIConfig
 from mubert_jax.data.alignment import aligned
-from mubert_jax.data.controlled.clip import ControlledClip
-from mubert_jax.data.controlled.nuisances import CONDITIONS, known_conditions
 from mubert_jax.models.micron_bert import side_by_side
 from mubert_jax.models.poi import interest
-from mubert_jax.perception.controlled import (
+from mubert_jax.perception.benchmark import (
     Row,
     benchmark_pairs,
     enough_subjects,
@@ -28,6 +26,8 @@ from mubert_jax.perception.controlled import (
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.scores import moved_patches
 from mubert_jax.perception.trained import Trained
+from mubert_jax.synthetic.clip import SyntheticClip
+from mubert_jax.synthetic.nuisances import CONDITIONS, known_conditions
 from mubert_jax.training.views import normalise
 
 # The map and what it is multiplied by -> how it is scored.
@@ -55,7 +55,7 @@ class TruePairs:
             yield TruePairs(*(column[rows] for column in columns))
 
 
-def bench_ceiling(
+def bench_oracle(
     trained: Trained,
     conditions: list[str],
     subjects: int,
@@ -74,7 +74,7 @@ def bench_ceiling(
       console: shows the table.
 
     Returns:
-      One row a (condition, map): the model's score, the copy's after half the steps, the ceiling,
+      One row a (condition, map): the model's score, the copy's after half the steps, the oracle's,
       and the share of the way from chance to it.
 
     Raises:
@@ -93,7 +93,7 @@ def bench_ceiling(
         for who, params, reading in (
             ("own", trained.params, trained.config.perception),
             ("halfway", halfway, as_learnt),
-            ("ceiling", told, as_learnt),
+            ("oracle", told, as_learnt),
         )
     }
     rows, shown = [], []
@@ -102,9 +102,9 @@ def bench_ceiling(
         found = [evaluate(read, tested, (align,)) for read in readers.values()]
         for (method, times), score in SCORES.items():
             row = Row(method, align, times)
-            own, half, ceiling = (evaluation[row]["all"][score] for evaluation in found)
+            own, half, oracle = (evaluation[row]["all"][score] for evaluation in found)
             name = f"{method} × {times}" if times else method
-            share = share_of_the_way(own.value, ceiling.value)
+            share = share_of_the_way(own.value, oracle.value)
             rows.append(
                 {
                     "condition": condition,
@@ -112,25 +112,25 @@ def bench_ceiling(
                     "score": score,
                     "value": own.value,
                     "halfway": half.value,
-                    "ceiling": ceiling.value,
+                    "oracle": oracle.value,
                     "share": share,
                 }
             )
-            shown.append((condition, name, *map(str, (own, half, ceiling)), f"{share:.2f}"))
+            shown.append((condition, name, *map(str, (own, half, oracle)), f"{share:.2f}"))
     console.print(_table(shown))
     return rows
 
 
-def share_of_the_way(reached: float, ceiling: float) -> float:
-    """From chance, an AUC of 0.5, to the ceiling: 0 at chance, 1 there."""
-    return (reached - 0.5) / (ceiling - 0.5)
+def share_of_the_way(reached: float, oracle: float) -> float:
+    """From chance, an AUC of 0.5, to the oracle's: 0 at chance, 1 there."""
+    return (reached - 0.5) / (oracle - 0.5)
 
 
 def true_pairs(conditions, count: int, size: int, patch_size: int, align: str) -> TruePairs:
     """Onset and registered apex of the first `count` training people, a clip each."""
 
     def draw(subject, condition):
-        clip = ControlledClip(subject, 0, 0, CONDITIONS[condition], size)
+        clip = SyntheticClip(subject, 0, 0, CONDITIONS[condition], size)
         onset, apex = (clip.frame(number) for number in (clip.course.onset, clip.course.apex))
         truth = clip.truth(clip.course.onset, clip.course.apex, patch_size)
         moved, still = moved_patches(truth)
@@ -175,10 +175,10 @@ def train_on_truth(trained: Trained, truth: TruePairs, steps: int) -> tuple[dict
 
 def _table(rows) -> Table:
     table = Table(
-        title="mubert bench ceiling: AUC [95 % interval over subjects]",
-        caption="ceiling: the same architecture, told the truth; halfway: after half the steps",
+        title="mubert bench oracle: AUC [95 % interval over subjects]",
+        caption="oracle: the same architecture, told the truth; halfway: after half the steps",
     )
-    for name in ("condition", "map", "as trained", "halfway", "ceiling", "share of the way"):
+    for name in ("condition", "map", "as trained", "halfway", "oracle", "share of the way"):
         table.add_column(name, justify="left" if name in ("condition", "map") else "right")
     for row in rows:
         table.add_row(*row)

@@ -1,12 +1,12 @@
-"""A small μ-BERT for the controlled benchmark, on made-up people: the shipped weights.
+"""A small μ-BERT for the synthetic benchmark, on synthetic people: the shipped weights.
 
-Command:  mubert prepare controlled --output=data/controlled --size=112 --subjects=320 --clips=3 \
+Command:  mubert prepare synthetic --output=data/synthetic --size=112 --subjects=320 --clips=3 \
               --frames=16
-          mubert pretrain --config=configs/controlled.py --workdir=runs/controlled \
-              --config.data.path=data/controlled
-          mubert bench perception --checkpoint=runs/controlled
+          mubert pretrain --config=configs/synthetic.py --workdir=runs/synthetic \
+              --config.data.path=data/synthetic
+          mubert bench perception --checkpoint=runs/synthetic
 Cost:     4 minutes for the data, 15 for the training, 7 for the benchmark, on 2 CPU cores
-Expected: README, "The controlled benchmark"
+Expected: README, "The synthetic benchmark"
 """
 
 from mubert_jax.config import default_config

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from mubert_jax.data.controlled.drawing import fractal
+from mubert_jax.synthetic.drawing import fractal
 
 POOL = 4
 

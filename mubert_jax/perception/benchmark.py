@@ -1,24 +1,24 @@
-"""The controlled benchmark: maps against movements that are known, rivals beside."""
+"""The synthetic benchmark: maps against movements that are known, baselines beside."""
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from mubert_jax.data.alignment import aligned
-from mubert_jax.data.controlled.clip import ControlledClip, Truth, patch_means
-from mubert_jax.data.controlled.nuisances import CONDITIONS
-from mubert_jax.data.sets.controlled import FIRST_TEST_SUBJECT
+from mubert_jax.data.sets.synthetic import FIRST_TEST_SUBJECT
 from mubert_jax.errors import UserError
+from mubert_jax.motion_maps import MotionMap, length
 from mubert_jax.perception.maps import Maps, Perceiver
-from mubert_jax.perception.rivals import RIVALS, Frames
 from mubert_jax.perception.scores import Estimate, PairScore, score, summarise
+from mubert_jax.synthetic.clip import SyntheticClip, Truth, patch_means
+from mubert_jax.synthetic.nuisances import CONDITIONS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ControlledPair:
+class BenchmarkPair:
     """Two frames of a test subject, one moment or two, and what moves between them.
 
     `onset`, `apex` (H, W, 3) uint8; `amplitude` in pixels of a 224-pixel frame, 0 for one moment.
@@ -58,7 +58,7 @@ def enough_subjects(subjects: int) -> int:
 
 def benchmark_pairs(
     condition: str, subjects: int, size: int, patch_size: int, seed: int = 0
-) -> Iterator[tuple[ControlledPair, ControlledPair]]:
+) -> Iterator[tuple[BenchmarkPair, BenchmarkPair]]:
     """(moving, still) of `CLIPS` clips of each test subject, made one by one.
 
     Moving are onset and apex; still are two moments before the onset.
@@ -70,14 +70,14 @@ def benchmark_pairs(
         raise UserError(f"--size {size}: choose a multiple of {patch_size}, the patch")
     last = FIRST_TEST_SUBJECT + subjects
     for number, index in itertools.product(range(FIRST_TEST_SUBJECT, last), range(CLIPS)):
-        clip = ControlledClip(number, index, seed, CONDITIONS[condition], size)
+        clip = SyntheticClip(number, index, seed, CONDITIONS[condition], size)
         course, amplitude = clip.course, clip.movement.amplitude
         first, onset, apex = (clip.frame(i) for i in (0, course.onset, course.apex))
         moving = clip.truth(course.onset, course.apex, patch_size)
         still = clip.truth(0, course.onset, patch_size)
         yield (
-            ControlledPair(onset, apex, moving, number, amplitude),
-            ControlledPair(first, onset, still, number, 0.0),
+            BenchmarkPair(onset, apex, moving, number, amplitude),
+            BenchmarkPair(first, onset, still, number, 0.0),
         )
 
 
@@ -95,19 +95,38 @@ class Row(NamedTuple):
 
 
 # The maps (g, g) of one pair after one registration: (method, times) -> map.
-Reader = Callable[[ControlledPair, str], dict[tuple[str, str], np.ndarray]]
+Reader = Callable[[BenchmarkPair, str], dict[tuple[str, str], np.ndarray]]
 
 
-def classical_maps(
-    pair: ControlledPair, align: str, patch_size: int, methods: Iterable[str] = RIVALS
+def baseline_rows(methods: Mapping[str, MotionMap]) -> list[str]:
+    """What the rows of these methods are called; a flow has another, less the face's median."""
+    rows = []
+    for method in methods.values():
+        rows += [method.title]
+        if method.gives == "flow":
+            rows += [_less_median(method)]
+    return rows
+
+
+def baseline_maps(
+    pair: BenchmarkPair, align: str, patch_size: int, methods: Mapping[str, MotionMap]
 ) -> dict[str, np.ndarray]:
-    """Methods without learning; a map's patch is the mean of its pixels."""
-    face = np.kron(pair.truth.face, np.ones((patch_size, patch_size)))
-    frames = Frames(pair.onset, pair.registered(align), face)
-    return {name: patch_means(RIVALS[name](frames), patch_size) for name in methods}
+    """Row -> map (g, g) of methods without learning; a map's patch is the mean of its pixels."""
+    face = np.kron(pair.truth.face, np.ones((patch_size, patch_size))) > 0.5
+    found = {}
+    for method in methods.values():
+        seen = method(pair.onset, pair.registered(align), face)
+        found[method.title] = length(seen)
+        if method.gives == "flow":
+            found[_less_median(method)] = length(seen - np.median(seen[face], axis=0))
+    return {row: patch_means(image, patch_size) for row, image in found.items()}
 
 
-def learned_maps(perceiver: Perceiver, pair: ControlledPair, align: str) -> Maps:
+def _less_median(method: MotionMap) -> str:
+    return f"{method.title} - face's median"
+
+
+def learned_maps(perceiver: Perceiver, pair: BenchmarkPair, align: str) -> Maps:
     """What a model sees of one pair."""
     return perceiver(pair.onset[None], pair.registered(align)[None])
 
@@ -122,11 +141,11 @@ def learned_reader(perceiver: Perceiver) -> Reader:
     return read
 
 
-def classical_reader(patch_size: int, methods: Iterable[str] = RIVALS) -> Reader:
+def baseline_reader(patch_size: int, methods: Mapping[str, MotionMap]) -> Reader:
     """Methods without learning, and the same told the true face."""
 
     def read(pair, align):
-        found = classical_maps(pair, align, patch_size, methods)
+        found = baseline_maps(pair, align, patch_size, methods)
         return times(found, "", 1.0) | times(found, "true face", pair.truth.face)
 
     return read
@@ -138,7 +157,7 @@ def times(maps: dict[str, np.ndarray], what: str, weights) -> dict[tuple[str, st
 
 
 def evaluate(
-    read: Reader, pairs: list[tuple[ControlledPair, ControlledPair]], alignments: tuple[str, ...]
+    read: Reader, pairs: list[tuple[BenchmarkPair, BenchmarkPair]], alignments: tuple[str, ...]
 ) -> dict[Row, dict[str, dict[str, Estimate]]]:
     """Row -> difficulty -> score -> estimate, over the (moving, still) pairs of one condition."""
     scored: dict[Row, list[list[PairScore]]] = {}

@@ -1,4 +1,4 @@
-"""A made-up person: proportions, colours and light, all drawn from one seed.
+"""A synthetic person: proportions, colours and light, all drawn from one seed.
 
 Lengths are in face half-widths, from the middle of the face, x to the right and y downwards.
 """
@@ -29,7 +29,6 @@ HAIR = np.array(
     ]
 )
 IRIS = np.array([(0.25, 0.15, 0.08), (0.35, 0.28, 0.14), (0.28, 0.42, 0.55), (0.33, 0.45, 0.33)])
-LIGHT_FROM_ABOVE = (0.0, -0.5, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)

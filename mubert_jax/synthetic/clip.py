@@ -1,4 +1,4 @@
-"""One recording of a made-up person whose movement is known, pixel by pixel."""
+"""One recording of a synthetic person whose movement is known, pixel by pixel."""
 
 import dataclasses
 import functools
@@ -7,14 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mubert_jax.data.controlled.drawing import Pose, draw_person
-from mubert_jax.data.controlled.foreign import Foreign
-from mubert_jax.data.controlled.identity import Identity
-from mubert_jax.data.controlled.mesh import MeshMovement
-from mubert_jax.data.controlled.movements import EMOTIONS, Course, Movement
-from mubert_jax.data.controlled.nuisances import Nuisances
-from mubert_jax.data.controlled.photos import LANDMARKS, cut_out
 from mubert_jax.data.video import grey
+from mubert_jax.synthetic.drawing import Pose, draw_person
+from mubert_jax.synthetic.foreign import Foreign
+from mubert_jax.synthetic.identity import Identity
+from mubert_jax.synthetic.mesh import MeshMovement
+from mubert_jax.synthetic.movements import EMOTIONS, Course, Movement
+from mubert_jax.synthetic.nuisances import Nuisances
+from mubert_jax.synthetic.photos import LANDMARKS, cut_out
 
 # Pictures are drawn and moved at this many times their size, so that moving blurs nothing.
 OVERSAMPLING = 2
@@ -40,7 +40,7 @@ class Truth:
 
 
 @dataclasses.dataclass(frozen=True)
-class ControlledClip:
+class SyntheticClip:
     """A clip, a function of its fields alone.
 
     Attributes:

@@ -7,10 +7,10 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from mubert_jax.data.controlled.backgrounds import shared_background, textured_background
-from mubert_jax.data.controlled.foreign import Foreign
-from mubert_jax.data.controlled.movements import Movement
 from mubert_jax.errors import UserError
+from mubert_jax.synthetic.backgrounds import shared_background, textured_background
+from mubert_jax.synthetic.foreign import Foreign
+from mubert_jax.synthetic.movements import Movement
 
 _CAMERA = 10.0  # pixels of a 224-pixel frame
 

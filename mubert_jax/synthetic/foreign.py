@@ -14,10 +14,10 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from mubert_jax.data.controlled.backgrounds import mosaic_background
-from mubert_jax.data.controlled.mesh import MeshMovement
 from mubert_jax.data.video import read_video
 from mubert_jax.errors import UserError
+from mubert_jax.synthetic.backgrounds import mosaic_background
+from mubert_jax.synthetic.mesh import MeshMovement
 
 DISPLAY_GAMMA = 2.2
 # OpenCV's wheels encode no H.264. VP9 is the strongest codec that they do encode: like H.264 it
@@ -47,7 +47,7 @@ class Tremor:
 
 @dataclasses.dataclass(frozen=True)
 class Foreign:
-    """Strengths, for `ControlledClip.nuisances`; lengths are pixels of a 224-pixel frame.
+    """Strengths, for `SyntheticClip.nuisances`; lengths are pixels of a 224-pixel frame.
 
     Attributes:
       drift, turn (degrees), zoom (relative): how the head moves as a whole over a clip.

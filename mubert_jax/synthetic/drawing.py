@@ -9,7 +9,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from mubert_jax.data.controlled.identity import Identity
+from mubert_jax.synthetic.identity import Identity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,12 +47,6 @@ class Pose:
         y = ((rows + 0.5) / size - self.center[1]) / self.half_width
         cos, sin = np.cos(self.roll), np.sin(self.roll)
         return x * cos + y * sin, y * cos - x * sin
-
-    def to_frame(self, point: tuple[float, float]) -> tuple[float, float]:
-        """A point of the face, in a frame of side 1."""
-        cos, sin = np.cos(self.roll), np.sin(self.roll)
-        x, y = point[0] * cos - point[1] * sin, point[1] * cos + point[0] * sin
-        return self.center[0] + x * self.half_width, self.center[1] + y * self.half_width
 
 
 def draw_person(identity: Identity, pose: Pose, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Made-up people: deterministic, all different, and the truth is what the pictures show."""
+"""Synthetic people: deterministic, all different, and the truth is what the pictures show."""
 
 import dataclasses
 
@@ -6,25 +6,19 @@ import cv2
 import numpy as np
 import pytest
 
-from mubert_jax.data.controlled.clip import ControlledClip
-from mubert_jax.data.controlled.identity import Identity
-from mubert_jax.data.controlled.movements import ACTION_UNITS, EMOTIONS, Course, Movement
-from mubert_jax.data.controlled.nuisances import CONDITIONS, Nuisances
-from mubert_jax.data.controlled.photos import read_subjects
 from mubert_jax.data.faces import HaarDetector
-from mubert_jax.data.frames import FramePairs
-from mubert_jax.data.plan import PrepareOptions
-from mubert_jax.data.prepare import prepare
 from mubert_jax.data.records import encode_image
-from mubert_jax.data.searching import PassedOver
-from mubert_jax.data.sets.controlled import Cast
 from mubert_jax.errors import UserError
+from mubert_jax.synthetic.clip import SyntheticClip
+from mubert_jax.synthetic.identity import Identity
+from mubert_jax.synthetic.movements import ACTION_UNITS, EMOTIONS, Course, Movement
+from mubert_jax.synthetic.nuisances import CONDITIONS, Nuisances
 
 SILENT = Nuisances(noise=0.0)
 
 
 def clip(**fields):
-    return ControlledClip(**{"subject": 1, "index": 0, "size": 96, "nuisances": SILENT} | fields)
+    return SyntheticClip(**{"subject": 1, "index": 0, "size": 96, "nuisances": SILENT} | fields)
 
 
 def test_a_clip_is_a_function_of_its_fields():
@@ -117,28 +111,11 @@ def test_every_nuisance_changes_the_frames(name):
     assert difference.mean() > 0.1
 
 
-def test_a_prepared_cast_is_a_data_set_to_train_on(tmp_path, quiet):
-    cast = Cast(subjects=2, clips=2, frames=9, size=32)
-    options = PrepareOptions(size=32, crop="none")
-    report = prepare("controlled", cast, tmp_path / "set", options, quiet)
-    assert report.kept == 4 and report.frames == 36
-    pairs = FramePairs(tmp_path / "set", delta=(2, 4), image_size=32)
-    assert pairs.pair(0, 0, seed=0)["current"].shape == (32, 32, 3)
-    assert prepare("controlled", cast, tmp_path / "set", options, quiet).already_complete
-    with pytest.raises(UserError, match="frames=9.*there and.*frames=10"):
-        prepare(
-            "controlled", dataclasses.replace(cast, frames=10), tmp_path / "set", options, quiet
-        )
-
-
-def test_photographs_are_cut_out_brought_to_the_pose_and_moved(tmp_path, quiet):
-    """The photographs are frames of made-up people, the only faces that may be in a test."""
-    for number in range(2):
-        folder = tmp_path / "faces" / f"person{number}"
-        folder.mkdir(parents=True)
-        photo = clip(subject=10 + number, size=320).frame(0)
-        (folder / "a.png").write_bytes(encode_image(photo, "png"))
-    made = clip(photo=tmp_path / "faces" / "person0" / "a.png", size=128, amplitudes=(2.0, 2.1))
+def test_photographs_are_cut_out_brought_to_the_pose_and_moved(tmp_path):
+    """The photographs are frames of synthetic people, the only faces that may be in a test."""
+    photo = tmp_path / "a.png"
+    photo.write_bytes(encode_image(clip(subject=10, size=320).frame(0), "png"))
+    made = clip(photo=photo, size=128, amplitudes=(2.0, 2.1))
     (found,) = HaarDetector()(made.frame(0))
     middle = np.array([found.x + found.width / 2, found.y + 0.51 * found.height]) / 128
     np.testing.assert_allclose(middle, made.pose.center, atol=0.05)
@@ -148,43 +125,8 @@ def test_photographs_are_cut_out_brought_to_the_pose_and_moved(tmp_path, quiet):
     change = change.reshape(16, 8, 16, 8).mean((1, 3))
     assert change[truth.displacement > 0.5].mean() > 10 * change[truth.displacement < 0.01].mean()
 
-    cast = Cast(clips=2, frames=8, size=32, photos=tmp_path / "faces")
-    report = prepare(
-        "controlled", cast, tmp_path / "set", PrepareOptions(size=32, crop="none"), quiet
-    )
-    assert (report.kept, report.frames) == (4, 32)
 
-
-def test_folders_that_are_no_photographs(tmp_path):
-    with pytest.raises(UserError, match="no such folder"):
-        read_subjects(tmp_path / "absent", PassedOver())
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="no photograph in any sub-folder"):
-        read_subjects(tmp_path, PassedOver())
+def test_a_photograph_without_a_face(tmp_path):
     (tmp_path / "grey.png").write_bytes(encode_image(np.full((64, 64, 3), 90, np.uint8), "png"))
     with pytest.raises(UserError, match="grey.png: no frontal face found"):
         clip(photo=tmp_path / "grey.png").frame(0)
-
-
-def test_photographs_are_found_beside_what_other_systems_leave(tmp_path):
-    for name in ("p1/deep/a.png", "p1/._a.png", "p1/@eaDir/a.png", "p1/b.heic", "root.png"):
-        path = tmp_path / "faces" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    (tmp_path / "faces" / "p2").symlink_to(tmp_path / "p2")
-    (tmp_path / "p2").mkdir()
-    (tmp_path / "p2" / "c.JPG").touch()
-    passed = PassedOver(tmp_path / "faces")
-    found = read_subjects(tmp_path / "faces", passed)
-    assert {who: [photo.name for photo in photos] for who, photos in found.items()} == {
-        "p1": ["a.png"],
-        "p2": ["c.JPG"],
-    }
-    assert len(passed.words()) == 4
-
-
-def test_a_cast_says_what_is_wrong():
-    with pytest.raises(UserError, match="--frames 3: choose 8 or more"):
-        Cast(frames=3)
-    with pytest.raises(UserError, match="--conditions fog: choose from clean"):
-        Cast(conditions=("clean", "fog"))

@@ -5,13 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mubert_jax.data.controlled.drawing import Pose
 from mubert_jax.data.faces import Detection, HaarDetector
 from mubert_jax.data.images import read_image
-from mubert_jax.data.names import printable
-from mubert_jax.data.searching import PassedOver, files_with
-from mubert_jax.data.video import IMAGE_SUFFIXES
 from mubert_jax.errors import UserError
+from mubert_jax.synthetic.drawing import Pose
 
 # Half the width of a face, in sides of the box that the cascade gives, and its middle.
 HALF_WIDTH, MIDDLE = 0.40, 0.51
@@ -26,31 +23,6 @@ LANDMARKS = {
     "mouth": (0.0, 0.68),
     "mouth_size": (0.36, 0.07, 0.09),
 }
-
-
-def read_subjects(folder: Path, passed: PassedOver) -> dict[str, list[Path]]:
-    """Subject -> photographs, one sub-folder a subject; other files are told to `passed`.
-
-    Raises:
-      UserError: no such folder, or no photograph in any sub-folder.
-    """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; --input takes one sub-folder a subject")
-    subjects: dict[str, list[Path]] = {}
-    for path, photos in files_with(IMAGE_SUFFIXES, folder, passed):
-        if path == folder:
-            for photo in photos:
-                passed.add("photograph outside the sub-folders of subjects", photo)
-        else:
-            subject = printable(path.relative_to(folder).parts[0])
-            subjects.setdefault(subject, []).extend(photos)
-    if not subjects:
-        raise UserError(
-            f"{folder}: no photograph in any sub-folder (looked for "
-            f"{' '.join(sorted(IMAGE_SUFFIXES))}); one sub-folder a subject is needed"
-            f"{passed.clause()}"
-        )
-    return {subject: sorted(photos) for subject, photos in sorted(subjects.items())}
 
 
 def cut_out(photo: Path, pose: Pose, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,9 +10,9 @@ import dataclasses
 import numpy as np
 from scipy.interpolate import LinearNDInterpolator
 
-from mubert_jax.data.controlled.drawing import Pose
-from mubert_jax.data.controlled.identity import Identity
-from mubert_jax.data.controlled.movements import EMOTIONS
+from mubert_jax.synthetic.drawing import Pose
+from mubert_jax.synthetic.identity import Identity
+from mubert_jax.synthetic.movements import EMOTIONS
 
 # Action unit -> landmark -> where it goes, outwards and downwards, at full strength.
 PULLS = {

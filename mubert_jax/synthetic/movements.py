@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mubert_jax.data.controlled.drawing import Pose
-from mubert_jax.data.controlled.identity import Identity
+from mubert_jax.synthetic.drawing import Pose
+from mubert_jax.synthetic.identity import Identity
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Labelled pairs of made-up people, whose emotions are the action units that they move."""
+"""Labelled pairs of synthetic people, whose emotions are the action units that they move."""
 
 import csv
 import os
@@ -9,19 +9,20 @@ from tempfile import TemporaryDirectory
 import cv2
 from rich.console import Console
 
-from mubert_jax.data.controlled.clip import VISIBLE, ControlledClip
-from mubert_jax.data.controlled.nuisances import CONDITIONS
 from mubert_jax.data.labelled.options import PairOptions
 from mubert_jax.data.labelled.prepare import store
 from mubert_jax.data.labelled.report import PairsReport
 from mubert_jax.data.labelled.table import PairTable
-from mubert_jax.data.sets.controlled import Cast
+from mubert_jax.data.sets.synthetic import Cast
 from mubert_jax.errors import UserError
+from mubert_jax.synthetic.clip import VISIBLE, SyntheticClip
+from mubert_jax.synthetic.nuisances import CONDITIONS
 
+# Its stem names the data set in every record and prediction, in those of older folders, too.
 TABLE = "controlled.csv"
 
 
-def prepare_made_up(
+def prepare_synthetic(
     cast: Cast, output: str | os.PathLike, options: PairOptions, console: Console | None = None
 ) -> PairsReport:
     """Draws onset and apex of every clip of `cast`, and makes a `pairs` set of them.
@@ -32,7 +33,7 @@ def prepare_made_up(
     with TemporaryDirectory() as folder:
         record(cast, Path(folder))
         collected = PairTable().collect(Path(folder), Path(folder) / TABLE, options)
-        return store("controlled", cast, collected, output, options, console)
+        return store("synthetic", cast, collected, output, options, console)
 
 
 def record(cast: Cast, folder: Path):
@@ -40,7 +41,7 @@ def record(cast: Cast, folder: Path):
 
     def draw(number, index):
         condition = cast.conditions[(number + index) % len(cast.conditions)]
-        clip = ControlledClip(
+        clip = SyntheticClip(
             number,
             index,
             cast.seed,

@@ -6,16 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from mubert_jax.data.controlled import foreign
-from mubert_jax.data.controlled.clip import ControlledClip
-from mubert_jax.data.controlled.drawing import Pose
-from mubert_jax.data.controlled.foreign import Foreign, through_codec
-from mubert_jax.data.controlled.identity import Identity
-from mubert_jax.data.controlled.mesh import PULLS, MeshMovement, landmarks
-from mubert_jax.data.controlled.movements import ACTION_UNITS, EMOTIONS
-from mubert_jax.data.controlled.nuisances import CONDITIONS
-from mubert_jax.data.sets.controlled import FIRST_TEST_SUBJECT, Cast
 from mubert_jax.errors import UserError
+from mubert_jax.synthetic import foreign
+from mubert_jax.synthetic.clip import SyntheticClip
+from mubert_jax.synthetic.drawing import Pose
+from mubert_jax.synthetic.foreign import Foreign, through_codec
+from mubert_jax.synthetic.identity import Identity
+from mubert_jax.synthetic.mesh import PULLS, MeshMovement, landmarks
+from mubert_jax.synthetic.movements import ACTION_UNITS, EMOTIONS
 
 UPRIGHT = Pose((0.5, 0.5), 0.3, 0.0, (0, -0.5, 1), 0.5)
 # A camera that adds nothing, so that what is left is the mesh.
@@ -23,7 +21,7 @@ QUIET = Foreign(0, 0, 0, 0, 0, 0, electrons=1e9, read_noise=0)
 
 
 def clip(**fields):
-    return ControlledClip(**{"subject": 1, "index": 0, "size": 64, "nuisances": Foreign()} | fields)
+    return SyntheticClip(**{"subject": 1, "index": 0, "size": 64, "nuisances": Foreign()} | fields)
 
 
 def movement(emotion="surprise", seed=0, amplitude=2.0):
@@ -50,7 +48,8 @@ def test_the_field_has_the_pulls_at_the_landmarks_and_is_affine_between(emotion)
     field = moved.field(UPRIGHT, 448)
     assert np.linalg.norm(field, axis=-1).max() == pytest.approx(4.0, rel=0.06)
     for (x, y), pull in zip(moved.points, moved.pulls, strict=True):
-        column, row = (np.array(UPRIGHT.to_frame((x, y))) * 448 - 0.5).round().astype(int)
+        place = np.array(UPRIGHT.center) + np.array((x, y)) * UPRIGHT.half_width
+        column, row = (place * 448 - 0.5).round().astype(int)
         np.testing.assert_allclose(field[row, column], 4.0 * pull, atol=0.45)
     # Second differences vanish but at the edges of triangles.
     bend = (
@@ -139,10 +138,3 @@ def test_without_the_encoder_one_line_says_so(monkeypatch):
     monkeypatch.setattr(foreign, "CODEC", "none")
     with pytest.raises(UserError, match="cannot encode none"):
         clip().frame(0)
-
-
-def test_nobody_is_trained_on_it():
-    with pytest.raises(UserError, match="for testing alone.*--first-subject=100000"):
-        Cast(conditions=("lab", "foreign"))
-    assert Cast(conditions=("foreign",), first_subject=FIRST_TEST_SUBJECT).subjects
-    assert [name for name, kind in CONDITIONS.items() if not kind.for_training] == ["foreign"]

@@ -12,21 +12,25 @@ from hypothesis import strategies as st
 from mubert_jax.bench.perception import differences, everything
 from mubert_jax.config import PerceptionConfig
 from mubert_jax.data.alignment import align_robust
-from mubert_jax.data.controlled.clip import patch_means
-from mubert_jax.data.sets.controlled import FIRST_TEST_SUBJECT
+from mubert_jax.data.sets.synthetic import FIRST_TEST_SUBJECT
 from mubert_jax.data.video import grey
 from mubert_jax.models.micron_bert import build_model, init_params
-from mubert_jax.perception import controlled
-from mubert_jax.perception.controlled import (
+from mubert_jax.motion_maps import chosen
+from mubert_jax.perception import benchmark
+from mubert_jax.perception.benchmark import (
     Row,
+    baseline_rows,
     benchmark_pairs,
     evaluate,
     learned_reader,
     mass_on_face,
 )
 from mubert_jax.perception.maps import Perceiver
-from mubert_jax.perception.rivals import RIVALS
 from mubert_jax.perception.trained import Trained
+from mubert_jax.synthetic.clip import patch_means
+
+BASELINES = chosen()
+ROWS = baseline_rows(BASELINES)
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +62,10 @@ def perceiver(trained):
 
 @pytest.mark.parametrize("align", ["none", "robust"])
 def test_every_row_is_the_map_that_its_name_says(trained, perceiver, pairs, align):
-    """Classical and learned, alone and × POI: all see the same frames and the same POI."""
+    """Baselines and DMA, alone and × POI: all see the same frames and the same POI."""
     for pair in (pairs[0][0], pairs[1][1]):
         apex = pair.apex if align == "none" else align_robust(pair.apex, pair.onset)
-        maps = everything(trained, perceiver)(pair, align)
+        maps = everything(trained, perceiver, BASELINES)(pair, align)
         seen = perceiver(pair.onset[None], apex[None])
         as_paper = perceiver_of(trained, map="diagonal", poi="attention")
         as_paper = as_paper(pair.onset[None], apex[None])
@@ -79,18 +83,18 @@ def test_every_row_is_the_map_that_its_name_says(trained, perceiver, pairs, alig
         }
         for row, map_gxg in expected.items():
             np.testing.assert_allclose(maps[row], map_gxg, rtol=1e-5, atol=1e-9, err_msg=str(row))
-        for method in RIVALS:
+        for method in ROWS:
             np.testing.assert_allclose(maps[method, "POI"], maps[method, ""] * seen.poi[0])
         assert (apex != pair.apex).any() == (align == "robust")
 
 
-def test_no_classical_row_is_denied_what_dma_gets(trained, perceiver, pairs):
-    rows = evaluate(everything(trained, perceiver), pairs, ("none", "robust"))
+def test_no_baseline_is_denied_what_dma_gets(trained, perceiver, pairs):
+    rows = evaluate(everything(trained, perceiver, BASELINES), pairs, ("none", "robust"))
     dma = {(row.align, row.times) for row in rows if row.method == "DMA"} - {
         ("none", "S·N"),
         ("robust", "S·N"),
     }
-    for method in RIVALS:
+    for method in ROWS:
         assert {(row.align, row.times) for row in rows if row.method == method} == dma
 
 
@@ -102,16 +106,16 @@ def test_a_pair_is_registered_once_for_all_rows(monkeypatch, trained, perceiver)
         asked.append(how)
         return image
 
-    monkeypatch.setattr(controlled, "aligned", counted)
-    evaluate(everything(trained, perceiver), drawn, ("robust",))
+    monkeypatch.setattr(benchmark, "aligned", counted)
+    evaluate(everything(trained, perceiver, BASELINES), drawn, ("robust",))
     assert asked == ["robust"] * 2 * len(drawn)
 
 
 def test_differences_are_of_rows_that_are_read_alike(trained, perceiver, pairs):
-    rows = evaluate(everything(trained, perceiver), pairs, ("none", "robust"))
+    rows = evaluate(everything(trained, perceiver, BASELINES), pairs, ("none", "robust"))
     overall = {row: difficulties["all"] for row, difficulties in rows.items()}
-    less = differences(overall, "robust")
-    assert less.keys() == RIVALS.keys()
+    less = differences(overall, "robust", ROWS)
+    assert list(less) == ROWS
     for method, scores in less.items():
         for name, times in {"auc_in_face": "", "auc": "POI", "null": "POI"}.items():
             ours, theirs = (overall[Row(who, "robust", times)][name] for who in ("DMA", method))
