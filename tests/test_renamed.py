@@ -32,8 +32,8 @@ def tables(monkeypatch):
         "COMMANDS",
         {
             "render": "perceive",
-            "bench top": "bench ceiling",
-            "prepare made-up": "prepare controlled",
+            "bench top": "bench oracle",
+            "prepare made-up": "prepare synthetic",
         },
     )
     monkeypatch.setattr(renamed, "FLAGS", {"finetune --permit": "--allow-leak"})
@@ -48,7 +48,7 @@ def tables(monkeypatch):
         },
     )
     monkeypatch.setattr(renamed, "VALUES", {"model.dma.kind": {"diag": "diagonal", "off": "none"}})
-    monkeypatch.setattr(renamed, "FILES", {"configs/small.py": "configs/controlled.py"})
+    monkeypatch.setattr(renamed, "FILES", {"configs/small.py": "configs/synthetic.py"})
 
 
 def known_keys():
@@ -83,11 +83,11 @@ def test_a_verb_a_source_a_bench_and_a_flag(tables, capsys, tmp_path):
     out = f"--output={tmp_path / 'out'}"
     for words, old, new in (
         (["render", out], "mubert render", "mubert perceive"),
-        (["bench", "top", "--config.x=1"], "mubert bench top", "mubert bench ceiling"),
+        (["bench", "top", "--config.x=1"], "mubert bench top", "mubert bench oracle"),
         (["prepare", "made-up", out, "--classes=3"],
-         "mubert prepare made-up", "mubert prepare controlled"),
+         "mubert prepare made-up", "mubert prepare synthetic"),
         (["prepare", out, "made-up", "--classes=3"],
-         "mubert prepare made-up", "mubert prepare controlled"),
+         "mubert prepare made-up", "mubert prepare synthetic"),
         (["finetune", "--permit", "--config=configs/finetune.py", "--workdir=x", "--config.y=1"],
          "--permit", "--allow-leak"),
     ):  # fmt: skip
@@ -212,11 +212,11 @@ def test_a_run_goes_on_from_a_plan_of_old_names(tables, capsys, tmp_path):
 
 
 def test_the_path_of_a_config_file(tables, capsys, monkeypatch, tmp_path):
-    new = load_config(CONFIGS / "controlled.py", [])
+    new = load_config(CONFIGS / "synthetic.py", [])
     assert load_config(CONFIGS / "small.py", []) == new
     monkeypatch.chdir(CONFIGS)
     assert load_config("small.py", []) == new
-    said = f"mubert: configs/small.py is called configs/controlled.py now{SAID}"
+    said = f"mubert: configs/small.py is called configs/synthetic.py now{SAID}"
     assert capsys.readouterr().err == said
     # A file of one's own may have the name.
     (tmp_path / "configs").mkdir()
@@ -227,8 +227,8 @@ def test_the_path_of_a_config_file(tables, capsys, monkeypatch, tmp_path):
 
 
 def test_an_ablation_of_an_old_file_is_one_of_the_new(tables, capsys):
-    files = ["configs/small.py", "configs/controlled.py"]
+    files = ["configs/small.py", "configs/synthetic.py"]
     assert main(["ablate", "--configs", *files, "--workdir=absent"]) == 2
     first, second = capsys.readouterr().err.splitlines()
-    assert "configs/small.py is called configs/controlled.py now" in first
-    assert "--configs holds controlled twice" in second
+    assert "configs/small.py is called configs/synthetic.py now" in first
+    assert "--configs holds synthetic twice" in second

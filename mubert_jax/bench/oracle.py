@@ -28,6 +28,9 @@ from mubert_jax.perception.scores import moved_patches
 from mubert_jax.perception.trained import Trained
 from mubert_jax.synthetic.clip import SyntheticClip
 from mubert_jax.synthetic.nuisances import CONDITIONS, known_conditions
+from mubert_jax.training.objective import Objective
+from mubert_jax.training.state import create_state
+from mubert_jax.training.step import make_step
 from mubert_jax.training.views import normalise
 
 # The map and what it is multiplied by -> how it is scored.
@@ -142,35 +145,42 @@ def true_pairs(conditions, count: int, size: int, patch_size: int, align: str) -
     return TruePairs(*(np.stack(column) for column in zip(*drawn, strict=True)))
 
 
-def train_on_truth(trained: Trained, truth: TruePairs, steps: int) -> tuple[dict, dict]:
-    """The weights after half of `steps` and after all.
+class ToldTheTruth(Objective):
+    """m learns what moved inside the face, m × S·N what moved over the frame."""
 
-    m learns what moved inside the face, m × S·N what moved over the frame.
-    """
-    model, poi = trained.model, POIConfig(scale="mean_one")
+    def __init__(self, trained: Trained):
+        self.model, self.params = trained.model, trained.params
+
+    def init(self, key):
+        return self.params
+
+    def views(self, key, batch):
+        frames = side_by_side(normalise(batch["onset"]), normalise(batch["apex"]))
+        return batch | {"frames": frames}
+
+    def loss(self, params, extra, views, progress):
+        variables = {"params": params}
+        encoded = self.model.apply(variables, views["frames"], method="encode")
+        onset, apex = encoded.split(2)
+        found = self.model.apply(variables, onset, apex, method="difference")
+        moved, still, face = views["moved"], views["still"], views["face"]
+        weighed = found * interest(apex.poi_scores, POIConfig(scale="mean_one"))
+        inside = losses.movement(found, moved & face, still & face)
+        return inside + losses.movement(weighed, moved, still), ({}, {})
+
+
+def train_on_truth(trained: Trained, truth: TruePairs, steps: int) -> tuple[dict, dict]:
+    """The weights after half of `steps` and after all."""
     schedule = optax.cosine_decay_schedule(LEARNING_RATE, steps)
     tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule))
-
-    def loss(params, batch):
-        frames = side_by_side(normalise(batch["onset"]), normalise(batch["apex"]))
-        onset, apex = model.apply({"params": params}, frames, method="encode").split(2)
-        found = model.apply({"params": params}, onset, apex, method="difference")
-        moved, still, face = batch["moved"], batch["still"], batch["face"]
-        weighed = found * interest(apex.poi_scores, poi)
-        inside = losses.movement(found, moved & face, still & face)
-        return inside + losses.movement(weighed, moved, still)
-
-    @jax.jit
-    def step(params, state, batch):
-        updates, state = tx.update(jax.grad(loss)(params, batch), state, params)
-        return optax.apply_updates(params, updates), state
-
-    params, state = jax.device_put(trained.params), tx.init(trained.params)
+    objective, key = ToldTheTruth(trained), jax.random.key(0)
+    step = jax.jit(make_step(objective, tx, steps, key))
+    state = jax.device_put(create_state(objective, tx, key))
     for number, batch in enumerate(itertools.islice(truth.batches(seed=0), steps)):
         if number == steps // 2:
-            halfway = params
-        params, state = step(params, state, vars(batch))
-    return halfway, params
+            halfway = state.params
+        state, _ = step(state, vars(batch))
+    return halfway, state.params
 
 
 def _table(rows) -> Table:
