@@ -59,7 +59,7 @@ class DecoderConfig:
 class RecognizerConfig:
     """The head that names emotions, section 5.3."""
 
-    # 0: the model has no recogniser.
+    # 0: the model has no recognizer.
     classes: int = 0
     # dma: P_dma, pooled, as the paper. Beyond it, patch by patch: movement, the calibrated map
     # (where it moved, and how much); displacement (which way, too), where DMA reads pixels.
@@ -81,7 +81,7 @@ class ModelConfig:
     attention: str = choice("auto", "explicit", "mapped", "xla", "cudnn")
     dtype: str = choice("auto", "float32", "bfloat16")
     # Blocks keep their input alone and are computed again in the backward pass: less memory, a
-    # third more work. XLA's CPU compiler undoes it; there `accumulate` and attention=mapped save.
+    # third more work. XLA's CPU compiler undoes it; there `micro_batches` and mapped attention do.
     remat: bool = False
     dma: DMAConfig = DMAConfig()
     poi: POIConfig = POIConfig()
@@ -126,7 +126,7 @@ class AugmentationConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class MovementConfig:
+class WarpConfig:
     """Movements that are put on a frame, and what else changes until it is seen again.
 
     Beyond the paper. Lengths are pixels of a 224-pixel frame, like `--conditions` of
@@ -193,10 +193,10 @@ class LossConfig:
     # mse: eq. (15). dino: as the official code. contrastive: beyond the paper.
     agreement: str = choice("none", *AGREEING)
     # Weight of finding the swapped patches by diag(Â); beyond the paper, which advises against it.
-    spotting_weight: float = 0.0
+    replaced_patch_weight: float = 0.0
     # Weight of finding movements that were put on a frame, by the calibrated map; beyond the paper.
-    movement_weight: float = 10.0
-    movement: MovementConfig = given(MovementConfig(), "loss.movement_weight")
+    warp_weight: float = 10.0
+    warp: WarpConfig = given(WarpConfig(), "loss.warp_weight")
     # Weight of POI's expecting where the pair changes, from one frame alone; beyond the paper.
     expectation_weight: float = 1.0
     # contrastive: how sharply a frame is to be told from the others of its batch.
@@ -244,7 +244,7 @@ class TrainingConfig:
     epochs: float = given(100.0, "training.steps", 0)
     # A step takes its batch in so many parts, one after the other, in the memory of one.
     # Batch statistics (contrastive, dino's centre) are those of a part.
-    accumulate: int = 1
+    micro_batches: int = 1
     # Replaces epochs when positive.
     steps: int = 0
     seed: int = 0
@@ -255,7 +255,7 @@ class TrainingConfig:
 
 @dataclasses.dataclass(frozen=True)
 class RecognitionConfig:
-    """`mubert finetune`, section 5.3: how a recogniser is trained, and who tests it."""
+    """`mubert finetune`, section 5.3: how a recognizer is trained, and who tests it."""
 
     # loso, composite, K-fold such as 5-fold, or cross:DATASET.
     protocol: str = "loso"
@@ -364,7 +364,7 @@ def paper_config() -> ml_collections.ConfigDict:
     config.model.dma.projection = "separate"
     config.model.dma.reads = "tokens"
     config.loss.agreement = "dino"
-    config.loss.movement_weight = 0.0
+    config.loss.warp_weight = 0.0
     config.loss.expectation_weight = 0.0
     config.perception.align = "none"
     config.perception.poi = "attention"

@@ -17,7 +17,6 @@ from mubert_jax.config import (
     DataConfig,
     LossConfig,
     ModelConfig,
-    MovementConfig,
     ObjectiveConfig,
     OptimizerConfig,
     PerceptionConfig,
@@ -26,6 +25,7 @@ from mubert_jax.config import (
     RuntimeConfig,
     SwappingConfig,
     TrainingConfig,
+    WarpConfig,
     flatten,
 )
 from mubert_jax.config_values import Condition, from_values, given
@@ -55,13 +55,17 @@ OPEN = ("objective.options", "evaluation")
 FRESH = ("training.init_from", "")
 # `check` ties them to the model's sizes.
 TIED_BLOCKS = some(SwappingConfig, "ratio", "min_block")
-TIED_MOVEMENTS = some(LossConfig, "movement_weight", movement=some(MovementConfig, "compressed"))
+TIED_WARPS = some(
+    LossConfig,
+    "warp_weight",
+    warp=some(WarpConfig, "compressed"),
+)
 READINGS = some(RecognizerConfig, "reads", "pool")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainPart:
-    """`mubert pretrain`: all but how a recogniser is trained."""
+    """`mubert pretrain`: all but how a recognizer is trained."""
 
     objective: ObjectiveConfig
     model: ModelConfig
@@ -94,7 +98,7 @@ class FinetunePart:
         None, *FRESH, but=("recognizer", "attention", "dtype")
     )
     swapping: TIED_BLOCKS = given(None, *FRESH)
-    loss: TIED_MOVEMENTS = given(None, *FRESH)
+    loss: TIED_WARPS = given(None, *FRESH)
     perception: PerceptionConfig = given(None, *FRESH)
 
 
@@ -119,7 +123,7 @@ class StepPart:
     augmentation: AugmentationConfig = given(None, *MICRON_BERT)
     loss: LossConfig = given(None, *MICRON_BERT)
     optimizer: OptimizerConfig
-    training: some(TrainingConfig, "accumulate", "seed")
+    training: some(TrainingConfig, "micro_batches", "seed")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -135,7 +139,7 @@ class FoldsPart:
 
     model: all_but(ModelConfig, recognizer=READINGS)
     swapping: TIED_BLOCKS
-    loss: TIED_MOVEMENTS
+    loss: TIED_WARPS
     training: some(TrainingConfig, "seed")
     recognition: all_but(
         RecognitionConfig, "protocol", "seeds", "backbone", "features", "head_epochs", "published"
@@ -148,7 +152,7 @@ class InputPart:
 
     model: some(ModelConfig, "image_size", "patch_size")
     swapping: TIED_BLOCKS
-    loss: TIED_MOVEMENTS
+    loss: TIED_WARPS
 
 
 @dataclasses.dataclass(frozen=True)

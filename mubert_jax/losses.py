@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from mubert_jax.config import LossConfig
-from mubert_jax.models.dma import movement_log_odds
+from mubert_jax.models.dma import motion_log_odds
 from mubert_jax.models.projector import unit
 from mubert_jax.models.vit import patchify
 
@@ -46,7 +46,7 @@ def reconstruction(predicted_BxNxP, target_BxNxP):
     return jnp.mean(jnp.square(predicted_BxNxP - target_BxNxP))
 
 
-def spotting(diagonal_BxN, swap_mask_BxN):
+def replaced_patch(diagonal_BxN, swap_mask_BxN):
     """-log-likelihood of the swap mask if diag(Â) is the probability that a patch was kept.
 
     Swapped and kept patches count alike, however many there are. Beyond the paper.
@@ -57,13 +57,13 @@ def spotting(diagonal_BxN, swap_mask_BxN):
     return 0.5 * (swapped + kept)
 
 
-def movement(map_BxN, moved_BxN, still_BxN):
+def warp(map_BxN, moved_BxN, still_BxN):
     """Binary cross-entropy of the calibrated map with movements that are known.
 
     Moved patches count `MOVED_SHARE`, still ones the rest, however many there are; patches that
     are neither do not count. Beyond the paper.
     """
-    log_odds = movement_log_odds(map_BxN)
+    log_odds = motion_log_odds(map_BxN)
     moved = jnp.sum(jax.nn.softplus(-log_odds), where=moved_BxN) / jnp.maximum(moved_BxN.sum(), 1)
     still = jnp.sum(jax.nn.softplus(log_odds), where=still_BxN) / jnp.maximum(still_BxN.sum(), 1)
     return MOVED_SHARE * moved + (1 - MOVED_SHARE) * still

@@ -16,16 +16,25 @@ COMMANDS: dict[str, str] = {
 }
 # Flags of a verb.
 # "finetune --old": "--new"
-FLAGS: dict[str, str] = {}
+FLAGS: dict[str, str] = {"finetune --allow-leak": "--allow-contamination"}
 # Keys of the config, dotted, and whole sections of it.
 # "loss.old_weight": "loss.new_weight", "loss.old": "loss.new"
-KEYS: dict[str, str] = {}
+KEYS: dict[str, str] = {
+    "loss.spotting_weight": "loss.replaced_patch_weight",
+    "loss.movement_weight": "loss.warp_weight",
+    "loss.movement": "loss.warp",
+    "training.accumulate": "training.micro_batches",
+}
 # Values of keys; the keys by their new names.
 # "model.dma.kind": {"old": "new"}
 VALUES: dict[str, dict[str, str]] = {}
 # Files of configs/.
 # "configs/old.py": "configs/new.py"
-FILES: dict[str, str] = {"configs/controlled.py": "configs/synthetic.py"}
+FILES: dict[str, str] = {
+    "configs/controlled.py": "configs/synthetic.py",
+    "configs/ablations/no_movement.py": "configs/ablations/no_warps.py",
+    "configs/ablations/spotting.py": "configs/ablations/replaced_patch.py",
+}
 
 
 @functools.cache

@@ -32,7 +32,7 @@ TINY = {
     "swapping": {"min_block": 2},
     "loss": {
         "agreement": "dino",
-        "movement_weight": 0.0,
+        "warp_weight": 0.0,
         "expectation_weight": 0.0,
         "crop": {"local_size": 16, "local_crops": 1},
         "dino": {"hidden_dim": 16, "bottleneck_dim": 8, "output_dim": 8},
@@ -79,7 +79,7 @@ def step_of(config: Config, steps: int = 20, tx=None):
     from mubert_jax.training.step import make_step
 
     tx = optimizer(config.optimizer, steps) if tx is None else tx
-    key, parts = jax.random.key(config.training.seed), config.training.accumulate
+    key, parts = jax.random.key(config.training.seed), config.training.micro_batches
     return make_step(make_objective(config), tx, steps, key, parts)
 
 

@@ -60,18 +60,24 @@ def test_round_trip():
         ({"loss": {"dino": {"teacher_temperature": 0.0}}}, ["teacher_temperature is 0.0"]),
         ({"model": {"recognizer": {"classes": -2}}}, ["recognizer.classes is -2"]),
         (
-            {"loss": {"spotting_weight": 1.0}, "swapping": {"kind": "mask"}},
-            ["spotting_weight", "swapping.kind='swap'"],
+            {"loss": {"replaced_patch_weight": 1.0}, "swapping": {"kind": "mask"}},
+            ["replaced_patch_weight", "swapping.kind='swap'"],
         ),
         ({"model": {"dma": {"window": 6}}}, ["dma.window is 6", "patch_size = 8"]),
         ({"model": {"dma": {"window": 13}}}, ["dma.window is 13", "even"]),
-        ({"loss": {"movement": {"amplitude": [0.0, 3.0]}}}, ["movement.amplitude", "0 < low"]),
-        ({"loss": {"movement": {"noise": [5.0, 0.5]}}}, ["movement.noise", "low <= high"]),
-        ({"loss": {"movement": {"places": 0}}}, ["movement.places is 0"]),
+        (
+            {"loss": {"warp": {"amplitude": [0.0, 3.0]}}},
+            ["warp.amplitude", "0 < low"],
+        ),
+        (
+            {"loss": {"warp": {"noise": [5.0, 0.5]}}},
+            ["warp.noise", "low <= high"],
+        ),
+        ({"loss": {"warp": {"places": 0}}}, ["warp.places is 0"]),
         ({"model": {"patch_size": 4, "image_size": 100}}, ["image_size is 100", "8 pixels"]),
         (
             {"model": {"dma": {"kind": "none"}, "poi": {"enabled": False}}},
-            ["movement_weight is 10.0", "dma.kind='none'"],
+            ["warp_weight is 10.0", "dma.kind='none'"],
         ),
     ],
 )

@@ -162,7 +162,7 @@ def test_no_command_reads_a_key_that_its_part_does_not_name(
     "overrides",
     [
         {"loss__agreement": "none"},
-        {"loss__agreement": "mse", "loss__movement_weight": 1.0},
+        {"loss__agreement": "mse", "loss__warp_weight": 1.0},
         {"loss__agreement": "dino"},
         {
             "loss__agreement": "contrastive",

@@ -10,12 +10,12 @@ from mubert_jax.losses import (
     contextual_std,
     dino,
     expectation,
-    movement,
     mse,
     reconstruction,
-    spotting,
+    replaced_patch,
+    warp,
 )
-from mubert_jax.models.dma import movement_log_odds
+from mubert_jax.models.dma import motion_log_odds
 
 CONFIG = LossConfig()
 
@@ -141,15 +141,15 @@ def test_contrastive_is_cross_entropy_both_ways():
     np.testing.assert_allclose(value, -0.5 * np.mean(np.diag(rows) + np.diag(columns)), rtol=1e-5)
 
 
-def test_spotting_by_hand():
+def test_replaced_patch_by_hand():
     diagonal = jnp.array([[0.9, 0.2, 0.6]])
     mask = jnp.array([[False, True, False]])
     expected = 0.5 * (-np.log(0.8) - (np.log(0.9) + np.log(0.6)) / 2)
-    np.testing.assert_allclose(spotting(diagonal, mask), expected, rtol=1e-5)
+    np.testing.assert_allclose(replaced_patch(diagonal, mask), expected, rtol=1e-5)
 
 
-def test_spotting_that_is_wholly_wrong_is_finite():
-    value = spotting(jnp.array([[1.0, 0.0]]), jnp.array([[True, False]]))
+def test_replaced_patch_that_is_wholly_wrong_is_finite():
+    value = replaced_patch(jnp.array([[1.0, 0.0]]), jnp.array([[True, False]]))
     np.testing.assert_allclose(value, -np.log(1e-6), rtol=5e-3)
 
 
@@ -157,31 +157,31 @@ def test_movement_by_hand():
     strength = jnp.exp(logits(0, 3, 40))
     moved, still = np.zeros((2, 3, 40), bool)
     moved[:, :5], still[:, 10:] = True, True
-    probability = np.asarray(jax.nn.sigmoid(movement_log_odds(strength)), np.float64)
+    probability = np.asarray(jax.nn.sigmoid(motion_log_odds(strength)), np.float64)
     expected = -0.3 * np.log(probability[moved]).mean()
     expected -= 0.7 * np.log(1 - probability[still]).mean()
-    np.testing.assert_allclose(movement(strength, moved, still), expected, rtol=1e-4)
+    np.testing.assert_allclose(warp(strength, moved, still), expected, rtol=1e-4)
     none = moved & False
     kept = -0.7 * np.log(1 - probability[still]).mean()
-    np.testing.assert_allclose(movement(strength, none, still), kept, rtol=1e-4)
+    np.testing.assert_allclose(warp(strength, none, still), kept, rtol=1e-4)
     found = -0.3 * np.log(probability[moved]).mean()
-    np.testing.assert_allclose(movement(strength, moved, none), found, rtol=1e-4)
+    np.testing.assert_allclose(warp(strength, moved, none), found, rtol=1e-4)
 
 
 def test_one_patch_that_moved_counts_as_much_as_many():
     strength = jnp.array([[2.0, 0.1, 0.2]])
     moved, still = np.array([[True, False, False]]), np.array([[False, True, False]])
-    log_odds = np.asarray(movement_log_odds(strength), np.float64)[0]
+    log_odds = np.asarray(motion_log_odds(strength), np.float64)[0]
     expected = 0.3 * np.log1p(np.exp(-log_odds[0])) + 0.7 * np.log1p(np.exp(log_odds[1]))
-    np.testing.assert_allclose(movement(strength, moved, still), expected, rtol=1e-5)
+    np.testing.assert_allclose(warp(strength, moved, still), expected, rtol=1e-5)
 
 
 def test_movement_is_small_if_the_map_is_right_and_does_not_see_what_is_neither():
     moved, still = np.zeros((2, 1, 40), bool)
     moved[:, :5], still[:, 10:] = True, True
     right = jnp.where(moved, 100.0, 1e-3)
-    assert movement(right, moved, still) < 0.01 < 1 < movement(100 - right, moved, still)
-    gradient = jax.grad(lambda m: movement(m, moved, still))(jnp.linspace(0.1, 4, 40)[None])
+    assert warp(right, moved, still) < 0.01 < 1 < warp(100 - right, moved, still)
+    gradient = jax.grad(lambda m: warp(m, moved, still))(jnp.linspace(0.1, 4, 40)[None])
     still_at_the_median = np.isin(np.arange(40), [19, 20])
     assert (np.asarray(gradient[0, 5:10]) == 0).all()
     assert (np.asarray(gradient[0, :5]) < 0).all()
@@ -192,8 +192,8 @@ def test_odds_are_even_at_one_or_at_three_medians():
     quiet = jnp.zeros((1, 9)).at[0, 0].set(1.0)
     noisy = jnp.full((1, 9), 1000.0).at[0, 0].set(3000.0)
     for strength in (quiet, noisy):
-        assert abs(float(movement_log_odds(strength)[0, 0])) < 0.01
-        assert float(movement_log_odds(strength)[0, 1]) < -1
+        assert abs(float(motion_log_odds(strength)[0, 0])) < 0.01
+        assert float(motion_log_odds(strength)[0, 1]) < -1
 
 
 def test_expectation_by_hand():

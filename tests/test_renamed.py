@@ -36,14 +36,14 @@ def tables(monkeypatch):
             "prepare made-up": "prepare synthetic",
         },
     )
-    monkeypatch.setattr(renamed, "FLAGS", {"finetune --permit": "--allow-leak"})
+    monkeypatch.setattr(renamed, "FLAGS", {"finetune --permit": "--allow-contamination"})
     monkeypatch.setattr(
         renamed,
         "KEYS",
         {
-            "loss.warp_weight": "loss.movement_weight",
-            "loss.warp": "loss.movement",
-            "loss.warp.spots": "loss.movement.places",
+            "loss.shove_weight": "loss.warp_weight",
+            "loss.shove": "loss.warp",
+            "loss.shove.spots": "loss.warp.places",
             "pace": "optimizer.learning_rate",
         },
     )
@@ -89,7 +89,7 @@ def test_a_verb_a_source_a_bench_and_a_flag(tables, capsys, tmp_path):
         (["prepare", out, "made-up", "--classes=3"],
          "mubert prepare made-up", "mubert prepare synthetic"),
         (["finetune", "--permit", "--config=configs/finetune.py", "--workdir=x", "--config.y=1"],
-         "--permit", "--allow-leak"),
+         "--permit", "--allow-contamination"),
     ):  # fmt: skip
         renamed._say.cache_clear()
         assert main(words) == 2
@@ -101,16 +101,16 @@ def test_a_verb_a_source_a_bench_and_a_flag(tables, capsys, tmp_path):
 def test_a_key_in_an_override(tables, capsys):
     config = load_config(
         CONFIGS / "demo.py",
-        ["--config.loss.warp_weight=3", "--config.pace=0.5", "--config.loss.warp.noise=(1., 2.)",
-         "--config.loss.warp.spots=7", "--config.model.dma.kind=diag"],
+        ["--config.loss.shove_weight=3", "--config.pace=0.5", "--config.loss.shove.noise=(1., 2.)",
+         "--config.loss.shove.spots=7", "--config.model.dma.kind=diag"],
     )  # fmt: skip
-    assert config.loss.movement_weight == 3.0 and config.optimizer.learning_rate == 0.5
-    assert config.loss.movement.noise == (1.0, 2.0) and config.loss.movement.places == 7
+    assert config.loss.warp_weight == 3.0 and config.optimizer.learning_rate == 0.5
+    assert config.loss.warp.noise == (1.0, 2.0) and config.loss.warp.places == 7
     assert config.model.dma.kind == "diagonal"
-    assert key_of("--config.loss.warp_weight=3") == "loss.movement_weight"
+    assert key_of("--config.loss.shove_weight=3") == "loss.warp_weight"
     lines = capsys.readouterr().err.splitlines(keepends=True)
     assert len(lines) == 5
-    said = "config.loss.warp.spots is called config.loss.movement.places now"
+    said = "config.loss.shove.spots is called config.loss.warp.places now"
     assert f"mubert: {said}{SAID}" in lines
     assert any(
         "config.model.dma.kind=diag is called config.model.dma.kind=diag" in x for x in lines
@@ -131,10 +131,10 @@ from mubert_jax.config import paper_config
 
 def get_config():
     config = paper_config()
-    config.loss.warp_weight = 2.0
-    config.loss.warp_weight *= 2
-    config.loss.warp.spots = 5
-    config.loss["warp"].noise = (1.0, 2.0)
+    config.loss.shove_weight = 2.0
+    config.loss.shove_weight *= 2
+    config.loss.shove.spots = 5
+    config.loss["shove"].noise = (1.0, 2.0)
     config.pace = config.pace * 2
     config.model.dma.kind = "diag"
     return config
@@ -144,41 +144,44 @@ def get_config():
 def test_keys_and_values_in_a_config_file(tables, capsys, tmp_path):
     path = tmp_path / "old.py"
     path.write_text(OLD_FILE)
-    config = load_config(path, ["--config.loss.movement.sigma=(0.1, 0.2)"])
-    assert config.loss.movement_weight == 4.0 and config.loss.movement.places == 5
-    assert config.loss.movement.noise == (1.0, 2.0) and config.loss.movement.sigma == (0.1, 0.2)
+    config = load_config(path, ["--config.loss.warp.sigma=(0.1, 0.2)"])
+    assert config.loss.warp_weight == 4.0 and config.loss.warp.places == 5
+    assert config.loss.warp.noise == (
+        1.0,
+        2.0,
+    ) and config.loss.warp.sigma == (0.1, 0.2)
     assert config.optimizer.learning_rate == 2e-4 and config.model.dma.kind == "diagonal"
     said = capsys.readouterr().err.splitlines()
     assert len(said) == len(set(said)) and all(line.endswith(SAID.strip()) for line in said)
     assert sum("config.pace is called config.optimizer.learning_rate now" in x for x in said) == 1
     # The command line has the last word.
-    assert load_config(path, ["--config.loss.warp_weight=1."]).loss.movement_weight == 1.0
-    assert load_config(path, ["--config.loss.movement_weight=1."]).loss.movement_weight == 1.0
+    assert load_config(path, ["--config.loss.shove_weight=1."]).loss.warp_weight == 1.0
+    assert load_config(path, ["--config.loss.warp_weight=1."]).loss.warp_weight == 1.0
     assert capsys.readouterr().err == ""
 
 
 def test_a_file_that_returns_nothing_but_old_names(tables, capsys, tmp_path):
     path = tmp_path / "old.py"
-    values = {"loss": {"warp": {"spots": 2, "drift": 0.1}, "warp_weight": 1.0}, "pace": 0.25}
+    values = {"loss": {"shove": {"spots": 2, "drift": 0.1}, "shove_weight": 1.0}, "pace": 0.25}
     path.write_text(
         "import ml_collections\n"
         f"def get_config():\n    return ml_collections.ConfigDict({values})\n"
     )
-    config = load_config(path, ["--config.loss.movement.drift=0.2"])
-    assert config.loss.movement.places == 2 and config.loss.movement.drift == 0.2
-    assert config.loss.movement_weight == 1.0 and config.optimizer.learning_rate == 0.25
+    config = load_config(path, ["--config.loss.warp.drift=0.2"])
+    assert config.loss.warp.places == 2 and config.loss.warp.drift == 0.2
+    assert config.loss.warp_weight == 1.0 and config.optimizer.learning_rate == 0.25
     assert len(capsys.readouterr().err.splitlines()) == 4
 
 
 def test_what_is_not_renamed_is_refused_as_ever(tables, tmp_path, capsys):
     path = tmp_path / "wrong.py"
-    path.write_text(OLD_FILE.replace("warp.spots", "warpp.spots"))
+    path.write_text(OLD_FILE.replace("shove.spots", "warpp.spots"))
     with pytest.raises(UserError, match="line 9, 'config.loss.warpp.spots = 5'"):
         load_config(path, [])
     for wrong in (
-        {"los": {"warp": 1}},
+        {"los": {"shove": 1}},
         {"loss": 3},
-        {"loss": {"movement": 3, "warp": {"spots": 1}}},
+        {"loss": {"warp": 3, "shove": {"spots": 1}}},
     ):
         with pytest.raises(UserError, match="config"):
             build(wrong)
@@ -187,14 +190,17 @@ def test_what_is_not_renamed_is_refused_as_ever(tables, tmp_path, capsys):
 
 
 def test_stored_values_are_read_without_a_word(tables, capsys):
-    old = to_dict(tiny_config(loss__movement_weight=2.0, loss__movement__places=4))
+    old = to_dict(tiny_config(loss__warp_weight=2.0, loss__warp__places=4))
     loss = old["loss"]
-    loss["warp"], loss["warp_weight"] = loss.pop("movement"), loss.pop("movement_weight")
-    loss["warp"]["spots"] = loss["warp"].pop("places")
+    loss["shove"], loss["shove_weight"] = (
+        loss.pop("warp"),
+        loss.pop("warp_weight"),
+    )
+    loss["shove"]["spots"] = loss["shove"].pop("places")
     old["pace"] = old["optimizer"].pop("learning_rate")
     old["model"]["dma"]["kind"] = "diag"
     before = json.dumps(old)
-    expected = tiny_config(loss__movement_weight=2.0, loss__movement__places=4)
+    expected = tiny_config(loss__warp_weight=2.0, loss__warp__places=4)
     assert build(old) == build(json.loads(before)) == expected
     assert json.dumps(old) == before
     assert build(TINY) == tiny_config() and build(default_config()) == Config()

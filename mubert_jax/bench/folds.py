@@ -10,7 +10,7 @@ from rich.console import Console
 from mubert_jax.config import Config
 from mubert_jax.config_parts import FoldsPart
 from mubert_jax.models.micron_bert import build_model, init_params
-from mubert_jax.recognition import heads
+from mubert_jax.recognition import linear_probe
 from mubert_jax.recognition.finetuning import finetune
 
 # As large as CASME II: 246 clips of 26 subjects, 5 classes.
@@ -39,7 +39,9 @@ def _frozen(config: Config) -> dict:
     decays = np.full(FOLDS, config.recognition.weight_decay[0])
 
     def run(stacked):
-        return heads.fit(features, label, train, decays, CLASSES, config.recognition, stacked)
+        return linear_probe.fit(
+            features, label, train, decays, CLASSES, config.recognition, stacked
+        )
 
     return {
         "backbone": "frozen",

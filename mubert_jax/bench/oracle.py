@@ -165,8 +165,8 @@ class ToldTheTruth(Objective):
         found = self.model.apply(variables, onset, apex, method="difference")
         moved, still, face = views["moved"], views["still"], views["face"]
         weighed = found * interest(apex.poi_scores, POIConfig(scale="mean_one"))
-        inside = losses.movement(found, moved & face, still & face)
-        return inside + losses.movement(weighed, moved, still), ({}, {})
+        inside = losses.warp(found, moved & face, still & face)
+        return inside + losses.warp(weighed, moved, still), ({}, {})
 
 
 def train_on_truth(trained: Trained, truth: TruePairs, steps: int) -> tuple[dict, dict]:

@@ -304,7 +304,7 @@ BENCHES = {
     ),
     "folds": Bench(
         _folds,
-        "recognisers together and one by one",
+        "recognizers together and one by one",
         (_config_flag, _steps(3)),
         _rows,
         " --config=configs/finetune.py",

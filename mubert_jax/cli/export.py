@@ -27,7 +27,7 @@ def add_flags(parser):
     add(
         "--recognizer",
         action="store_true",
-        help="torch, safetensors: keep the recogniser, which the official classes do not load",
+        help="torch, safetensors: keep the recognizer, which the official classes do not load",
     )
 
 

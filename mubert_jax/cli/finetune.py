@@ -7,7 +7,7 @@ from mubert_jax.cli.evaluate import say_report
 from mubert_jax.cli.say import say
 from mubert_jax.outputs import check_output
 
-SUMMARY = "labelled pairs -> a recogniser, tested on subjects it never saw"
+SUMMARY = "labelled pairs -> a recognizer, tested on subjects it never saw"
 EXAMPLE = (
     "mubert finetune --config=configs/finetune.py --config.data.path=data/casme2 "
     "--workdir=runs/casme2"
@@ -17,7 +17,7 @@ EXAMPLE = (
 def add_flags(parser):
     flags.run(parser)
     parser.add_argument(
-        "--allow-leak",
+        "--allow-contamination",
         action="store_true",
         help="go on although the pretraining saw tested subjects, and stamp every table",
     )
@@ -32,7 +32,7 @@ def run(args, console) -> int:
     check_output("--workdir", args.workdir, folder=True)
     try:
         with sigterm_as_interrupt():
-            report = finetune(config, args.workdir, args.allow_leak, console)
+            report = finetune(config, args.workdir, args.allow_contamination, console)
     except KeyboardInterrupt:
         say(console, f"mubert finetune: stopped; {RESUME}")
         return EXIT_CODE

@@ -30,7 +30,7 @@ def add_flags(parser):
 
 def run(args, console):
     from mubert_jax.perception.perceive import PerceiveOptions
-    from mubert_jax.recognition.predict import Recogniser, draw, show
+    from mubert_jax.recognition.predict import Recognizer, draw, show
 
     flags.check_frames(args)
     if args.output:
@@ -39,11 +39,11 @@ def run(args, console):
     options = PerceiveOptions(
         crop=args.crop, detector=args.detector, margin=args.margin, align=args.align
     )
-    recogniser = Recogniser(args.checkpoint, options)
+    recognizer = Recognizer(args.checkpoint, options)
     if args.video:
-        prediction = recogniser.of_video(args.video)
+        prediction = recognizer.of_video(args.video)
     else:
-        prediction = recogniser.of_images(args.onset, args.apex)
+        prediction = recognizer.of_images(args.onset, args.apex)
     show(prediction, console)
     if args.output:
         draw(prediction, args.output)

@@ -63,7 +63,7 @@ def export(
       output: the file.
       recognizer: write `recognizer.*` too, which the official classes do not load.
       console: is told what was written and left out.
-      emotions: names of the recogniser's classes; those that an exported file has are kept.
+      emotions: names of the recognizer's classes; those that an exported file has are kept.
 
     Raises:
       UserError: no checkpoint, no such place to write, PyTorch or ONNX is needed and not installed,

@@ -14,7 +14,7 @@ from mubert_jax.models.micron_bert import build_model
 from mubert_jax.paths import SHIPPED
 from mubert_jax.perception.trained import Trained
 from mubert_jax.training.checkpoints import load_seen
-from mubert_jax.training.seen import Seen
+from mubert_jax.training.contamination import Seen
 
 # Whom the weights in the package were trained on: synthetic people of seed 0, see their CARD.md.
 SHIPPED_PEOPLE = tuple(Person.elsewhere(f"{SYNTHETIC}0", f"s{number:06d}") for number in range(320))

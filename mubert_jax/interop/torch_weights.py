@@ -115,7 +115,7 @@ def _not_of_this_model(config: Config) -> dict[str, str]:
         reasons["teacher."] = f"the EMA teacher ({agreement})"
         reasons["dino_loss_fn."] = f"the teacher's centre ({agreement})"
     if not config.model.recognizer.classes:
-        reasons["recognizer."] = "the recogniser (config.model.recognizer.classes is 0)"
+        reasons["recognizer."] = "the recognizer (config.model.recognizer.classes is 0)"
     return reasons
 
 

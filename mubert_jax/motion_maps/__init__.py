@@ -1,7 +1,7 @@
 """What can be seen of a movement between two frames without learning it: one module per method.
 
 A module of this folder defines `METHOD`, a `MotionMap`, and the method is called by the module's
-name: a baseline of `mubert bench perception --methods NAME`, a feature of the recogniser
+name: a baseline of `mubert bench perception --methods NAME`, a feature of the recognizer
 (`config.recognition.features=NAME`), a column of `mubert bench perception --picture`. Nothing else
 has to be touched. Modules whose names begin with an underscore hold what several methods share.
 """

@@ -23,11 +23,11 @@ from mubert_jax.models.micron_bert import (
 from mubert_jax.models.swapping import blockwise_mask, swap
 from mubert_jax.models.vit import patchify
 from mubert_jax.training import flops, schedules
-from mubert_jax.training.movements import KnownMovement, known_movements
 from mubert_jax.training.objective import Objective
-from mubert_jax.training.views import normalise, pair_keys, random_crops, recorded_alike
+from mubert_jax.training.views import degraded_alike, normalise, pair_keys, random_crops
+from mubert_jax.training.warps import WarpedPair, warped_pairs
 
-_MOVEMENT = 6
+_WARP = 6
 
 
 @flax.struct.dataclass
@@ -48,7 +48,7 @@ class Views:
     swap_mask: jax.Array
     global_crops: list[jax.Array]
     local_crops: list[jax.Array]
-    known: KnownMovement | None
+    known: WarpedPair | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,11 +79,11 @@ class MicronBertObjective(Objective):
 
     panels = {
         "reconstruction": {"reconstruction": "L_r, eq. (14)"},
-        "agreement and spotting": {
+        "agreement and replaced patches": {
             "agreement": "L_agg, eq. (10)",
-            "spotting": "swapped patches",
+            "replaced_patch": "detection of swapped patches",
         },
-        "known movements": {"movement": "cross-entropy of the map"},
+        "warps": {"warp": "cross-entropy of the map"},
         "POI's expectation": {"expectation": "cross-entropy of S"},
         "contextual token (0 = collapse)": {"contextual_std": "std over the batch"},
         "diag(Â)": {"diagonal_swapped": "swapped patches", "diagonal_kept": "kept patches"},
@@ -96,8 +96,8 @@ class MicronBertObjective(Objective):
         weights = config.loss
         terms = [
             Term("reconstruction", weights.reconstruction_weight, self._reconstruction),
-            Term("spotting", weights.spotting_weight, self._spotting),
-            Term("movement", weights.movement_weight, self._movement),
+            Term("replaced_patch", weights.replaced_patch_weight, self._replaced_patch),
+            Term("warp", weights.warp_weight, self._warp),
             Term("expectation", weights.expectation_weight, self._expectation),
         ]
         self.terms = [term for term in terms if term.weight]
@@ -124,14 +124,12 @@ class MicronBertObjective(Objective):
         current, reference = normalise(batch["current"]), normalise(batch["reference"])
         other = reference if config.swapping.kind == "swap" else jnp.zeros_like(reference)
         swapped = swap(current, other, mask, patch_size)
-        current, swapped = recorded_alike(current_keys, (current, swapped), config.augmentation)
-        (reference,) = recorded_alike(reference_keys, (reference,), config.augmentation)
+        current, swapped = degraded_alike(current_keys, (current, swapped), config.augmentation)
+        (reference,) = degraded_alike(reference_keys, (reference,), config.augmentation)
         known = None
-        if config.loss.movement_weight:
-            movement_keys = jax.vmap(lambda key: jax.random.fold_in(key, _MOVEMENT))(keys)
-            known = known_movements(
-                movement_keys, batch["reference"], patch_size, config.loss.movement
-            )
+        if config.loss.warp_weight:
+            warp_keys = jax.vmap(lambda key: jax.random.fold_in(key, _WARP))(keys)
+            known = warped_pairs(warp_keys, batch["reference"], patch_size, config.loss.warp)
         globals_ = crop.global_crops if self.agreement.crops else 0
         locals_ = crop.local_crops if self.agreement.teacher else 0
         return Views(
@@ -177,15 +175,15 @@ class MicronBertObjective(Objective):
         target = patchify(forward.views.current, self.config.model.patch_size)
         return losses.reconstruction(forward.predicted, target)
 
-    def _spotting(self, forward: Forward):
-        return losses.spotting(forward.intermediates.dma.diagonal, forward.views.swap_mask)
+    def _replaced_patch(self, forward: Forward):
+        return losses.replaced_patch(forward.intermediates.dma.diagonal, forward.views.swap_mask)
 
-    def _movement(self, forward: Forward):
+    def _warp(self, forward: Forward):
         """How well the calibrated map finds the movements put on I_{t+δ}."""
         known = forward.views.known
         first, second = normalise(known.first), normalise(known.second)
-        found = self.model.apply(forward.variables, first, second, method="movement")
-        return losses.movement(found, known.moved, known.still)
+        found = self.model.apply(forward.variables, first, second, method="motion_map")
+        return losses.warp(found, known.moved, known.still)
 
     def _expectation(self, forward: Forward):
         views = forward.views
@@ -219,7 +217,7 @@ class MicronBertObjective(Objective):
             student += crop.local_crops * local
             student += (1 + crops + crop.local_crops) * projector
             teacher = (1 + crops) * (flops.encoder_flops(model, model.grid) + projector)
-        if loss.movement_weight:
+        if loss.warp_weight:
             student += 2 * flops.comparison_flops(model)
         return 3 * student + teacher
 

@@ -7,7 +7,7 @@ from mubert_jax.config import Config
 from mubert_jax.models.micron_bert import MicronBert, build_model
 from mubert_jax.perception.maps import load_scale
 from mubert_jax.training.checkpoints import Weights, load_seen, load_weights, run_folder
-from mubert_jax.training.seen import Seen
+from mubert_jax.training.contamination import Seen
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -19,7 +19,7 @@ class Trained:
       model, params: what it computes, and with which weights.
       scale: movement at full colour, measured on the training pairs; None where it was not.
       seen: whose faces the weights have seen.
-      emotions: what a recogniser's classes are called, where an exported file says so.
+      emotions: what a recognizer's classes are called, where an exported file says so.
       extra: what the objective kept beside the parameters, where it was asked for.
     """
 

@@ -11,8 +11,8 @@ from mubert_jax.config import Config, flatten
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import open_seen, open_trained
 from mubert_jax.training.checkpoints import Weights
+from mubert_jax.training.contamination import Seen
 from mubert_jax.training.objective import Objective
-from mubert_jax.training.seen import Seen
 from mubert_jax.training.state import TrainState
 
 # Keys of config.model that may differ without changing what the weights compute.

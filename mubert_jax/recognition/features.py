@@ -79,10 +79,10 @@ def in_batches(see: Callable, count: int, axis: int = 0) -> np.ndarray:
 
 
 def _backbone(model, params):
-    """What the recogniser's linear layer reads."""
+    """What the recognizer's linear layer reads."""
     return jax.jit(
         lambda onset, apex: model.apply(
-            {"params": params}, normalise(onset), normalise(apex), method="describe"
+            {"params": params}, normalise(onset), normalise(apex), method="forward_features"
         )
     )
 

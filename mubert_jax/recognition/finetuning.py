@@ -1,4 +1,4 @@
-"""Full fine-tuning: encoder, DMA and recogniser of several folds in one program."""
+"""Full fine-tuning: encoder, DMA and recognizer of several folds in one program."""
 
 import functools
 import re
@@ -12,7 +12,7 @@ import optax
 from mubert_jax.config import RecognitionConfig
 from mubert_jax.models.micron_bert import MicronBert, init_params
 from mubert_jax.recognition.augment import augmented
-from mubert_jax.recognition.heads import clip_weights
+from mubert_jax.recognition.linear_probe import clip_weights
 from mubert_jax.training.objective import Objective
 from mubert_jax.training.state import TrainState
 from mubert_jax.training.step import make_step
@@ -95,7 +95,7 @@ def _advance(state, folds, pairs, model, config, total_steps):
 
 
 class FineTuning(Objective):
-    """The recogniser's cross-entropy on augmented clips; what is drawn has a key of the fold's."""
+    """The recognizer's cross-entropy on augmented clips; what is drawn has a key of the fold's."""
 
     def __init__(self, model: MicronBert, config: RecognitionConfig):
         self.model, self.config = model, config
@@ -114,7 +114,7 @@ class FineTuning(Objective):
 
     def loss(self, params, extra, views, progress):
         first, second, label, counts = views
-        logits = self.model.apply({"params": params}, first, second, method="recognise")
+        logits = self.model.apply({"params": params}, first, second, method="logits")
         entropy = optax.softmax_cross_entropy_with_integer_labels(logits, label)
         return jnp.sum(entropy * counts), ({}, {})
 

@@ -24,7 +24,7 @@ from mubert_jax.training.views import normalise
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a recogniser says of one pair.
+    """What a recognizer says of one pair.
 
     Attributes:
       probabilities: class -> probability, not calibrated; the most probable first.
@@ -42,11 +42,11 @@ class Prediction:
     notes: tuple[str, ...] = ()
 
 
-class Recogniser:
+class Recognizer:
     """A fine-tuned run's folder, or an export of it, opened.
 
     Raises:
-      UserError: no checkpoint there, or one without a recogniser, or with one that names nothing.
+      UserError: no checkpoint there, or one without a recognizer, or with one that names nothing.
     """
 
     def __init__(self, checkpoint: str | Path, options: PerceiveOptions):
@@ -57,7 +57,7 @@ class Recogniser:
             raise UserError(_no_recogniser(checkpoint, trained.config.model.image_size))
         if len(self.classes or ()) != trained.config.model.recognizer.classes:
             raise UserError(
-                f"{checkpoint} holds a recogniser and no names for its "
+                f"{checkpoint} holds a recognizer and no names for its "
                 f"{trained.config.model.recognizer.classes} classes; give the --workdir of the "
                 "mubert finetune that made it, or export it from there again"
             )
@@ -68,7 +68,7 @@ class Recogniser:
                     {"params": trained.params},
                     normalise(onset),
                     normalise(apex),
-                    method="recognise",
+                    method="logits",
                 )
             )
         )
@@ -115,15 +115,15 @@ class Recogniser:
 def _check_that_one_was_kept(run: Path):
     if (run / FACTS_FILE).exists() and not (run / "checkpoints").exists():
         raise UserError(
-            f"{run} has kept no recogniser: it has not finished (start it again), or "
+            f"{run} has kept no recognizer: it has not finished (start it again), or "
             "config.recognition.features is a motion map, which only compares"
         )
 
 
 def _no_recogniser(checkpoint, size: int) -> str:
-    start, what = "", f"{checkpoint} holds no recogniser"
+    start, what = "", f"{checkpoint} holds no recognizer"
     if checkpoint == SHIPPED:
-        what = "the package has no recogniser: it knows no labelled faces"
+        what = "the package has no recognizer: it knows no labelled faces"
     else:
         start = f" --config.training.init_from={checkpoint}"
     return (

@@ -1,7 +1,7 @@
 """A recording that shares nothing with what the training puts on frames.
 
 Light, noise, compression and movement of every other condition are of the same kind as those that
-`training.movements` draws, so a model may have learnt the kind. Here a hand trembles, the camera
+`training.warps` draws, so a model may have learnt the kind. Here a hand trembles, the camera
 counts photons and encodes a video, and the face is a mesh; see `mesh`.
 """
 

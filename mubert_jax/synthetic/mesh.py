@@ -1,7 +1,7 @@
 """What moves in a face, another way: landmarks that pull a mesh of triangles with them.
 
 Nothing here is shared with `movements` but which action units an emotion has, nor with what
-`training.movements` puts on frames: inside a triangle the movement is affine, at its edges it
+`training.warps` puts on frames: inside a triangle the movement is affine, at its edges it
 breaks off, and each landmark goes a little its own way.
 """
 

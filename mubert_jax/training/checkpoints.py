@@ -19,7 +19,7 @@ from mubert_jax.config import Config
 from mubert_jax.errors import AGAIN, DiskFull, PassingError, UserError, kind_of
 from mubert_jax.models.device import for_any_device
 from mubert_jax.training.checksums import checksum
-from mubert_jax.training.seen import Seen
+from mubert_jax.training.contamination import Seen
 from mubert_jax.training.state import TrainState
 
 # What a restart may change: nothing of it alters what is learnt.

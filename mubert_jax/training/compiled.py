@@ -33,7 +33,7 @@ class CompiledRun:
         self.fresh_state = jax.jit(
             lambda: create_state(objective, tx, key), out_shardings=shardings
         )
-        parts = config.training.accumulate
+        parts = config.training.micro_batches
         self.step = jax.jit(
             make_step(objective, tx, total_steps, key, parts, self.batch_sharding),
             in_shardings=(shardings, self.batch_sharding),

@@ -20,6 +20,7 @@ from mubert_jax.errors import UserError
 from mubert_jax.training import pod, sharding
 from mubert_jax.training.checkpoints import Checkpoints
 from mubert_jax.training.compiled import CompiledRun
+from mubert_jax.training.contamination import Seen
 from mubert_jax.training.evaluator import Evaluation
 from mubert_jax.training.meter import Meter
 from mubert_jax.training.objective import Objective
@@ -27,7 +28,6 @@ from mubert_jax.training.preemption import Preempted, StopSignal
 from mubert_jax.training.profile import Profile
 from mubert_jax.training.progress import ProgressLine
 from mubert_jax.training.schedules import learning_rate
-from mubert_jax.training.seen import Seen
 from mubert_jax.training.state import TrainState
 from mubert_jax.training.writers import MetricsWriter
 

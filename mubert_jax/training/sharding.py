@@ -29,14 +29,14 @@ def make_mesh(config: Config, devices=None) -> Mesh:
             f"config.runtime.mesh is {config.runtime.mesh}, more than the {len(devices)} device(s) "
             "here; -1 takes what is left"
         )
-    lanes = shape[0] * shape[1]
+    data_parallel = shape[0] * shape[1]
     whole = config.training.batch_size
-    part = whole // config.training.accumulate
-    if part % lanes:
+    part = whole // config.training.micro_batches
+    if part % data_parallel:
         raise UserError(
             f"config.training.batch_size is {config.training.batch_size}"
-            + (f" in {config.training.accumulate} parts" if part != whole else "")
-            + f", not divisible by the {lanes} devices that share a batch (config.runtime.mesh "
+            + (f" in {config.training.micro_batches} parts" if part != whole else "")
+            + f", not divisible by the {data_parallel} devices that share a batch (config.runtime.mesh "
             "data × fsdp)"
         )
     taken = devices[: np.prod(shape)]

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mubert_jax.config import AugmentationConfig, CropConfig
-from mubert_jax.training.recording import light
+from mubert_jax.training.degradation import light
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
@@ -25,7 +25,7 @@ def pair_keys(key, index_B):
     return jax.vmap(lambda index: jax.random.fold_in(key, index))(index_B)
 
 
-def recorded_alike(keys_B, views, config: AugmentationConfig):
+def degraded_alike(keys_B, views, config: AugmentationConfig):
     """Views of one moment (each (B, H, W, C), normalised) under one new light, each with its noise.
 
     The first view is the target and stays free of noise where there are several.

@@ -24,7 +24,7 @@ from mubert_jax.models.device import settled
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.objectives import make_objective
 from mubert_jax.perception.maps import Perceiver
-from mubert_jax.recognition import features, finetuning, heads, run
+from mubert_jax.recognition import features, finetuning, linear_probe, run
 from mubert_jax.training import sharding
 from mubert_jax.training.checkpoints import Weights
 from mubert_jax.training.compiled import CompiledRun
@@ -123,7 +123,7 @@ def test_a_step_of_four_gpus(capsys, mesh):
     assert masked and all(set(found) == {row} for row, found in masked)
 
 
-def recogniser(name, backbone, device):
+def recognizer(name, backbone, device):
     """A config of `mubert finetune` on a backbone, its model, and weights that are all 0."""
     trained = SimpleNamespace(config=load(backbone))
     config = run._with_backbone(load(name), trained, CLASSES, align=None)
@@ -165,7 +165,7 @@ def arguments_of(monkeypatch, module, function, call):
 def test_a_recogniser_looks(target, text_of, name, backbone):
     """`mubert finetune`'s features, `mubert predict` and `mubert perceive`."""
     device = chips.devices(target)[0]
-    config, model, params = recogniser(name, backbone, device)
+    config, model, params = recognizer(name, backbone, device)
     side = config.model.image_size
     frames = jax.ShapeDtypeStruct((features.BATCH, side, side, 3), np.float32)
     describe = features.FEATURES["backbone"](model, params)
@@ -173,7 +173,7 @@ def test_a_recogniser_looks(target, text_of, name, backbone):
 
     def recognise(params, onset, apex):
         frames = normalise(onset), normalise(apex)
-        return jax.nn.softmax(model.apply({"params": params}, *frames, method="recognise"))
+        return jax.nn.softmax(model.apply({"params": params}, *frames, method="logits"))
 
     frame = jax.ShapeDtypeStruct((1, side, side, 3), np.uint8)
     arguments = chips.on(device, (params, frame, frame))
@@ -187,7 +187,7 @@ def test_a_recogniser_looks(target, text_of, name, backbone):
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_full_fine_tuning(target, text_of, monkeypatch, backbone, folds):
     device = chips.devices(target)[0]
-    config, model, params = recogniser("finetune_full", backbone, device)
+    config, model, params = recognizer("finetune_full", backbone, device)
     train, decay = np.ones((folds, CLIPS), bool), np.full(folds, 0.05)
     step, arguments = arguments_of(
         monkeypatch,
@@ -216,9 +216,9 @@ def test_heads_on_a_frozen_backbone(target, text_of, monkeypatch):
     label, train = np.arange(CLIPS) % CLASSES, np.ones((26, CLIPS), bool)
     fit, arguments = arguments_of(
         monkeypatch,
-        heads,
+        linear_probe,
         "_fit_all",
-        lambda: heads.fit(seen, label, train, np.full(26, 0.001), CLASSES, config),
+        lambda: linear_probe.fit(seen, label, train, np.full(26, 0.001), CLASSES, config),
     )
     *traced, classes, config = arguments
     traced = chips.on(chips.devices(target)[0], traced)

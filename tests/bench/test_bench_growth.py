@@ -184,7 +184,7 @@ def test_folds_are_timed_stacked_and_one_by_one(monkeypatch):
     """By a clock that what is timed turns: compiling is left out, a fold counts for itself."""
     for name, value in {"CLIPS": 12, "FOLDS": 3, "FULL_FOLDS": 2}.items():
         monkeypatch.setattr(folds, name, value)
-    now, ways, fit = [100.0], [], folds.heads.fit
+    now, ways, fit = [100.0], [], folds.linear_probe.fit
 
     def fitted(*arguments):
         stacked = arguments[-1]

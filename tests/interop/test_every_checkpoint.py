@@ -16,16 +16,16 @@ from mubert_jax.objectives import make_objective
 from mubert_jax.perception.perceive import PerceiveOptions
 from mubert_jax.pretraining.initial import InitFrom
 from mubert_jax.recognition.facts import Facts
-from mubert_jax.recognition.predict import Recogniser
+from mubert_jax.recognition.predict import Recognizer
 from mubert_jax.training.checkpoints import save_imported
-from mubert_jax.training.seen import Seen
+from mubert_jax.training.contamination import Seen
 
 EMOTIONS = ("disgust", "happiness", "surprise")
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run's folder with a teacher and a recogniser, and its export."""
+    """A run's folder with a teacher and a recognizer, and its export."""
     folder = tmp_path_factory.mktemp("run")
     config = tiny_config(model__recognizer__classes=3, model__recognizer__reads="movement")
     save_imported(folder, config, random_weights(config), "random", Seen())
@@ -133,7 +133,7 @@ def test_a_training_from_a_damaged_export_stops_before_it_compiles(
 
 def test_a_recogniser_is_read_from_its_export(run, export, frames):
     options = PerceiveOptions(crop="none")
-    ours, theirs = (Recogniser(x, options).of_images(*frames) for x in (run, export))
+    ours, theirs = (Recognizer(x, options).of_images(*frames) for x in (run, export))
     assert ours.probabilities.keys() == set(EMOTIONS)
     assert ours.probabilities == pytest.approx(theirs.probabilities, abs=1e-6)
 
@@ -142,24 +142,24 @@ def test_what_holds_no_recogniser_says_what_makes_one(tmp_path, run):
     config, trained_run = tiny_config(loss__agreement="none"), tmp_path / "pretrained"
     save_imported(trained_run, config, random_weights(config), "random")
     options = PerceiveOptions(crop="none")
-    with pytest.raises(UserError, match="the package has no recogniser") as error:
-        Recogniser("shipped", options)
+    with pytest.raises(UserError, match="the package has no recognizer") as error:
+        Recognizer("shipped", options)
     assert "mubert finetune --config=configs/finetune.py --config.data.path" in str(error.value)
-    with pytest.raises(UserError, match="holds no recogniser") as error:
-        Recogniser(str(trained_run), options)
+    with pytest.raises(UserError, match="holds no recognizer") as error:
+        Recognizer(str(trained_run), options)
     assert f"--config.training.init_from={trained_run}" in str(error.value)
     assert "--size=32" in str(error.value) and "\n" not in str(error.value)
     plain = tmp_path / "plain.safetensors"
     flags = ["--format=safetensors", f"--output={plain}"]
     assert main(["export", f"--checkpoint={run}", *flags]) == 0
-    with pytest.raises(UserError, match="holds no recogniser"):
-        Recogniser(str(plain), options)
+    with pytest.raises(UserError, match="holds no recognizer"):
+        Recognizer(str(plain), options)
     (tmp_path / "compared").mkdir()
     Facts(classes=EMOTIONS).save(tmp_path / "compared")
-    with pytest.raises(UserError, match="has kept no recogniser"):
-        Recogniser(str(tmp_path / "compared"), options)
+    with pytest.raises(UserError, match="has kept no recognizer"):
+        Recognizer(str(tmp_path / "compared"), options)
     with pytest.raises(UserError, match="no checkpoint in"):
-        Recogniser(str(tmp_path / "absent"), options)
+        Recognizer(str(tmp_path / "absent"), options)
 
 
 def test_a_description_with_emotions_that_are_none(export, tmp_path):

@@ -33,8 +33,8 @@ CONFIGS = {
     "pixels, shared": {"model__dma__reads": "pixels", "model__dma__projection": "shared"},
     "residual": {"model__decoder__predict": "residual", "model__decoder__dim": 48},
     "poi-weighted pool": {"model__recognizer__pool": "poi"},
-    "recogniser of the map": {"model__recognizer__reads": "movement"},
-    "recogniser of the displacement": {
+    "recognizer of the map": {"model__recognizer__reads": "movement"},
+    "recognizer of the displacement": {
         "model__dma__reads": "pixels",
         "model__recognizer__reads": "displacement",
     },
@@ -62,7 +62,7 @@ def compare(config, weights, module, side, batch=2):
             patches, inside = model(onset, apex)
             dma = model.config.dma.kind != "none"
             movement = model.difference(inside.swapped, inside.reference) if dma else None
-            logits = model.recognise(onset, apex) if model.config.recognizer.classes else None
+            logits = model.logits(onset, apex) if model.config.recognizer.classes else None
             moved = None
             if dma and model.config.dma.reads == "pixels":
                 moved = model.displacement(inside.swapped, inside.reference)
@@ -89,7 +89,7 @@ def compare(config, weights, module, side, batch=2):
         else:
             assert seen["dma.diagonal"] is None
         if logits is not None:
-            assert_close(logits, module.recognise(onset, apex))
+            assert_close(logits, module.logits(onset, apex))
 
 
 @pytest.mark.parametrize("fused", [True, False])

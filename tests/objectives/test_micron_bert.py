@@ -132,9 +132,9 @@ def test_without_a_projector_views_are_tokens(frames):
 def test_a_loss_of_movements_sees_both_moments_normalised(frames):
     known = frames.known
     found = 0.7 * patchify(jnp.abs(normalise(known.second) - normalise(known.first)), 8).mean(-1)
-    expected = losses.movement(found, known.moved, known.still)
+    expected = losses.warp(found, known.moved, known.still)
     forward = Forward({"params": PARAMS}, frames, None, None)
-    value = objective_of(False)._movement(forward)
+    value = objective_of(False)._warp(forward)
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
@@ -196,7 +196,7 @@ def take_step(frames, weight=0.7, **overrides):
     return make_step(objective, tx, TOTAL, jax.random.key(0))(state, {})
 
 
-WEIGHTS = {"reconstruction": 2.0, "agreement": 0.5, "spotting": 3.0, "movement": 4.0}
+WEIGHTS = {"reconstruction": 2.0, "agreement": 0.5, "replaced_patch": 3.0, "warp": 4.0}
 WEIGHTS |= {"expectation": 5.0}
 
 
@@ -212,8 +212,8 @@ def test_a_step_descends_the_weighted_sum_of_its_losses(frames):
     expected = {
         "reconstruction": np.mean((0.7 * frames.swapped - frames.current) ** 2),
         "agreement": np.mean([(t - inside.reference.contextual_token) ** 2 for t in tokens]),
-        "spotting": losses.spotting(inside.dma.diagonal, frames.swap_mask),
-        "movement": objective_of(False)._movement(Forward({"params": PARAMS}, frames, None, None)),
+        "replaced_patch": losses.replaced_patch(inside.dma.diagonal, frames.swap_mask),
+        "warp": objective_of(False)._warp(Forward({"params": PARAMS}, frames, None, None)),
         "expectation": losses.expectation(inside.reference.poi_scores, change),
     }
     expected["loss"] = sum(WEIGHTS[name] * value for name, value in expected.items())
@@ -229,7 +229,7 @@ def test_a_step_descends_the_weighted_sum_of_its_losses(frames):
 
 def test_losses_of_no_weight_are_not_computed(frames):
     _, metrics = take_step(frames.replace(known=None), loss__agreement="none")
-    assert not {"spotting", "movement", "expectation", "agreement"} & metrics.keys()
+    assert not {"replaced_patch", "warp", "expectation", "agreement"} & metrics.keys()
     np.testing.assert_allclose(metrics["loss"], metrics["reconstruction"])
 
 

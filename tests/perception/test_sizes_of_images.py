@@ -11,7 +11,7 @@ from mubert_jax.errors import UserError
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.perception.perceive import PerceiveOptions, Session, perceive_images
 from mubert_jax.perception.trained import Trained
-from mubert_jax.training.seen import Seen
+from mubert_jax.training.contamination import Seen
 
 
 @pytest.fixture(scope="module")

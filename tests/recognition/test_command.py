@@ -99,7 +99,7 @@ def test_predict_an_image_pair_and_a_video(run, tmp_path, drawn, capsys):
 
 
 def test_what_cannot_be(run, config, trained_run, tmp_path, capsys):
-    assert "holds no recogniser" in refused(
+    assert "holds no recognizer" in refused(
         capsys, "predict", f"--checkpoint={trained_run}", "--video=v.avi"
     )
     assert "--video=V, or both" in refused(capsys, "predict", f"--checkpoint={run}")

@@ -10,7 +10,7 @@ from mubert_jax.bench.timed import compiled, noise_pairs
 from mubert_jax.config import SHARDED
 
 TINY = tiny_config(
-    loss__movement_weight=1.0,
+    loss__warp_weight=1.0,
     loss__expectation_weight=1.0,
     model__dma__reads="pixels",
     model__dma__projection="shared",

@@ -127,13 +127,13 @@ def test_parts_of_a_batch_learn_what_the_whole_learns(noise_batch):
     # All but batch statistics: mse, known movements and expectation are means over pairs.
     keys = {
         "loss__agreement": "mse",
-        "loss__movement_weight": 1.0,
+        "loss__warp_weight": 1.0,
         "loss__expectation_weight": 1.0,
         "optimizer__learning_rate": 1e-2,
     }
     ends = []
     for count in (1, 4):
-        _, state, step = parts(training__accumulate=count, **keys)
+        _, state, step = parts(training__micro_batches=count, **keys)
         state, metrics = jax.jit(step)(state, noise_batch)
         assert int(state.step) == 1
         ends.append((metrics["loss"], metrics["gradient_norm"]))
@@ -160,7 +160,7 @@ def test_parts_of_a_batch_need_less_memory(noise_batch):
         compiled = jax.jit(step).lower(state, noise_batch).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
-    assert planned(training__accumulate=4) < 0.7 * planned()
+    assert planned(training__micro_batches=4) < 0.7 * planned()
 
 
 def test_computing_blocks_again_changes_nothing(noise_batch):
@@ -208,15 +208,15 @@ def test_masking_blanks_what_swapping_takes_from_the_reference(noise_batch):
     np.testing.assert_array_equal(patches["swapped"][~mask], patches["current"][~mask])
 
 
-def test_spotting_enters_the_loss_and_teaches_the_diagonal(noise_batch):
+def test_replaced_patch_detection_enters_the_loss_and_teaches_the_diagonal(noise_batch):
     _, state, step = parts(
-        loss__agreement="none", loss__spotting_weight=1.0, optimizer__learning_rate=3e-3
+        loss__agreement="none", loss__replaced_patch_weight=1.0, optimizer__learning_rate=3e-3
     )
     step = jax.jit(step)
     history = []
     for _ in range(STEPS):
         state, metrics = step(state, noise_batch)
-        total = metrics["reconstruction"] + metrics["spotting"]
+        total = metrics["reconstruction"] + metrics["replaced_patch"]
         np.testing.assert_allclose(metrics["loss"], total, rtol=1e-5)
         history.append(float(metrics["diagonal_kept"] - metrics["diagonal_swapped"]))
     assert history[-1] > history[0] + 0.05
@@ -230,8 +230,8 @@ def test_known_movements_teach_dma_where_frames_have_texture(reads, noise_batch)
     _, state, step = parts(
         loss__agreement="none",
         loss__reconstruction_weight=0.0,
-        loss__movement_weight=1.0,
-        loss__movement__amplitude=(8.0, 9.0),
+        loss__warp_weight=1.0,
+        loss__warp__amplitude=(8.0, 9.0),
         model__dma__projection="shared",
         model__dma__reads=reads,
         optimizer__learning_rate=1e-2,
@@ -241,7 +241,7 @@ def test_known_movements_teach_dma_where_frames_have_texture(reads, noise_batch)
     losses = []
     for _ in range(STEPS):
         state, metrics = step(state, noise_batch)
-        losses.append(float(metrics["movement"]))
+        losses.append(float(metrics["warp"]))
     assert np.abs(state.params["dma"]["to_q"]["kernel"] - before["kernel"]).max() > 0
     assert losses[-1] < 0.9 * losses[0]
 

@@ -1,6 +1,6 @@
 """MB2 and the loss that the paper advises against: finding the swapped patches by diag(Â).
 
-Command:  mubert pretrain --config=configs/ablations/spotting.py --workdir=runs/spotting \
+Command:  mubert pretrain --config=configs/ablations/replaced_patch.py --workdir=runs/replaced \
               --config.data.path=DATA
 Cost:     as configs/pretrain.py, or less
 Expected: diag(Â) tells swapped from kept patches early; whether maps gain is open. Light and noise
@@ -14,7 +14,7 @@ def get_config():
     config = paper_config()
     config.model.poi.enabled = False
     config.loss.agreement = "none"
-    config.loss.spotting_weight = 1.0
+    config.loss.replaced_patch_weight = 1.0
     config.augmentation.gain = 0.1
     config.augmentation.gradient = 0.1
     config.augmentation.noise = 4.0

@@ -1,6 +1,6 @@
 """DMA's projection learns from reconstruction alone, no movements are put on frames.
 
-Command:  mubert pretrain --config=configs/ablations/no_movement.py --workdir=runs/no_movement \
+Command:  mubert pretrain --config=configs/ablations/no_warps.py --workdir=runs/no_warps \
               --config.data.path=DATA
 Cost:     as configs/beyond.py, or less
 Expected: near plain subtraction: nothing tells it what light and noise are
@@ -11,5 +11,5 @@ from mubert_jax.config import default_config
 
 def get_config():
     config = default_config()
-    config.loss.movement_weight = 0.0
+    config.loss.warp_weight = 0.0
     return config

@@ -12,7 +12,7 @@ from mubert_jax.data.frames import FramePairs
 from mubert_jax.data.people import FRAMES, SYNTHETIC, Person
 from mubert_jax.interop.opening import SHIPPED_FILE, open_trained
 from mubert_jax.training.checkpoints import load_seen, load_weights, save_imported
-from mubert_jax.training.seen import Seen
+from mubert_jax.training.contamination import Seen
 
 SMIC, SAMM, CASME2 = Person.of("smic", "s01"), Person.of("samm", "001"), Person.of("casme2", "1")
 OWN = Person.of("mine", "s1")

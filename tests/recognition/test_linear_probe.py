@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from mubert_jax.config import RecognitionConfig
-from mubert_jax.recognition.heads import Heads, clip_weights, fit
+from mubert_jax.recognition.linear_probe import Heads, clip_weights, fit
 
 CONFIG = RecognitionConfig(epochs=600, learning_rate=0.2, balance="loss")
 

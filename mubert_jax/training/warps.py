@@ -1,8 +1,8 @@
-"""Known micro-movements put on unlabelled frames: what the calibrated map learns from.
+"""Local warps put on unlabelled frames: what the calibrated map learns from.
 
-Of one frame two moments are made: the second differs by a few local movements, and both are
-recorded anew (light, noise, compression). What registration does to a frame is in them too. Nothing
-but the movement tells the two apart, so light, noise and drift are not movement by construction.
+Two moments are made from one frame: the second is warped in a few places, and both are degraded
+anew (light, noise, compression) and registered as real frames are. Nothing but the warp tells the
+two apart, so light, noise and drift are not movement by construction.
 """
 
 import flax.struct
@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mubert_jax.config import MovementConfig
-from mubert_jax.training.recording import compressed, light, sensor_noise
+from mubert_jax.config import WarpConfig
+from mubert_jax.training.degradation import compressed, light, sensor_noise
 
 # A patch has moved if it moves this share of the pair's largest movement, and shows it by so many
 # grey levels; it is still up to `STILL` of the largest.
@@ -21,7 +21,7 @@ GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @flax.struct.dataclass
-class KnownMovement:
+class WarpedPair:
     """Two moments (B, H, W, 3) in grey levels, and which patches `moved` or are `still` (B, N)."""
 
     first: jax.Array
@@ -30,14 +30,14 @@ class KnownMovement:
     still: jax.Array
 
 
-def known_movements(keys_B, images_BxHxWx3, patch_size: int, config: MovementConfig):
-    """A `KnownMovement` of every frame, uint8; `config` says how strong everything is."""
+def warped_pairs(keys_B, images_BxHxWx3, patch_size: int, config: WarpConfig):
+    """A `WarpedPair` of every frame, uint8; `config` says how strong everything is."""
     images = images_BxHxWx3.astype(jnp.float32)
-    one = jax.vmap(lambda key, image: _known_movement(key, image, patch_size, config))
+    one = jax.vmap(lambda key, image: _warped_pair(key, image, patch_size, config))
     return one(keys_B, images)
 
 
-def _known_movement(key, image_HxWx3, patch_size, config):
+def _warped_pair(key, image_HxWx3, patch_size, config):
     of_field, of_drift, of_shift, of_registered, of_first, of_second = jax.random.split(key, 6)
     side = image_HxWx3.shape[0]
     rows, columns = jnp.mgrid[:side, :side].astype(jnp.float32)
@@ -50,7 +50,7 @@ def _known_movement(key, image_HxWx3, patch_size, config):
     moved_y, moved_x = field(y, x)
     drift_y, drift_x = _drift(of_drift, rows, columns, config)
     second = sample(image_HxWx3, y + drift_y - moved_y, x + drift_x - moved_x)
-    second = _recorded(of_second, second, config)
+    second = _degraded(of_second, second, config)
     back = _levels(sample(second, rows - shift[0], columns - shift[1]))
 
     moved_y, moved_x = field(rows, columns)
@@ -58,8 +58,8 @@ def _known_movement(key, image_HxWx3, patch_size, config):
     slope_y, slope_x = jnp.gradient(grey)
     length = _patch_means(jnp.hypot(moved_y, moved_x), patch_size)
     visible = _patch_means(jnp.abs(moved_y * slope_y + moved_x * slope_x), patch_size)
-    return KnownMovement(
-        first=_recorded(of_first, image_HxWx3, config),
+    return WarpedPair(
+        first=_degraded(of_first, image_HxWx3, config),
         second=jnp.where(registered, back, second),
         moved=(length >= MOVED * length.max()) & (visible >= SHOWS),
         still=length <= STILL * length.max(),
@@ -100,7 +100,7 @@ def _drift(key, rows, columns, config):
     return y, length * jnp.cos(angle) - turn * (rows - side / 2)
 
 
-def _recorded(key, image_HxWx3, config):
+def _degraded(key, image_HxWx3, config):
     of_light, of_strength, of_noise, of_quality, of_compressed = jax.random.split(key, 5)
     gain = light(of_light, image_HxWx3.shape[:2], config.gain, config.gradient)
     image = image_HxWx3 * gain[..., None]

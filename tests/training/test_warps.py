@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from conftest import tiny_config, views_of
 
-from mubert_jax.config import MovementConfig
+from mubert_jax.config import WarpConfig
 from mubert_jax.synthetic.clip import SyntheticClip
-from mubert_jax.training import movements
-from mubert_jax.training.movements import known_movements, sample
-from mubert_jax.training.recording import compressed, light, sensor_noise
+from mubert_jax.training import warps
+from mubert_jax.training.degradation import compressed, light, sensor_noise
+from mubert_jax.training.warps import sample, warped_pairs
 
 SIDE, PATCH = 64, 8
 # The movement and nothing else.
-ALONE = MovementConfig(
+ALONE = WarpConfig(
     amplitude=(3.0, 3.5),
     drift=0.0,
     registered=0.0,
@@ -85,8 +85,8 @@ def move(monkeypatch, *, field=(0.0, 0.0), drift=(0.0, 0.0)):
     def everywhere(values, x):
         return [value(x) if callable(value) else jnp.full(x.shape, value) for value in values]
 
-    monkeypatch.setattr(movements, "_local_movement", lambda *_: lambda y, x: everywhere(field, x))
-    monkeypatch.setattr(movements, "_drift", lambda _, y, x, config: everywhere(drift, x))
+    monkeypatch.setattr(warps, "_local_movement", lambda *_: lambda y, x: everywhere(field, x))
+    monkeypatch.setattr(warps, "_drift", lambda _, y, x, config: everywhere(drift, x))
 
 
 @pytest.mark.parametrize("registered", [0.0, 1.0])
@@ -98,7 +98,7 @@ def test_what_moves_down_is_further_down_and_what_moves_right_is_further_right(
     config = dataclasses.replace(ALONE, registered=registered)
     for along in ((3, 0), (0, 3)):
         image = ramps(*along)
-        known = known_movements(keys(), np.stack([image] * 8), PATCH, config)
+        known = warped_pairs(keys(), np.stack([image] * 8), PATCH, config)
         # What was at a place is now further on: on a ramp, all is darker by slope times way.
         darker = (np.asarray(known.first) - np.asarray(known.second))[:, 9:-9, 9:-9]
         np.testing.assert_allclose(darker, along[0] * down + along[1] * right, atol=1 + registered)
@@ -107,7 +107,7 @@ def test_what_moves_down_is_further_down_and_what_moves_right_is_further_right(
 
 def test_the_head_drifts_the_other_way_for_all_of_the_frame(monkeypatch):
     move(monkeypatch, drift=(2.0, -1.0))
-    known = known_movements(keys(), np.stack([ramps(3, 1)] * 8), PATCH, ALONE)
+    known = warped_pairs(keys(), np.stack([ramps(3, 1)] * 8), PATCH, ALONE)
     brighter = (np.asarray(known.second) - np.asarray(known.first))[:, 9:-9, 9:-9]
     np.testing.assert_allclose(brighter, 3 * 2 - 1, atol=1e-3)
     assert np.asarray(known.still).all() and not np.asarray(known.moved).any()
@@ -118,7 +118,7 @@ def test_a_patch_has_moved_if_it_moves_enough_and_shows_it(monkeypatch):
     move(monkeypatch, field=(lambda x: 2 * jnp.asarray(shares)[x.astype(int) // PATCH], 0.0))
     visible = {3.0: [0, 1], 0.75: [0], 0.3: []}
     for slope, columns in visible.items():
-        known = known_movements(keys(), np.stack([ramps(slope, 0)] * 8), PATCH, ALONE)
+        known = warped_pairs(keys(), np.stack([ramps(slope, 0)] * 8), PATCH, ALONE)
         moved, still = (np.asarray(x).reshape(8, 8, 8)[:, 1:-1] for x in (known.moved, known.still))
         np.testing.assert_array_equal(moved, np.isin(np.arange(8), columns) & np.ones_like(moved))
         np.testing.assert_array_equal(still, (shares < 0.02) & np.ones_like(still))
@@ -127,7 +127,7 @@ def test_a_patch_has_moved_if_it_moves_enough_and_shows_it(monkeypatch):
 def test_what_moves_along_its_own_edges_does_not_show(monkeypatch):
     move(monkeypatch, field=(1.5, 1.5))
     for along, shows in (((1, -1), False), ((1, 1), True)):
-        known = known_movements(keys(), np.stack([ramps(*along)] * 8), PATCH, ALONE)
+        known = warped_pairs(keys(), np.stack([ramps(*along)] * 8), PATCH, ALONE)
         inner = np.asarray(known.moved).reshape(8, 8, 8)[:, 1:-1, 1:-1]
         assert (inner == shows).all() and not np.asarray(known.still).any()
 
@@ -142,10 +142,10 @@ def test_registration_moved_a_frame_by_up_to_two_pixels_of_224(monkeypatch):
 
         return field
 
-    monkeypatch.setattr(movements, "_local_movement", local_movement)
+    monkeypatch.setattr(warps, "_local_movement", local_movement)
     config = dataclasses.replace(ALONE, registered=1.0)
     for seed in range(2):
-        known_movements(keys(seed=seed), np.stack([ramps(3, 0)] * 8), PATCH, config)
+        warped_pairs(keys(seed=seed), np.stack([ramps(3, 0)] * 8), PATCH, config)
     jax.effects_barrier()
     shifts = np.array([shift for shift in shifts if np.any(shift)]) / (2 * SIDE / 224)
     assert shifts.shape == (16, 2) and (np.abs(shifts) <= 1).all() and np.abs(shifts).max() > 0.8
@@ -155,9 +155,9 @@ def test_registration_moved_a_frame_by_up_to_two_pixels_of_224(monkeypatch):
 
 def local_fields(count=400, side=56, **options):
     """(down, to the right), each (count, 57, 57): fields on a grid of whole pixels."""
-    config = MovementConfig(**{"places": 1, "amplitude": (4.0, 4.0), "sigma": (0.5, 0.5)} | options)
+    config = WarpConfig(**{"places": 1, "amplitude": (4.0, 4.0), "sigma": (0.5, 0.5)} | options)
     y, x = jnp.mgrid[: side + 1, : side + 1].astype(jnp.float32)
-    one = jax.vmap(lambda key: movements._local_movement(key, side, config)(y, x))
+    one = jax.vmap(lambda key: warps._local_movement(key, side, config)(y, x))
     return [np.asarray(part, np.float64) for part in one(keys(count))]
 
 
@@ -198,9 +198,9 @@ def test_the_first_place_moves_and_every_other_half_of_the_time():
 
 def test_drift_is_a_shift_and_a_turn_about_the_middle():
     side, strongest = 16, 7.0
-    config = MovementConfig(drift=strongest)
+    config = WarpConfig(drift=strongest)
     rows, columns = jnp.mgrid[:side, :side].astype(jnp.float32)
-    down, right = jax.vmap(lambda key: movements._drift(key, rows, columns, config))(keys(400))
+    down, right = jax.vmap(lambda key: warps._drift(key, rows, columns, config))(keys(400))
     down, right = np.asarray(down), np.asarray(right)
     middle = np.s_[:, side // 2, side // 2]
     length = np.hypot(down[middle], right[middle]) / (strongest * side / 224)
@@ -220,29 +220,29 @@ def test_drift_is_a_shift_and_a_turn_about_the_middle():
 def test_a_moment_is_recorded_under_light_with_noise_and_perhaps_compressed(faces):
     image = jnp.asarray(faces[0, 16:48, 16:48], jnp.float32).at[0, 0].set(255.0).at[0, 1].set(0.0)
     key = jax.random.key(5)
-    config = MovementConfig(gain=0.3, gradient=0.2, noise=(6.0, 6.0), quality=(60.0, 60.0))
+    config = WarpConfig(gain=0.3, gradient=0.2, noise=(6.0, 6.0), quality=(60.0, 60.0))
     of_light, _, of_noise, _, _ = jax.random.split(key, 5)
     lit = image * light(of_light, (32, 32), 0.3, 0.2)[..., None]
     noisy = lit + sensor_noise(of_noise, lit, 6.0)
     for share, expected in ((0.0, noisy), (1.0, compressed(noisy, 60.0))):
-        found = movements._recorded(key, image, dataclasses.replace(config, compressed=share))
+        found = warps._degraded(key, image, dataclasses.replace(config, compressed=share))
         found = np.asarray(found)
         expected = np.clip(np.round(expected), 0, 255)
         assert np.mean(found != expected) < 0.01 and np.abs(found - expected).max() <= 1
 
 
 def test_levels_are_whole_and_from_0_to_255():
-    levels = movements._levels(jnp.array([-2.0, -0.4, 0.6, 254.6, 256.0, 300.0]))
+    levels = warps._levels(jnp.array([-2.0, -0.4, 0.6, 254.6, 256.0, 300.0]))
     np.testing.assert_array_equal(levels, [0, 0, 1, 255, 255, 255])
 
 
 def test_patch_means_are_row_by_row():
-    means = movements._patch_means(jnp.arange(16.0).reshape(4, 4), 2)
+    means = warps._patch_means(jnp.arange(16.0).reshape(4, 4), 2)
     np.testing.assert_array_equal(means, [2.5, 4.5, 10.5, 12.5])
 
 
 def test_without_nuisances_still_patches_are_equal_and_moved_ones_are_not(faces):
-    known = known_movements(keys(), faces, PATCH, ALONE)
+    known = warped_pairs(keys(), faces, PATCH, ALONE)
     change, moved, still = patch_difference(known), np.asarray(known.moved), np.asarray(known.still)
     assert moved.any() and still.any() and not (moved & still).any()
     assert change[still].max() < 0.75
@@ -251,7 +251,7 @@ def test_without_nuisances_still_patches_are_equal_and_moved_ones_are_not(faces)
 
 def test_registration_leaves_its_mark_everywhere_and_no_shift(faces):
     config = dataclasses.replace(ALONE, registered=1.0)
-    known = known_movements(keys(), faces, PATCH, config)
+    known = warped_pairs(keys(), faces, PATCH, config)
     change, moved, still = patch_difference(known), np.asarray(known.moved), np.asarray(known.still)
     assert 0.05 < np.median(change[still]) < change[moved].mean() / 2
 
@@ -263,19 +263,19 @@ def test_registration_leaves_its_mark_everywhere_and_no_shift(faces):
 )
 def test_every_nuisance_changes_still_patches(faces, nuisance):
     config = dataclasses.replace(ALONE, **nuisance)
-    known = known_movements(keys(), faces, PATCH, config)
-    quiet = known_movements(keys(), faces, PATCH, ALONE)
+    known = warped_pairs(keys(), faces, PATCH, config)
+    quiet = warped_pairs(keys(), faces, PATCH, ALONE)
     still = np.asarray(known.still)
     np.testing.assert_array_equal(still, quiet.still)
     assert patch_difference(known)[still].mean() > 4 * patch_difference(quiet)[still].mean()
 
 
 def test_a_function_of_the_key_and_the_frame(faces):
-    first = known_movements(keys(), faces, PATCH, MovementConfig())
-    again = known_movements(keys(), faces, PATCH, MovementConfig())
-    other = known_movements(keys(seed=1), faces, PATCH, MovementConfig())
+    first = warped_pairs(keys(), faces, PATCH, WarpConfig())
+    again = warped_pairs(keys(), faces, PATCH, WarpConfig())
+    other = warped_pairs(keys(seed=1), faces, PATCH, WarpConfig())
     fourth = np.full(8, 3)
-    alone = known_movements(keys()[fourth], faces[fourth], PATCH, MovementConfig())
+    alone = warped_pairs(keys()[fourth], faces[fourth], PATCH, WarpConfig())
     np.testing.assert_array_equal(first.second, again.second)
     assert np.abs(np.asarray(first.second) - np.asarray(other.second)).mean() > 0.5
     np.testing.assert_allclose(alone.second[0], first.second[3], atol=1.0)
@@ -286,7 +286,7 @@ def test_a_step_sees_them_only_if_its_loss_asks(noise_batch):
         return jax.eval_shape(lambda batch: views_of(config, batch).known, noise_batch)
 
     assert known(tiny_config()) is None
-    asked = known(tiny_config(loss__movement_weight=1.0))
+    asked = known(tiny_config(loss__warp_weight=1.0))
     assert asked.first.shape == noise_batch["reference"].shape
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mubert_jax.data.people import Person
 from mubert_jax.errors import UserError
-from mubert_jax.training.seen import Seen
+from mubert_jax.training.contamination import Seen
 
 _LISTED = 3
 
@@ -44,6 +44,6 @@ def stamps(seen: Seen, source: str, tested: Mapping[str, Person], allow: bool) -
     if not allow:
         raise UserError(
             f"{source} was trained on {found}; pretrain on `mubert prepare ... --exclude-subjects`,"
-            " or say --allow-leak, and every table is stamped"
+            " or say --allow-contamination, and every table is stamped"
         )
     return [f"LEAK: {source} was trained on {found}", *stamped]
