@@ -36,8 +36,8 @@ def make_mesh(config: Config, devices=None) -> Mesh:
         raise UserError(
             f"config.training.batch_size is {config.training.batch_size}"
             + (f" in {config.training.micro_batches} parts" if part != whole else "")
-            + f", not divisible by the {data_parallel} devices that share a batch (config.runtime.mesh "
-            "data × fsdp)"
+            + f", not divisible by the {data_parallel} devices that share a batch "
+            "(config.runtime.mesh data × fsdp)"
         )
     taken = devices[: np.prod(shape)]
     _check_processes(config, devices, taken)

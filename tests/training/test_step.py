@@ -226,7 +226,7 @@ PIXELS = {"model__dma__reads": "pixels", "model__dma__projection": "shared"}
 
 
 @pytest.mark.parametrize("reads", ["pixels", "tokens"])
-def test_known_movements_teach_dma_where_frames_have_texture(reads, noise_batch):
+def test_warps_teach_dma_where_frames_have_texture(reads, noise_batch):
     _, state, step = parts(
         loss__agreement="none",
         loss__reconstruction_weight=0.0,
