@@ -26,7 +26,7 @@ FLOORS = {
             "perception",
             "interop",
             "recognition",
-            "evaluators",
+            "evaluators api",
             "pretraining",
             "bench",
             "cli",
