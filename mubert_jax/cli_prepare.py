@@ -58,7 +58,7 @@ def prepare(args, console) -> None:
 
 
 def _prepare_pairs(args, shaping, console) -> None:
-    from mubert_jax.data.labelled.options import PairOptions
+    from mubert_jax.data.labelled.labelled_set import PairOptions
     from mubert_jax.data.labelled.prepare import prepare_pairs
     from mubert_jax.data.sets import load_set
 
@@ -78,8 +78,8 @@ def _prepare_pairs(args, shaping, console) -> None:
 
 def _prepare_made_up(args, shaping, given, console) -> None:
     from mubert_jax.data.controlled.movements import EMOTIONS
+    from mubert_jax.data.labelled.labelled_set import PairOptions
     from mubert_jax.data.labelled.made_up import prepare_made_up
-    from mubert_jax.data.labelled.options import PairOptions
     from mubert_jax.data.sets.controlled import Cast
 
     if args.classes != len(EMOTIONS):

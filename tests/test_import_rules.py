@@ -76,10 +76,3 @@ def test_the_command_line_starts_without_torch_or_tensorflow():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert output.stdout.strip() == "[]"
-
-
-def test_no_file_is_two_rooms():
-    whole_model_to_take_away = "torch_module.py"
-    for path in FILES:
-        limit = 450 if path.name == whole_model_to_take_away else 400
-        assert len(path.read_text().splitlines()) <= limit, path

@@ -11,10 +11,9 @@ from rich.console import Console
 
 from mubert_jax.data.controlled.clip import VISIBLE, ControlledClip
 from mubert_jax.data.controlled.nuisances import CONDITIONS
-from mubert_jax.data.labelled.options import PairOptions
+from mubert_jax.data.labelled.labelled_set import PairOptions, PairTable
 from mubert_jax.data.labelled.prepare import store
 from mubert_jax.data.labelled.report import PairsReport
-from mubert_jax.data.labelled.table import PairTable
 from mubert_jax.data.sets.controlled import Cast
 from mubert_jax.errors import UserError
 
