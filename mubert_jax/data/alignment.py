@@ -11,15 +11,13 @@ _CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-4)
 _LARGEST_SHIFT = 0.15
 # Of the median deviation in the face's ellipse: what a fit leaves at most, half of the variance.
 _LARGEST_RESIDUAL = 0.5**0.5
-_MOTIONS = {"euclidean": cv2.MOTION_EUCLIDEAN, "affine": cv2.MOTION_AFFINE}
 
 
-def align_ecc(image: np.ndarray, template: np.ndarray, motion: str = "euclidean") -> np.ndarray:
-    """`image` moved onto `template` by the transform that maximises their correlation (ECC).
+def align_ecc(image: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """`image` moved onto `template` by the shift and turn that maximise their correlation (ECC).
 
     Args:
       image, template: (H, W, 3) uint8 RGB of one size.
-      motion: "euclidean" (shift and turn) or "affine".
 
     Returns:
       (H, W, 3) uint8. The image as it came where ECC does not converge, moves a corner by more
@@ -30,7 +28,7 @@ def align_ecc(image: np.ndarray, template: np.ndarray, motion: str = "euclidean"
     start = np.eye(2, 3, dtype=np.float32)
     try:
         _, warp = cv2.findTransformECC(
-            grey_template, grey_image, start, _MOTIONS[motion], _CRITERIA, None, 5
+            grey_template, grey_image, start, cv2.MOTION_EUCLIDEAN, _CRITERIA, None, 5
         )
     except cv2.error:
         return image
