@@ -37,6 +37,7 @@ from mubert_jax.data.labelled.matching import (
 from mubert_jax.data.labelled.sheets import SHEET_SUFFIXES, Row, read_rows
 from mubert_jax.data.people import merged_classes, merged_people, plain
 from mubert_jax.data.plan import PrepareOptions
+from mubert_jax.data.report import count
 from mubert_jax.data.searching import PassedOver
 from mubert_jax.data.video import frame_number as number_in_name
 from mubert_jax.errors import UserError
@@ -627,4 +628,6 @@ def _counting(clips: Sequence[Clip]) -> tuple[str, ...]:
     if not videos:
         return ()
     first = " or ".join(str(number) for number in sorted({video.first for video in videos}))
-    return (f"note: {len(videos)} clips are of videos, whose first frame is taken for {first}",)
+    return (
+        f"note: {count(len(videos), 'clip')} read from video, where the first frame is {first}",
+    )

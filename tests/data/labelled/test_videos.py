@@ -55,7 +55,7 @@ def test_casme2_as_videos_gives_the_pairs_of_its_frames(run, tmp_path, suffix):
     assert of_videos.records[repaired].apex_frame == 24
     assert [of_videos.records[i] for i in kept] == [of_frames.records[i] for i in kept]
     assert again.keys() == rows.keys()
-    assert "note: 6 clips are of videos, whose first frame is taken for 1" in said
+    assert "note: 6 clips read from video, where the first frame is 1" in said
 
 
 @pytest.mark.parametrize("apex", ["midpoint", "auto"])
@@ -68,7 +68,7 @@ def test_smic_as_videos_needs_no_sheet(run, tmp_path, apex):
     record = pairs.records[pairs.clip.index("s01_sur_02")]
     assert (record.onset_frame, record.offset_frame, record.apex_source) == (1, 5, apex)
     assert trees.shown(pairs.apex[pairs.clip.index("s01_sur_02")]) == record.apex_frame
-    assert "note: 1 clips are of videos" in said
+    assert "note: 1 clip read from video, where" in said
 
 
 def test_a_folder_may_hold_the_video(run, tmp_path):
@@ -205,14 +205,14 @@ def test_a_table_of_frame_numbers(run, table):
     assert [trees.shown(image) for image in pairs.onset] == [11, 3, 31], "counted from 0"
     assert [trees.shown(image) for image in pairs.apex] == [14, 6, 33]
     assert pairs.clip == ["film/10", "film/2", "images/31"]
-    assert "note: 2 clips are of videos, whose first frame is taken for 0" in said
+    assert "note: 2 clips read from video, where the first frame is 0" in said
 
 
 def test_the_table_may_say_how_frames_are_counted(run, table):
     path = table("film.avi,2,5,8,joy,p1,1,200", header=f"{HEADER},First Frame,fps")
     pairs, _, said = run("pairs", None, path)
     assert trees.shown(pairs.onset[0]) == 2 and trees.shown(pairs.apex[0]) == 5
-    assert pairs.records[0].fps == 200 and "is taken for 1" in said
+    assert pairs.records[0].fps == 200 and "first frame is 1" in said
 
 
 @pytest.mark.parametrize(("apex", "taken"), [("midpoint", {5}), ("auto", {3, 4, 5, 6, 7, 8})])
