@@ -158,6 +158,20 @@ def test_frames_behind_a_damaged_one_keep_their_numbers(tmp_path):
     assert 7 not in frames.numbers() and frames.numbers()[-1] == 20
 
 
+@pytest.mark.parametrize("promised", [0, 3])
+def test_a_header_that_promises_too_little_is_not_believed(run, tmp_path, promised):
+    frames = trees.casme2(tmp_path / "casme2")
+    video = trees.as_video(frames / "sub01" / "EP03_02")
+    content = bytearray(video.read_bytes())
+    for at, field in ((b"avih", 24), (b"strh", 40)):  # dwTotalFrames, dwLength
+        start = content.index(at) + 8 + field - 8 * (at == b"avih")
+        content[start : start + 4] = promised.to_bytes(4, "little")
+    video.write_bytes(content)
+    pairs, _, _ = run("casme2", frames)
+    place = pairs.clip.index("EP03_02")
+    assert (trees.shown(pairs.onset[place]), trees.shown(pairs.apex[place])) == (10, 12)
+
+
 def test_what_is_not_needed_is_not_decoded(tmp_path, monkeypatch):
     video = trees.as_video(trees.write_frames(tmp_path / "c", range(1, 21)))
     from mubert_jax.data import clips
