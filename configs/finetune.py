@@ -1,4 +1,4 @@
-"""A linear recogniser on the frozen backbone, each subject left out once.
+"""A linear recognizer on the frozen backbone, each subject left out once.
 
 Command:  mubert prepare casme2 --input=CASME2 --output=data/casme2 --size=112 --align=robust
           mubert finetune --config=configs/finetune.py --workdir=runs/casme2 \

@@ -1,4 +1,4 @@
-"""Encoder, DMA and recogniser learn, each subject left out once; the paper's reading of P_dma.
+"""Encoder, DMA and recognizer learn, each subject left out once; the paper's reading of P_dma.
 
 Command:  mubert finetune --config=configs/finetune_full.py --workdir=runs/casme2_full \
               --config.data.path=data/casme2 --config.training.init_from=RUN

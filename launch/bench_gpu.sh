@@ -24,7 +24,7 @@ part() { # seconds name arguments of mubert
   fi
 }
 
-plain=(--config.loss.agreement=none --config.loss.movement_weight=0 --config.loss.expectation_weight=0)
+plain=(--config.loss.agreement=none --config.loss.warp_weight=0 --config.loss.expectation_weight=0)
 {
   nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
   "$python" -c 'import jax, torch; print("jax", jax.__version__, "torch", torch.__version__)'

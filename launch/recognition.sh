@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# From made-up faces to the table of emotions: a short pretraining, then each of 12 people, whom
+# From synthetic faces to the table of emotions: a short pretraining, then each of 12 people, whom
 # nothing has seen, left out once under three seeds. About 10 minutes on 2 CPU cores.
 #   bash launch/recognition.sh          300 steps of pretraining
-#   bash launch/recognition.sh 1000     configs/controlled.py as it is
+#   bash launch/recognition.sh 1000     configs/synthetic.py as it is
 set -euo pipefail
 steps="${1:-300}"
 cd "$(dirname "$0")/.."
@@ -10,7 +10,7 @@ source launch/environment.sh
 install_mubert
 
 out=demo/recognition
-draw=(.venv/bin/mubert prepare controlled --size=112)
+draw=(.venv/bin/mubert prepare synthetic --size=112)
 echo; echo "1/4  Faces to pretrain on"
 "${draw[@]}" --output="$out/faces" --subjects=320 --clips=3 --frames=16
 
@@ -18,8 +18,8 @@ echo; echo "2/4  Twelve strangers with emotions"
 "${draw[@]}" --output="$out/labelled" --classes=5 --subjects=12 --clips=8 \
   --first-subject=100000 --conditions lab --align=robust
 
-echo; echo "3/4  Pretraining, $steps steps (configs/controlled.py)"
-.venv/bin/mubert pretrain --config=configs/controlled.py --workdir="$out/pretrained-$steps" \
+echo; echo "3/4  Pretraining, $steps steps (configs/synthetic.py)"
+.venv/bin/mubert pretrain --config=configs/synthetic.py --workdir="$out/pretrained-$steps" \
   --config.data.path="$out/faces" --config.training.steps="$steps"
 
 recognise() {

@@ -9,6 +9,7 @@ import dataclasses
 
 import ml_collections
 
+from mubert_jax import renamed
 from mubert_jax.config_checks import check
 from mubert_jax.config_values import choice, from_values, given, path_or
 
@@ -58,7 +59,7 @@ class DecoderConfig:
 class RecognizerConfig:
     """The head that names emotions, section 5.3."""
 
-    # 0: the model has no recogniser.
+    # 0: the model has no recognizer.
     classes: int = 0
     # dma: P_dma, pooled, as the paper. Beyond it, patch by patch: movement, the calibrated map
     # (where it moved, and how much); displacement (which way, too), where DMA reads pixels.
@@ -80,7 +81,7 @@ class ModelConfig:
     attention: str = choice("auto", "explicit", "mapped", "xla", "cudnn")
     dtype: str = choice("auto", "float32", "bfloat16")
     # Blocks keep their input alone and are computed again in the backward pass: less memory, a
-    # third more work. XLA's CPU compiler undoes it; there `accumulate` and attention=mapped save.
+    # third more work. XLA's CPU compiler undoes it; there `micro_batches` and mapped attention do.
     remat: bool = False
     dma: DMAConfig = DMAConfig()
     poi: POIConfig = POIConfig()
@@ -125,11 +126,11 @@ class AugmentationConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class MovementConfig:
+class WarpConfig:
     """Movements that are put on a frame, and what else changes until it is seen again.
 
     Beyond the paper. Lengths are pixels of a 224-pixel frame, like `--conditions` of
-    `mubert prepare controlled`.
+    `mubert prepare synthetic`.
     """
 
     # Largest movement of a pair; drawn on a logarithmic scale.
@@ -192,16 +193,28 @@ class LossConfig:
     # mse: eq. (15). dino: as the official code. contrastive: beyond the paper.
     agreement: str = choice("none", *AGREEING)
     # Weight of finding the swapped patches by diag(Â); beyond the paper, which advises against it.
-    spotting_weight: float = 0.0
+    replaced_patch_weight: float = 0.0
     # Weight of finding movements that were put on a frame, by the calibrated map; beyond the paper.
-    movement_weight: float = 10.0
-    movement: MovementConfig = given(MovementConfig(), "loss.movement_weight")
+    warp_weight: float = 10.0
+    warp: WarpConfig = given(WarpConfig(), "loss.warp_weight")
     # Weight of POI's expecting where the pair changes, from one frame alone; beyond the paper.
     expectation_weight: float = 1.0
     # contrastive: how sharply a frame is to be told from the others of its batch.
     contrastive_temperature: float = given(0.1, "loss.agreement", "contrastive")
     crop: CropConfig = given(CropConfig(), "loss.agreement", *AGREEING)
     dino: DinoConfig = given(DinoConfig(), "loss.agreement", "dino")
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectiveConfig:
+    """What is pretrained: a file of `mubert_jax.objectives`."""
+
+    name: str = "micron_bert"
+    # Of another objective than Micron-BERT, which reads `loss`: the fields of its `Options`.
+    options: dict = dataclasses.field(default_factory=dict)
+
+
+MICRON_BERT = ("objective.name", "micron_bert")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,7 +244,7 @@ class TrainingConfig:
     epochs: float = given(100.0, "training.steps", 0)
     # A step takes its batch in so many parts, one after the other, in the memory of one.
     # Batch statistics (contrastive, dino's centre) are those of a part.
-    accumulate: int = 1
+    micro_batches: int = 1
     # Replaces epochs when positive.
     steps: int = 0
     seed: int = 0
@@ -242,18 +255,16 @@ class TrainingConfig:
 
 @dataclasses.dataclass(frozen=True)
 class RecognitionConfig:
-    """`mubert finetune`, section 5.3: how a recogniser is trained, and who tests it."""
+    """`mubert finetune`, section 5.3: how a recognizer is trained, and who tests it."""
 
     # loso, composite, K-fold such as 5-fold, or cross:DATASET.
     protocol: str = "loso"
     seeds: tuple[int, ...] = (0, 1, 2)
     # frozen: a linear head on features that are computed once. full: everything learns.
     backbone: str = choice("frozen", "full")
-    # frozen: what heads read. To compare with: difference, the change of grey, 28 × 28; flow,
-    # Farnebäck's of each patch.
-    features: str = given(
-        choice("backbone", "difference", "flow"), "recognition.backbone", "frozen"
-    )
+    # frozen: what heads read. To compare with, any motion map: difference, the change of grey,
+    # 28 × 28; flow, Farnebäck's of each patch; eulerian, dis, ...
+    features: str = given("backbone", "recognition.backbone", "frozen")
     # As many batches as all clips fill; of the frozen backbone, a step with all training clips.
     epochs: int = 300
     learning_rate: float = 0.05
@@ -323,14 +334,18 @@ class RuntimeConfig:
 class Config:
     """Everything that a pretraining run is made of."""
 
+    objective: ObjectiveConfig = ObjectiveConfig()
     model: ModelConfig = ModelConfig()
-    swapping: SwappingConfig = SwappingConfig()
-    augmentation: AugmentationConfig = AugmentationConfig()
-    loss: LossConfig = LossConfig()
+    swapping: SwappingConfig = given(SwappingConfig(), *MICRON_BERT)
+    augmentation: AugmentationConfig = given(AugmentationConfig(), *MICRON_BERT)
+    loss: LossConfig = given(LossConfig(), *MICRON_BERT)
     data: DataConfig = DataConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     training: TrainingConfig = TrainingConfig()
     perception: PerceptionConfig = PerceptionConfig()
+    # What a training is watched by: a file of `mubert_jax.evaluators` -> {"every": steps} and its
+    # options. It changes nothing that is learnt.
+    evaluation: dict = dataclasses.field(default_factory=dict)
     recognition: RecognitionConfig = RecognitionConfig()
     runtime: RuntimeConfig = RuntimeConfig()
 
@@ -338,9 +353,9 @@ class Config:
 def default_config() -> ml_collections.ConfigDict:
     """The defaults as a locked ConfigDict, for config files to start from.
 
-    They are the setting that sees best on the controlled benchmark; `paper_config` is the paper's.
+    They are the setting that sees best on the synthetic benchmark; `paper_config` is the paper's.
     """
-    return ml_collections.ConfigDict(dataclasses.asdict(Config()))
+    return renamed.config_dict(dataclasses.asdict(Config()))
 
 
 def paper_config() -> ml_collections.ConfigDict:
@@ -349,7 +364,7 @@ def paper_config() -> ml_collections.ConfigDict:
     config.model.dma.projection = "separate"
     config.model.dma.reads = "tokens"
     config.loss.agreement = "dino"
-    config.loss.movement_weight = 0.0
+    config.loss.warp_weight = 0.0
     config.loss.expectation_weight = 0.0
     config.perception.align = "none"
     config.perception.poi = "attention"
@@ -359,12 +374,14 @@ def paper_config() -> ml_collections.ConfigDict:
 def build(values: ml_collections.ConfigDict | dict) -> Config:
     """Turns a ConfigDict (or nested dict) into a validated `Config`; keys left out keep defaults.
 
+    Old names of keys (`mubert_jax.renamed`) are read without a word, as old checkpoints have them.
+
     Raises:
       UserError: unknown key, wrong type or impossible value; the message names the key.
     """
     if isinstance(values, ml_collections.ConfigDict):
         values = values.to_dict()
-    config = from_values(Config, values, "config")
+    config = from_values(Config, renamed.values(values), "config")
     check(config)
     return config
 
@@ -379,7 +396,7 @@ def flatten(config: Config) -> dict[str, object]:
 
     def walk(node, prefix):
         for key, value in node.items():
-            if isinstance(value, dict):
+            if isinstance(value, dict) and value:
                 yield from walk(value, f"{prefix}{key}.")
             else:
                 yield f"{prefix}{key}", value

@@ -17,7 +17,7 @@ def check(config):
         "model.decoder.heads": model.decoder.heads,
         "model.dma.chunk": model.dma.chunk,
         "training.batch_size": config.training.batch_size,
-        "training.accumulate": config.training.accumulate,
+        "training.micro_batches": config.training.micro_batches,
         "optimizer.learning_rate": config.optimizer.learning_rate,
         "runtime.log_every": config.runtime.log_every,
         "runtime.checkpoint_every": config.runtime.checkpoint_every,
@@ -45,8 +45,8 @@ def check(config):
     }
     for key, value in counts.items():
         _require(value >= 0, f"config.{key} is {value}; it cannot be negative")
-    parts, batch = config.training.accumulate, config.training.batch_size
-    _divides(parts, batch, "training.accumulate", "training.batch_size")
+    parts, batch = config.training.micro_batches, config.training.batch_size
+    _divides(parts, batch, "training.micro_batches", "training.batch_size")
     _divides(model.patch_size, model.image_size, "model.patch_size", "model.image_size")
     _divides(model.heads, model.dim, "model.heads", "model.dim")
     _divides(model.decoder.heads, model.decoder.dim, "model.decoder.heads", "model.decoder.dim")
@@ -72,10 +72,11 @@ def check(config):
         f"{config.loss.agreement!r} compares the frame with at least one crop",
     )
     _require(
-        not config.loss.spotting_weight
+        not config.loss.replaced_patch_weight
         or (model.dma.kind == "diagonal" and swapping.kind == "swap"),
-        f"config.loss.spotting_weight is {config.loss.spotting_weight}; spotting needs "
-        "config.model.dma.kind='diagonal' and config.swapping.kind='swap'",
+        f"config.loss.replaced_patch_weight is {config.loss.replaced_patch_weight}; "
+        "replaced-patch detection needs config.model.dma.kind='diagonal' and "
+        "config.swapping.kind='swap'",
     )
     _require(
         model.dma.reads == "tokens" or _in_the_middle(model.dma.window, model.patch_size),
@@ -106,7 +107,7 @@ def check(config):
         "config.model.recognizer.reads='displacement' is between DMA's pixels; it needs "
         "config.model.dma.reads='pixels' and a config.model.dma.kind other than 'none'",
     )
-    _check_movement(config.loss, model)
+    _check_warp(config.loss, model)
     _check_recognition(config.recognition)
 
 
@@ -131,24 +132,24 @@ def _check_recognition(recognition):
     )
 
 
-def _check_movement(loss, model):
-    movement, places = loss.movement, loss.movement.places
+def _check_warp(loss, model):
+    warp, places = loss.warp, loss.warp.places
     _require(
-        not loss.movement_weight or model.dma.kind != "none",
-        f"config.loss.movement_weight is {loss.movement_weight}; it reads the calibrated map, "
+        not loss.warp_weight or model.dma.kind != "none",
+        f"config.loss.warp_weight is {loss.warp_weight}; it reads the calibrated map, "
         "which config.model.dma.kind='none' does not have",
     )
-    _require(places >= 1, f"config.loss.movement.places is {places}; choose 1 or more")
+    _require(places >= 1, f"config.loss.warp.places is {places}; choose 1 or more")
     for key in ("amplitude", "sigma", "noise", "quality"):
-        low, high = getattr(movement, key)
+        low, high = getattr(warp, key)
         _require(
             0 < low <= high,
-            f"config.loss.movement.{key} is {(low, high)}; it needs 0 < low <= high",
+            f"config.loss.warp.{key} is {(low, high)}; it needs 0 < low <= high",
         )
     _require(
-        not (loss.movement_weight and movement.compressed) or model.image_size % 8 == 0,
+        not (loss.warp_weight and warp.compressed) or model.image_size % 8 == 0,
         f"config.model.image_size is {model.image_size}; compression works on blocks of 8 pixels: "
-        "choose a multiple, or config.loss.movement.compressed=0",
+        "choose a multiple, or config.loss.warp.compressed=0",
     )
 
 

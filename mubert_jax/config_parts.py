@@ -11,12 +11,13 @@ import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from mubert_jax.config import (
+    MICRON_BERT,
     AugmentationConfig,
     Config,
     DataConfig,
     LossConfig,
     ModelConfig,
-    MovementConfig,
+    ObjectiveConfig,
     OptimizerConfig,
     PerceptionConfig,
     RecognitionConfig,
@@ -24,6 +25,7 @@ from mubert_jax.config import (
     RuntimeConfig,
     SwappingConfig,
     TrainingConfig,
+    WarpConfig,
     flatten,
 )
 from mubert_jax.config_values import Condition, from_values, given
@@ -48,29 +50,37 @@ def _copy(field):
     return dataclasses.field(default=field.default, metadata=field.metadata)
 
 
+# Sections whose keys are those of an objective, of evaluators.
+OPEN = ("objective.options", "evaluation")
 FRESH = ("training.init_from", "")
 # `check` ties them to the model's sizes.
 TIED_BLOCKS = some(SwappingConfig, "ratio", "min_block")
-TIED_MOVEMENTS = some(LossConfig, "movement_weight", movement=some(MovementConfig, "compressed"))
+TIED_WARPS = some(
+    LossConfig,
+    "warp_weight",
+    warp=some(WarpConfig, "compressed"),
+)
 READINGS = some(RecognizerConfig, "reads", "pool")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainPart:
-    """`mubert pretrain`: all but how a recogniser is trained."""
+    """`mubert pretrain`: all but how a recognizer is trained."""
 
+    objective: ObjectiveConfig
     model: ModelConfig
-    swapping: SwappingConfig
-    augmentation: AugmentationConfig
-    loss: LossConfig
+    swapping: SwappingConfig = given(None, *MICRON_BERT)
+    augmentation: AugmentationConfig = given(None, *MICRON_BERT)
+    loss: LossConfig = given(None, *MICRON_BERT)
     data: DataConfig
     optimizer: OptimizerConfig
     training: TrainingConfig
     perception: PerceptionConfig
+    evaluation: dict
     runtime: RuntimeConfig
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class AblatePart(PretrainPart):
     """`mubert ablate`: pretrainings, whose seeds a flag gives."""
 
@@ -88,7 +98,7 @@ class FinetunePart:
         None, *FRESH, but=("recognizer", "attention", "dtype")
     )
     swapping: TIED_BLOCKS = given(None, *FRESH)
-    loss: TIED_MOVEMENTS = given(None, *FRESH)
+    loss: TIED_WARPS = given(None, *FRESH)
     perception: PerceptionConfig = given(None, *FRESH)
 
 
@@ -103,19 +113,20 @@ class ImportPart:
     perception: PerceptionConfig
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class StepPart:
     """`mubert bench step`, `sizes`, `devices`: flags give the batch and the steps."""
 
+    objective: ObjectiveConfig
     model: ModelConfig
-    swapping: SwappingConfig
-    augmentation: AugmentationConfig
-    loss: LossConfig
+    swapping: SwappingConfig = given(None, *MICRON_BERT)
+    augmentation: AugmentationConfig = given(None, *MICRON_BERT)
+    loss: LossConfig = given(None, *MICRON_BERT)
     optimizer: OptimizerConfig
-    training: some(TrainingConfig, "accumulate", "seed")
+    training: some(TrainingConfig, "micro_batches", "seed")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CheckpointPart(StepPart):
     """`mubert bench checkpoint`: a step, and where its state lies."""
 
@@ -128,7 +139,7 @@ class FoldsPart:
 
     model: all_but(ModelConfig, recognizer=READINGS)
     swapping: TIED_BLOCKS
-    loss: TIED_MOVEMENTS
+    loss: TIED_WARPS
     training: some(TrainingConfig, "seed")
     recognition: all_but(
         RecognitionConfig, "protocol", "seeds", "backbone", "features", "head_epochs", "published"
@@ -141,7 +152,7 @@ class InputPart:
 
     model: some(ModelConfig, "image_size", "patch_size")
     swapping: TIED_BLOCKS
-    loss: TIED_MOVEMENTS
+    loss: TIED_WARPS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +193,7 @@ def only(config: Config, part: type) -> Config:
     """The config with the keys of `part`, and everything else at its defaults."""
     read, values = keys_of(part), {}
     for key, value in flatten(config).items():
-        if key in read:
+        if _known_as(key) in read:
             *sections, name = key.split(".")
             node = values
             for section in sections:
@@ -203,7 +214,7 @@ def refuse_unread(
       flags: names of the command's flags, which may be what was meant.
     """
     read = keys_of(part)
-    for key in overrides:
+    for key in map(_known_as, overrides):
         if key not in read:
             hint = _nearest(key, [k for k in read if _unbroken(read[k], configs)], flags)
             raise UserError(f"--config.{key}: this command does not read it; {hint}")
@@ -214,6 +225,11 @@ def refuse_unread(
             f"--config.{key}: it is read only {condition}, and here that is "
             f"{flatten(configs[0])[condition.key]!r}"
         )
+
+
+def _known_as(key: str) -> str:
+    """The key itself; of the keys in an open section the section, whose owner knows them."""
+    return next((open for open in OPEN if key.startswith(f"{open}.")), key)
 
 
 def _unbroken(conditions, configs) -> bool:

@@ -1,7 +1,7 @@
 """The loss, eq. (13): reconstruction, eq. (14), and the agreements H of eq. (10).
 
 A new agreement is one function of `(student, teacher, center, config, progress)` that returns
-`(loss, new center)`, and one line in `AGREEMENTS`.
+`(loss, statistics)`, and one line in `AGREEMENTS`.
 """
 
 import dataclasses
@@ -10,9 +10,10 @@ from collections.abc import Callable
 import flax.struct
 import jax
 import jax.numpy as jnp
+import optax
 
 from mubert_jax.config import LossConfig
-from mubert_jax.models.dma import movement_log_odds
+from mubert_jax.models.dma import motion_log_odds
 from mubert_jax.models.projector import unit
 from mubert_jax.models.vit import patchify
 
@@ -21,7 +22,7 @@ OUTLIER_SHARPNESS = 4.0
 
 
 @flax.struct.dataclass
-class Views:
+class Features:
     """What an agreement compares: float32 features of a batch of frames and of their crops.
 
     `frames_and_crops` (1 + G, B, K), the frame I_{t+δ} itself first; `local_crops` (L, B, K). K is
@@ -46,7 +47,7 @@ def reconstruction(predicted_BxNxP, target_BxNxP):
     return jnp.mean(jnp.square(predicted_BxNxP - target_BxNxP))
 
 
-def spotting(diagonal_BxN, swap_mask_BxN):
+def replaced_patch(diagonal_BxN, swap_mask_BxN):
     """-log-likelihood of the swap mask if diag(Â) is the probability that a patch was kept.
 
     Swapped and kept patches count alike, however many there are. Beyond the paper.
@@ -57,15 +58,15 @@ def spotting(diagonal_BxN, swap_mask_BxN):
     return 0.5 * (swapped + kept)
 
 
-def movement(map_BxN, moved_BxN, still_BxN):
+def warp(map_BxN, moved_BxN, still_BxN):
     """Binary cross-entropy of the calibrated map with movements that are known.
 
     Moved patches count `MOVED_SHARE`, still ones the rest, however many there are; patches that
     are neither do not count. Beyond the paper.
     """
-    log_odds = movement_log_odds(map_BxN)
-    moved = jnp.sum(jax.nn.softplus(-log_odds), where=moved_BxN) / jnp.maximum(moved_BxN.sum(), 1)
-    still = jnp.sum(jax.nn.softplus(log_odds), where=still_BxN) / jnp.maximum(still_BxN.sum(), 1)
+    entropy_BxN = optax.sigmoid_binary_cross_entropy(motion_log_odds(map_BxN), moved_BxN)
+    moved = jnp.sum(entropy_BxN, where=moved_BxN) / jnp.maximum(moved_BxN.sum(), 1)
+    still = jnp.sum(entropy_BxN, where=still_BxN) / jnp.maximum(still_BxN.sum(), 1)
     return MOVED_SHARE * moved + (1 - MOVED_SHARE) * still
 
 
@@ -97,18 +98,18 @@ def expectation(scores_BxN, change_BxN):
     return uniform - jnp.mean(jax.nn.softplus(logits_B)) / OUTLIER_SHARPNESS
 
 
-def no_agreement(student: Views, teacher, center, config: LossConfig, progress):
+def no_agreement(student: Features, teacher, center, config: LossConfig, progress):
     """Without POI training: L_agg = 0."""
-    return jnp.zeros(()), center
+    return jnp.zeros(()), {}
 
 
-def mse(student: Views, teacher, center, config: LossConfig, progress):
+def mse(student: Features, teacher, center, config: LossConfig, progress):
     """L_agg of eq. (15): MSE(p^CT, p^CT of the crop). Collapses alone: watch `contextual_std`."""
     frame, crops = student.frames_and_crops[:1], student.frames_and_crops[1:]
-    return jnp.mean(jnp.square(crops - frame)), center
+    return jnp.mean(jnp.square(crops - frame)), {}
 
 
-def contrastive(student: Views, teacher, center, config: LossConfig, progress):
+def contrastive(student: Features, teacher, center, config: LossConfig, progress):
     """InfoNCE: p^CT of a frame is to be nearest to p^CT of its own crop, among all of the batch.
 
     Beyond the paper. It cannot collapse: tokens that are all alike have the loss log B.
@@ -120,14 +121,15 @@ def contrastive(student: Views, teacher, center, config: LossConfig, progress):
     own = jnp.arange(len(frame_BxK))
     of_frames = jax.nn.log_softmax(logits_GxBxB, axis=-1)[:, own, own]
     of_crops = jax.nn.log_softmax(logits_GxBxB, axis=-2)[:, own, own]
-    return -0.5 * jnp.mean(of_frames + of_crops), center
+    return -0.5 * jnp.mean(of_frames + of_crops), {}
 
 
-def dino(student: Views, teacher: Views, center, config: LossConfig, progress):
+def dino(student: Features, teacher: Features, center, config: LossConfig, progress):
     """Cross-entropy of every student view with every other teacher view.
 
     The teacher sees the frame and its full-size crops, centred by `center` (K,) and sharpened by a
     temperature that warms up over `warmup_fraction` of the training; `progress` runs from 0 to 1.
+    The statistics are the `center` of this batch alone.
     """
     dino = config.dino
     warm = jnp.clip(progress / max(dino.warmup_fraction, 1e-9), 0, 1)
@@ -141,8 +143,7 @@ def dino(student: Views, teacher: Views, center, config: LossConfig, progress):
     entropy_GxV /= teacher_GxBxK.shape[1]
     other_GxV = 1.0 - jnp.eye(*entropy_GxV.shape)
     loss = jnp.sum(entropy_GxV * other_GxV) / jnp.sum(other_GxV)
-    mean_K = jnp.mean(teacher_GxBxK, axis=(0, 1))
-    return loss, center * dino.center_momentum + mean_K * (1 - dino.center_momentum)
+    return loss, {"center": jnp.mean(teacher_GxBxK, axis=(0, 1))}
 
 
 AGREEMENTS = {

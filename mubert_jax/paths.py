@@ -7,6 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 from mubert_jax.errors import UserError
 
+# What stands in a path's place for the weights that come with the package.
+SHIPPED = "shipped"
 # A Path that was made of a URL has one slash left.
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|(file|gs|s3|az|abfss?|hdfs|https?):/", re.IGNORECASE)
 

@@ -1,4 +1,4 @@
-"""Four CPU devices and one compile cache for every test; made-up frames where frames are needed."""
+"""Four CPU devices and one compile cache for every test; random frames where frames are needed."""
 
 import os
 import tempfile
@@ -32,7 +32,7 @@ TINY = {
     "swapping": {"min_block": 2},
     "loss": {
         "agreement": "dino",
-        "movement_weight": 0.0,
+        "warp_weight": 0.0,
         "expectation_weight": 0.0,
         "crop": {"local_size": 16, "local_crops": 1},
         "dino": {"hidden_dim": 16, "bottleneck_dim": 8, "output_dim": 8},
@@ -56,6 +56,40 @@ def tiny_config(**overrides) -> Config:
             node = node[section]
         node[key] = value
     return build(values)
+
+
+def fresh_state(config: Config, steps: int = 20):
+    """The state of a pretraining before its first step."""
+    import jax
+
+    from mubert_jax.objectives import make_objective
+    from mubert_jax.training.state import create_state, optimizer
+
+    objective, tx = make_objective(config), optimizer(config.optimizer, steps)
+    key = jax.random.key(config.training.seed)
+    return jax.jit(lambda: create_state(objective, tx, key))()
+
+
+def step_of(config: Config, steps: int = 20, tx=None):
+    """The step of a pretraining of so many steps."""
+    import jax
+
+    from mubert_jax.objectives import make_objective
+    from mubert_jax.training.state import optimizer
+    from mubert_jax.training.step import make_step
+
+    tx = optimizer(config.optimizer, steps) if tx is None else tx
+    key, parts = jax.random.key(config.training.seed), config.training.micro_batches
+    return make_step(make_objective(config), tx, steps, key, parts)
+
+
+def views_of(config: Config, batch: dict):
+    """What a pretraining learns from."""
+    import jax
+
+    from mubert_jax.objectives import make_objective
+
+    return make_objective(config).views(jax.random.key(config.training.seed), batch)
 
 
 @pytest.fixture

@@ -60,18 +60,24 @@ def test_round_trip():
         ({"loss": {"dino": {"teacher_temperature": 0.0}}}, ["teacher_temperature is 0.0"]),
         ({"model": {"recognizer": {"classes": -2}}}, ["recognizer.classes is -2"]),
         (
-            {"loss": {"spotting_weight": 1.0}, "swapping": {"kind": "mask"}},
-            ["spotting_weight", "swapping.kind='swap'"],
+            {"loss": {"replaced_patch_weight": 1.0}, "swapping": {"kind": "mask"}},
+            ["replaced_patch_weight", "swapping.kind='swap'"],
         ),
         ({"model": {"dma": {"window": 6}}}, ["dma.window is 6", "patch_size = 8"]),
         ({"model": {"dma": {"window": 13}}}, ["dma.window is 13", "even"]),
-        ({"loss": {"movement": {"amplitude": [0.0, 3.0]}}}, ["movement.amplitude", "0 < low"]),
-        ({"loss": {"movement": {"noise": [5.0, 0.5]}}}, ["movement.noise", "low <= high"]),
-        ({"loss": {"movement": {"places": 0}}}, ["movement.places is 0"]),
+        (
+            {"loss": {"warp": {"amplitude": [0.0, 3.0]}}},
+            ["warp.amplitude", "0 < low"],
+        ),
+        (
+            {"loss": {"warp": {"noise": [5.0, 0.5]}}},
+            ["warp.noise", "low <= high"],
+        ),
+        ({"loss": {"warp": {"places": 0}}}, ["warp.places is 0"]),
         ({"model": {"patch_size": 4, "image_size": 100}}, ["image_size is 100", "8 pixels"]),
         (
             {"model": {"dma": {"kind": "none"}, "poi": {"enabled": False}}},
-            ["movement_weight is 10.0", "dma.kind='none'"],
+            ["warp_weight is 10.0", "dma.kind='none'"],
         ),
     ],
 )
@@ -147,6 +153,28 @@ def test_wrong_files(tmp_path, config_file):
             """, line 4, "config.model.dim = 'many'": TypeError""",
         ),
         ("\0", ": "),
+        ("def f():\n    return x\ndef get_config():\n    f()", ", line 2, 'return x': NameError: "),
+        ("eval('1 +')", """, line 1, "eval('1 +')": SyntaxError: """),
+        ("x = [\n1,\n2", "line 1: SyntaxError: '[' was never closed"),
+        ("if 1:\n  x\n y", ", line 3: IndentationError: "),
+        ("import sys\nsys.exit(3)", ", line 2, 'sys.exit(3)': SystemExit: 3"),
+        ("raise BaseException", ", line 1, 'raise BaseException': BaseException"),
+        ("raise GeneratorExit", ", line 1, 'raise GeneratorExit': GeneratorExit"),
+        ("raise StopIteration", ", line 1, 'raise StopIteration': StopIteration"),
+        ("assert 1 > 2", ", line 1, 'assert 1 > 2': AssertionError"),
+        ("raise OSError('a\\nb')", ": OSError: a b"),
+        ("raise ExceptionGroup('all', [ValueError()])", "ExceptionGroup: all (1 sub-exception)"),
+        ("def f():\n    f()\nf()", ", line 2, 'f()': RecursionError: "),
+        (
+            "class E(Exception):\n    def __str__(self):\n        raise ValueError\nraise E",
+            ", line 4, 'raise E': E",
+        ),
+        (
+            "from mubert_jax.config import build\nx = build({'model': {'dim': 0}})",
+            """, line 2, "x = build({'model': {'dim': 0}})": config.model.dim is 0; """,
+        ),
+        ("get_config = 3", " defines no get_config()"),
+        ("def get_config(x):\n    pass", ": TypeError: get_config() missing 1 required"),
     ],
 )
 def test_an_error_in_a_config_file_has_its_line(tmp_path, text, said):
@@ -156,6 +184,35 @@ def test_an_error_in_a_config_file_has_its_line(tmp_path, text, said):
         load_config(str(path), [])
     assert f"{path}{said}" in str(error.value) or said in str(error.value)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("x = 1\ny = z", "line 2, 'y = z': NameError: name 'z' is not defined"),
+        ("x = 1\ny = (", "line 2, 'y = (': SyntaxError: '(' was never closed"),
+        (
+            "def f():\n    import json\n    json.loads('?')\nf()",
+            "line 3, \"json.loads('?')\": JSON",
+        ),
+    ],
+)
+def test_an_error_in_a_module_that_a_config_file_imports(tmp_path, monkeypatch, text, said):
+    module = tmp_path / f"mine{abs(hash(text))}.py"
+    module.write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "config.py"
+    path.write_text(f"\nimport {module.stem}\n")
+    with pytest.raises(UserError) as error:
+        load_config(path, [])
+    line = f"{path}, line 2, 'import {module.stem}', in {module}, {said}"
+    assert str(error.value).startswith(line)
+
+
+def test_a_wrong_value_in_a_file_is_told_with_the_file(config_file):
+    config_file.write_text(config_file.read_text().replace("= 96", "= 100"))
+    with pytest.raises(UserError, match=f"^{config_file}: config.model.image_size is 100"):
+        load_config(config_file, [])
 
 
 def test_flatten_names_every_key():

@@ -5,7 +5,7 @@ import sys
 
 import jax
 import pytest
-from conftest import tiny_config, write_config_file
+from conftest import fresh_state, step_of, tiny_config, write_config_file
 
 from mubert_jax import config_files, config_parts
 from mubert_jax.bench.timed import noise_pairs
@@ -13,14 +13,11 @@ from mubert_jax.cli import main
 from mubert_jax.config import Config, flatten
 from mubert_jax.config_parts import StepPart, keys_of, only, refuse_unread
 from mubert_jax.errors import UserError
-from mubert_jax.models.micron_bert import build_model
-from mubert_jax.training.state import create_state, optimizer
-from mubert_jax.training.step import make_step
 
 FINETUNE = ["finetune", "--config=configs/finetune.py", "--config.data.path=absent"]
 FULL = ["finetune", "--config=configs/finetune_full.py", "--config.data.path=absent"]
 PRETRAIN = ["pretrain", "--config=configs/demo.py", "--config.data.path=absent"]
-ABLATE = ["ablate", "--configs", "configs/controlled.py", "configs/ablations/dino.py"]
+ABLATE = ["ablate", "--configs", "configs/synthetic.py", "configs/ablations/dino.py"]
 IMPORT = ["import", "--input=tests/parity/tiny_weights.safetensors"]
 UNREAD = [
     (FINETUNE, "optimizer.learning_rate=5", "did you mean --config.recognition.learning_rate?"),
@@ -52,7 +49,7 @@ UNREAD = [
     (["bench", "folds"], "optimizer.learning_rate=1.", "--config.recognition.learning_rate?"),
     (["bench", "input"], "model.dim=64", "does not read it"),
     (["bench", "perception"], "model.image_size=64", "does not read it"),
-    (["bench", "ceiling"], "perception.align=ecc", "does not read it"),
+    (["bench", "oracle"], "perception.align=ecc", "does not read it"),
 ]
 
 
@@ -114,7 +111,7 @@ def recording(section, seen: set, prefix=""):
 def drawn(tmp_path):
     people = ["--subjects=2", "--clips=2", "--size=32", "--frames=8", "--conditions", "clean"]
     out = f"--output={tmp_path / 'drawn'}"
-    assert main(["prepare", "controlled", "--classes=5", out, *people]) == 0
+    assert main(["prepare", "synthetic", "--classes=5", out, *people]) == 0
     return tmp_path / "drawn"
 
 
@@ -165,7 +162,7 @@ def test_no_command_reads_a_key_that_its_part_does_not_name(
     "overrides",
     [
         {"loss__agreement": "none"},
-        {"loss__agreement": "mse", "loss__movement_weight": 1.0},
+        {"loss__agreement": "mse", "loss__warp_weight": 1.0},
         {"loss__agreement": "dino"},
         {
             "loss__agreement": "contrastive",
@@ -179,12 +176,9 @@ def test_no_command_reads_a_key_that_its_part_does_not_name(
 def test_a_key_is_read_by_a_step_where_its_conditions_hold_and_nowhere_else(overrides):
     config, seen = tiny_config(**overrides), set()
     recorded = recording(config, seen)
-    model, tx = build_model(recorded), optimizer(recorded, 10)
-
-    def first_step(batch):
-        return make_step(recorded, model, tx, 10)(create_state(recorded, model, tx), batch)
-
-    jax.eval_shape(first_step, noise_pairs(4, 32))
+    jax.eval_shape(
+        lambda batch: step_of(recorded)(fresh_state(recorded), batch), noise_pairs(4, 32)
+    )
     known = flatten(config)
     sections = ("swapping.", "augmentation.", "loss.", "optimizer.", "model.dma.", "model.poi.")
     keys = {key: of for key, of in keys_of(StepPart).items() if key.startswith(sections)}

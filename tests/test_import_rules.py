@@ -1,4 +1,4 @@
-"""Imports go one way; data/ holds no JAX; torch is in interop/ and a benchmark's peer alone."""
+"""Imports go one way; data/ and synthetic/ hold no JAX; torch is where it is asked for alone."""
 
 import ast
 import subprocess
@@ -10,26 +10,30 @@ import pytest
 import mubert_jax
 
 PACKAGE = Path(mubert_jax.__file__).parent
-LAYERS = {
-    "errors": 0,
-    "config_checks": 1,
-    "config_values": 1,
-    "config": 1,
-    "config_files": 1,
-    "config_parts": 1,
-    "models": 2,
-    "losses": 2,
-    "data": 2,
-    "training": 3,
-    "perception": 3,
-    "interop": 3,
-    "recognition": 4,
-    "bench": 4,
-    "flag_types": 1,
-    "outputs": 1,
-    "arguments": 4,
-    "cli_prepare": 4,
-    "cli": 5,
+# A floor imports lower ones only. What is not named here is on the ground floor and imports none.
+FLOORS = {
+    floor: height
+    for height, floors in enumerate(
+        [
+            "paths renamed outputs",
+            "config_checks config_values data synthetic",
+            "config",
+            "config_parts discovery",
+            "config_files models motion_maps",
+            "losses",
+            "training",
+            "objectives",
+            "perception",
+            "interop",
+            "recognition",
+            "evaluators api",
+            "pretraining",
+            "bench",
+            "cli",
+        ],
+        start=1,
+    )
+    for floor in floors.split()
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -43,17 +47,18 @@ def imported(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def layer(module):
-    parts = module.split(".")
-    return LAYERS.get(parts[1], 0) if len(parts) > 1 else 0
+def floor_of(module):
+    return module.split(".")[1] if "." in module else ""
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_go_one_way(path):
-    own = ".".join(("mubert_jax", *path.relative_to(PACKAGE).with_suffix("").parts))
+def test_imports_go_down(path):
+    own = floor_of(".".join(("mubert_jax", *path.relative_to(PACKAGE).with_suffix("").parts)))
     for module in imported(path):
-        if module.startswith("mubert_jax"):
-            assert layer(module) <= layer(own), f"{own} imports {module}"
+        if module.startswith("mubert_jax.") and floor_of(module) != own:
+            below = FLOORS.get(floor_of(module), 0) < FLOORS.get(own, 0)
+            beside = {own, floor_of(module)} == {"data", "synthetic"}
+            assert below or beside, f"{path} imports {module}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -61,10 +66,18 @@ def test_heavy_libraries_stay_in_their_rooms(path):
     room = path.relative_to(PACKAGE).parts[0]
     roots = {module.split(".")[0] for module in imported(path)}
     assert "tensorflow" not in roots
-    if room != "interop" and path.name != "torch_step.py":
+    if room not in ("interop", "motion_maps") and path.name != "torch_step.py":
         assert "torch" not in roots
-    if room == "data":
+    if room in ("data", "synthetic"):
         assert not roots & {"jax", "flax", "optax", "orbax"}
+
+
+def test_synthetic_people_need_little_of_data():
+    """Only what finds, reads and greys a picture; `data/sets/synthetic.py` is what draws them."""
+    for path in sorted((PACKAGE / "synthetic").glob("*.py")):
+        read = {module for module in imported(path) if module.startswith("mubert_jax.data")}
+        parts = {module.split(".")[2] for module in read}
+        assert parts <= {"faces", "images", "video"}, path
 
 
 def test_the_command_line_starts_without_torch_or_tensorflow():

@@ -5,17 +5,17 @@ import numpy as np
 from mubert_jax.config import LossConfig
 from mubert_jax.losses import (
     AGREEMENTS,
-    Views,
+    Features,
     change,
     contextual_std,
     dino,
     expectation,
-    movement,
     mse,
     reconstruction,
-    spotting,
+    replaced_patch,
+    warp,
 )
-from mubert_jax.models.dma import movement_log_odds
+from mubert_jax.models.dma import motion_log_odds
 
 CONFIG = LossConfig()
 
@@ -31,17 +31,17 @@ def test_reconstruction_is_the_mean_square_error_over_all_patches():
 
 def test_mse_compares_the_frame_with_each_crop():
     frame, crops = logits(0, 1, 4, 8), logits(1, 2, 4, 8)
-    student = Views(jnp.concatenate([frame, crops]), crops[:0])
-    loss, center = mse(student, None, None, CONFIG, 0.0)
+    student = Features(jnp.concatenate([frame, crops]), crops[:0])
+    loss, statistics = mse(student, None, None, CONFIG, 0.0)
     np.testing.assert_allclose(loss, np.mean((crops - frame) ** 2), rtol=1e-6)
-    assert center is None
+    assert statistics == {}
 
 
 def test_dino_by_hand():
-    student = Views(logits(0, 2, 3, 5), logits(1, 1, 3, 5))
-    teacher = Views(logits(2, 2, 3, 5), logits(2, 0, 3, 5))
+    student = Features(logits(0, 2, 3, 5), logits(1, 1, 3, 5))
+    teacher = Features(logits(2, 2, 3, 5), logits(2, 0, 3, 5))
     center = logits(3, 5)
-    loss, new_center = dino(student, teacher, center, CONFIG, 0.5)
+    loss, seen = dino(student, teacher, center, CONFIG, 0.5)
     students = [*student.frames_and_crops, *student.local_crops]
     terms = []
     for i, t in enumerate(teacher.frames_and_crops):
@@ -53,14 +53,14 @@ def test_dino_by_hand():
                 terms.append(-(target * log_p).sum(-1).mean())
     np.testing.assert_allclose(loss, np.mean(terms), rtol=1e-4)
     mean = np.asarray(teacher.frames_and_crops).mean((0, 1))
-    np.testing.assert_allclose(new_center, 0.9 * center + 0.1 * mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(seen["center"], mean, rtol=1e-5, atol=1e-6)
 
 
 def test_no_gradient_reaches_the_teacher():
-    student = Views(logits(0, 2, 3, 5), logits(1, 1, 3, 5))
+    student = Features(logits(0, 2, 3, 5), logits(1, 1, 3, 5))
 
     def loss(teacher):
-        return dino(student, Views(teacher, teacher[:0]), jnp.zeros(5), CONFIG, 0.0)[0]
+        return dino(student, Features(teacher, teacher[:0]), jnp.zeros(5), CONFIG, 0.0)[0]
 
     np.testing.assert_array_equal(jax.grad(loss)(logits(2, 2, 3, 5)), 0)
 
@@ -70,8 +70,8 @@ def test_temperature_warms_up():
 
     warm = dataclasses.replace(CONFIG.dino, warmup_teacher_temperature=0.4, warmup_fraction=0.5)
     config = dataclasses.replace(CONFIG, dino=warm)
-    student = Views(logits(0, 2, 3, 5), logits(1, 0, 3, 5))
-    teacher = Views(logits(2, 2, 3, 5), logits(2, 0, 3, 5))
+    student = Features(logits(0, 2, 3, 5), logits(1, 0, 3, 5))
+    teacher = Features(logits(2, 2, 3, 5), logits(2, 0, 3, 5))
     at = [float(dino(student, teacher, jnp.zeros(5), config, p)[0]) for p in (0.0, 0.5, 1.0)]
     cold = float(dino(student, teacher, jnp.zeros(5), CONFIG, 0.0)[0])
     assert abs(at[0] - cold) > 1e-3
@@ -117,11 +117,13 @@ def test_contrastive_wants_a_frame_nearest_to_its_own_crop():
         "others": near[:, ::-1],
         "alike": np.ones_like(near) * frames[:, :1],
     }.items():
-        views = Views(jnp.concatenate([frames, crops]), jnp.zeros((0, 6, 16)))
-        loss[name], center = AGREEMENTS["contrastive"].loss(views, None, None, LossConfig(), 0.0)
-        assert center is None
+        views = Features(jnp.concatenate([frames, crops]), jnp.zeros((0, 6, 16)))
+        loss[name], statistics = AGREEMENTS["contrastive"].loss(
+            views, None, None, LossConfig(), 0.0
+        )
+        assert statistics == {}
     assert loss["own"] < 0.1 < loss["others"]
-    collapsed = Views(jnp.ones((2, 6, 16)), jnp.zeros((0, 6, 16)))
+    collapsed = Features(jnp.ones((2, 6, 16)), jnp.zeros((0, 6, 16)))
     value, _ = AGREEMENTS["contrastive"].loss(collapsed, None, None, LossConfig(), 0.0)
     np.testing.assert_allclose(value, np.log(6), rtol=1e-5)
 
@@ -129,7 +131,7 @@ def test_contrastive_wants_a_frame_nearest_to_its_own_crop():
 def test_contrastive_is_cross_entropy_both_ways():
     random = np.random.default_rng(1)
     tokens = random.standard_normal((2, 5, 8)).astype(np.float32)
-    views = Views(jnp.asarray(tokens), jnp.zeros((0, 5, 8)))
+    views = Features(jnp.asarray(tokens), jnp.zeros((0, 5, 8)))
     config = LossConfig(contrastive_temperature=0.5)
     value, _ = AGREEMENTS["contrastive"].loss(views, None, None, config, 0.0)
     frame, crop = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in tokens)
@@ -139,15 +141,15 @@ def test_contrastive_is_cross_entropy_both_ways():
     np.testing.assert_allclose(value, -0.5 * np.mean(np.diag(rows) + np.diag(columns)), rtol=1e-5)
 
 
-def test_spotting_by_hand():
+def test_replaced_patch_by_hand():
     diagonal = jnp.array([[0.9, 0.2, 0.6]])
     mask = jnp.array([[False, True, False]])
     expected = 0.5 * (-np.log(0.8) - (np.log(0.9) + np.log(0.6)) / 2)
-    np.testing.assert_allclose(spotting(diagonal, mask), expected, rtol=1e-5)
+    np.testing.assert_allclose(replaced_patch(diagonal, mask), expected, rtol=1e-5)
 
 
-def test_spotting_that_is_wholly_wrong_is_finite():
-    value = spotting(jnp.array([[1.0, 0.0]]), jnp.array([[True, False]]))
+def test_replaced_patch_that_is_wholly_wrong_is_finite():
+    value = replaced_patch(jnp.array([[1.0, 0.0]]), jnp.array([[True, False]]))
     np.testing.assert_allclose(value, -np.log(1e-6), rtol=5e-3)
 
 
@@ -155,31 +157,31 @@ def test_movement_by_hand():
     strength = jnp.exp(logits(0, 3, 40))
     moved, still = np.zeros((2, 3, 40), bool)
     moved[:, :5], still[:, 10:] = True, True
-    probability = np.asarray(jax.nn.sigmoid(movement_log_odds(strength)), np.float64)
+    probability = np.asarray(jax.nn.sigmoid(motion_log_odds(strength)), np.float64)
     expected = -0.3 * np.log(probability[moved]).mean()
     expected -= 0.7 * np.log(1 - probability[still]).mean()
-    np.testing.assert_allclose(movement(strength, moved, still), expected, rtol=1e-4)
+    np.testing.assert_allclose(warp(strength, moved, still), expected, rtol=1e-4)
     none = moved & False
     kept = -0.7 * np.log(1 - probability[still]).mean()
-    np.testing.assert_allclose(movement(strength, none, still), kept, rtol=1e-4)
+    np.testing.assert_allclose(warp(strength, none, still), kept, rtol=1e-4)
     found = -0.3 * np.log(probability[moved]).mean()
-    np.testing.assert_allclose(movement(strength, moved, none), found, rtol=1e-4)
+    np.testing.assert_allclose(warp(strength, moved, none), found, rtol=1e-4)
 
 
 def test_one_patch_that_moved_counts_as_much_as_many():
     strength = jnp.array([[2.0, 0.1, 0.2]])
     moved, still = np.array([[True, False, False]]), np.array([[False, True, False]])
-    log_odds = np.asarray(movement_log_odds(strength), np.float64)[0]
+    log_odds = np.asarray(motion_log_odds(strength), np.float64)[0]
     expected = 0.3 * np.log1p(np.exp(-log_odds[0])) + 0.7 * np.log1p(np.exp(log_odds[1]))
-    np.testing.assert_allclose(movement(strength, moved, still), expected, rtol=1e-5)
+    np.testing.assert_allclose(warp(strength, moved, still), expected, rtol=1e-5)
 
 
 def test_movement_is_small_if_the_map_is_right_and_does_not_see_what_is_neither():
     moved, still = np.zeros((2, 1, 40), bool)
     moved[:, :5], still[:, 10:] = True, True
     right = jnp.where(moved, 100.0, 1e-3)
-    assert movement(right, moved, still) < 0.01 < 1 < movement(100 - right, moved, still)
-    gradient = jax.grad(lambda m: movement(m, moved, still))(jnp.linspace(0.1, 4, 40)[None])
+    assert warp(right, moved, still) < 0.01 < 1 < warp(100 - right, moved, still)
+    gradient = jax.grad(lambda m: warp(m, moved, still))(jnp.linspace(0.1, 4, 40)[None])
     still_at_the_median = np.isin(np.arange(40), [19, 20])
     assert (np.asarray(gradient[0, 5:10]) == 0).all()
     assert (np.asarray(gradient[0, :5]) < 0).all()
@@ -190,8 +192,8 @@ def test_odds_are_even_at_one_or_at_three_medians():
     quiet = jnp.zeros((1, 9)).at[0, 0].set(1.0)
     noisy = jnp.full((1, 9), 1000.0).at[0, 0].set(3000.0)
     for strength in (quiet, noisy):
-        assert abs(float(movement_log_odds(strength)[0, 0])) < 0.01
-        assert float(movement_log_odds(strength)[0, 1]) < -1
+        assert abs(float(motion_log_odds(strength)[0, 0])) < 0.01
+        assert float(motion_log_odds(strength)[0, 1]) < -1
 
 
 def test_expectation_by_hand():

@@ -1,4 +1,4 @@
-"""`mubert ablate`: configs × seeds, each trained and scored on the controlled benchmark."""
+"""`mubert ablate`: configs × seeds, each trained and scored on the synthetic benchmark."""
 
 import csv
 import dataclasses
@@ -14,21 +14,25 @@ from mubert_jax.config import Config
 from mubert_jax.config_parts import AblatePart
 from mubert_jax.data.files import replacing, write_text
 from mubert_jax.errors import UserError
+from mubert_jax.motion_maps import chosen
+from mubert_jax.objectives import make_objective
 from mubert_jax.perception import emotions
-from mubert_jax.perception.controlled import (
+from mubert_jax.perception.benchmark import (
     Row,
+    baseline_reader,
+    baseline_rows,
     benchmark_pairs,
-    classical_reader,
     evaluate,
     learned_reader,
     mass_on_face,
 )
 from mubert_jax.perception.maps import Perceiver
+from mubert_jax.perception.trained import Trained
+from mubert_jax.pretraining.run import run as pretrain
 from mubert_jax.recognition.metrics import uf1
-from mubert_jax.training.checkpoints import load_model
-from mubert_jax.training.pretrain import run as pretrain
 
-RIVALS = ("difference", "difference, light and drift removed", "Eulerian magnification")
+BASELINES = chosen(("difference", "difference_compensated", "eulerian"))
+NO_TRAINING = baseline_rows(BASELINES)
 SCORES = ("auc_in_face", "auc", "null", "correlation")
 SHOWN = "auc_in_face"
 DRAWN = (
@@ -36,7 +40,7 @@ DRAWN = (
     ("DMA × POI", "auc", "DMA × POI: AUC over the frame"),
     ("DMA × POI", "null", "DMA × POI: null test (0 is best)"),
 )
-# Under which condition the emotions of made-up people are told apart.
+# Under which condition the emotions of synthetic people are told apart.
 EMOTIONS_UNDER = "lab"
 
 
@@ -89,7 +93,7 @@ def ablate(
         (config.model.image_size, config.model.patch_size, config.perception.align)
         for config in configs.values()
     }
-    rows += [row for one in sorted(read) for row in _rivals(*one, benchmark)]
+    rows += [row for one in sorted(read) for row in _baselines(*one, benchmark)]
     write_results(rows, workdir)
     console.print((workdir / "results.md").read_text(), highlight=False, markup=False)
 
@@ -109,9 +113,14 @@ def _run(name, seed, config: Config, folder: Path, benchmark: Benchmark, console
 
 def _score(folder: Path, config: Config, benchmark: Benchmark):
     """Rows of the features, and of DMA and DMA × POI, registered as the config says, with DMA."""
-    _, model, params = load_model(folder)
+    trained = Trained.of_run(folder)
+    model, params = trained.model, trained.params
     labelled = benchmark.labelled(config.model.image_size)
-    yield _emotions("features", emotions.token_changes(model, params)(labelled), labelled)
+    yield _emotions(
+        "features",
+        emotions.token_changes(make_objective(config).encode, params)(labelled),
+        labelled,
+    )
     if config.model.dma.kind == "none":
         return
     perceiver = Perceiver(model, params, config.perception, batch=1)
@@ -129,13 +138,13 @@ def _score(folder: Path, config: Config, benchmark: Benchmark):
         }
 
 
-def _rivals(size: int, patch: int, align: str, benchmark: Benchmark):
+def _baselines(size: int, patch: int, align: str, benchmark: Benchmark):
     """Rows without learning, of frames that are registered like those of the learned maps."""
     config = {"config": f"no training, {size} px, align={align}", "seed": 0}
     for condition in benchmark.conditions:
         pairs = benchmark.pairs(condition, size, patch)
-        found = evaluate(classical_reader(patch, RIVALS), pairs, (align,))
-        for name in RIVALS:
+        found = evaluate(baseline_reader(patch, BASELINES), pairs, (align,))
+        for name in NO_TRAINING:
             for row in _rows(condition, name, found[Row(name, align)]["all"]):
                 yield config | row
     labelled = benchmark.labelled(size)
@@ -212,8 +221,8 @@ def _cell(values) -> str:
 def _picture(groups, conditions, lines, path: Path):
     """A row a config, a column a map and score under the last condition, a dot a seed."""
     kept, (*_, condition) = _with_score(SHOWN, groups, conditions, lines)
-    configs = list(dict.fromkeys(config for config, method in kept if method not in RIVALS))
-    rivals = [line for line in kept if line[1] in RIVALS]
+    configs = list(dict.fromkeys(config for config, method in kept if method not in NO_TRAINING))
+    baselines = [line for line in kept if line[1] in NO_TRAINING]
     figure, axes = plt.subplots(
         1,
         len(DRAWN),
@@ -225,8 +234,8 @@ def _picture(groups, conditions, lines, path: Path):
         for i, config in enumerate(configs):
             values = groups.get((config, method, condition, score), [])
             axis.plot(values, [i] * len(values), "o", color="tab:blue", alpha=0.6, markersize=6)
-        for config, name in rivals:
-            style = ("--", ":", "-.")[RIVALS.index(name)]
+        for config, name in baselines:
+            style = ("--", ":", "-.")[NO_TRAINING.index(name)]
             for value in groups.get((config, name, condition, score), ()):
                 axis.axvline(value, color="tab:gray", linestyle=style, label=name)
         axis.set_title(title, fontsize=10)

@@ -9,10 +9,9 @@ from rich.console import Console
 
 from mubert_jax.config import Config
 from mubert_jax.config_parts import FoldsPart
-from mubert_jax.models.micron_bert import build_model
-from mubert_jax.recognition import heads
+from mubert_jax.models.micron_bert import build_model, init_params
+from mubert_jax.recognition import linear_probe
 from mubert_jax.recognition.finetuning import finetune
-from mubert_jax.training.state import init_params
 
 # As large as CASME II: 246 clips of 26 subjects, 5 classes.
 CLIPS, FOLDS, CLASSES = 246, 26, 5
@@ -40,7 +39,9 @@ def _frozen(config: Config) -> dict:
     decays = np.full(FOLDS, config.recognition.weight_decay[0])
 
     def run(stacked):
-        return heads.fit(features, label, train, decays, CLASSES, config.recognition, stacked)
+        return linear_probe.fit(
+            features, label, train, decays, CLASSES, config.recognition, stacked
+        )
 
     return {
         "backbone": "frozen",
@@ -60,7 +61,7 @@ def _full(config: Config, steps: int, console) -> dict:
         loss=dataclasses.replace(config.loss, agreement="none"),
     )
     model, random = build_model(config), np.random.default_rng(0)
-    params = jax.jit(lambda: init_params(config, model))()
+    params = jax.jit(lambda: init_params(model, jax.random.key(config.training.seed)))()
     side = config.model.image_size
     onset, apex = random.integers(0, 255, (2, clips, side, side, 3), np.uint8)
     label, train = random.integers(0, CLASSES, clips), _train(count, clips)

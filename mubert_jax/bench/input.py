@@ -25,7 +25,7 @@ def bench_input(
     size = config.model.image_size
     with tempfile.TemporaryDirectory() as folder:
         if data is None:
-            data = _made_up_frames(Path(folder), size, console)
+            data = _noise_frames(Path(folder), size, console)
         pairs = FramePairs(data, image_size=size)
         return [_measure(pairs, batch_size, seconds, console) for batch_size in batch_sizes]
 
@@ -47,7 +47,7 @@ def _measure(pairs, batch_size, seconds, console, turns: int = 3):
     }
 
 
-def _made_up_frames(folder: Path, size: int, console: Console, count: int = 128) -> Path:
+def _noise_frames(folder: Path, size: int, console: Console, count: int = 128) -> Path:
     frames = folder / "clip"
     frames.mkdir()
     random = np.random.default_rng(0)

@@ -1,4 +1,6 @@
-"""`mubert bench perception`: the controlled benchmark, every row read alike, as tables."""
+"""`mubert bench perception`: the synthetic benchmark, every row read alike, as tables."""
+
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from rich import box
@@ -6,13 +8,14 @@ from rich.console import Console
 from rich.table import Table
 
 from mubert_jax.config import PerceptionConfig
-from mubert_jax.data.controlled.nuisances import known_conditions
-from mubert_jax.perception.controlled import (
+from mubert_jax.motion_maps import MotionMap, chosen
+from mubert_jax.perception.benchmark import (
     Reader,
     Row,
+    baseline_maps,
+    baseline_reader,
+    baseline_rows,
     benchmark_pairs,
-    classical_maps,
-    classical_reader,
     enough_subjects,
     evaluate,
     learned_maps,
@@ -20,9 +23,9 @@ from mubert_jax.perception.controlled import (
     times,
 )
 from mubert_jax.perception.maps import Perceiver
-from mubert_jax.perception.rivals import RIVALS
 from mubert_jax.perception.scores import paired_difference
 from mubert_jax.perception.trained import Trained
+from mubert_jax.synthetic.nuisances import known_conditions
 
 # Side of a patch where no model says it.
 PATCH = 8
@@ -51,35 +54,38 @@ def bench_perception(
     size: int,
     align: str,
     console: Console,
+    methods: Iterable[str] | None = None,
 ) -> list[dict]:
-    """Scores classical methods and, if given, a model's maps on test subjects.
+    """Scores baselines without learning and, if given, a model's maps on test subjects.
 
     Every row is given as recorded and registered, alone and times POI; registration and POI are
     the same for all.
 
     Args:
-      trained: its image size and patch are taken. None: classical methods alone.
+      trained: its image size and patch are taken. None: baselines alone.
       conditions: names of `nuisances.CONDITIONS`.
       subjects: how many test subjects.
       size: of the frames, without a model.
       align: one of `alignment.ALIGNERS`.
       console: shows the tables as they come.
+      methods: names of `motion_maps`, the baselines; None takes all that need no extra.
 
     Returns:
       One row a (condition, difficulty, method, registration, times), each score with its `low` and
-      `high`; and one a (condition, classical method): DMA's scores less its, both registered.
+      `high`; and one a (condition, baseline): DMA's scores less its, both registered.
 
     Raises:
-      UserError: unknown condition, too few subjects.
+      UserError: unknown condition or method, too few subjects.
     """
     conditions = known_conditions(conditions)
     subjects = enough_subjects(subjects)
-    patch, read, perceiver = PATCH, classical_reader(PATCH), None
+    baselines = chosen(methods)
+    patch, read, perceiver = PATCH, baseline_reader(PATCH, baselines), None
     if trained is not None:
         size, patch = trained.config.model.image_size, trained.config.model.patch_size
         perceiver = Perceiver(trained.model, trained.params, batch=1)
-        read = everything(trained, perceiver)
-    rows = []
+        read = everything(trained, perceiver, baselines)
+    rows, listed = [], baseline_rows(baselines)
     for condition in conditions:
         pairs = list(benchmark_pairs(condition, subjects, size, patch))
         found = evaluate(read, pairs, ("none", align))
@@ -90,9 +96,9 @@ def bench_perception(
             ]
         overall = {row: difficulties["all"] for row, difficulties in found.items()}
         for name in SCORES:
-            console.print(_table(condition, name, overall, align, perceiver, console.width))
+            console.print(_table(condition, name, overall, align, listed, perceiver, console.width))
         if perceiver is not None:
-            less = differences(overall, align)
+            less = differences(overall, align, listed)
             console.print(_less_table(condition, less, console.width))
             rows += [
                 {"condition": condition, "less": method} | _cells(estimates)
@@ -104,8 +110,10 @@ def bench_perception(
     return rows
 
 
-def everything(trained: Trained, perceiver: Perceiver) -> Reader:
-    """Classical maps and DMA, alone, × POI and × the true face; what DMA's parts do; the paper's.
+def everything(
+    trained: Trained, perceiver: Perceiver, baselines: Mapping[str, MotionMap]
+) -> Reader:
+    """Baselines and DMA, alone, × POI and × the true face; what DMA's parts do; the paper's.
 
     POI is that of `perceiver`, focused, for all but the rows × S·N, where it is as the attention
     has it. "DMA" × POI is read as `focus.evidence`; "DMA, plain product" × POI is not.
@@ -118,12 +126,12 @@ def everything(trained: Trained, perceiver: Perceiver) -> Reader:
         seen = learned_maps(perceiver, pair, align)
         paper = learned_maps(literal, pair, align)
         poi, dma = seen.poi[0], seen.dma[0]
-        classical = classical_maps(pair, align, patch)
+        found = baseline_maps(pair, align, patch, baselines)
         learned = {"DMA": dma, "1 - diag(Â)": paper.dma[0]}
         return (
-            times(classical | learned, "", 1.0)
-            | times(classical | learned, "true face", pair.truth.face)
-            | times(classical | {"DMA, plain product": dma}, "POI", poi)
+            times(found | learned, "", 1.0)
+            | times(found | learned, "true face", pair.truth.face)
+            | times(found | {"DMA, plain product": dma}, "POI", poi)
             | times(learned, "S·N", paper.poi[0])
             | {("DMA", "POI"): seen.dma_poi[0]}
         )
@@ -131,15 +139,15 @@ def everything(trained: Trained, perceiver: Perceiver) -> Reader:
     return read
 
 
-def differences(overall, align: str) -> dict:
-    """Classical method -> score -> DMA's less its own, both registered, paired over people."""
+def differences(overall, align: str, listed: Iterable[str]) -> dict:
+    """Baseline -> score -> DMA's less its own, both registered, paired over people."""
 
     def less(method, name):
         times, _ = COMPARED[name]
         ours, theirs = (overall[Row(who, align, times)] for who in ("DMA", method))
         return paired_difference(ours[name], theirs[name])
 
-    return {method: {name: less(method, name) for name in COMPARED} for method in RIVALS}
+    return {method: {name: less(method, name) for name in COMPARED} for method in listed}
 
 
 def _named(row: Row) -> dict:
@@ -153,7 +161,7 @@ def _cells(estimates) -> dict:
     return cells
 
 
-def _table(condition, name, overall, align, perceiver, width) -> Table:
+def _table(condition, name, overall, align, listed, perceiver, width) -> Table:
     """One score: a line a method, a column a way of reading it."""
     table = _empty(f"{condition}: {SCORES[name]}", "mean [95 % interval over people]")
     times_poi = ["POI"] if perceiver is not None else []
@@ -161,8 +169,8 @@ def _table(condition, name, overall, align, perceiver, width) -> Table:
         for how in ("as recorded", "registered"):
             heading = f"{how}, ×\N{NO-BREAK SPACE}{what}" if what else how
             table.add_column(heading, justify="right", min_width=12)
-    lines = [(method, ("", *times_poi), method) for method in RIVALS]
-    told = [(f"{method} × true face", ("true face",), method) for method in RIVALS]
+    lines = [(method, ("", *times_poi), method) for method in listed]
+    told = [(f"{method} × true face", ("true face",), method) for method in listed]
     lines += [line for line in told if line[2] in ("difference", "Eulerian magnification")]
     if perceiver is not None:
         lines += [
@@ -179,7 +187,7 @@ def _table(condition, name, overall, align, perceiver, width) -> Table:
 
 
 def _less_table(condition, less, width) -> Table:
-    title = f"{condition}: DMA less each classical method, both registered"
+    title = f"{condition}: DMA less each baseline, both registered"
     table = _empty(title, "paired over people; below 0 is better for DMA in the null test alone")
     for _, heading in COMPARED.values():
         table.add_column(heading, justify="right", min_width=14)

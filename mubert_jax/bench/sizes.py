@@ -9,6 +9,7 @@ from rich.console import Console
 from mubert_jax.bench.timed import TimedStep, resized
 from mubert_jax.config import Config
 from mubert_jax.config_parts import StepPart
+from mubert_jax.objectives import make_objective
 from mubert_jax.training import flops
 
 # What is halved and doubled, one at a time.
@@ -43,7 +44,7 @@ def _measure(config: Config, steps: int) -> dict:
     model, batch_size = config.model, config.training.batch_size
     step = TimedStep(config)
     pairs_per_second = batch_size / float(np.median(step.seconds(steps)))
-    counted = flops.flops_per_pair(config)
+    counted = make_objective(config).flops_per_pair()
     return {
         "image": model.image_size,
         "patches": model.num_patches,

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from mubert_jax.bench.timed import TimedStep, resized
 from mubert_jax.config_parts import StepPart
+from mubert_jax.objectives import make_objective
 from mubert_jax.training import flops
 
 
@@ -48,7 +49,7 @@ def _measure(config, batch_size, steps, peers, console):
             times.append(time.perf_counter() - start)
         peaks.append(flops.matmul_peak(ours.dtype, repeats=3))
     pairs_per_second = batch_size / float(np.median(seconds[0]))
-    counted = flops.flops_per_pair(config)
+    counted = make_objective(config).flops_per_pair()
     peak = float(np.median(peaks))
     row = {
         "device": jax.devices()[0].device_kind,

@@ -10,10 +10,17 @@ import numpy as np
 from mubert_jax.config import Config
 from mubert_jax.models.device import check_attention
 from mubert_jax.models.micron_bert import compute_dtype
+from mubert_jax.objectives import make_objective
 from mubert_jax.training import sharding
 from mubert_jax.training.compiled import CompiledRun
 
 TOTAL_STEPS = 1000
+
+
+def compiled(config: Config) -> CompiledRun:
+    """The run of a config on the mesh of its `runtime`."""
+    mesh = sharding.make_mesh(config)
+    return CompiledRun(make_objective(config, mesh.devices.flat[0]), config, mesh, TOTAL_STEPS)
 
 
 def resized(config: Config, batch_size: int, **runtime) -> Config:
@@ -41,7 +48,7 @@ class TimedStep:
         check_attention(config.model)
         self._config = config
         self.dtype = np.dtype(compute_dtype(config.model)).name
-        run = CompiledRun(config, sharding.make_mesh(config), TOTAL_STEPS)
+        run = compiled(config)
         self.batch = noise_pairs(config.training.batch_size, config.model.image_size)
         self._placed = jax.device_put(self.batch, run.batch_sharding)
         self._fresh_state, self.abstract_state = run.fresh_state, run.abstract_state
@@ -80,7 +87,7 @@ class TimedStep:
         whole_rows = dataclasses.replace(model.dma, chunk=model.num_patches)
         unrolled = dataclasses.replace(model, attention="explicit", dma=whole_rows)
         config = dataclasses.replace(self._config, model=unrolled)
-        run = CompiledRun(config, sharding.make_mesh(config), TOTAL_STEPS)
+        run = compiled(config)
         return run.step.lower(run.abstract_state, self.batch).cost_analysis()["flops"]
 
 

@@ -32,10 +32,10 @@ class TorchPeer:
 
     def __init__(self, name: str, config: Config, batch: dict, dtype: str):
         loss = config.loss
-        if loss.agreement != "none" or loss.movement_weight or loss.expectation_weight:
+        if loss.agreement != "none" or loss.warp_weight or loss.expectation_weight:
             raise UserError(
                 "--peer compares reconstruction alone; add --config.loss.agreement=none "
-                "--config.loss.movement_weight=0 --config.loss.expectation_weight=0"
+                "--config.loss.warp_weight=0 --config.loss.expectation_weight=0"
             )
         frames = [
             np.ascontiguousarray(np.asarray(normalise(batch[name])).transpose(0, 3, 1, 2))

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from mubert_jax.data.index import Index
 from mubert_jax.data.layouts import known_subject, subjects_in_one
 from mubert_jax.data.metadata import INFO_FILE
-from mubert_jax.data.people import FRAMES, MADE_UP, Person
+from mubert_jax.data.people import FRAMES, SYNTHETIC, Person
 from mubert_jax.data.plan import PLAN_FILE, Plan
 from mubert_jax.errors import UserError
 
@@ -65,16 +65,16 @@ def plan_of(directory: Path) -> Plan | None:
     return None
 
 
-def made_up_space(directory: Path) -> str | None:
-    """The space of the people of a folder of `mubert prepare controlled`; None for real ones.
+def synthetic_space(directory: Path) -> str | None:
+    """The space of the people of a folder of `mubert prepare synthetic`; None for real ones.
 
     Another seed makes other people. Faces on photographs are real.
     """
     plan = plan_of(directory)
-    if plan is None or plan.source != "controlled" or not plan.input.endswith("photos=None"):
+    if plan is None or plan.source != "synthetic" or not plan.input.endswith("photos=None"):
         return None
     seed = re.search(r" seed=(\d+) ", plan.input)
-    return f"{MADE_UP}{seed[1]}" if seed else None
+    return f"{SYNTHETIC}{seed[1]}" if seed else None
 
 
 def people_of_frames(
@@ -89,8 +89,8 @@ def people_of_frames(
       videos, subjects: as the index has them, of every video.
       fingerprint: of the data, which stands for a source without a name.
     """
-    if made_up := made_up_space(directory):
-        return frozenset(Person.elsewhere(made_up, subject) for subject in subjects), True
+    if synthetic := synthetic_space(directory):
+        return frozenset(Person.elsewhere(synthetic, subject) for subject in subjects), True
     plan = plan_of(directory)
     said = plan is not None and plan.options.get("subject_folder") is not None
     input = Path(plan.input) if plan else Path()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mubert_jax.data.folder import check_complete, made_up_space
+from mubert_jax.data.folder import check_complete, synthetic_space
 from mubert_jax.data.people import Person, merged_classes, merged_people
 from mubert_jax.data.records import PairRecord, decode_image, decode_pair
 from mubert_jax.data.source import RecordSource
@@ -68,8 +68,8 @@ class LabelledPairs:
     @cached_property
     def people(self) -> list[Person]:
         """Who is seen in each pair."""
-        if made_up := made_up_space(self.directory):
-            return [Person.elsewhere(made_up, who.rpartition("/")[2]) for who in self.subject]
+        if synthetic := synthetic_space(self.directory):
+            return [Person.elsewhere(synthetic, who.rpartition("/")[2]) for who in self.subject]
         return [Person.of(*who) for who in zip(self.dataset, self.subject, strict=True)]
 
     def _check_clips(self) -> None:

@@ -11,8 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-MADE_UP = "made-up "
-"""How the spaces of made-up people begin: none of them is anybody else."""
+SYNTHETIC = "made-up "
+"""How the spaces of synthetic people begin, as weights hold them: none of them is anybody else."""
 
 FRAMES = "frames "
 """How the spaces of unlabelled frames begin; a fingerprint follows."""
@@ -85,7 +85,7 @@ class Person:
     """Somebody by the data set and by a name that is theirs alone in it.
 
     Attributes:
-      space: where the name is one person's: a data set's normal form; `MADE_UP` and a seed;
+      space: where the name is one person's: a data set's normal form; `SYNTHETIC` and a seed;
         `FRAMES` and a fingerprint.
       name: normal form; in a data set of `KNOWN` the number alone.
     """
@@ -106,7 +106,7 @@ class Person:
 
     @classmethod
     def elsewhere(cls, space: str, subject: str) -> "Person":
-        """Who is `subject` of what is no data set: of a space of `MADE_UP` or `FRAMES`."""
+        """Who is `subject` of what is no data set: of a space of `SYNTHETIC` or `FRAMES`."""
         return cls(space, plain(subject))
 
     @property

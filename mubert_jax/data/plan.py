@@ -22,6 +22,8 @@ _BYTES_PER_PIXEL = {"png": 1.7, "jpeg": 0.4}
 CROPS = ("face", "center", "none")
 ENCODINGS = tuple(_BYTES_PER_PIXEL)
 ALIGNMENTS = ("none", "ecc", "robust")
+# What sources were called when older folders were made -> what they are called now.
+_RENAMED = {"controlled": "synthetic"}
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Plan:
 
     Attributes:
       source: name of the data set's module.
-      input: absolute path of what is read, or what is made up.
+      input: absolute path of what is read, or what is drawn.
       options: the options that shape the records, all but `workers`.
       clips: names of the clips kept, in order; consecutive ones share a shard.
       excluded: (name, subject) of the clips of excluded subjects.
@@ -131,6 +133,7 @@ class Plan:
             saved = json.loads((output / PLAN_FILE).read_text())
             if saved.pop("format") != _FORMAT:
                 raise ValueError
+            saved["source"] = _RENAMED.get(saved["source"], saved["source"])
             return cls(**saved)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(

@@ -31,7 +31,7 @@ from mubert_jax.data.records import load_protos
 from mubert_jax.data.report import ClipReport, PrepareReport, write_page, write_report
 from mubert_jax.data.searching import PassedOver
 from mubert_jax.data.sets import is_labelled, load_set
-from mubert_jax.data.sets.controlled import Cast
+from mubert_jax.data.sets.synthetic import Cast
 from mubert_jax.data.shards import NO_FACE, ShardWriter, read_shard_report
 from mubert_jax.data.tfrecord import FRAMING_BYTES
 from mubert_jax.errors import UserError
@@ -77,7 +77,7 @@ def prepare(
 
     Args:
       source: name of a module in `mubert_jax.data.sets`, such as "video" or "frames".
-      input: file or folder with the clips; for "controlled", whom to make up.
+      input: file or folder with the clips; for "synthetic", whom to draw.
       output: folder for the data set; new, empty, or begun by the same command.
       options: how to crop and store.
       console: where progress is shown; stderr if not given.

@@ -63,7 +63,7 @@ def export(
       output: the file.
       recognizer: write `recognizer.*` too, which the official classes do not load.
       console: is told what was written and left out.
-      emotions: names of the recogniser's classes; those that an exported file has are kept.
+      emotions: names of the recognizer's classes; those that an exported file has are kept.
 
     Raises:
       UserError: no checkpoint, no such place to write, PyTorch or ONNX is needed and not installed,
@@ -74,7 +74,7 @@ def export(
     state_dict = FORMATS[format].state_dict
     if recognizer and not state_dict:
         raise UserError(f"--recognizer is for torch and safetensors; {format} always holds it")
-    trained = open_trained(checkpoint, teacher=True)
+    trained = open_trained(checkpoint, extra=True)
     config, weights = trained.config, trained.weights
     tensors = to_official(config, weights)
     if state_dict and not recognizer:
@@ -180,7 +180,7 @@ def _how_to_load(exported: Exported, output: Path, load: str) -> str:
 def _official_call(exported: Exported, load: str) -> str:
     config, model = exported.config, exported.config.model
     options = {"img_size": model.image_size, "diag_att": model.dma.kind != "cross"}
-    if exported.weights.teacher is not None:
+    if exported.weights.extra:
         options |= {
             "enable_dino": True,
             "out_dim": config.loss.dino.output_dim,

@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from mubert_jax.data.files import replacing
 from mubert_jax.errors import UserError
 from mubert_jax.interop.optional import needing
-from mubert_jax.training.seen import Seen
+from mubert_jax.training.contamination import Seen
 
 # The key of our own description: `Description` as JSON.
 DESCRIPTION = "mubert_jax"
@@ -54,7 +54,7 @@ class Description:
       config, scale: as trained; the scale of the maps.
       version: ours, then.
       seen: `Seen.to_json`; None where it was not recorded.
-      emotions: names of a recogniser's classes, where the file has one and they are known.
+      emotions: names of a recognizer's classes, where the file has one and they are known.
     """
 
     config: dict

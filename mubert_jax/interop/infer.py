@@ -101,7 +101,7 @@ def infer_config(
     return {
         "model": model,
         "swapping": swapping,
-        "loss": loss | {"movement_weight": 0.0, "expectation_weight": 0.0},
+        "loss": loss | {"warp_weight": 0.0, "expectation_weight": 0.0},
         "perception": {"align": "none"},
     }, assumed
 

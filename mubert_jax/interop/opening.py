@@ -5,33 +5,33 @@ import filecmp
 from pathlib import Path
 
 from mubert_jax import config as config_lib
-from mubert_jax.data.people import MADE_UP, Person
+from mubert_jax.data.people import SYNTHETIC, Person
 from mubert_jax.errors import UserError
-from mubert_jax.flag_types import SHIPPED
 from mubert_jax.interop import files
 from mubert_jax.interop.torch_weights import from_official
 from mubert_jax.models.device import for_any_device
 from mubert_jax.models.micron_bert import build_model
+from mubert_jax.paths import SHIPPED
 from mubert_jax.perception.trained import Trained
 from mubert_jax.training.checkpoints import load_seen
-from mubert_jax.training.seen import Seen
+from mubert_jax.training.contamination import Seen
 
-# Whom the weights in the package were trained on: made-up people of seed 0, see their CARD.md.
-SHIPPED_PEOPLE = tuple(Person.elsewhere(f"{MADE_UP}0", f"s{number:06d}") for number in range(320))
-SHIPPED_FILE = Path(__file__).parent.parent / "weights" / "controlled.safetensors"
+# Whom the weights in the package were trained on: synthetic people of seed 0, see their CARD.md.
+SHIPPED_PEOPLE = tuple(Person.elsewhere(f"{SYNTHETIC}0", f"s{number:06d}") for number in range(320))
+SHIPPED_FILE = Path(__file__).parent.parent / "weights" / "synthetic.safetensors"
 
 
-def open_trained(checkpoint: str | Path, teacher: bool = False) -> Trained:
+def open_trained(checkpoint: str | Path, extra: bool = False) -> Trained:
     """The model in a run's folder or in a file of `mubert export`; `SHIPPED` is the package's own.
 
     Args:
-      teacher: whether the EMA teacher of a run is wanted, too.
+      extra: whether what a run's objective keeps beside the parameters is wanted, too.
 
     Raises:
       UserError: no checkpoint there, a damaged file, a file that is not of our own export.
     """
     path = located(checkpoint)
-    return _of_file(path) if path.is_file() else Trained.of_run(path, teacher)
+    return _of_file(path) if path.is_file() else Trained.of_run(path, extra)
 
 
 def open_seen(checkpoint: str | Path) -> Seen:
@@ -63,8 +63,7 @@ def _of_file(path: Path) -> Trained:
         file.description.scale,
         seen_of(path, file.description),
         emotions,
-        weights.teacher,
-        weights.center,
+        weights.extra,
     )
 
 

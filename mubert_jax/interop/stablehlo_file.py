@@ -49,5 +49,5 @@ def _compare(model: MicronBert, onset_uint8, apex_uint8) -> dict:
         if inside.dma.diagonal is not None:
             seen["diagonal"] = inside.dma.diagonal
     if model.config.recognizer.classes:
-        seen["logits"] = model.name_emotions(inside.swapped, inside.reference)
+        seen["logits"] = model.logits_of(inside.swapped, inside.reference)
     return seen | {"patches": patches}

@@ -36,7 +36,7 @@ class MicronBertConfig:
     poi: bool = True
     poi_scale: str = "mean_one"  # or "literal"
     predict: str = "image"  # or "residual"
-    classes: int = 0  # emotions that the recogniser tells apart; 0: no recogniser
+    classes: int = 0  # emotions that the recognizer tells apart; 0: no recognizer
     recognizer_reads: str = "dma"  # or "movement", "displacement"
     pool: str = "mean"  # or "poi"
     fused_attention: bool = True
@@ -269,7 +269,7 @@ class MicronBert(nn.Module):
         """The model in a .pth or .safetensors file that `mubert export` wrote, in eval mode.
 
         `options` are fields of `MicronBertConfig` to change: another `image_size`; `classes=5`
-        starts a fresh recogniser where the file has none. Tensors that only training needs (the
+        starts a fresh recognizer where the file has none. Tensors that only training needs (the
         EMA teacher, DINO's heads) are passed over.
         """
         tensors, model_section = _read(path)
@@ -338,7 +338,7 @@ class MicronBert(nn.Module):
         """How far each patch moved: (B, N, 2) pixels to the right and down; 0 for equal images."""
         return self.att.displacement(onset, apex)
 
-    def recognise(self, onset, apex):
+    def logits(self, onset, apex):
         """Emotion logits (B, classes)."""
         _, _, seen = self.compare(onset, apex)
         return self.recognizer(seen)

@@ -14,9 +14,9 @@ from mubert_jax.config import Config, ModelConfig
 from mubert_jax.errors import UserError
 from mubert_jax.interop.official import from_official_layout, official_name, to_official_layout
 from mubert_jax.losses import AGREEMENTS
-from mubert_jax.models.micron_bert import build_model
 from mubert_jax.models.vit import sincos_positions
-from mubert_jax.training.checkpoints import Weights, abstract_weights
+from mubert_jax.objectives.micron_bert import MicronBertObjective
+from mubert_jax.training.checkpoints import Weights
 
 POSITIONS = ("backbone.pos_embed", "decoder_pos_embed")
 # Half a bfloat16 step below 1, and some room: fixed positions may have been stored so.
@@ -29,16 +29,16 @@ def to_official(config: Config, weights: Weights) -> dict[str, np.ndarray]:
     tensors |= _absent_attention(config.model, tensors)
     grid, dims = config.model.grid, (config.model.dim, config.model.decoder.dim)
     tensors |= {name: _positions(grid, dim) for name, dim in zip(POSITIONS, dims, strict=True)}
-    if weights.teacher is not None:
+    if weights.extra:
         tensors |= {
             f"student.{name}": array
             for name, array in tensors.items()
             if name.startswith("backbone.")
         }
-        teacher = _named(weights.teacher)
+        teacher = _named(weights.extra["teacher"])
         teacher["backbone.pos_embed"] = tensors["backbone.pos_embed"]
         tensors |= {f"teacher.{name.removeprefix('student.')}": x for name, x in teacher.items()}
-        center = np.asarray(weights.center)[None]
+        center = np.asarray(weights.extra["center"])[None]
         gain = np.ones((center.shape[1], 1), np.float32)
         tensors["dino_loss_fn.center"] = center
         tensors |= {f"{side}.head.last_layer.weight_g": gain for side in ("student", "teacher")}
@@ -59,10 +59,9 @@ def from_official(
       UserError: missing, unexpected or mis-shaped tensors (a table); a tensor that is not finite,
         or that says something that ours cannot express.
     """
-    shapes = abstract_weights(config, build_model(config))
+    shapes = abstract_weights(config)
     blank = jax.tree.map(
-        lambda leaf: np.broadcast_to(np.float32(0), leaf.shape),
-        (shapes.params, shapes.teacher, shapes.center),
+        lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), (shapes.params, shapes.extra)
     )
     expected = to_official(config, Weights(*blank))
     left_out = {
@@ -90,10 +89,21 @@ def from_official(
         return unflatten_dict(flat, sep="/")
 
     params = read(shapes.params)
-    if shapes.teacher is None:
+    if not shapes.extra:
         return Weights(params), notes
-    teacher = read(shapes.teacher, lambda name: f"teacher.{name.removeprefix('student.')}")
-    return Weights(params, teacher, tensors["dino_loss_fn.center"][0]), notes
+    teacher = read(shapes.extra["teacher"], lambda name: f"teacher.{name.removeprefix('student.')}")
+    return Weights(params, {"teacher": teacher, "center": tensors["dino_loss_fn.center"][0]}), notes
+
+
+def abstract_weights(config: Config) -> Weights:
+    """Shapes of the weights that a pretraining with this config has."""
+
+    def first_weights():
+        objective = MicronBertObjective(config)
+        params = objective.init(jax.random.key(0))
+        return params, objective.extra(params)
+
+    return Weights(*jax.eval_shape(first_weights))
 
 
 def _not_of_this_model(config: Config) -> dict[str, str]:
@@ -105,7 +115,7 @@ def _not_of_this_model(config: Config) -> dict[str, str]:
         reasons["teacher."] = f"the EMA teacher ({agreement})"
         reasons["dino_loss_fn."] = f"the teacher's centre ({agreement})"
     if not config.model.recognizer.classes:
-        reasons["recognizer."] = "the recogniser (config.model.recognizer.classes is 0)"
+        reasons["recognizer."] = "the recognizer (config.model.recognizer.classes is 0)"
     return reasons
 
 

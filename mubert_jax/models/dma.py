@@ -9,7 +9,7 @@ from mubert_jax.config import DMAConfig
 from mubert_jax.models.attention import attend
 from mubert_jax.models.vit import Dense
 
-# Of `movement_log_odds`: how fast they grow with the map, and how many medians are even odds.
+# Of `motion_log_odds`: how fast they grow with the map, and how many medians are even odds.
 SHARPNESS = 1.6
 FLOOR = 3.0
 
@@ -58,7 +58,7 @@ def calibrated_difference(q_current, k_current, q_reference, k_reference):
     ) * (dim**-0.5)
 
 
-def movement_log_odds(map_BxN, noise_Bx1=None):
+def motion_log_odds(map_BxN, noise_Bx1=None):
     """Log-odds that a patch moved, (B, N), from the calibrated map; beyond the paper.
 
     Even odds are at m = 1, or, in a frame full of noise, at `FLOOR` times the noise: the map's

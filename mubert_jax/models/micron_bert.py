@@ -189,7 +189,7 @@ class MicronBert(nn.Module):
             self.dma.keys(reference.compared),
         )
 
-    def movement(self, current_BxHxWxC, reference_BxHxWxC):
+    def motion_map(self, current_BxHxWxC, reference_BxHxWxC):
         """The calibrated map m (B, N) of two images."""
         return self.difference(*self._both(current_BxHxWxC, reference_BxHxWxC))
 
@@ -197,18 +197,18 @@ class MicronBert(nn.Module):
         """How far each patch moved, (B, N, 2) pixels to the right and down; DMA reads pixels."""
         return displacement(self.dma.queries, current.compared, reference.compared)
 
-    def recognise(self, onset_BxHxWxC, apex_BxHxWxC):
+    def logits(self, onset_BxHxWxC, apex_BxHxWxC):
         """Emotion logits (B, classes) of onset and apex; nothing is swapped or decoded."""
-        return self.name_emotions(*self._both(onset_BxHxWxC, apex_BxHxWxC))
+        return self.logits_of(*self._both(onset_BxHxWxC, apex_BxHxWxC))
 
-    def name_emotions(self, onset: Encoded, apex: Encoded):
-        """As `recognise`, of two encoded frames."""
+    def logits_of(self, onset: Encoded, apex: Encoded):
+        """As `logits`, of two encoded frames."""
         return self.recognizer(self._read(onset, apex), apex.poi_scores)
 
-    def describe(self, onset_BxHxWxC, apex_BxHxWxC):
-        """What the recogniser's linear layer reads, (B, F)."""
+    def forward_features(self, onset_BxHxWxC, apex_BxHxWxC):
+        """What the recognizer's linear layer reads, (B, F)."""
         onset, apex = self._both(onset_BxHxWxC, apex_BxHxWxC)
-        return self.recognizer.describe(self._read(onset, apex), apex.poi_scores)
+        return self.recognizer.forward_features(self._read(onset, apex), apex.poi_scores)
 
     def _both(self, current_BxHxWxC, reference_BxHxWxC) -> list[Encoded]:
         return self.encoder(side_by_side(current_BxHxWxC, reference_BxHxWxC)).split(2)
@@ -228,7 +228,14 @@ class MicronBert(nn.Module):
         if self.projector_config is not None:
             self.project(intermediates.reference.contextual_token)
         if self.config.recognizer.classes:
-            self.recognise(images_BxHxWxC, images_BxHxWxC)
+            self.logits(images_BxHxWxC, images_BxHxWxC)
+
+
+def init_params(model: MicronBert, key) -> dict:
+    """A model's first parameters."""
+    size = model.config.image_size
+    images = jnp.zeros((1, size, size, 3))
+    return model.init(key, images, method=MicronBert.initialise)["params"]
 
 
 def compute_dtype(config: ModelConfig):

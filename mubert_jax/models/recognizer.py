@@ -1,4 +1,4 @@
-"""The recogniser, section 5.3: emotion logits from what DMA saw."""
+"""The recognizer, section 5.3: emotion logits from what DMA saw."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -26,9 +26,9 @@ class Recognizer(nn.Module):
 
     def __call__(self, read, poi_scores_BxN):
         """-> logits (B, classes)."""
-        return self.head(self.describe(read, poi_scores_BxN))
+        return self.head(self.forward_features(read, poi_scores_BxN))
 
-    def describe(self, read, poi_scores_BxN):
+    def forward_features(self, read, poi_scores_BxN):
         """What the linear layer reads of P_dma (B, N, D), the map (B, N) or u (B, N, 2)."""
         if self.config.reads == "movement":
             return jnp.log(jnp.maximum(read, 0) + STILL)

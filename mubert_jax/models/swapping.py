@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import NamedSharding
 
 from mubert_jax.config import SwappingConfig
 from mubert_jax.models.vit import patchify, unpatchify
@@ -50,24 +49,6 @@ def blockwise_mask(key, grid: int, config: SwappingConfig):
 
     start = key, jnp.zeros((grid, grid), bool)
     return jax.lax.while_loop(unfinished, add_block, start)[1].reshape(-1)
-
-
-def blockwise_masks(
-    keys_B, grid: int, config: SwappingConfig, sharding: NamedSharding | None = None
-):
-    """A `blockwise_mask` of every key, (B, grid²) bool.
-
-    The loop of several masks goes on until the last of them is full. Under `sharding`, that of the
-    batch, a device asks that of its own masks alone; otherwise all devices would have to agree on
-    it in every iteration.
-    """
-    draw = jax.vmap(lambda key: blockwise_mask(key, grid, config))
-    if sharding is not None:
-        over_batch = sharding.spec
-        draw = jax.shard_map(
-            draw, mesh=sharding.mesh, in_specs=over_batch, out_specs=over_batch, check_vma=False
-        )
-    return draw(keys_B)
 
 
 def swap(current_BxHxWxC, reference_BxHxWxC, mask_BxN, patch_size: int):

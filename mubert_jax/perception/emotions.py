@@ -1,4 +1,4 @@
-"""Emotion-like labels of made-up people: are they in the frozen features?
+"""Emotion-like labels of synthetic people: are they in the frozen features?
 
 Logistic regression on what a model's features change by from onset to apex, leaving one subject out
 at a time.
@@ -6,6 +6,7 @@ at a time.
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable
 
 import jax
@@ -17,14 +18,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mubert_jax.data.alignment import aligned
-from mubert_jax.data.controlled.clip import VISIBLE, ControlledClip
-from mubert_jax.data.controlled.nuisances import CONDITIONS
-from mubert_jax.data.sets.controlled import FIRST_TEST_SUBJECT
+from mubert_jax.data.sets.synthetic import FIRST_TEST_SUBJECT
 from mubert_jax.data.video import grey
-from mubert_jax.models.micron_bert import MicronBert
 from mubert_jax.perception.scores import Estimate, resampled
+from mubert_jax.synthetic.clip import VISIBLE, SyntheticClip
+from mubert_jax.synthetic.nuisances import CONDITIONS
 from mubert_jax.training.views import normalise
 
+# Parameters and normalised images (B, H, W, 3) -> tokens (B, N, D), rows first.
+Encode = Callable[[dict, jax.Array], jax.Array]
 CLIPS = 5
 # Features are averaged over cells of this share of the frame's side.
 CELLS = 7
@@ -47,7 +49,7 @@ def labelled_pairs(
     numbers = range(FIRST_TEST_SUBJECT, FIRST_TEST_SUBJECT + subjects)
     rows = []
     for number, index in itertools.product(numbers, range(CLIPS)):
-        clip = ControlledClip(number, index, seed, CONDITIONS[condition], size, amplitudes=VISIBLE)
+        clip = SyntheticClip(number, index, seed, CONDITIONS[condition], size, amplitudes=VISIBLE)
         onset, apex = (clip.frame(i) for i in (clip.course.onset, clip.course.apex))
         rows.append((onset, aligned(align, apex, onset), clip.movement.emotion, number))
     return Labelled(*(np.array(column) for column in zip(*rows, strict=True)))
@@ -59,18 +61,18 @@ def pixel_changes(pairs: Labelled) -> np.ndarray:
     return _cells(change[..., None], 4 * CELLS)
 
 
-def token_changes(model: MicronBert, params: dict) -> Callable[[Labelled], np.ndarray]:
-    """P of the apex less P of the onset, averaged over `CELLS` × `CELLS` cells."""
-    grid = model.config.grid
+def token_changes(encode: Encode, params: dict) -> Callable[[Labelled], np.ndarray]:
+    """The apex's tokens less the onset's, averaged over `CELLS` × `CELLS` cells."""
 
     @jax.jit
-    def change(onset, apex):
-        frames = normalise(jnp.stack([onset, apex]))
-        tokens = model.apply({"params": params}, frames, method="encode").tokens
+    def change(params, onset, apex):
+        tokens = encode(params, normalise(jnp.stack([onset, apex])))
         return tokens[1] - tokens[0]
 
     def features(pairs: Labelled) -> np.ndarray:
-        found = np.stack([change(*both) for both in zip(pairs.onset, pairs.apex, strict=True)])
+        both = zip(pairs.onset, pairs.apex, strict=True)
+        found = np.stack([change(params, *frames) for frames in both])
+        grid = math.isqrt(found.shape[1])
         return _cells(found.reshape(len(found), grid, grid, -1), CELLS)
 
     return features

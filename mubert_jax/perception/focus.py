@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from mubert_jax.models.dma import movement_log_odds
+from mubert_jax.models.dma import motion_log_odds
 
 # S is smoothed over this share of the frame's side; POI looks half where that has `HALF` of its
 # peak, and `SHARPNESS` says how fast more or less becomes all or nothing; m counts by this power of
@@ -34,11 +34,11 @@ def focus(scores_BxN):
 def evidence(map_BxN, focus_BxN):
     """W = m · P(moved)² · S'·N, (B, N): what moved, where it is to be looked for.
 
-    P(moved) is what the calibrated map m was trained to give, `movement_log_odds`; what counts as
+    P(moved) is what the calibrated map m was trained to give, `motion_log_odds`; what counts as
     noise is measured where POI looks, so a background that moves does not hide the face.
     """
     floor_Bx1 = weighted_median(map_BxN, focus_BxN)
-    moved_BxN = jax.nn.sigmoid(movement_log_odds(map_BxN, floor_Bx1))
+    moved_BxN = jax.nn.sigmoid(motion_log_odds(map_BxN, floor_Bx1))
     return map_BxN * moved_BxN**CONFIDENCE * focus_BxN
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.stats import rankdata
 
-from mubert_jax.data.controlled.clip import Truth
+from mubert_jax.synthetic.clip import Truth
 
 # A patch has moved if its movement is at least this share of the largest, and shows: its grey
 # levels change by `SHOWS`. It has not if its movement is at most `STILL` of the largest.

@@ -3,13 +3,11 @@
 import dataclasses
 from pathlib import Path
 
-import numpy as np
-
 from mubert_jax.config import Config
-from mubert_jax.models.micron_bert import MicronBert
+from mubert_jax.models.micron_bert import MicronBert, build_model
 from mubert_jax.perception.maps import load_scale
 from mubert_jax.training.checkpoints import Weights, load_seen, load_weights, run_folder
-from mubert_jax.training.seen import Seen
+from mubert_jax.training.contamination import Seen
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -21,8 +19,8 @@ class Trained:
       model, params: what it computes, and with which weights.
       scale: movement at full colour, measured on the training pairs; None where it was not.
       seen: whose faces the weights have seen.
-      emotions: what a recogniser's classes are called, where an exported file says so.
-      teacher, center: the EMA teacher and its centre, where they were asked for.
+      emotions: what a recognizer's classes are called, where an exported file says so.
+      extra: what the objective kept beside the parameters, where it was asked for.
     """
 
     config: Config
@@ -31,23 +29,21 @@ class Trained:
     scale: float | None
     seen: Seen
     emotions: tuple[str, ...] | None = None
-    teacher: dict | None = None
-    center: np.ndarray | None = None
+    extra: dict = dataclasses.field(default_factory=dict)
 
     @property
     def weights(self) -> Weights:
-        return Weights(self.params, self.teacher, self.center)
+        return Weights(self.params, self.extra)
 
     @classmethod
-    def of_run(cls, folder: Path, teacher: bool = False) -> "Trained":
+    def of_run(cls, folder: Path, extra: bool = False) -> "Trained":
         """What a pretraining or an import left in `folder`; UserError if nothing did."""
-        config, model, weights = load_weights(folder, teacher)
+        config, weights = load_weights(folder, extra)
         return cls(
             config,
-            model,
+            build_model(config),
             weights.params,
             load_scale(run_folder(folder)),
             load_seen(folder),
-            teacher=weights.teacher,
-            center=weights.center,
+            extra=weights.extra,
         )

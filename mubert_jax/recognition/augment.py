@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from mubert_jax.config import RecognitionConfig
-from mubert_jax.training.movements import sample
+from mubert_jax.training.warps import sample
 
 
 def augmented(key, onset_HxWxC, apex_HxWxC, config: RecognitionConfig):

@@ -1,4 +1,4 @@
-"""Cross-validation: each subject is tested by a recogniser that never saw it."""
+"""Cross-validation: each subject is tested by a recognizer that never saw it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ def cross_validate(
     """Trains and tests every fold under every seed; leaves what `mubert evaluate` reads.
 
     Args:
-      params: a pretrained backbone with a fresh recogniser.
+      params: a pretrained backbone with a fresh recognizer.
       stamps: what is wrong with the backbone, for every table.
       warnings: what a reader should know of the pairs, listed once.
 
@@ -83,7 +83,7 @@ def check_folds(config: Config, pairs: LabelledPairs) -> np.ndarray:
 
 
 def fit_all(config: Config, model: MicronBert, params: dict, pairs: LabelledPairs) -> dict:
-    """The recogniser to keep: trained on every clip, tested on none.
+    """The recognizer to keep: trained on every clip, tested on none.
 
     Its weight decay is chosen by an inner split of all subjects, under the first seed.
     """
@@ -152,7 +152,7 @@ def _mask(rows, clips):
 
 
 def _predictions(folds: Split, fitted: list[Fitted], pairs, clips: Clips, seed) -> pd.DataFrame:
-    """The rows of predictions.csv: every clip by the recogniser that was not trained on it."""
+    """The rows of predictions.csv: every clip by the recognizer that was not trained on it."""
     rows = []
     for fold, found in zip(folds.folds, fitted, strict=True):
         probabilities = np.asarray(jax.nn.softmax(found.logits[fold.test]))

@@ -14,7 +14,7 @@ FACTS_FILE = "recognition.json"
 
 
 def emotions_of(checkpoint: str | Path) -> tuple[str, ...] | None:
-    """What the classes of a recogniser are called, where it is that of a run's folder."""
+    """What the classes of a recognizer are called, where it is that of a run's folder."""
     path = Path(checkpoint)
     return Facts.load(run_folder(path)).classes if path.is_dir() else None
 

@@ -1,4 +1,4 @@
-"""What a frozen backbone (or subtraction) says of labelled pairs: once, for all folds."""
+"""What a frozen backbone or a motion map says of labelled pairs: once, for all folds."""
 
 from collections.abc import Callable
 
@@ -6,15 +6,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mubert_jax import motion_maps
 from mubert_jax.config import RecognitionConfig
+from mubert_jax.config_values import unknown
 from mubert_jax.models.micron_bert import MicronBert
-from mubert_jax.perception.rivals import farneback
+from mubert_jax.motion_maps import MotionMap
 from mubert_jax.recognition.augment import augmented
-from mubert_jax.training.movements import GREY
 from mubert_jax.training.views import normalise
 
 BATCH = 16
 CELLS = 28
+BACKBONE = "backbone"
+# Of configs, old ones too -> of `motion_maps`.
+_CALLED = {"flow": "farneback"}
+
+
+def check_features(name: str) -> None:
+    """UserError unless `config.recognition.features` may be this: "backbone" or a motion map."""
+    known = (BACKBONE, *_CALLED, *motion_maps.available())
+    if name not in known:
+        raise unknown(f"config.recognition.features {name!r}", name, known)
+    if name != BACKBONE:
+        motion_maps.load(_CALLED.get(name, name))
 
 
 def describe(
@@ -25,8 +38,16 @@ def describe(
     Args:
       onset, apex: (P, H, W, 3) uint8.
       seed: draws the augmentations; a copy depends on (seed, its number, the pair) alone.
+
+    Raises:
+      UserError: as `check_features`.
     """
-    see = FEATURES[config.features](model, params)
+    check_features(config.features)
+    if config.features == BACKBONE:
+        see = _backbone(model, params)
+    else:
+        method = motion_maps.load(_CALLED.get(config.features, config.features))
+        see = _motion(method, model.config.grid)
 
     def of_pair(key, copy, onset, apex):
         changed = augmented(jax.random.fold_in(key, copy), onset, apex, config)
@@ -58,37 +79,30 @@ def in_batches(see: Callable, count: int, axis: int = 0) -> np.ndarray:
 
 
 def _backbone(model, params):
-    """What the recogniser's linear layer reads."""
+    """What the recognizer's linear layer reads."""
     return jax.jit(
         lambda onset, apex: model.apply(
-            {"params": params}, normalise(onset), normalise(apex), method="describe"
+            {"params": params}, normalise(onset), normalise(apex), method="forward_features"
         )
     )
 
 
-def _difference(model, params):
-    """Change of grey, averaged over `CELLS` × `CELLS` cells: the row without learning."""
+def _motion(method: MotionMap, grid: int):
+    """A map, averaged over `CELLS` × `CELLS` cells, or a flow less its median, over patches."""
 
     def see(onset_BxHxWxC, apex_BxHxWxC):
-        change_BxHxW = (apex_BxHxWxC - onset_BxHxWxC) @ GREY
-        cells = jax.image.resize(change_BxHxW, (len(change_BxHxW), CELLS, CELLS), "linear")
-        return cells.reshape(len(cells), -1)
-
-    return jax.jit(see)
-
-
-def _flow(model, params):
-    """Farnebäck's optical flow less its median, averaged over patches: the classical way."""
-    grid = model.config.grid
-
-    def see(onset_BxHxWxC, apex_BxHxWxC):
-        pairs = zip(np.uint8(onset_BxHxWxC), np.uint8(apex_BxHxWxC), strict=True)
-        flow = np.stack([farneback(*pair) for pair in pairs])
-        flow -= np.median(flow, axis=(1, 2), keepdims=True)
-        cells = flow.reshape(len(flow), grid, flow.shape[1] // grid, grid, -1, 2).mean((2, 4))
-        return cells.reshape(len(flow), -1)
+        pairs = zip(np.asarray(onset_BxHxWxC), np.asarray(apex_BxHxWxC), strict=True)
+        seen = np.stack([method(*pair) for pair in pairs])
+        if method.gives == "map":
+            return _resized(seen).reshape(len(seen), -1)
+        seen -= np.median(seen, axis=(1, 2), keepdims=True)
+        cells = seen.reshape(len(seen), grid, seen.shape[1] // grid, grid, -1, 2).mean((2, 4))
+        return cells.reshape(len(seen), -1)
 
     return see
 
 
-FEATURES = {"backbone": _backbone, "difference": _difference, "flow": _flow}
+@jax.jit
+def _resized(maps_BxHxW):
+    shape = (len(maps_BxHxW), CELLS, CELLS)
+    return jax.image.resize(maps_BxHxW.astype(jnp.float32), shape, "linear")

@@ -1,4 +1,4 @@
-"""Full fine-tuning: encoder, DMA and recogniser of several folds in one program."""
+"""Full fine-tuning: encoder, DMA and recognizer of several folds in one program."""
 
 import functools
 import re
@@ -10,9 +10,12 @@ import numpy as np
 import optax
 
 from mubert_jax.config import RecognitionConfig
-from mubert_jax.models.micron_bert import MicronBert
+from mubert_jax.models.micron_bert import MicronBert, init_params
 from mubert_jax.recognition.augment import augmented
-from mubert_jax.recognition.heads import clip_weights
+from mubert_jax.recognition.linear_probe import clip_weights
+from mubert_jax.training.objective import Objective
+from mubert_jax.training.state import TrainState
+from mubert_jax.training.step import make_step
 from mubert_jax.training.views import normalise
 
 # The decoder has no part in recognition.
@@ -50,67 +53,70 @@ def finetune(
     Returns:
       Parameters with a leading axis K, and losses (K, epochs).
     """
-    images = jnp.asarray(onset), jnp.asarray(apex), jnp.asarray(label_P)
     params = {name: tree for name, tree in params.items() if name not in UNUSED}
-    steps = -(-len(label_P) // config.batch_size)
-    tx = _optimizer(config, steps * config.epochs)
+    per_epoch = -(-len(label_P) // config.batch_size)
+    total = per_epoch * config.epochs
     seeds = jax.vmap(lambda fold: jax.random.fold_in(jax.random.key(seed), fold))
-    keys, train = seeds(jnp.asarray(fold_K)), jnp.asarray(train_KxP)
+    train, label = jnp.asarray(train_KxP), jnp.asarray(label_P)
     classes = model.config.recognizer.classes
-    weights = jax.vmap(lambda marks: clip_weights(images[2], marks, classes, config.balance))(train)
-    decays = jnp.asarray(weight_decay_K, jnp.float32)
-    params = jax.tree.map(lambda x: jnp.repeat(jnp.asarray(x)[None], len(keys), 0), params)
+    weights = jax.vmap(lambda marks: clip_weights(label, marks, classes, config.balance))
+    folds = {"key": seeds(jnp.asarray(fold_K)), "train": train, "weight": weights(train)}
+    pairs = {"onset": jnp.asarray(onset), "apex": jnp.asarray(apex), "label": label}
+    params = jax.tree.map(lambda x: jnp.repeat(jnp.asarray(x)[None], len(train), 0), params)
     if head is not None:
         params["recognizer"] = params["recognizer"] | {"head": jax.tree.map(jnp.asarray, head)}
-    state, losses = jax.vmap(tx.init)(params), []
+    opt_state = jax.vmap(_optimizer(config, total).init)(params)
+    opt_state.hyperparams["weight_decay"] = jnp.asarray(weight_decay_K, jnp.float32)
+    state = TrainState(jnp.zeros(len(train), jnp.int32), params, opt_state, {})
+    losses = []
     for epoch in range(config.epochs):
-        total = 0.0
-        for number in range(epoch * steps, (epoch + 1) * steps):
-            of_folds = params, state, keys, train, weights, decays
-            params, state, loss = _advance(
-                of_folds[:2], of_folds[2:], number, images, model, config, steps
-            )
-            total += loss
-        losses.append(np.asarray(total) / steps)
+        loss_K = 0.0
+        for _ in range(per_epoch):
+            state, loss = _advance(state, folds, pairs, model, config, total)
+            loss_K += loss
+        losses.append(np.asarray(loss_K) / per_epoch)
         after_epoch(epoch, losses[-1])
-    return params, np.stack(losses, axis=1)
+    return state.params, np.stack(losses, axis=1)
 
 
 @functools.partial(
-    jax.jit, static_argnames=("model", "config", "steps"), donate_argnames="learning"
+    jax.jit, static_argnames=("model", "config", "total_steps"), donate_argnames="state"
 )
-def _advance(learning, folds, number, images, model, config, steps):
-    """One step of every fold: `learning` holds its parameters and optimizer state."""
+def _advance(state, folds, pairs, model, config, total_steps):
+    """One step of every fold: its state and its loss."""
+    tx, objective = _optimizer(config, total_steps), FineTuning(model, config)
+    step = make_step(objective, tx, total_steps, key=jax.random.key(0))
 
-    def one(params, state, key, train, weights, decay):
-        return _step(
-            params, state, key, number, train, weights, decay, images, model, config, steps
+    def of_fold(state, fold):
+        state, metrics = step(state, fold | pairs | {"step": state.step})
+        return state, metrics["loss"]
+
+    return jax.vmap(of_fold)(state, folds)
+
+
+class FineTuning(Objective):
+    """The recognizer's cross-entropy on augmented clips; what is drawn has a key of the fold's."""
+
+    def __init__(self, model: MicronBert, config: RecognitionConfig):
+        self.model, self.config = model, config
+
+    def init(self, key):
+        return init_params(self.model, key)
+
+    def views(self, key, batch):
+        of_rows, of_clips = jax.random.split(jax.random.fold_in(batch["key"], batch["step"]))
+        rows, counts = _draw(of_rows, batch["train"], batch["weight"], self.config)
+        keys = jax.random.split(of_clips, self.config.batch_size)
+        first, second = jax.vmap(lambda k, a, b: augmented(k, a, b, self.config))(
+            keys, batch["onset"][rows], batch["apex"][rows]
         )
+        return normalise(first), normalise(second), batch["label"][rows], counts
 
-    return jax.vmap(one)(*learning, *folds)
-
-
-def _step(params, state, key, number, train_P, weight_P, decay, images, model, config, steps):
-    onset, apex, label_P = images
-    of_rows, of_clips = jax.random.split(jax.random.fold_in(key, number))
-    rows, counts = _draw(of_rows, train_P, weight_P, config)
-    keys = jax.random.split(of_clips, config.batch_size)
-
-    def loss_of(params):
-        first, second = jax.vmap(lambda k, a, b: augmented(k, a, b, config))(
-            keys, onset[rows], apex[rows]
-        )
-        logits = model.apply(
-            {"params": params}, normalise(first), normalise(second), method="recognise"
-        )
-        entropy = optax.softmax_cross_entropy_with_integer_labels(logits, label_P[rows])
-        return jnp.sum(entropy * counts)
-
-    loss, gradient = jax.value_and_grad(loss_of)(params)
-    state.hyperparams["weight_decay"] = decay
-    tx = _optimizer(config, steps * config.epochs)
-    updates, state = tx.update(gradient, state, params)
-    return optax.apply_updates(params, updates), state, loss
+    def loss(self, params, extra, views, progress):
+        first, second, label, counts = views
+        logits = self.model.apply({"params": params}, first, second, method="logits")
+        entropy = optax.softmax_cross_entropy_with_integer_labels(logits, label)
+        return jnp.sum(entropy * counts), ({}, {})
 
 
 def _draw(key, train_P, weight_P, config):

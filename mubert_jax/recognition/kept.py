@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from mubert_jax import config as config_lib
+from mubert_jax import renamed
 from mubert_jax.config import Config
 from mubert_jax.data.files import replacing, write_text, writing_errors
 from mubert_jax.data.pairs import LabelledPairs
@@ -94,7 +95,7 @@ def _plan(config: Config, params: dict, pairs: LabelledPairs) -> dict[str, str]:
 
 def _compare(plan: dict[str, str], path: Path):
     try:
-        saved = dict(json.loads(path.read_text()))
+        saved = renamed.plan(dict(json.loads(path.read_text())))
     except (OSError, ValueError, TypeError) as error:
         if readable(error):
             raise

@@ -8,7 +8,7 @@ import numpy as np
 
 from mubert_jax.config import RecognitionConfig
 from mubert_jax.models.micron_bert import MicronBert
-from mubert_jax.recognition import heads
+from mubert_jax.recognition import linear_probe
 from mubert_jax.recognition.features import describe, in_batches
 from mubert_jax.recognition.finetuning import finetune
 from mubert_jax.training.views import normalise
@@ -27,7 +27,7 @@ def frozen(model: MicronBert, params: dict, pairs, config: RecognitionConfig, se
     features_AxPxF = describe(model, params, pairs.onset, pairs.apex, config, seed)
 
     def learn(fold_K, train_KxP, weight_decay_K):
-        found, losses = heads.fit(
+        found, losses = linear_probe.fit(
             features_AxPxF, pairs.label, train_KxP, weight_decay_K, len(pairs.classes), config
         )
         logits = np.asarray(found.logits(features_AxPxF[0]))
@@ -38,7 +38,7 @@ def frozen(model: MicronBert, params: dict, pairs, config: RecognitionConfig, se
 
 
 def full(model: MicronBert, params: dict, pairs, config: RecognitionConfig, seed: int) -> Learner:
-    """Encoder, DMA and recogniser learn; one copy a fold.
+    """Encoder, DMA and recognizer learn; one copy a fold.
 
     The head is fitted first, alone: gradients through a random one would spoil the backbone before
     it fits (Kumar et al., 2022).
@@ -55,7 +55,7 @@ def full(model: MicronBert, params: dict, pairs, config: RecognitionConfig, seed
     recognise = jax.jit(
         jax.vmap(
             lambda params, onset, apex: model.apply(
-                {"params": params}, normalise(onset), normalise(apex), method="recognise"
+                {"params": params}, normalise(onset), normalise(apex), method="logits"
             ),
             (0, None, None),
         )
@@ -109,7 +109,7 @@ def choose_decay(
     """
     classes = int(np.max(label_P)) + 1
     weight_KxP = np.stack(
-        [heads.clip_weights(label_P, marks, classes, "loss") for marks in validation_KxP]
+        [linear_probe.clip_weights(label_P, marks, classes, "loss") for marks in validation_KxP]
     )
     loss_VxK = []
     for value in values:

@@ -13,8 +13,8 @@ from mubert_jax.data.faces import SAMPLED_FRAMES
 from mubert_jax.data.people import merged_classes
 from mubert_jax.data.video import read_images, read_video, sample_video
 from mubert_jax.errors import UserError
-from mubert_jax.flag_types import SHIPPED
 from mubert_jax.interop.opening import open_trained
+from mubert_jax.paths import SHIPPED
 from mubert_jax.perception import render
 from mubert_jax.perception.maps import Maps
 from mubert_jax.perception.perceive import CANDIDATES, PerceiveOptions, Session
@@ -24,7 +24,7 @@ from mubert_jax.training.views import normalise
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a recogniser says of one pair.
+    """What a recognizer says of one pair.
 
     Attributes:
       probabilities: class -> probability, not calibrated; the most probable first.
@@ -42,11 +42,11 @@ class Prediction:
     notes: tuple[str, ...] = ()
 
 
-class Recogniser:
+class Recognizer:
     """A fine-tuned run's folder, or an export of it, opened.
 
     Raises:
-      UserError: no checkpoint there, or one without a recogniser, or with one that names nothing.
+      UserError: no checkpoint there, or one without a recognizer, or with one that names nothing.
     """
 
     def __init__(self, checkpoint: str | Path, options: PerceiveOptions):
@@ -57,7 +57,7 @@ class Recogniser:
             raise UserError(_no_recogniser(checkpoint, trained.config.model.image_size))
         if len(self.classes or ()) != trained.config.model.recognizer.classes:
             raise UserError(
-                f"{checkpoint} holds a recogniser and no names for its "
+                f"{checkpoint} holds a recognizer and no names for its "
                 f"{trained.config.model.recognizer.classes} classes; give the --workdir of the "
                 "mubert finetune that made it, or export it from there again"
             )
@@ -68,7 +68,7 @@ class Recogniser:
                     {"params": trained.params},
                     normalise(onset),
                     normalise(apex),
-                    method="recognise",
+                    method="logits",
                 )
             )
         )
@@ -76,7 +76,7 @@ class Recogniser:
     def of_images(self, onset: Path, apex: Path) -> Prediction:
         images = read_images([onset, apex])
         cut = self._session.pair_cutter(images, onset, apex)
-        return self._predict(self._session.compare(cut(images[0])[None], cut(images[1])[None]))
+        return self.of_maps(self._session.compare(cut(images[0])[None], cut(images[1])[None]))
 
     def of_video(self, video: Path) -> Prediction:
         """The onset is the first frame; the apex is where DMA × POI sees most change from it.
@@ -97,11 +97,12 @@ class Recogniser:
         if not strength.max() > 0:
             raise UserError(f"{video}: nothing moves between its first frame and any other")
         apex = int(strength.argmax())
-        found = self._predict(maps.take([apex]))
+        found = self.of_maps(maps.take([apex]))
         moments = (int(numbers[0]), int(numbers[apex]))
         return dataclasses.replace(found, frames=moments, numbers=numbers, strength=strength)
 
-    def _predict(self, maps: Maps) -> Prediction:
+    def of_maps(self, maps: Maps) -> Prediction:
+        """Of one pair that was looked at."""
         chances = np.asarray(self._recognise(maps.onset, maps.apex))[0]
         names, _ = merged_classes(self.classes)
         probabilities = dict.fromkeys(names, 0.0)
@@ -115,15 +116,15 @@ class Recogniser:
 def _check_that_one_was_kept(run: Path):
     if (run / FACTS_FILE).exists() and not (run / "checkpoints").exists():
         raise UserError(
-            f"{run} has kept no recogniser: it has not finished (start it again), or "
-            "config.recognition.features is difference or flow, which only compare"
+            f"{run} has kept no recognizer: it has not finished (start it again), or "
+            "config.recognition.features is a motion map, which only compares"
         )
 
 
 def _no_recogniser(checkpoint, size: int) -> str:
-    start, what = "", f"{checkpoint} holds no recogniser"
+    start, what = "", f"{checkpoint} holds no recognizer"
     if checkpoint == SHIPPED:
-        what = "the package has no recogniser: it knows no labelled faces"
+        what = "the package has no recognizer: it knows no labelled faces"
     else:
         start = f" --config.training.init_from={checkpoint}"
     return (

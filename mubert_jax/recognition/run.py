@@ -1,4 +1,4 @@
-"""`mubert finetune`: from labelled pairs and a backbone to the report, and a recogniser to keep."""
+"""`mubert finetune`: from labelled pairs and a backbone to the report, and a recognizer to keep."""
 
 import contextlib
 import dataclasses
@@ -18,40 +18,43 @@ from mubert_jax.data.plan import Plan
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import open_trained
 from mubert_jax.models.device import check_attention
-from mubert_jax.models.micron_bert import MicronBert, build_model
+from mubert_jax.models.micron_bert import MicronBert, build_model, init_params
 from mubert_jax.perception import render
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.trained import Trained
-from mubert_jax.recognition import leak
+from mubert_jax.recognition import contamination
 from mubert_jax.recognition.crossval import check_folds, cross_validate, fit_all
 from mubert_jax.recognition.evaluate import MAPS_FOLDER, evaluate_run
+from mubert_jax.recognition.features import check_features
 from mubert_jax.recognition.kept import RESUME
 from mubert_jax.recognition.predictions import Predictions
 from mubert_jax.recognition.published import published
 from mubert_jax.recognition.report import Report
 from mubert_jax.recognition.summary import hardest
 from mubert_jax.training.checkpoints import Weights, save_imported
-from mubert_jax.training.seen import Seen
-from mubert_jax.training.state import init_params
+from mubert_jax.training.contamination import Seen
 
 HARDEST = 8
 
 
-def finetune(config: FinetunePart, workdir: Path, allow_leak: bool, console: Console) -> Report:
-    """Cross-validates, reports, and keeps a recogniser that was trained on everyone.
+def finetune(
+    config: FinetunePart, workdir: Path, allow_contamination: bool, console: Console
+) -> Report:
+    """Cross-validates, reports, and keeps a recognizer that was trained on everyone.
 
     The backbone, its sizes included, is that of `training.init_from`: a run, an export, `shipped`;
     without one it is fresh, of the config's sizes.
 
     Raises:
       UserError: no such pairs or backbone; the protocol does not fit; the backbone has seen a
-        tested subject and `allow_leak` is not said; the folder holds another run.
+        tested subject and `allow_contamination` is not said; the folder holds another run.
     """
     if not config.data.path:
         raise UserError(
             "config.data.path is empty; give a folder of labelled pairs, such as mubert prepare "
             "casme2 makes: --config.data.path=DIR"
         )
+    check_features(config.recognition.features)
     if config.recognition.published:
         published(config.recognition.published)
     source = config.training.init_from
@@ -70,7 +73,7 @@ def finetune(config: FinetunePart, workdir: Path, allow_leak: bool, console: Con
     people = dict(zip(pairs.subject, pairs.people, strict=True))
     seen = trained.seen if trained else Seen()
     found = {pairs.subject[row]: people[pairs.subject[row]] for row in np.flatnonzero(tested)}
-    stamps = leak.stamps(seen, source, found, allow_leak)
+    stamps = contamination.stamps(seen, source, found, allow_contamination)
     check_attention(config.model)
     model, params = _start(config, trained)
     predictions = cross_validate(
@@ -79,14 +82,14 @@ def finetune(config: FinetunePart, workdir: Path, allow_leak: bool, console: Con
     if trained and trained.config.model.dma.kind != "none":
         _draw_hardest(predictions, pairs, trained, workdir / MAPS_FOLDER)
     if keeps(config) and not (workdir / "checkpoints").exists():
-        console.print("The recogniser to keep: all subjects", highlight=False)
+        console.print("The recognizer to keep: all subjects", highlight=False)
         kept = fit_all(config, model, params, pairs)
         _keep(config, kept, workdir, seen | Seen.of(pairs.people))
     return evaluate_run(workdir)
 
 
 def keeps(config: Config) -> bool:
-    """Whether the run leaves a recogniser: what it reads is the model's, not to compare with."""
+    """Whether the run leaves a recognizer: what it reads is the model's, not to compare with."""
     return config.recognition.backbone == "full" or config.recognition.features == "backbone"
 
 
@@ -109,10 +112,10 @@ def _keep(config: Config, params: dict, workdir: Path, seen: Seen):
 def _with_backbone(
     config: Config, trained: Trained | None, classes: int, align: str | None
 ) -> Config:
-    """The config with the backbone's sizes, a recogniser, and the registration of the pairs.
+    """The config with the backbone's sizes, a recognizer, and the registration of the pairs.
 
     Raises:
-      UserError: the recogniser reads what the backbone does not have.
+      UserError: the recognizer reads what the backbone does not have.
     """
     of_backbone = trained.config if trained else config
     recognizer = dataclasses.replace(config.model.recognizer, classes=classes)
@@ -137,7 +140,7 @@ def _with_backbone(
 
 def _start(config: Config, trained: Trained | None) -> tuple[MicronBert, dict]:
     model = build_model(config)
-    fresh = jax.jit(lambda: init_params(config, model))()
+    fresh = jax.jit(lambda: init_params(model, jax.random.key(config.training.seed)))()
     if trained is None:
         return model, fresh
     taken = {name: trained.params[name] for name in fresh if name != "recognizer"}

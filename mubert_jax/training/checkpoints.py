@@ -1,7 +1,7 @@
 """Orbax checkpoints: state, config and what they were trained on, saved and checked together.
 
-A run's folder holds `checkpoints/STEP/`, each with the items of `ITEMS`, so that a model can be
-read without its optimizer, and `origin` (config, data fingerprint, whom it has
+A run's folder holds `checkpoints/STEP/`, each with separate items for parameters and optimizer, so
+that a model can be read without the latter, and `origin` (config, data fingerprint, whom it has
 seen, version, checksums of the items).
 """
 
@@ -11,30 +11,23 @@ import re
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 import mubert_jax
 from mubert_jax import config as config_lib
 from mubert_jax.config import Config
 from mubert_jax.errors import AGAIN, DiskFull, PassingError, UserError, kind_of
-from mubert_jax.losses import AGREEMENTS
 from mubert_jax.models.device import for_any_device
-from mubert_jax.models.micron_bert import MicronBert, build_model
 from mubert_jax.training.checksums import checksum
-from mubert_jax.training.seen import Seen
-from mubert_jax.training.state import TrainState, init_params, teacher_part
+from mubert_jax.training.contamination import Seen
+from mubert_jax.training.state import TrainState
 
 # What a restart may change: nothing of it alters what is learnt.
-FREE_KEYS = ("runtime.", "perception.", "recognition.", "data.path")
+FREE_KEYS = ("runtime.", "perception.", "evaluation", "recognition.", "data.path")
 
-# Item -> the fields of the state in it. Fields that are None are left out; weights that were not
-# trained here have no `training`.
-ITEMS = {
-    "params": ("params",),
-    "teacher": ("teacher", "center"),
-    "training": ("step", "opt_state"),
-}
+# What a step's folder holds beside `origin`. Weights that were not trained here have no `training`,
+# and what an objective does not keep is no `extra`, which older versions called `teacher`.
+PARAMS, EXTRA, EXTRA_OF_OLD, TRAINING = "params", "extra", "teacher", "training"
 IMPORTED = "imported from "
 
 # What to do without a damaged step: where there is another, and where there is none.
@@ -47,11 +40,13 @@ RESUMING = (
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """A trained model: its parameters and, after `dino`, the EMA teacher and its centre (K,)."""
+    """A trained model: its parameters, and what its objective keeps beside them.
+
+    After `dino`, `extra` is the EMA `teacher` and its `center` (K,).
+    """
 
     params: dict
-    teacher: dict | None = None
-    center: jax.Array | None = None
+    extra: dict = dataclasses.field(default_factory=dict)
 
 
 class Checkpoints:
@@ -126,9 +121,12 @@ class Checkpoints:
         origin = _read_origin(self._manager, step, RESUMING)
         self._compare(origin, _config_in(origin, self._manager, step))
         self._origin["seen"] = origin.get("seen")
-        with _readable_step(self._manager, step, _items(abstract_state), RESUMING):
-            fields = _restore(self._manager, step, abstract_state, origin.get("checksums", {}))
-            return abstract_state.replace(**fields)
+        items = _items(abstract_state)
+        with _readable_step(self._manager, step, items, RESUMING):
+            found = _restore(self._manager, step, items, origin.get("checksums", {}))
+        return abstract_state.replace(
+            params=found[PARAMS], extra=found.get(EXTRA, {}), **found[TRAINING]
+        )
 
     def _compare(self, origin, config):
         if origin["data"].startswith(IMPORTED):
@@ -139,9 +137,9 @@ class Checkpoints:
         saved = config_lib.flatten(config)
         asked = config_lib.flatten(self._config)
         differing = [
-            f"{key} ({saved[key]!r} in the checkpoint, {asked[key]!r} asked)"
-            for key in asked
-            if saved[key] != asked[key] and not key.startswith(FREE_KEYS)
+            f"{key} ({saved.get(key)!r} in the checkpoint, {asked.get(key)!r} asked)"
+            for key in saved | asked
+            if saved.get(key) != asked.get(key) and not key.startswith(FREE_KEYS)
         ]
         if differing:
             raise UserError(
@@ -156,32 +154,27 @@ class Checkpoints:
             )
 
 
-def load_model(path: Path) -> tuple[Config, MicronBert, dict]:
-    """Config, model and parameters of a run's latest checkpoint, on the default device.
+def load_weights(path: Path, extra: bool = True) -> tuple[Config, Weights]:
+    """Config and weights of a run's latest checkpoint, on the default device.
 
     Args:
       path: a run's folder, its `checkpoints` folder or one step's folder.
+      extra: whether what the objective keeps beside the parameters is wanted, too.
 
     Raises:
-      UserError: there is no checkpoint.
+      UserError: there is no checkpoint, or it is damaged.
     """
-    config, model, weights = load_weights(path, teacher=False)
-    return config, model, weights.params
-
-
-def load_weights(path: Path, teacher: bool = True) -> tuple[Config, MicronBert, Weights]:
-    """As `load_model`, with the teacher where the agreement has one."""
     with _opened(path) as (manager, step):
         origin = _read_origin(manager, step)
         config = _config_in(origin, manager, step)
         config = dataclasses.replace(config, model=for_any_device(config.model))
-        model = build_model(config)
-        abstract = abstract_weights(config, model)
-        if not teacher:
-            abstract = Weights(abstract.params)
-        with _readable_step(manager, step, _items(abstract)):
-            fields = _restore(manager, step, abstract, origin.get("checksums", {}))
-            return config, model, Weights(**fields)
+        folder = Path(manager.directory) / str(step)
+        with _readable_step(manager, step, (PARAMS,)):
+            abstract = {PARAMS: _shapes_in(folder / PARAMS)[PARAMS]}
+            if extra and (saved := _name_of_extra(folder)):
+                abstract[EXTRA] = _shapes_in(folder / saved)
+            found = _restore(manager, step, abstract, origin.get("checksums", {}))
+            return config, Weights(found[PARAMS], found.get(EXTRA, {}))
 
 
 def load_seen(path: Path) -> Seen:
@@ -214,24 +207,6 @@ def save_imported(
         _save(manager, 0, weights, _origin(config, IMPORTED + source, seen))
 
 
-def abstract_weights(config: Config, model: MicronBert) -> Weights:
-    """Shapes of a model's weights, placed on the first device of this process."""
-    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-
-    def first_weights():
-        params = init_params(config, model)
-        if not AGREEMENTS[config.loss.agreement].teacher:
-            return params, None, None
-        return params, teacher_part(params), jnp.zeros(config.loss.dino.output_dim)
-
-    return Weights(
-        *jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here),
-            jax.eval_shape(first_weights),
-        )
-    )
-
-
 def _origin(config, data, seen):
     return {
         "config": config_lib.to_dict(config),
@@ -241,33 +216,57 @@ def _origin(config, data, seen):
     }
 
 
+def _shapes_in(item: Path) -> dict:
+    """Shapes of what was saved as an item, placed on the first device of this process."""
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here),
+        dict(ocp.StandardCheckpointHandler().metadata(item)),
+    )
+
+
+def _name_of_extra(step: Path) -> str | None:
+    return next((name for name in (EXTRA, EXTRA_OF_OLD) if (step / name).is_dir()), None)
+
+
 def _save(manager, step, state, origin):
-    trees = _items(state)
+    trees = {name: _wrapped(name, tree) for name, tree in _items(state).items()}
     origin = origin | {"checksums": {name: checksum(tree) for name, tree in trees.items()}}
     items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
     manager.save(step, args=ocp.args.Composite(origin=ocp.args.JsonSave(origin), **items))
 
 
-def _restore(manager, step, abstract, checksums) -> dict:
-    """Fields by name, as `abstract` has them; ValueError if they are not those that were saved."""
-    items = {name: ocp.args.StandardRestore(tree) for name, tree in _items(abstract).items()}
+def _restore(manager, step, abstract: dict, checksums: dict) -> dict:
+    """Items by name, as `abstract` has them; ValueError if they are not those that were saved."""
+    saved_as = {name: name for name in abstract}
+    if EXTRA in abstract:
+        saved_as[EXTRA] = _name_of_extra(Path(manager.directory) / str(step)) or EXTRA
+    items = {
+        saved_as[name]: ocp.args.StandardRestore(_wrapped(name, tree))
+        for name, tree in abstract.items()
+    }
     restored = manager.restore(step, args=ocp.args.Composite(**items))
     for name in items:
         # Checkpoints of older versions have none.
         if name in checksums and checksum(restored[name]) != checksums[name]:
             raise ValueError(f"{name} is not what was saved")
-    return {field: value for item in items for field, value in restored[item].items()}
+    found = {name: restored[saved] for name, saved in saved_as.items()}
+    return found | {PARAMS: found[PARAMS][PARAMS]}
+
+
+def _wrapped(name: str, tree: dict) -> dict:
+    """As it lies on the disk, where `params` holds one tree of that name."""
+    return {PARAMS: tree} if name == PARAMS else tree
 
 
 def _items(state) -> dict:
-    items = {
-        item: {name: getattr(state, name, None) for name in names} for item, names in ITEMS.items()
-    }
-    return {
-        item: fields
-        for item, fields in items.items()
-        if all(value is not None for value in fields.values())
-    }
+    """What is saved of a `TrainState` or of `Weights`."""
+    items = {PARAMS: state.params}
+    if state.extra:
+        items[EXTRA] = state.extra
+    if isinstance(state, TrainState):
+        items[TRAINING] = {"step": state.step, "opt_state": state.opt_state}
+    return items
 
 
 @contextlib.contextmanager

@@ -1,14 +1,11 @@
 """What a run compiles: its first state and its step, placed on the devices."""
 
-import dataclasses
-
 import jax
 from jax.sharding import Mesh
 
 from mubert_jax.config import Config
-from mubert_jax.models.device import settled
-from mubert_jax.models.micron_bert import build_model
 from mubert_jax.training import sharding
+from mubert_jax.training.objective import Objective
 from mubert_jax.training.state import create_state, optimizer
 from mubert_jax.training.step import make_step
 
@@ -23,11 +20,9 @@ class CompiledRun:
       batch_sharding: where examples go.
     """
 
-    def __init__(self, config: Config, mesh: Mesh, total_steps: int):
-        device = mesh.devices.flat[0]
-        config = dataclasses.replace(config, model=settled(config.model, device))
-        model, tx = build_model(config), optimizer(config, total_steps)
-        abstract = jax.eval_shape(lambda: create_state(config, model, tx))
+    def __init__(self, objective: Objective, config: Config, mesh: Mesh, total_steps: int):
+        tx, key = optimizer(config.optimizer, total_steps), jax.random.key(config.training.seed)
+        abstract = jax.eval_shape(lambda: create_state(objective, tx, key))
         shardings = sharding.state_shardings(mesh, config.runtime.sharding, abstract)
         self.batch_sharding = sharding.batch_sharding(mesh)
         self.abstract_state = jax.tree.map(
@@ -35,9 +30,12 @@ class CompiledRun:
             abstract,
             shardings,
         )
-        self.fresh_state = jax.jit(lambda: create_state(config, model, tx), out_shardings=shardings)
+        self.fresh_state = jax.jit(
+            lambda: create_state(objective, tx, key), out_shardings=shardings
+        )
+        parts = config.training.micro_batches
         self.step = jax.jit(
-            make_step(config, model, tx, total_steps, self.batch_sharding),
+            make_step(objective, tx, total_steps, key, parts, self.batch_sharding),
             in_shardings=(shardings, self.batch_sharding),
             out_shardings=(shardings, None),
             donate_argnums=0,

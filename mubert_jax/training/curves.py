@@ -1,29 +1,46 @@
 """training.png: what a run's metrics did."""
 
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 
 from mubert_jax.data.files import replacing
+from mubert_jax.training.evaluator import Evaluation
 from mubert_jax.training.writers import read_metrics
 
-PANELS = {
-    "loss": {"loss": "L, the weighted sum"},
-    "reconstruction": {"reconstruction": "L_r, eq. (14)"},
-    "agreement and spotting": {"agreement": "L_agg, eq. (10)", "spotting": "swapped patches"},
-    "known movements": {"movement": "cross-entropy of the map"},
-    "POI's expectation": {"expectation": "cross-entropy of S"},
-    "contextual token (0 = collapse)": {"contextual_std": "std over the batch"},
-    "diag(Â)": {"diagonal_swapped": "swapped patches", "diagonal_kept": "kept patches"},
-    "learning rate": {"learning_rate": "AdamW"},
-}
+COLUMNS = 4
+LOSS = {"loss": {"loss": "L, the weighted sum"}}
+LEARNING_RATE = {"learning rate": {"learning_rate": "AdamW"}}
 
 
-def plot_training(workdir: Path) -> Path:
-    """Draws `workdir`/training.png from its metrics; returns its path."""
+def _title(evaluation: Evaluation, rows) -> str:
+    name, best = evaluation.name.replace("_", " "), evaluation.best(rows)
+    return f"{name}: best at step {best['step']}" if best else name
+
+
+def plot_training(
+    workdir: Path,
+    panels: Mapping[str, Mapping[str, str]],
+    evaluations: Sequence[Evaluation] = (),
+) -> Path:
+    """Draws `workdir`/training.png from its metrics; returns its path.
+
+    Args:
+      panels: beside those of the loss and the learning rate: title -> metric -> its label.
+      evaluations: a panel each, whose title has the best step.
+    """
     rows = read_metrics(workdir)
-    figure, axes = plt.subplots(2, 4, figsize=(15, 6), layout="constrained")
-    for axis, (title, curves) in zip(axes.flat, PANELS.items(), strict=True):
+    panels = LOSS | dict(panels) | LEARNING_RATE
+    panels |= {_title(e, rows): {e.headline: e.evaluator.headline} for e in evaluations}
+    lines = math.ceil(len(panels) / COLUMNS)
+    figure, axes = plt.subplots(
+        lines, COLUMNS, figsize=(15, 3 * lines), layout="constrained", squeeze=False
+    )
+    for axis in axes.flat[len(panels) :]:
+        axis.remove()
+    for axis, (title, curves) in zip(axes.flat, panels.items(), strict=False):
         for name, label in curves.items():
             points = [(row["step"], row[name]) for row in rows if name in row]
             if any(value for _, value in points):

@@ -1,4 +1,4 @@
-"""Model FLOPs of a training pair, and what the machine's matrix unit really gives.
+"""Model FLOPs of the parts of a model, and what the machine's matrix unit really gives.
 
 One multiply-add counts two. Only what the method asks for is counted: matrix products, forward and
 twice that backward; recomputation is not, so the share of the peak is an honest model FLOP
@@ -10,34 +10,8 @@ import time
 import jax
 import jax.numpy as jnp
 
-from mubert_jax.config import Config, ModelConfig
-from mubert_jax.losses import AGREEMENTS
+from mubert_jax.config import Config, DinoConfig, ModelConfig
 from mubert_jax.models.micron_bert import compute_dtype
-
-
-def flops_per_pair(config: Config) -> float:
-    """FLOPs of one pair in one training step: student forward and backward, teacher forward."""
-    model, crop = config.model, config.loss.crop
-    agreement = AGREEMENTS[config.loss.agreement]
-    crops = crop.global_crops if agreement.crops else 0
-    student = (2 + crops) * encoder_flops(model, model.grid)
-    student += dma_flops(model) + decoder_flops(model)
-    teacher = 0.0
-    if agreement.teacher:
-        local = encoder_flops(model, crop.local_size // model.patch_size)
-        student += crop.local_crops * local
-        dino = config.loss.dino
-        projector = 2 * (
-            model.dim * dino.hidden_dim
-            + dino.hidden_dim**2
-            + dino.hidden_dim * dino.bottleneck_dim
-            + dino.bottleneck_dim * dino.output_dim
-        )
-        student += (1 + crops + crop.local_crops) * projector
-        teacher = (1 + crops) * (encoder_flops(model, model.grid) + projector)
-    if config.loss.movement_weight:
-        student += 2 * _comparison_flops(model)
-    return 3 * student + teacher
 
 
 def encoder_flops(model: ModelConfig, grid: int) -> float:
@@ -65,7 +39,17 @@ def dma_flops(model: ModelConfig) -> float:
     return compared + projections * 2 * n * dim**2 + products * 2 * n**2 * dim
 
 
-def _comparison_flops(model: ModelConfig) -> float:
+def projector_flops(model: ModelConfig, dino: DinoConfig) -> float:
+    """Forward FLOPs of DINO's projector on one contextual token."""
+    return 2 * (
+        model.dim * dino.hidden_dim
+        + dino.hidden_dim**2
+        + dino.hidden_dim * dino.bottleneck_dim
+        + dino.bottleneck_dim * dino.output_dim
+    )
+
+
+def comparison_flops(model: ModelConfig) -> float:
     """Forward FLOPs of what one frame of a calibrated map takes."""
     encoder = encoder_flops(model, model.grid) if model.dma.reads == "tokens" else 0.0
     return encoder + 2 * model.num_patches * _compared_size(model) * model.dim

@@ -2,10 +2,13 @@
 
 import json
 import math
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Protocol
 
 import jax
+from jax.sharding import Mesh
 from rich.console import Console
 
 from mubert_jax import config as config_lib
@@ -17,19 +20,35 @@ from mubert_jax.errors import UserError
 from mubert_jax.training import pod, sharding
 from mubert_jax.training.checkpoints import Checkpoints
 from mubert_jax.training.compiled import CompiledRun
-from mubert_jax.training.initial import first_state, seen_before
+from mubert_jax.training.contamination import Seen
+from mubert_jax.training.evaluator import Evaluation
 from mubert_jax.training.meter import Meter
+from mubert_jax.training.objective import Objective
 from mubert_jax.training.preemption import Preempted, StopSignal
 from mubert_jax.training.profile import Profile
 from mubert_jax.training.progress import ProgressLine
-from mubert_jax.training.seen import Seen
+from mubert_jax.training.schedules import learning_rate
 from mubert_jax.training.state import TrainState
 from mubert_jax.training.writers import MetricsWriter
 
 
+class Initial(Protocol):
+    """Where a training starts, if it does not go on."""
+
+    def seen(self) -> Seen:
+        """Whose faces the first weights have seen; UserError if they cannot be had."""
+
+    def state(self, fresh: TrainState) -> TrainState:
+        """The first state, given a fresh one."""
+
+
 def pretrain(
+    objective: Objective,
     config: Config,
+    mesh: Mesh,
     pairs: FramePairs,
+    initial: Initial,
+    evaluations: Sequence[Evaluation],
     workdir: Path,
     console: Console,
     stop: StopSignal,
@@ -42,8 +61,12 @@ def pretrain(
     the next batch is drawn; the same command therefore goes on where a killed run stopped.
 
     Args:
+      objective: what is learnt.
       config: the run.
+      mesh: of devices.
       pairs: its data.
+      initial: where it starts.
+      evaluations: what it is watched by.
       workdir: its folder: checkpoints, metrics, config.json.
       console: shows the progress line.
       stop: asks to stop early.
@@ -54,15 +77,15 @@ def pretrain(
       Preempted: SIGTERM or Ctrl-C; the state is saved.
     """
     total_steps = steps_of(config, len(pairs))
-    mesh = sharding.make_mesh(config)
-    run = CompiledRun(config, mesh, total_steps)
+    schedule = learning_rate(config.optimizer, total_steps)
+    run = CompiledRun(objective, config, mesh, total_steps)
 
     with Checkpoints(workdir, config, pairs.fingerprint) as checkpoints:
         start = checkpoints.latest_step
         if start is None:
             in_data = Seen.in_frames(*pairs.people, str(pairs.directory))
-            checkpoints.record(seen_before(config) | in_data)
-            start, state = 0, first_state(config, run.fresh_state(), console)
+            checkpoints.record(initial.seen() | in_data)
+            start, state = 0, initial.state(run.fresh_state())
         else:
             with meter.timing("checkpoints"):
                 state = checkpoints.restore(run.abstract_state)
@@ -93,9 +116,12 @@ def pretrain(
                 state, metrics = run.step(state, batch)
                 if unread:
                     _report(*unread, config, meter, writer, progress)
-                unread = step, metrics
+                unread = step, metrics | {"learning_rate": schedule(step - 1)}
                 checkpoints.check()
                 last = step == total_steps
+                if due := [evaluation for evaluation in evaluations if evaluation.due(step, last)]:
+                    with meter.timing("evaluation"):
+                        unread = step, unread[1] | _evaluated(due, state)
                 stopping = stop.after(step, last)
                 if stopping or last or step % config.runtime.checkpoint_every == 0:
                     _report(*unread, config, meter, writer, progress)
@@ -126,8 +152,19 @@ def _report(step, metrics, config, meter, writer, progress):
             )
     rates = meter.step()
     progress.update(step, values, rates)
-    if writer and (step % config.runtime.log_every == 0 or step == 1):
+    evaluated = any("/" in name for name in values)
+    if writer and (step % config.runtime.log_every == 0 or step == 1 or evaluated):
         writer.write(step, values | rates)
+
+
+def _evaluated(due: list[Evaluation], state: TrainState) -> dict[str, float]:
+    """The metrics of those that are due, in the process that leads."""
+    params, extra = pod.together((state.params, state.extra))
+    found = {}
+    if pod.leads():
+        for evaluation in due:
+            found |= evaluation(params, extra)
+    return found
 
 
 def _write_config(config: Config, workdir: Path):

@@ -5,9 +5,7 @@ import json
 import time
 from pathlib import Path
 
-from mubert_jax.config import Config
 from mubert_jax.data.files import write_text
-from mubert_jax.training.flops import flops_per_pair
 
 TIMED = ("data", "checkpoints", "evaluation")
 
@@ -19,9 +17,11 @@ class Meter:
       steps: made so far.
     """
 
-    def __init__(self, config: Config, peak_flops: float, smoothing: float = 0.9):
-        self._batch = config.training.batch_size
-        self._flops_per_pair = flops_per_pair(config)
+    def __init__(
+        self, batch_size: int, flops_per_pair: float, peak_flops: float, smoothing: float = 0.9
+    ):
+        self._batch = batch_size
+        self._flops_per_pair = flops_per_pair
         self._peak = peak_flops
         self._smoothing = smoothing
         self._start = time.perf_counter()

@@ -107,7 +107,7 @@ def ending_as_one():
             _end(
                 UserError.exit_code,
                 f"too large for the memory of its devices ({_first_line(error)}); lower "
-                "config.training.batch_size, or raise config.training.accumulate",
+                "config.training.batch_size, or raise config.training.micro_batches",
             )
         if not isinstance(error, jax.errors.JaxRuntimeError):
             traceback.print_exc()

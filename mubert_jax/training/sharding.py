@@ -1,6 +1,7 @@
 """Where arrays live: the mesh, and (regex, axes) rules over parameter names."""
 
 import re
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -28,15 +29,15 @@ def make_mesh(config: Config, devices=None) -> Mesh:
             f"config.runtime.mesh is {config.runtime.mesh}, more than the {len(devices)} device(s) "
             "here; -1 takes what is left"
         )
-    lanes = shape[0] * shape[1]
+    data_parallel = shape[0] * shape[1]
     whole = config.training.batch_size
-    part = whole // config.training.accumulate
-    if part % lanes:
+    part = whole // config.training.micro_batches
+    if part % data_parallel:
         raise UserError(
             f"config.training.batch_size is {config.training.batch_size}"
-            + (f" in {config.training.accumulate} parts" if part != whole else "")
-            + f", not divisible by the {lanes} devices that share a batch (config.runtime.mesh "
-            "data × fsdp)"
+            + (f" in {config.training.micro_batches} parts" if part != whole else "")
+            + f", not divisible by the {data_parallel} devices that share a batch "
+            "(config.runtime.mesh data × fsdp)"
         )
     taken = devices[: np.prod(shape)]
     _check_processes(config, devices, taken)
@@ -58,6 +59,21 @@ def _check_processes(config, devices, taken):
 def batch_sharding(mesh: Mesh) -> NamedSharding:
     """Examples over `data` and `fsdp`."""
     return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
+
+
+def per_example(function: Callable, sharding: NamedSharding | None) -> Callable:
+    """`function` of a batch, computed by each device of its own examples alone.
+
+    All that goes in and comes out has the batch's axis first. A loop in it that goes on until the
+    last example is done asks the device's own: split by the compiler, all devices would have to
+    agree in every iteration. Without `sharding` it is `function` itself.
+    """
+    if sharding is None:
+        return function
+    spec = sharding.spec
+    return jax.shard_map(
+        function, mesh=sharding.mesh, in_specs=spec, out_specs=spec, check_vma=False
+    )
 
 
 def state_shardings(mesh: Mesh, rules, abstract_state):

@@ -5,9 +5,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mubert_jax.config import Config
-from mubert_jax.losses import AGREEMENTS
-from mubert_jax.models.micron_bert import MicronBert
+from mubert_jax.config import OptimizerConfig
+from mubert_jax.training.objective import Objective
 from mubert_jax.training.schedules import learning_rate
 
 
@@ -15,20 +14,30 @@ from mubert_jax.training.schedules import learning_rate
 class TrainState:
     """All that a step reads and writes; a checkpoint is this and nothing else.
 
-    `teacher` is the EMA of encoder and projector and `center` (K,) its running mean; both are None
-    where the agreement has no teacher.
+    `extra` is what the objective keeps beside its parameters; {} where it keeps nothing.
     """
 
     step: jax.Array
     params: dict
     opt_state: optax.OptState
-    teacher: dict | None
-    center: jax.Array | None
+    extra: dict
 
 
-def optimizer(config: Config, total_steps: int) -> optax.GradientTransformation:
+def create_state(
+    objective: Objective, tx: optax.GradientTransformation, key: jax.Array
+) -> TrainState:
+    """A fresh state, a function of `key`; to be jitted with output shardings."""
+    params = objective.init(key)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        opt_state=tx.init(params),
+        extra=objective.extra(params),
+    )
+
+
+def optimizer(options: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:
     """AdamW; weight decay on matrices only, not on biases, norms and the contextual token."""
-    options = config.optimizer
     adamw = optax.adamw(
         learning_rate(options, total_steps),
         b1=options.beta1,
@@ -39,29 +48,3 @@ def optimizer(config: Config, total_steps: int) -> optax.GradientTransformation:
     if options.clip_norm:
         return optax.chain(optax.clip_by_global_norm(options.clip_norm), adamw)
     return adamw
-
-
-def create_state(config: Config, model: MicronBert, tx: optax.GradientTransformation) -> TrainState:
-    """A fresh state, a function of `config.training.seed`; to be jitted with output shardings."""
-    params = init_params(config, model)
-    has_teacher = AGREEMENTS[config.loss.agreement].teacher
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        params=params,
-        opt_state=tx.init(params),
-        teacher=jax.tree.map(jnp.copy, teacher_part(params)) if has_teacher else None,
-        center=jnp.zeros(config.loss.dino.output_dim) if has_teacher else None,
-    )
-
-
-def init_params(config: Config, model: MicronBert) -> dict:
-    """The model's first parameters, a function of `config.training.seed`."""
-    size = config.model.image_size
-    images = jnp.zeros((1, size, size, 3))
-    key = jax.random.key(config.training.seed)
-    return model.init(key, images, method=MicronBert.initialise)["params"]
-
-
-def teacher_part(params: dict) -> dict:
-    """The parameters that a teacher follows."""
-    return {name: params[name] for name in ("encoder", "projector")}

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mubert_jax.config import AugmentationConfig, CropConfig
-from mubert_jax.training.recording import light
+from mubert_jax.training.degradation import light
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
@@ -20,13 +20,12 @@ def normalise(images_uint8):
     return (images_uint8.astype(jnp.float32) / 255.0 - IMAGENET_MEAN) / IMAGENET_STD
 
 
-def pair_keys(seed: int, index_B):
-    """One key a pair, (B,): a function of the seed and the pair's global index alone."""
-    key = jax.random.key(seed)
+def pair_keys(key, index_B):
+    """One key a pair, (B,): a function of the run's key and the pair's global index alone."""
     return jax.vmap(lambda index: jax.random.fold_in(key, index))(index_B)
 
 
-def recorded_alike(keys_B, views, config: AugmentationConfig):
+def degraded_alike(keys_B, views, config: AugmentationConfig):
     """Views of one moment (each (B, H, W, C), normalised) under one new light, each with its noise.
 
     The first view is the target and stays free of noise where there are several.

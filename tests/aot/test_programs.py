@@ -21,13 +21,13 @@ from mubert_jax.config_files import load_config
 from mubert_jax.interop import stablehlo_file
 from mubert_jax.interop.exporting import Exported
 from mubert_jax.models.device import settled
-from mubert_jax.models.micron_bert import build_model
+from mubert_jax.models.micron_bert import build_model, init_params
+from mubert_jax.objectives import make_objective
 from mubert_jax.perception.maps import Perceiver
-from mubert_jax.recognition import features, finetuning, heads, run
+from mubert_jax.recognition import features, finetuning, linear_probe, run
 from mubert_jax.training import sharding
 from mubert_jax.training.checkpoints import Weights
 from mubert_jax.training.compiled import CompiledRun
-from mubert_jax.training.state import init_params
 from mubert_jax.training.views import normalise
 
 pytestmark = pytest.mark.aot
@@ -40,7 +40,7 @@ PRETRAINING = sorted(
     if path.stem not in RECOGNITION
 )
 # The size of the weights in the package, and the paper's.
-BACKBONES = ("controlled", "pretrain")
+BACKBONES = ("synthetic", "pretrain")
 PAIRS_PER_CHIP = 2
 CLASSES = 5
 CLIPS = 6
@@ -85,7 +85,9 @@ def run_of(name, devices, *overrides):
     if abs(np.prod(config.runtime.mesh)) > len(devices):
         runtime = dataclasses.replace(config.runtime, mesh=(-1, 1, 1))
         config = dataclasses.replace(config, runtime=runtime)
-    return config, CompiledRun(config, sharding.make_mesh(config, devices), total_steps=1000)
+    mesh = sharding.make_mesh(config, devices)
+    objective = make_objective(config, mesh.devices.flat[0])
+    return config, CompiledRun(objective, config, mesh, total_steps=1000)
 
 
 def lowered_step(config, run):
@@ -121,7 +123,7 @@ def test_a_step_of_four_gpus(capsys, mesh):
     assert masked and all(set(found) == {row} for row, found in masked)
 
 
-def recogniser(name, backbone, device):
+def recognizer(name, backbone, device):
     """A config of `mubert finetune` on a backbone, its model, and weights that are all 0."""
     trained = SimpleNamespace(config=load(backbone))
     config = run._with_backbone(load(name), trained, CLASSES, align=None)
@@ -131,9 +133,8 @@ def recogniser(name, backbone, device):
 
 
 def zeros(config, model):
-    return jax.tree.map(
-        lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(lambda: init_params(config, model))
-    )
+    shapes = jax.eval_shape(lambda: init_params(model, jax.random.key(config.training.seed)))
+    return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
 
 
 def clips(config):
@@ -164,7 +165,7 @@ def arguments_of(monkeypatch, module, function, call):
 def test_a_recogniser_looks(target, text_of, name, backbone):
     """`mubert finetune`'s features, `mubert predict` and `mubert perceive`."""
     device = chips.devices(target)[0]
-    config, model, params = recogniser(name, backbone, device)
+    config, model, params = recognizer(name, backbone, device)
     side = config.model.image_size
     frames = jax.ShapeDtypeStruct((features.BATCH, side, side, 3), np.float32)
     describe = features.FEATURES["backbone"](model, params)
@@ -172,7 +173,7 @@ def test_a_recogniser_looks(target, text_of, name, backbone):
 
     def recognise(params, onset, apex):
         frames = normalise(onset), normalise(apex)
-        return jax.nn.softmax(model.apply({"params": params}, *frames, method="recognise"))
+        return jax.nn.softmax(model.apply({"params": params}, *frames, method="logits"))
 
     frame = jax.ShapeDtypeStruct((1, side, side, 3), np.uint8)
     arguments = chips.on(device, (params, frame, frame))
@@ -186,7 +187,7 @@ def test_a_recogniser_looks(target, text_of, name, backbone):
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_full_fine_tuning(target, text_of, monkeypatch, backbone, folds):
     device = chips.devices(target)[0]
-    config, model, params = recogniser("finetune_full", backbone, device)
+    config, model, params = recognizer("finetune_full", backbone, device)
     train, decay = np.ones((folds, CLIPS), bool), np.full(folds, 0.05)
     step, arguments = arguments_of(
         monkeypatch,
@@ -215,9 +216,9 @@ def test_heads_on_a_frozen_backbone(target, text_of, monkeypatch):
     label, train = np.arange(CLIPS) % CLASSES, np.ones((26, CLIPS), bool)
     fit, arguments = arguments_of(
         monkeypatch,
-        heads,
+        linear_probe,
         "_fit_all",
-        lambda: heads.fit(seen, label, train, np.full(26, 0.001), CLASSES, config),
+        lambda: linear_probe.fit(seen, label, train, np.full(26, 0.001), CLASSES, config),
     )
     *traced, classes, config = arguments
     traced = chips.on(chips.devices(target)[0], traced)

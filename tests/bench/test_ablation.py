@@ -11,7 +11,7 @@ from conftest import tiny_config, write_config_file
 
 from mubert_jax.bench import ablation
 from mubert_jax.cli import main
-from mubert_jax.perception import controlled
+from mubert_jax.perception import benchmark
 from mubert_jax.perception.scores import Estimate
 
 
@@ -62,11 +62,11 @@ def test_rows_without_learning_are_registered_like_the_learned_ones(monkeypatch)
         asked.append(how)
         return image
 
-    monkeypatch.setattr(controlled, "aligned", counted)
-    rows = list(ablation._rivals(32, 8, "robust", ablation.Benchmark(("clean",), 3)))
+    monkeypatch.setattr(benchmark, "aligned", counted)
+    rows = list(ablation._baselines(32, 8, "robust", ablation.Benchmark(("clean",), 3)))
     assert asked == ["robust"] * 12
     assert {row["config"] for row in rows} == {"no training, 32 px, align=robust"}
-    assert {row["method"] for row in rows} == set(ablation.RIVALS)
+    assert {row["method"] for row in rows} == set(ablation.NO_TRAINING)
 
 
 def test_the_table_and_the_picture(ablation_run):

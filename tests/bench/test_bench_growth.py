@@ -6,16 +6,14 @@ from unittest.mock import create_autospec
 
 import jax
 import pytest
-from conftest import tiny_config
+from conftest import fresh_state, tiny_config
 from rich.console import Console
 
 from mubert_jax.bench import folds, sizes
 from mubert_jax.bench.checkpoint import bench_checkpoint
 from mubert_jax.bench.devices import bench_devices, count_collectives
 from mubert_jax.bench.sizes import bench_sizes
-from mubert_jax.models.micron_bert import build_model
-from mubert_jax.training.flops import flops_per_pair
-from mubert_jax.training.state import create_state, optimizer
+from mubert_jax.objectives import make_objective
 
 CONFIG = tiny_config(loss__agreement="none")
 SPLIT = tiny_config(loss__agreement="mse")
@@ -23,7 +21,7 @@ QUIET = Console(quiet=True)
 
 
 def abstract_state(config):
-    return jax.eval_shape(lambda: create_state(config, build_model(config), optimizer(config, 10)))
+    return jax.eval_shape(lambda: fresh_state(config))
 
 
 class Planned:
@@ -68,7 +66,7 @@ def test_sizes_change_one_thing_at_a_time(monkeypatch):
         )
         assert config.training.batch_size == row["batch"] and config.runtime.mesh == (1, 1, 1)
         assert row["patches"] == (row["image"] // 8) ** 2
-        counted = flops_per_pair(config)
+        counted = make_objective(config).flops_per_pair()
         rate = row["batch"] / step.second
         assert row["pairs/s"] == pytest.approx(rate), "the median"
         assert row["GFLOP a pair"] == pytest.approx(counted / 1e9)
@@ -186,7 +184,7 @@ def test_folds_are_timed_stacked_and_one_by_one(monkeypatch):
     """By a clock that what is timed turns: compiling is left out, a fold counts for itself."""
     for name, value in {"CLIPS": 12, "FOLDS": 3, "FULL_FOLDS": 2}.items():
         monkeypatch.setattr(folds, name, value)
-    now, ways, fit = [100.0], [], folds.heads.fit
+    now, ways, fit = [100.0], [], folds.linear_probe.fit
 
     def fitted(*arguments):
         stacked = arguments[-1]

@@ -173,7 +173,7 @@ KINDS = {
         checked=False,
     ),
     "checkpoint": Kind(
-        _copy_run, lambda folder: _arrays(load_weights(folder)[2].params), 0.03, "checkpoints/**/*"
+        _copy_run, lambda folder: _arrays(load_weights(folder)[1].params), 0.03, "checkpoints/**/*"
     ),
     "safetensors": Kind(_exported(".safetensors", "safetensors"), _open_export, 0.05),
     "pth": Kind(_exported(".pth", "torch"), _open_export, 0.05),

@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import torch
 
-from mubert_jax.models.micron_bert import build_model
-from mubert_jax.training.checkpoints import Weights, abstract_weights
+from mubert_jax.interop.torch_weights import abstract_weights
+from mubert_jax.training.checkpoints import Weights
 
 
 def random_weights(config, seed=0) -> Weights:
@@ -22,10 +22,10 @@ def random_weights(config, seed=0) -> Weights:
             return 1 + 0.1 * values
         return values * (math.prod(leaf.shape[:-1]) ** -0.5 if len(leaf.shape) > 1 else 0.1)
 
-    shapes = abstract_weights(config, build_model(config))
+    shapes = abstract_weights(config)
     return Weights(
-        *(jax.tree_util.tree_map_with_path(draw, tree) for tree in (shapes.params, shapes.teacher)),
-        None if shapes.center is None else random.random(shapes.center.shape).astype(np.float32),
+        jax.tree_util.tree_map_with_path(draw, shapes.params),
+        jax.tree_util.tree_map_with_path(draw, shapes.extra),
     )
 
 

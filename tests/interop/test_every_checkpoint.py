@@ -1,9 +1,8 @@
 """`shipped` and exported files are taken wherever a run's folder is."""
 
-import jax
 import numpy as np
 import pytest
-from conftest import tiny_config, write_config_file
+from conftest import fresh_state, tiny_config, write_config_file
 from examples import assert_identical, random_weights
 from rich.console import Console
 from safetensors import safe_open
@@ -13,22 +12,20 @@ from mubert_jax.data.records import encode_image
 from mubert_jax.errors import UserError
 from mubert_jax.interop import files
 from mubert_jax.interop.opening import open_seen, open_trained
-from mubert_jax.models.micron_bert import build_model
+from mubert_jax.objectives import make_objective
 from mubert_jax.perception.perceive import PerceiveOptions
+from mubert_jax.pretraining.initial import InitFrom
 from mubert_jax.recognition.facts import Facts
-from mubert_jax.recognition.predict import Recogniser
-from mubert_jax.training import loop
+from mubert_jax.recognition.predict import Recognizer
 from mubert_jax.training.checkpoints import save_imported
-from mubert_jax.training.initial import first_state, seen_before
-from mubert_jax.training.seen import Seen
-from mubert_jax.training.state import create_state, optimizer
+from mubert_jax.training.contamination import Seen
 
 EMOTIONS = ("disgust", "happiness", "surprise")
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run's folder with a teacher and a recogniser, and its export."""
+    """A run's folder with a teacher and a recognizer, and its export."""
     folder = tmp_path_factory.mktemp("run")
     config = tiny_config(model__recognizer__classes=3, model__recognizer__reads="movement")
     save_imported(folder, config, random_weights(config), "random", Seen())
@@ -55,13 +52,13 @@ def frames(tmp_path_factory):
 
 
 def test_an_export_is_opened_as_its_run(run, export):
-    ours, theirs = open_trained(run, teacher=True), open_trained(export)
+    ours, theirs = open_trained(run, extra=True), open_trained(export)
     assert_identical(
-        (ours.weights.params, ours.weights.teacher, ours.weights.center),
-        (theirs.weights.params, theirs.weights.teacher, theirs.weights.center),
+        (ours.weights.params, ours.weights.extra),
+        (theirs.weights.params, theirs.weights.extra),
     )
     assert theirs.emotions == EMOTIONS and open_seen(export) == open_seen(run) == Seen()
-    assert open_trained(run).weights.teacher is None
+    assert open_trained(run).weights.extra == {}
 
 
 def contents(path):
@@ -114,13 +111,12 @@ def test_shipped_is_imported(tmp_path):
 
 def test_a_training_starts_from_an_export(export, run):
     config = tiny_config(training__init_from=str(export))
-    model = build_model(config)
-    fresh = jax.jit(lambda: create_state(config, model, optimizer(config, 1)))()
-    state = first_state(config, fresh, Console(quiet=True))
-    weights = open_trained(run, teacher=True).weights
+    initial = InitFrom(make_objective(config), config, Console(quiet=True))
+    state = initial.state(fresh_state(config))
+    weights = open_trained(run, extra=True).weights
     assert_identical(state.params["encoder"], weights.params["encoder"])
-    assert_identical((state.teacher, state.center), (weights.teacher, weights.center))
-    assert seen_before(config) == Seen()
+    assert_identical(state.extra, weights.extra)
+    assert initial.seen() == Seen()
 
 
 def test_a_training_from_a_damaged_export_stops_before_it_compiles(
@@ -130,14 +126,14 @@ def test_a_training_from_a_damaged_export_stops_before_it_compiles(
     damaged.write_bytes(export.read_bytes()[:-100])
     values = tiny_config(data__path=str(frames_set), training__init_from=str(damaged))
     file = write_config_file(tmp_path / "config.py", values)
-    monkeypatch.setattr(loop, "first_state", None)
+    monkeypatch.setattr(InitFrom, "state", None)
     assert main(["pretrain", f"--config={file}", f"--workdir={tmp_path / 'new'}"]) == 2
     assert str(damaged) in capsys.readouterr().err
 
 
 def test_a_recogniser_is_read_from_its_export(run, export, frames):
     options = PerceiveOptions(crop="none")
-    ours, theirs = (Recogniser(x, options).of_images(*frames) for x in (run, export))
+    ours, theirs = (Recognizer(x, options).of_images(*frames) for x in (run, export))
     assert ours.probabilities.keys() == set(EMOTIONS)
     assert ours.probabilities == pytest.approx(theirs.probabilities, abs=1e-6)
 
@@ -146,24 +142,24 @@ def test_what_holds_no_recogniser_says_what_makes_one(tmp_path, run):
     config, trained_run = tiny_config(loss__agreement="none"), tmp_path / "pretrained"
     save_imported(trained_run, config, random_weights(config), "random")
     options = PerceiveOptions(crop="none")
-    with pytest.raises(UserError, match="the package has no recogniser") as error:
-        Recogniser("shipped", options)
+    with pytest.raises(UserError, match="the package has no recognizer") as error:
+        Recognizer("shipped", options)
     assert "mubert finetune --config=configs/finetune.py --config.data.path" in str(error.value)
-    with pytest.raises(UserError, match="holds no recogniser") as error:
-        Recogniser(str(trained_run), options)
+    with pytest.raises(UserError, match="holds no recognizer") as error:
+        Recognizer(str(trained_run), options)
     assert f"--config.training.init_from={trained_run}" in str(error.value)
     assert "--size=32" in str(error.value) and "\n" not in str(error.value)
     plain = tmp_path / "plain.safetensors"
     flags = ["--format=safetensors", f"--output={plain}"]
     assert main(["export", f"--checkpoint={run}", *flags]) == 0
-    with pytest.raises(UserError, match="holds no recogniser"):
-        Recogniser(str(plain), options)
+    with pytest.raises(UserError, match="holds no recognizer"):
+        Recognizer(str(plain), options)
     (tmp_path / "compared").mkdir()
     Facts(classes=EMOTIONS).save(tmp_path / "compared")
-    with pytest.raises(UserError, match="has kept no recogniser"):
-        Recogniser(str(tmp_path / "compared"), options)
+    with pytest.raises(UserError, match="has kept no recognizer"):
+        Recognizer(str(tmp_path / "compared"), options)
     with pytest.raises(UserError, match="no checkpoint in"):
-        Recogniser(str(tmp_path / "absent"), options)
+        Recognizer(str(tmp_path / "absent"), options)
 
 
 def test_a_description_with_emotions_that_are_none(export, tmp_path):

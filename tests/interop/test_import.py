@@ -72,10 +72,10 @@ def test_an_official_file(official_file, tmp_path, capsys):
     said = capsys.readouterr().out
     assert "32x32" in said and "4 heads" in said and "DMA cross" in said
     assert "config.model.poi.enabled: False" in said
-    config, _, found = load_weights(tmp_path / "run")
+    config, found = load_weights(tmp_path / "run")
     assert_identical(
-        (found.params, found.teacher, found.center),
-        (weights.params, weights.teacher, weights.center),
+        (found.params, found.extra),
+        (weights.params, weights.extra),
     )
     assert config.model.dma.kind == "cross" and not config.model.poi.enabled
     assert (config.model.dim, config.model.depth, config.model.decoder.depth) == (32, 2, 1)
@@ -92,7 +92,7 @@ def test_a_state_dict_without_arguments(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "config.model.dma.kind: diagonal assumed" in said
     assert "config.model.heads: 4 heads assumed" in said
-    config, _, weights = load_weights(tmp_path / "run")
+    config, weights = load_weights(tmp_path / "run")
     assert config.loss.agreement == "none" and config.model.decoder.dim == 48
     official = WEIGHTS["att.to_q.weight"].T
     assert_identical(weights.params["dma"]["to_q"]["kernel"], official)
@@ -102,7 +102,7 @@ def test_another_image_size_recomputes_positions(official_file, tmp_path, capsys
     path, weights = official_file
     assert run_import(tmp_path, path, "--config.model.image_size=48") == 0
     assert "positions recomputed for 48x48" in capsys.readouterr().out
-    config, _, found = load_weights(tmp_path / "run")
+    config, found = load_weights(tmp_path / "run")
     assert config.model.image_size == 48
     assert_identical(found.params, weights.params)
 
@@ -111,8 +111,8 @@ def test_heads_can_be_left_out(official_file, tmp_path, capsys):
     path, weights = official_file
     assert run_import(tmp_path, path, "--config.loss.agreement=none") == 0
     assert "left out: the EMA teacher" in capsys.readouterr().out
-    _, _, found = load_weights(tmp_path / "run")
-    assert "projector" not in found.params and found.teacher is None
+    _, found = load_weights(tmp_path / "run")
+    assert "projector" not in found.params and found.extra == {}
 
 
 class Malicious:
@@ -212,7 +212,7 @@ def test_other_precisions_are_said(tmp_path, capsys, kind, suffix):
     assert run_import(tmp_path, tmp_path / f"half.{suffix}", *SMALL) == 0
     said = capsys.readouterr().out
     assert f"{len(WEIGHTS)} of {len(WEIGHTS)} tensors are {str(kind).split('.')[1]}" in said
-    _, _, weights = load_weights(tmp_path / "run")
+    _, weights = load_weights(tmp_path / "run")
     expected = tensors["backbone.norm.weight"].float().numpy()
     assert_identical(weights.params["encoder"]["norm"]["scale"], expected)
 
@@ -295,14 +295,14 @@ def test_training_starts_from_an_import(tmp_path, frames_set, capsys):
     said = capsys.readouterr().out
     assert "decoder, dma, encoder\n  fresh: projector\n" in said
     assert "left behind" not in said
-    _, _, trained = load_weights(tmp_path / "run")
+    _, trained = load_weights(tmp_path / "run")
     for name in ("encoder", "dma", "decoder"):
         for ours, theirs in zip(
             tree_leaves(trained.params[name]), tree_leaves(weights.params[name]), strict=True
         ):
             np.testing.assert_allclose(ours, theirs, atol=1e-7)
     np.testing.assert_allclose(
-        trained.teacher["encoder"]["contextual_token"],
+        trained.extra["teacher"]["encoder"]["contextual_token"],
         weights.params["encoder"]["contextual_token"],
         atol=1e-7,
     )

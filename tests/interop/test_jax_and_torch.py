@@ -7,7 +7,7 @@ import optax
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import tiny_config
+from conftest import step_of, tiny_config, views_of
 from examples import as_torch, assert_close, random_weights, relative_error
 
 from mubert_jax.config import build, to_dict
@@ -22,7 +22,6 @@ from mubert_jax.models.micron_bert import build_model
 from mubert_jax.training import views
 from mubert_jax.training.checkpoints import Weights
 from mubert_jax.training.state import TrainState
-from mubert_jax.training.step import make_step, make_views
 
 CONFIGS = {
     "dma and poi": {},
@@ -34,8 +33,8 @@ CONFIGS = {
     "pixels, shared": {"model__dma__reads": "pixels", "model__dma__projection": "shared"},
     "residual": {"model__decoder__predict": "residual", "model__decoder__dim": 48},
     "poi-weighted pool": {"model__recognizer__pool": "poi"},
-    "recogniser of the map": {"model__recognizer__reads": "movement"},
-    "recogniser of the displacement": {
+    "recognizer of the map": {"model__recognizer__reads": "movement"},
+    "recognizer of the displacement": {
         "model__dma__reads": "pixels",
         "model__recognizer__reads": "displacement",
     },
@@ -63,7 +62,7 @@ def compare(config, weights, module, side, batch=2):
             patches, inside = model(onset, apex)
             dma = model.config.dma.kind != "none"
             movement = model.difference(inside.swapped, inside.reference) if dma else None
-            logits = model.recognise(onset, apex) if model.config.recognizer.classes else None
+            logits = model.logits(onset, apex) if model.config.recognizer.classes else None
             moved = None
             if dma and model.config.dma.reads == "pixels":
                 moved = model.displacement(inside.swapped, inside.reference)
@@ -90,7 +89,7 @@ def compare(config, weights, module, side, batch=2):
         else:
             assert seen["dma.diagonal"] is None
         if logits is not None:
-            assert_close(logits, module.recognise(onset, apex))
+            assert_close(logits, module.logits(onset, apex))
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -136,11 +135,8 @@ def recorded_gradients(config, weights, batch):
         lambda params: params,
         lambda gradients, _, params: (jax.tree.map(jnp.zeros_like, gradients), gradients),
     )
-    step = jax.jit(make_step(config, build_model(config), keep, total_steps=20))
-    fields = {"teacher": weights.teacher, "center": weights.center}
-    state = TrainState(
-        step=jnp.zeros((), jnp.int32), params=weights.params, opt_state=weights.params, **fields
-    )
+    step = jax.jit(step_of(config, tx=keep))
+    state = TrainState(jnp.zeros((), jnp.int32), weights.params, weights.params, weights.extra)
     state, metrics = step(state, batch)
     return state.opt_state, metrics
 
@@ -196,9 +192,11 @@ def test_gradients_of_the_total_loss(agreement, noise_batch):
     module = torch_model(config, weights)
     tensors = as_torch(to_official(config, weights))
     heads = {name: tensors[name].requires_grad_() for name in tensors if "student.head" in name}
-    frames = make_views(config, noise_batch)
-    current, swapped, reference = (nchw(frames[n]) for n in ("current", "swapped", "reference"))
-    crops = [nchw(crop) for crop in (*frames["global_crops"], *frames["local_crops"])]
+    frames = views_of(config, noise_batch)
+    current, swapped, reference = (
+        nchw(getattr(frames, n)) for n in ("current", "swapped", "reference")
+    )
+    crops = [nchw(crop) for crop in (*frames.global_crops, *frames.local_crops)]
     predicted, seen = module(swapped, reference)
     reconstruction = (predicted - patchify(current, 8)).square().mean()
     if agreement == "mse":

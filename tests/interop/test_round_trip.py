@@ -35,12 +35,10 @@ def there_and_back(checkpoint, tmp_path, format="torch", *flags):
 
 
 def assert_same_model(ours, theirs):
-    (config, _, weights), (config_back, _, back) = load_weights(ours), load_weights(theirs)
+    (config, weights), (config_back, back) = load_weights(ours), load_weights(theirs)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, path=""))
     assert config_back == config
-    assert_identical(
-        (back.params, back.teacher, back.center), (weights.params, weights.teacher, weights.center)
-    )
+    assert_identical((back.params, back.extra), (weights.params, weights.extra))
 
 
 @pytest.mark.parametrize("format", ["torch", "safetensors"])
@@ -108,5 +106,5 @@ def test_a_torch_file_is_a_plain_state_dict_that_shares_what_the_model_shares(tm
 def test_weights_without_a_teacher_are_not_given_one(tmp_path):
     config = tiny_config(loss__agreement="none")
     save_imported(tmp_path / "run", config, random_weights(config), "random")
-    _, _, weights = load_weights(tmp_path / "run")
-    assert weights.teacher is None and weights.center is None
+    _, weights = load_weights(tmp_path / "run")
+    assert weights.extra == {}

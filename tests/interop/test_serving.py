@@ -67,7 +67,7 @@ def test_onnx_agrees_with_torch(tmp_path, name, capsys):
             if config.model.dma.kind != "none":
                 wanted["movement"] = module.difference(onset, apex)
             if config.model.recognizer.classes:
-                wanted["logits"] = module.recognise(onset, apex)
+                wanted["logits"] = module.logits(onset, apex)
         assert found.keys() == wanted.keys()
         for output, value in wanted.items():
             assert_close(found[output], value, 1e-4)
@@ -100,7 +100,7 @@ def test_stablehlo_agrees_with_the_model(tmp_path, name):
         if config.model.dma.kind == "diagonal":
             assert_close(seen["diagonal"], inside.dma.diagonal)
         if config.model.recognizer.classes:
-            logits = model.apply(variables, *frames, method="recognise")
+            logits = model.apply(variables, *frames, method="logits")
             assert_close(seen["logits"], logits)
         if config.model.dma.kind != "none":
             movement = model.apply(variables, inside.swapped, inside.reference, method="difference")

@@ -33,12 +33,12 @@ def test_the_lines_of_the_readme(tmp_path):
         "assert patches.shape == (2, 16, 192) and features.shape == (2, 16, 32)\n"
         "assert interest.shape == seen['dma.diagonal'].shape == (2, 16)\n"
         "frames = normalise(onset), normalise(apex)\n"
-        "assert model.recognise(*frames).shape == (2, 3)\n"
+        "assert model.logits(*frames).shape == (2, 3)\n"
         "assert not model.difference(frames[0], frames[0]).any()\n"
         "assert model.difference(*frames).any()\n"
         "other = MicronBert.from_pretrained('plain.pth', classes=4, image_size=48)\n"
         "larger = torch.randn(2, 1, 3, 48, 48)\n"
-        "assert other.recognise(*larger).shape == (1, 4)\n"
+        "assert other.logits(*larger).shape == (1, 4)\n"
     )
     run_python(code, tmp_path)
 

@@ -17,9 +17,8 @@ from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import open_trained
 from mubert_jax.models.attention import attend, with_even_length
 from mubert_jax.models.device import check_attention, for_any_device, settled
-from mubert_jax.models.micron_bert import MicronBert, build_model
+from mubert_jax.models.micron_bert import MicronBert, build_model, init_params
 from mubert_jax.training.checkpoints import Weights, save_imported
-from mubert_jax.training.state import init_params
 
 CONFIGS = sorted(Path(__file__).parents[2].glob("configs/**/*.py"))
 H100 = SimpleNamespace(platform="gpu", device_kind="NVIDIA H100", compute_capability="9.0")

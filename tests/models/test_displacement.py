@@ -6,8 +6,7 @@ import pytest
 from conftest import tiny_config
 
 from mubert_jax.models.displacement import displacement
-from mubert_jax.models.micron_bert import build_model
-from mubert_jax.training.state import init_params
+from mubert_jax.models.micron_bert import build_model, init_params
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +14,7 @@ def displaced():
     """(onset, apex) images -> u (B, N, 2) of a fresh model that reads pixels."""
     config = tiny_config(model__dma__reads="pixels", model__dma__window=12)
     model = build_model(config)
-    params = jax.jit(lambda: init_params(config, model))()
+    params = jax.jit(lambda: init_params(model, jax.random.key(config.training.seed)))()
 
     def see(model, onset, apex):
         return model.displacement(model.encode(onset), model.encode(apex))

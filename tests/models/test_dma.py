@@ -9,7 +9,7 @@ from mubert_jax.models.dma import (
     DiagonalMicroAttention,
     calibrated_difference,
     diagonal_attention,
-    movement_log_odds,
+    motion_log_odds,
 )
 
 
@@ -143,7 +143,7 @@ def test_log_odds_by_hand():
     strength = np.array([[0.5, 1.0, 2.0, 7.0, -1.0], [0.0, 0.0, 0.0, 1.0, 3.0]])
     for noise, given in (([[1.0], [0.0]], None), ([[2.0], [0.5]], np.array([[2.0], [0.5]]))):
         expected = 1.6 * np.log(np.maximum(strength, 0) / (1 + 3 * np.array(noise)) + 1e-4)
-        np.testing.assert_allclose(movement_log_odds(strength, given), expected, atol=1e-4)
+        np.testing.assert_allclose(motion_log_odds(strength, given), expected, atol=1e-4)
 
 
 def test_the_diagonal_of_tokens_in_bfloat16_is_summed_in_float32():

@@ -1,4 +1,4 @@
-"""What reads the encoder's features: POI, the recogniser, DINO's projector; against NumPy."""
+"""What reads the encoder's features: POI, the recognizer, DINO's projector; against NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +39,7 @@ def test_a_recogniser_pools_dmas_features(pool):
     params = module.init(jax.random.key(0), features, scores)
     weights = scores if pool == "poi" else np.full((2, 5), 1 / 5)
     pooled = layer_normed(np.einsum("bn,bnd->bd", weights, features))
-    described = module.apply(params, features, scores, method="describe")
+    described = module.apply(params, features, scores, method="forward_features")
     np.testing.assert_allclose(described, pooled, atol=1e-4)
     head = params["params"]["head"]
     np.testing.assert_allclose(
@@ -58,7 +58,7 @@ def test_a_recogniser_reads_the_logarithm_of_the_map_or_every_way():
         module = Recognizer(RecognizerConfig(classes=3, reads=name))
         params = module.init(jax.random.key(0), read, None)
         assert set(params["params"]) == {"head"}
-        described = module.apply(params, read, None, method="describe")
+        described = module.apply(params, read, None, method="forward_features")
         np.testing.assert_allclose(described, expected, atol=1e-5)
 
 

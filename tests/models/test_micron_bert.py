@@ -232,7 +232,7 @@ def test_the_map_is_the_calibrated_difference_of_the_first_to_the_second():
         return calibrated_difference(q[0], k[0], q[1], k[1])
 
     expected = model.apply(params, current, reference, method=by_hand)
-    found = model.apply(params, current, reference, method="movement")
+    found = model.apply(params, current, reference, method="motion_map")
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
@@ -257,11 +257,13 @@ def test_a_recogniser_reads_what_it_is_told_of_onset_and_apex(reads):
             "movement": lambda: model.difference(onset, apex),
             "displacement": lambda: model.displacement(onset, apex),
         }[reads]()
-        described = model.recognizer.describe(read, apex.poi_scores)
+        described = model.recognizer.forward_features(read, apex.poi_scores)
         return described, model.recognizer.head(described)
 
     described, logits = model.apply(params, onset, apex, method=by_hand)
-    found = [model.apply(params, onset, apex, method=name) for name in ("describe", "recognise")]
+    found = [
+        model.apply(params, onset, apex, method=name) for name in ("forward_features", "logits")
+    ]
     np.testing.assert_allclose(found[0], described, rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(found[1], logits, rtol=1e-3, atol=1e-3)
 

@@ -8,9 +8,10 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from mubert_jax.bench.devices import count_collectives
 from mubert_jax.config import SwappingConfig
-from mubert_jax.models.swapping import blockwise_mask, blockwise_masks, draw_block, swap
+from mubert_jax.models.swapping import blockwise_mask, draw_block, swap
 from mubert_jax.models.vit import patchify
-from mubert_jax.training.step import mean_over_parts
+from mubert_jax.training.sharding import per_example
+from mubert_jax.training.step import mean_over_micro_batches
 
 PAPER = SwappingConfig()
 GRID = 28
@@ -68,6 +69,10 @@ def one_loop_for_all(keys_B):
     return jax.vmap(mask)(keys_B).reshape(-1, GRID**2)
 
 
+def masks_of(keys_B):
+    return jax.vmap(lambda key: blockwise_mask(key, GRID, PAPER))(keys_B)
+
+
 def over_batch(shape):
     """The sharding of a batch over (data, fsdp) of a mesh (data, fsdp, tensor)."""
     devices, axes = jax.devices()[: np.prod(shape)], ("data", "fsdp", "tensor")
@@ -75,10 +80,10 @@ def over_batch(shape):
     return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
 
 
-def compiled(masks_of, sharding):
-    """`masks_of` keys, as a program of the seeds 0 to 15 that are placed as `sharding` says."""
+def compiled(draw, sharding):
+    """`draw` of keys, as a program of the seeds 0 to 15 that are placed as `sharding` says."""
     seeds = jax.device_put(np.arange(16, dtype=np.uint32), sharding)
-    program = jax.jit(lambda seeds: masks_of(jax.vmap(jax.random.key)(seeds)))
+    program = jax.jit(lambda seeds: draw(jax.vmap(jax.random.key)(seeds)))
     program = program.lower(seeds).compile()
     return np.asarray(program(seeds)), count_collectives(program.as_text())[0]
 
@@ -93,9 +98,7 @@ def sixteen_masks():
 @pytest.mark.parametrize("shape", [(1, 1, 1), (4, 1, 1), (2, 1, 2)])
 def test_every_devices_own_loop_draws_the_same_masks_and_asks_no_other(shape, sixteen_masks):
     sharding = over_batch(shape)
-    masks, collectives = compiled(
-        lambda keys: blockwise_masks(keys, GRID, PAPER, sharding), sharding
-    )
+    masks, collectives = compiled(per_example(masks_of, sharding), sharding)
     np.testing.assert_array_equal(masks, sixteen_masks)
     assert not collectives
 
@@ -104,8 +107,8 @@ def test_parts_of_a_batch_are_drawn_without_other_devices(sixteen_masks):
     sharding = over_batch((2, 2, 1))
 
     def mean_of_two(keys):
-        draw = lambda keys: blockwise_masks(keys, GRID, PAPER, sharding).astype(int)  # noqa: E731
-        return mean_over_parts(draw, keys, 2)
+        draw = per_example(lambda keys: masks_of(keys).astype(int), sharding)
+        return mean_over_micro_batches(draw, keys, 2)
 
     means, collectives = compiled(mean_of_two, sharding)
     np.testing.assert_array_equal(means, sixteen_masks.reshape(8, 2, -1).mean(1))
@@ -114,7 +117,7 @@ def test_parts_of_a_batch_are_drawn_without_other_devices(sixteen_masks):
 
 def test_masks_without_devices_to_split_over_are_the_same(sixteen_masks):
     keys = jax.vmap(jax.random.key)(np.arange(16, dtype=np.uint32))
-    np.testing.assert_array_equal(blockwise_masks(keys, GRID, PAPER), sixteen_masks)
+    np.testing.assert_array_equal(masks_of(keys), sixteen_masks)
 
 
 def test_blocks_fit_and_keep_size_and_aspect(blocks):

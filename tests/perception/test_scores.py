@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from mubert_jax.data.controlled.clip import Truth
 from mubert_jax.perception.scores import (
     PairScore,
     auc,
@@ -19,6 +18,7 @@ from mubert_jax.perception.scores import (
     score,
     summarise,
 )
+from mubert_jax.synthetic.clip import Truth
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.booleans())

@@ -6,14 +6,15 @@ import pytest
 
 from mubert_jax.bench.figure import picture
 from mubert_jax.cli import main
-from mubert_jax.data.controlled.clip import ControlledClip
-from mubert_jax.data.sets.controlled import FIRST_TEST_SUBJECT
+from mubert_jax.data.sets.synthetic import FIRST_TEST_SUBJECT
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import SHIPPED, SHIPPED_FILE, open_trained
-from mubert_jax.perception.controlled import (
+from mubert_jax.motion_maps import chosen
+from mubert_jax.perception.benchmark import (
     Row,
+    baseline_maps,
+    baseline_rows,
     benchmark_pairs,
-    classical_maps,
     evaluate,
     learned_maps,
     mass_on_face,
@@ -21,9 +22,10 @@ from mubert_jax.perception.controlled import (
 )
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.scores import paired_difference
+from mubert_jax.synthetic.clip import SyntheticClip
 
 SUBJECTS = 6
-CLASSICAL = ("difference", "Eulerian magnification")
+BASELINES = chosen(("difference", "eulerian"))
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +45,9 @@ def scores(trained, perceiver):
 
     def read(pair, align):
         maps = learned_maps(perceiver, pair, align)
-        classical = classical_maps(pair, align, model.patch_size, CLASSICAL)
+        found = baseline_maps(pair, align, model.patch_size, BASELINES)
         learned = {("DMA", ""): maps.dma[0], ("DMA", "POI"): maps.dma_poi[0]}
-        return learned | times(classical, "", 1.0) | times(classical, "POI", maps.poi[0])
+        return learned | times(found, "", 1.0) | times(found, "POI", maps.poi[0])
 
     found = {}
     for condition in ("clean", "background", "all", "foreign"):
@@ -58,7 +60,7 @@ def scores(trained, perceiver):
 
 
 def less(scores, condition, score, method, weight):
-    """DMA's score less that of a classical method: both registered, both × POI or neither."""
+    """DMA's score less that of a baseline: both registered, both × POI or neither."""
     ours, theirs = (scores[condition][Row(who, "robust", weight)][score] for who in ("DMA", method))
     return paired_difference(ours, theirs)
 
@@ -74,17 +76,17 @@ def test_nothing_is_seen_where_nothing_moves(scores):
     """The null test: energy between two still moments over energy between onset and apex."""
     for condition, most in {"clean": 0.05, "background": 0.15, "all": 0.3}.items():
         assert scores[condition][Row("DMA", "robust", "POI")]["null"].value < most
-        for method in CLASSICAL:
+        for method in baseline_rows(BASELINES):
             assert less(scores, condition, "null", method, "POI").high < -0.1
 
 
 def test_equal_frames_give_an_empty_map(perceiver):
-    frame = ControlledClip(FIRST_TEST_SUBJECT, 0, size=perceiver.config.image_size).frame(0)
+    frame = SyntheticClip(FIRST_TEST_SUBJECT, 0, size=perceiver.config.image_size).frame(0)
     assert not perceiver(frame[None], frame[None]).dma.any()
 
 
 def test_a_frame_that_went_down_a_pixel_went_down_everywhere(perceiver):
-    frame = ControlledClip(FIRST_TEST_SUBJECT, 0, size=114).frame(0)
+    frame = SyntheticClip(FIRST_TEST_SUBJECT, 0, size=114).frame(0)
     moved = perceiver(frame[None, 1:-1, 1:-1], frame[None, :-2, 1:-1]).displacement
     assert abs(np.median(moved[..., 1]) - 1) < 0.2
     assert abs(np.median(moved[..., 0])) < 0.1
@@ -112,17 +114,17 @@ def test_inside_the_face_it_sees_less_than_eulerian_magnification_registered_ali
 def test_over_the_frame_poi_is_what_sees_and_dma_adds_little(scores):
     for condition in ("background", "all"):
         rows = scores[condition]
-        for method in ("DMA", *CLASSICAL):
+        for method in ("DMA", *baseline_rows(BASELINES)):
             plain, weighed = (rows[Row(method, "robust", what)]["auc"] for what in ("", "POI"))
             assert weighed.value > plain.value + 0.2
-    for method in CLASSICAL:
+    for method in baseline_rows(BASELINES):
         assert less(scores, "background", "auc", method, "POI").low > 0
         assert abs(less(scores, "all", "auc", method, "POI").value) < 0.03
 
 
 def test_of_what_it_was_not_trained_on_it_knows_less(scores):
     """Under "foreign", × POI: behind over the frame, and stillness no longer sure."""
-    for method in CLASSICAL:
+    for method in baseline_rows(BASELINES):
         assert -0.12 < less(scores, "foreign", "auc", method, "POI").value < 0
         assert less(scores, "foreign", "null", method, "POI").high > -0.1
     assert scores["foreign"][Row("DMA", "robust", "POI")]["auc"].value > 0.7
@@ -133,7 +135,7 @@ def test_poi_is_on_the_face_where_the_background_moves(scores):
 
 
 def test_perceive_needs_no_training(tmp_path, capsys):
-    clip = ControlledClip(FIRST_TEST_SUBJECT, 1, size=160)
+    clip = SyntheticClip(FIRST_TEST_SUBJECT, 1, size=160)
     for name, number in {"onset": clip.course.onset, "apex": clip.course.apex}.items():
         frame = cv2.cvtColor(clip.frame(number), cv2.COLOR_RGB2BGR)
         cv2.imwrite(str(tmp_path / f"{name}.png"), frame)

@@ -1,24 +1,26 @@
 """Onset and apex of two sizes, turned, deep, transparent, or the same file: compared or refused."""
 
 import cv2
+import jax
 import numpy as np
 import pytest
 from conftest import tiny_config
 from rich.console import Console
 
 from mubert_jax.errors import UserError
-from mubert_jax.models.micron_bert import build_model
+from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.perception.perceive import PerceiveOptions, Session, perceive_images
 from mubert_jax.perception.trained import Trained
-from mubert_jax.training.seen import Seen
-from mubert_jax.training.state import init_params
+from mubert_jax.training.contamination import Seen
 
 
 @pytest.fixture(scope="module")
 def trained():
     config = tiny_config(loss__agreement="none")
     model = build_model(config)
-    return Trained(config, model, init_params(config, model), 1.0, Seen())
+    return Trained(
+        config, model, init_params(model, jax.random.key(config.training.seed)), 1.0, Seen()
+    )
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""`mubert prepare controlled --classes`, `finetune`, `evaluate`, `predict`."""
+"""`mubert prepare synthetic --classes`, `finetune`, `evaluate`, `predict`."""
 
 import json
 import os
@@ -15,10 +15,10 @@ from mubert_jax.data.pairs import LabelledPairs
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    """4 made-up people × 5 clips, 32×32."""
+    """4 synthetic people × 5 clips, 32×32."""
     folder = tmp_path_factory.mktemp("drawn") / "pairs"
     people = ["--subjects=4", "--clips=5", "--size=32", "--frames=8", "--conditions", "lab"]
-    assert main(["prepare", "controlled", "--classes=5", f"--output={folder}", *people]) == 0
+    assert main(["prepare", "synthetic", "--classes=5", f"--output={folder}", *people]) == 0
     return folder
 
 
@@ -50,13 +50,13 @@ def refused(capsys, *arguments):
     return error
 
 
-def test_made_up_pairs_know_their_emotions(drawn, capsys):
+def test_synthetic_pairs_know_their_emotions(drawn, capsys):
     pairs = LabelledPairs(drawn, 32)
     assert len(pairs) == 20 and len(set(pairs.subject)) == 4
     assert set(pairs.classes) <= {"anger", "disgust", "happiness", "sadness", "surprise"}
     assert all(record.action_units for record in pairs.records)
     assert "5 emotions" in refused(
-        capsys, "prepare", "controlled", "--classes=3", f"--output={drawn}-3", "--size=32"
+        capsys, "prepare", "synthetic", "--classes=3", f"--output={drawn}-3", "--size=32"
     )
 
 
@@ -99,7 +99,7 @@ def test_predict_an_image_pair_and_a_video(run, tmp_path, drawn, capsys):
 
 
 def test_what_cannot_be(run, config, trained_run, tmp_path, capsys):
-    assert "holds no recogniser" in refused(
+    assert "holds no recognizer" in refused(
         capsys, "predict", f"--checkpoint={trained_run}", "--video=v.avi"
     )
     assert "--video=V, or both" in refused(capsys, "predict", f"--checkpoint={run}")

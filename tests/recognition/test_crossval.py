@@ -12,16 +12,15 @@ from conftest import tiny_config
 from rich.console import Console
 
 from mubert_jax.data.folder import subjects_of
-from mubert_jax.data.people import MADE_UP, Person
+from mubert_jax.data.people import SYNTHETIC, Person
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import open_trained
-from mubert_jax.models.micron_bert import build_model
-from mubert_jax.recognition import crossval, leak
+from mubert_jax.models.micron_bert import build_model, init_params
+from mubert_jax.recognition import contamination, crossval
 from mubert_jax.recognition.crossval import cross_validate, fit_all
 from mubert_jax.recognition.facts import Facts
 from mubert_jax.recognition.metrics import score
-from mubert_jax.training.seen import Seen
-from mubert_jax.training.state import init_params
+from mubert_jax.training.contamination import Seen
 from mubert_jax.training.views import normalise
 
 QUIET = Console(quiet=True)
@@ -39,7 +38,7 @@ CONFIG = tiny_config(
 @pytest.fixture(scope="module")
 def backbone():
     model = build_model(CONFIG)
-    return model, jax.jit(lambda: init_params(CONFIG, model))()
+    return model, jax.jit(lambda: init_params(model, jax.random.key(CONFIG.training.seed)))()
 
 
 class Pairs(SimpleNamespace):
@@ -180,7 +179,7 @@ def test_the_recogniser_to_keep_names_all_clips(backbone):
     data = pairs()
     kept = fit_all(CONFIG, *backbone, data)
     logits = model.apply(
-        {"params": kept}, normalise(data.onset), normalise(data.apex), method="recognise"
+        {"params": kept}, normalise(data.onset), normalise(data.apex), method="logits"
     )
     assert (np.asarray(logits).argmax(-1) == data.label).mean() > 0.9
 
@@ -190,36 +189,36 @@ def test_a_backbone_that_saw_a_tested_subject_is_refused():
     tested = {"casme2/sub01": known, "casme2/sub99": stranger}
     seen = Seen.of([known, Person.of("smic", "s99")])
     with pytest.raises(UserError, match="1 of the 2 tested subjects \\(casme2/sub01 first"):
-        leak.stamps(seen, "runs/mine", tested, allow=False)
-    (stamp,) = leak.stamps(seen, "runs/mine", tested, allow=True)
+        contamination.stamps(seen, "runs/mine", tested, allow=False)
+    (stamp,) = contamination.stamps(seen, "runs/mine", tested, allow=True)
     assert stamp.startswith("LEAK")
-    assert leak.stamps(seen, "runs/mine", {"casme2/sub99": stranger}, allow=False) == []
-    assert leak.stamps(Seen(), "", tested, allow=False) == []
+    assert contamination.stamps(seen, "runs/mine", {"casme2/sub99": stranger}, allow=False) == []
+    assert contamination.stamps(Seen(), "", tested, allow=False) == []
     later = seen | Seen(unknown=("official.pth",))
-    (unknown,) = leak.stamps(later, "runs/mine", {"casme2/sub99": stranger}, allow=False)
+    (unknown,) = contamination.stamps(later, "runs/mine", {"casme2/sub99": stranger}, allow=False)
     assert unknown.startswith("NOT CHECKED: official.pth, which runs/mine comes from")
-    assert len(leak.stamps(later, "runs/mine", tested, allow=True)) == 2
+    assert len(contamination.stamps(later, "runs/mine", tested, allow=True)) == 2
 
 
 def test_people_of_data_without_a_name_are_a_doubt_that_names_both_sides(trained_run, frames_set):
     seen = open_trained(str(trained_run)).seen
     (name, *_) = subjects_of(frames_set)
     tested = {f"mine/{name}": Person.of("mine", name), "mine/b": Person.of("mine", "b")}
-    (stamp,) = leak.stamps(seen, "runs/mine", tested, allow=False)
+    (stamp,) = contamination.stamps(seen, "runs/mine", tested, allow=False)
     assert stamp.startswith("POSSIBLE CONTAMINATION: runs/mine")
     assert (
         f"1 of the 2 tested subjects, by their names: mine/{name} may be '{name}' of the" in stamp
     )
 
 
-def test_the_shipped_weights_know_made_up_people_alone():
+def test_the_shipped_weights_know_synthetic_people_alone():
     shipped = open_trained("shipped").seen
     real = {f"smic/s{n:02d}": Person.of("smic", f"s{n:02d}") for n in range(1, 21)}
     real |= {name: Person.of("mine", name) for name in ("s1", "S01", "s000001", "1")}
-    assert leak.stamps(shipped, "shipped", real, allow=False) == []
-    made_up = {"controlled/s000007": Person.elsewhere(f"{MADE_UP}0", "s000007")}
+    assert contamination.stamps(shipped, "shipped", real, allow=False) == []
+    synthetic = {"controlled/s000007": Person.elsewhere(f"{SYNTHETIC}0", "s000007")}
     with pytest.raises(UserError, match="shipped was trained on 1 of the 1"):
-        leak.stamps(shipped, "shipped", made_up, allow=False)
+        contamination.stamps(shipped, "shipped", synthetic, allow=False)
 
 
 def test_only_who_is_tested_counts(backbone):

@@ -1,4 +1,4 @@
-"""From made-up faces to the table: pretrained briefly, tested on people whom nothing has seen."""
+"""From synthetic faces to the table: pretrained briefly, tested on people whom nothing has seen."""
 
 import pandas as pd
 import pytest
@@ -25,7 +25,7 @@ CONFIG = build(
         "runtime": {"mesh": [1, 1, 1], "reader_threads": 2, "checkpoint_every": 20},
     }
 )
-DRAWN = ["prepare", "controlled", "--size=112", "--frames=8", "--align=robust"]
+DRAWN = ["prepare", "synthetic", "--size=112", "--frames=8", "--align=robust"]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from mubert_jax.recognition.predictions import Predictions
 CLASSES = ("negative", "positive", "surprise")
 
 
-def made_up(people, seeds=2, clips=6):
+def synthetic(people, seeds=2, clips=6):
     random = np.random.default_rng(3)
     rows = []
     for seed in range(seeds):
@@ -27,7 +27,7 @@ def made_up(people, seeds=2, clips=6):
 
 def test_a_plain_loop_over_the_same_draws_agrees(monkeypatch):
     monkeypatch.setattr(intervals, "RESAMPLINGS", 150)
-    predictions = made_up(8)
+    predictions = synthetic(8)
     found = over_subjects(predictions)
     drawn = np.random.default_rng(0).integers(8, size=(150, 8))
     runs = [predictions.of_seed(seed) for seed in predictions.seeds]
@@ -44,6 +44,6 @@ def test_a_plain_loop_over_the_same_draws_agrees(monkeypatch):
 
 
 def test_more_people_make_it_narrower_and_one_makes_none():
-    widths = [np.diff(over_subjects(made_up(people))["uf1"])[0] for people in (6, 60)]
+    widths = [np.diff(over_subjects(synthetic(people))["uf1"])[0] for people in (6, 60)]
     assert widths[1] < widths[0] / 2
-    assert np.isnan(over_subjects(made_up(1))["uf1"]).all()
+    assert np.isnan(over_subjects(synthetic(1))["uf1"]).all()

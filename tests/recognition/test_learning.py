@@ -10,13 +10,12 @@ import pytest
 from conftest import tiny_config
 
 from mubert_jax.config import RecognitionConfig
-from mubert_jax.models.micron_bert import build_model
-from mubert_jax.recognition import heads, learners
+from mubert_jax.models.micron_bert import build_model, init_params
+from mubert_jax.recognition import learners, linear_probe
 from mubert_jax.recognition.augment import augmented
 from mubert_jax.recognition.features import describe
 from mubert_jax.recognition.finetuning import finetune
 from mubert_jax.recognition.learners import choose_decay
-from mubert_jax.training.state import init_params
 from mubert_jax.training.views import normalise
 
 QUICK = RecognitionConfig(epochs=300)
@@ -36,7 +35,7 @@ def clips():
 def fit(clips, features=None, **options):
     features = clips.features if features is None else features
     config = dataclasses.replace(QUICK, **options)
-    return heads.fit(features, clips.label, clips.train, np.full(3, 1e-3), 3, config)
+    return linear_probe.fit(features, clips.label, clips.train, np.full(3, 1e-3), 3, config)
 
 
 def test_heads_find_a_signal_in_clips_that_they_did_not_learn_from(clips):
@@ -49,7 +48,7 @@ def test_heads_find_a_signal_in_clips_that_they_did_not_learn_from(clips):
 
 def test_stacked_heads_are_those_of_one_by_one(clips):
     together, alone = (
-        heads.fit(
+        linear_probe.fit(
             clips.features, clips.label, clips.train, np.full(3, 1e-3), 3, QUICK, stacked=stacked
         )
         for stacked in (True, False)
@@ -73,7 +72,7 @@ def test_a_head_knows_nothing_of_the_clips_it_is_tested_on(clips):
 def test_balance_lets_every_class_count_alike(clips):
     train = clips.train[0]
     for balance, even in (("loss", True), ("sampling", True), ("none", False)):
-        weights = np.asarray(heads.clip_weights(clips.label, jnp.asarray(train), 3, balance))
+        weights = np.asarray(linear_probe.clip_weights(clips.label, jnp.asarray(train), 3, balance))
         assert not weights[~train].any() and abs(weights.sum() - 1) < 1e-5
         shares = np.bincount(clips.label, weights, minlength=3)
         assert np.allclose(shares, 1 / 3) == even
@@ -119,7 +118,7 @@ def tiny(reads):
         loss__agreement="none", model__recognizer__classes=2, model__recognizer__reads=reads
     )
     model = build_model(config)
-    return model, jax.jit(lambda: init_params(config, model))()
+    return model, jax.jit(lambda: init_params(model, jax.random.key(config.training.seed)))()
 
 
 def pairs(count):
@@ -151,7 +150,7 @@ def test_fine_tuned_folds_learn_the_same_in_whatever_company_and_lower_blocks_sl
             {"params": jax.tree.map(lambda x, row=row: x[row], trained)},
             normalise(onset),
             normalise(apex),
-            method="recognise",
+            method="logits",
         )
         for trained, row in ((together, 1), (alone, 0))
     ]

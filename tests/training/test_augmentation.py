@@ -5,19 +5,18 @@ and crops, whose places are drawn.
 import jax
 import numpy as np
 import pytest
-from conftest import tiny_config
+from conftest import tiny_config, views_of
 
 from mubert_jax.config import AugmentationConfig, CropConfig
 from mubert_jax.models.swapping import swap
-from mubert_jax.training.recording import light
-from mubert_jax.training.step import make_views
+from mubert_jax.training.degradation import light
 from mubert_jax.training.views import (
     IMAGENET_MEAN,
     IMAGENET_STD,
+    degraded_alike,
     normalise,
     pair_keys,
     random_crops,
-    recorded_alike,
 )
 
 
@@ -30,28 +29,31 @@ def keys(count=4):
 
 
 def test_off_changes_nothing(noise_batch):
-    frames = make_views(tiny_config(), noise_batch)
-    np.testing.assert_array_equal(frames["current"], normalise(noise_batch["current"]))
-    np.testing.assert_array_equal(frames["reference"], normalise(noise_batch["reference"]))
-    expected = swap(frames["current"], frames["reference"], frames["swap_mask"], 8)
-    np.testing.assert_array_equal(frames["swapped"], expected)
+    frames = views_of(tiny_config(), noise_batch)
+    np.testing.assert_array_equal(frames.current, normalise(noise_batch["current"]))
+    np.testing.assert_array_equal(frames.reference, normalise(noise_batch["reference"]))
+    expected = swap(frames.current, frames.reference, frames.swap_mask, 8)
+    np.testing.assert_array_equal(frames.swapped, expected)
 
 
 def test_target_and_swapped_share_their_light_and_only_the_swapped_is_noisy(noise_batch):
-    plain = make_views(tiny_config(), noise_batch)
+    plain = views_of(tiny_config(), noise_batch)
     light = {"augmentation__gain": 0.3, "augmentation__gradient": 0.3}
-    lit = make_views(tiny_config(**light), noise_batch)
-    ratio = {name: pixels(lit[name]) / pixels(plain[name]) for name in ("current", "swapped")}
-    known = (pixels(plain["current"]) > 0.05) & (pixels(plain["swapped"]) > 0.05)
+    lit = views_of(tiny_config(**light), noise_batch)
+    ratio = {
+        name: pixels(getattr(lit, name)) / pixels(getattr(plain, name))
+        for name in ("current", "swapped")
+    }
+    known = (pixels(plain.current) > 0.05) & (pixels(plain.swapped) > 0.05)
     np.testing.assert_allclose(ratio["current"][known], ratio["swapped"][known], rtol=1e-3)
     assert np.abs(ratio["current"][known] - 1).mean() > 0.03
-    other = pixels(lit["reference"]).mean((1, 2, 3)) / pixels(plain["reference"]).mean((1, 2, 3))
-    own = pixels(lit["current"]).mean((1, 2, 3)) / pixels(plain["current"]).mean((1, 2, 3))
+    other = pixels(lit.reference).mean((1, 2, 3)) / pixels(plain.reference).mean((1, 2, 3))
+    own = pixels(lit.current).mean((1, 2, 3)) / pixels(plain.current).mean((1, 2, 3))
     assert np.abs(other - own).max() > 0.02
 
-    noisy = make_views(tiny_config(**light, augmentation__noise=8.0), noise_batch)
-    np.testing.assert_array_equal(noisy["current"], lit["current"])
-    noise = pixels(noisy["swapped"]) - pixels(lit["swapped"])
+    noisy = views_of(tiny_config(**light, augmentation__noise=8.0), noise_batch)
+    np.testing.assert_array_equal(noisy.current, lit.current)
+    noise = pixels(noisy.swapped) - pixels(lit.swapped)
     assert 0.001 < noise.std() < 8 / 255
     assert len({round(float(x), 6) for x in noise.std((1, 2, 3))}) == 4
 
@@ -59,7 +61,7 @@ def test_target_and_swapped_share_their_light_and_only_the_swapped_is_noisy(nois
 def test_strengths_are_within_what_was_asked():
     grey = np.zeros((64, 8, 8, 3), np.float32)
     config = AugmentationConfig(gain=0.2, gradient=0.1)
-    (views,) = recorded_alike(keys(64), (grey,), config)
+    (views,) = degraded_alike(keys(64), (grey,), config)
     gain = pixels(views) / pixels(grey)
     assert 0.12 < np.abs(gain.mean((1, 2, 3)) - 1).max() <= 0.21
     slope = gain.max((1, 2, 3)) - gain.min((1, 2, 3))
@@ -69,7 +71,7 @@ def test_strengths_are_within_what_was_asked():
 def test_a_function_of_the_key():
     images = np.random.default_rng(0).random((4, 8, 8, 3), np.float32)
     config = AugmentationConfig(gain=0.2, gradient=0.1, noise=4.0)
-    first, again = (recorded_alike(keys(), (images,), config)[0] for _ in range(2))
+    first, again = (degraded_alike(keys(), (images,), config)[0] for _ in range(2))
     np.testing.assert_array_equal(first, again)
     assert (np.asarray(first)[0] != np.asarray(first)[1]).any()
 
@@ -83,14 +85,14 @@ def test_normalised_by_hand():
 @pytest.mark.parametrize("asked", ["gain", "gradient", "noise"])
 def test_one_kind_of_change_suffices(asked):
     images = np.random.default_rng(0).random((4, 8, 8, 3), np.float32)
-    (changed,) = recorded_alike(keys(), (images,), AugmentationConfig(**{asked: 0.5}))
+    (changed,) = degraded_alike(keys(), (images,), AugmentationConfig(**{asked: 0.5}))
     assert np.abs(np.asarray(changed) - images).max() > 1e-4
 
 
 def test_only_the_last_view_is_noisy_and_its_noise_has_up_to_the_deviation_asked_for():
     config = AugmentationConfig(noise=51.0)
     view = np.random.default_rng(0).random((64, 16, 16, 3), np.float32)
-    target, noisy = recorded_alike(keys(64), (view, view), config)
+    target, noisy = degraded_alike(keys(64), (view, view), config)
     np.testing.assert_allclose(target, view, atol=1e-5)
     deviation = (pixels(noisy) - pixels(view)).std((1, 2, 3)) / (51 / 255)
     assert deviation.min() < 0.1 and 0.9 < deviation.max() < 1.06
@@ -104,14 +106,16 @@ def test_light_and_noise_by_hand():
     gain = light(of_light, (16, 12), 0.2, 0.1)[..., None]
     strength = 8 / 255 * jax.random.uniform(of_strength)
     noise = strength * jax.random.normal(of_noise, (16, 12, 3))
-    target, noisy = recorded_alike(keys(1), (view, view), config)
+    target, noisy = degraded_alike(keys(1), (view, view), config)
     np.testing.assert_allclose(pixels(target), pixels(view) * gain, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(pixels(noisy) - pixels(target), noise[None], rtol=1e-3, atol=1e-6)
 
 
 def test_a_pairs_key_is_its_seeds_and_its_indexs():
     index = np.array([3, 5, 3], np.uint32)
-    words = np.stack([jax.random.key_data(pair_keys(seed, index)) for seed in (0, 1)])
+    words = np.stack(
+        [jax.random.key_data(pair_keys(jax.random.key(seed), index)) for seed in (0, 1)]
+    )
     assert (words[:, 0] == words[:, 2]).all()
     assert len(np.unique(words.reshape(-1, words.shape[-1]), axis=0)) == 4
 

@@ -8,19 +8,16 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-from conftest import tiny_config
+from conftest import fresh_state, tiny_config
 
 from mubert_jax.errors import DiskFull, UserError, kind_of
-from mubert_jax.models.micron_bert import build_model
 from mubert_jax.training import sharding
-from mubert_jax.training.checkpoints import Checkpoints, load_model
-from mubert_jax.training.state import create_state, optimizer
+from mubert_jax.training.checkpoints import Checkpoints, load_weights
 
 
 def state_of(config, devices=1):
-    model, tx = build_model(config), optimizer(config, 20)
     mesh = sharding.make_mesh(config, jax.devices()[:devices])
-    state = jax.jit(lambda: create_state(config, model, tx))()
+    state = fresh_state(config)
     return jax.device_put(state, sharding.state_shardings(mesh, config.runtime.sharding, state))
 
 
@@ -40,9 +37,9 @@ def test_round_trip(tmp_path, agreement):
         assert checkpoints.latest_step == 3
         restored = checkpoints.restore(abstract(state))
     jax.tree.map(np.testing.assert_array_equal, restored, state)
-    loaded_config, _, params = load_model(tmp_path)
+    loaded_config, weights = load_weights(tmp_path)
     assert loaded_config == config
-    jax.tree.map(np.testing.assert_array_equal, params, state.params)
+    jax.tree.map(np.testing.assert_array_equal, weights.params, state.params)
 
 
 def test_four_sharded_devices_to_one(tmp_path):
@@ -111,7 +108,7 @@ def test_other_data_are_refused(saved, state):
 def test_missing_checkpoint(tmp_path):
     for folder in (tmp_path, tmp_path / "absent"):
         with pytest.raises(UserError, match="no checkpoint in"):
-            load_model(folder)
+            load_weights(folder)
 
 
 def without(*names):
@@ -181,9 +178,9 @@ DAMAGES = {
 def test_a_damaged_checkpoint_is_named_in_one_line_and_another_beside_it(two, state, damage):
     damage(two / "2")
     with pytest.raises(UserError, match=f"^{two / '2'} .*take {two / '1'}$") as error:
-        load_model(two.parent)
+        load_weights(two.parent)
     assert "tensorstore" not in str(error.value).lower() and len(str(error.value)) < 400
-    assert load_model(two / "1")
+    assert load_weights(two / "1")
     config = tiny_config(runtime__mesh=(1, 1, 1))
     with pytest.raises(UserError, match=f"goes on from {two / '1'}$"):
         with Checkpoints(two.parent, config, "data") as checkpoints:
@@ -202,7 +199,7 @@ def test_a_run_goes_on_without_its_damaged_last_step_once_that_is_moved_away(two
 
 def test_a_run_without_its_optimizer_can_be_read_but_does_not_go_on(two, state):
     without("training")(two / "2")
-    assert load_model(two.parent)
+    assert load_weights(two.parent)
     with Checkpoints(two.parent, ALONE, "data") as checkpoints:
         with pytest.raises(UserError, match="2 has no training: .* goes on from .*/1$"):
             checkpoints.restore(abstract(state))
@@ -211,28 +208,28 @@ def test_a_run_without_its_optimizer_can_be_read_but_does_not_go_on(two, state):
 def test_checkpoints_of_older_versions_have_no_checksums(saved, state):
     path = saved / "checkpoints" / "1" / "origin" / "metadata"
     origin = json.loads(path.read_text())
-    assert set(origin.pop("checksums")) == {"params", "teacher", "training"}
+    assert set(origin.pop("checksums")) == {"params", "extra", "training"}
     path.write_text(json.dumps(origin))
-    jax.tree.map(np.testing.assert_array_equal, load_model(saved)[2], state.params)
+    jax.tree.map(np.testing.assert_array_equal, load_weights(saved)[1].params, state.params)
 
 
 def test_a_config_that_is_none_is_said_of_its_step(two):
     written("origin/metadata", '{"config": {"model": 3}, "data": "x"}')(two / "2")
     with pytest.raises(UserError, match=f"^{two / '2'}: config.model must be"):
-        load_model(two.parent)
+        load_weights(two.parent)
 
 
 def test_the_only_checkpoint_is_damaged(saved):
     without("params")(saved / "checkpoints" / "1")
     with pytest.raises(UserError, match="copy it again .there is no other one in"):
-        load_model(saved)
+        load_weights(saved)
 
 
 def test_what_was_never_finished_is_no_checkpoint(saved):
     step = saved / "checkpoints" / "1"
     step.rename(step.with_name("1.orbax-checkpoint-tmp-12"))
     with pytest.raises(UserError, match="no checkpoint in .* but one that was not finished"):
-        load_model(saved)
+        load_weights(saved)
 
 
 @pytest.mark.parametrize("code, exit_code", [(errno.EIO, 75), (errno.ESTALE, 75), (errno.EPERM, 2)])
@@ -242,7 +239,7 @@ def test_a_disk_that_fails_for_a_moment_is_no_damage(saved, monkeypatch, code, e
 
     monkeypatch.setattr(ocp.CheckpointManager, "restore", fail)
     with pytest.raises(UserError) as error:
-        load_model(saved)
+        load_weights(saved)
     assert kind_of(error.value).exit_code == exit_code
     assert ("copied only in part" in str(error.value)) is (exit_code == 2)
 
@@ -258,5 +255,5 @@ def test_disk_full_keeps_the_last_good_checkpoint(saved, state, monkeypatch, asy
             patch.setattr(ocp.CheckpointManager, name, full)
             with pytest.raises(DiskFull, match="disk full"):
                 checkpoints.save(2, state) if not asynchronous else checkpoints.check()
-    restored = load_model(saved)[2]
+    restored = load_weights(saved)[1].params
     jax.tree.map(np.testing.assert_array_equal, restored, state.params)

@@ -6,13 +6,11 @@ import jax
 import pytest
 from conftest import tiny_config
 
-from mubert_jax.bench.timed import noise_pairs
+from mubert_jax.bench.timed import compiled, noise_pairs
 from mubert_jax.config import SHARDED
-from mubert_jax.training import sharding
-from mubert_jax.training.compiled import CompiledRun
 
 TINY = tiny_config(
-    loss__movement_weight=1.0,
+    loss__warp_weight=1.0,
     loss__expectation_weight=1.0,
     model__dma__reads="pixels",
     model__dma__projection="shared",
@@ -26,7 +24,7 @@ def exported(config, platform, mesh):
     config = dataclasses.replace(
         config, runtime=dataclasses.replace(config.runtime, mesh=mesh, sharding=SHARDED)
     )
-    run = CompiledRun(config, sharding.make_mesh(config), total_steps=10)
+    run = compiled(config)
     batch = noise_pairs(config.training.batch_size, config.model.image_size)
     return jax.export.export(run.step, platforms=[platform])(run.abstract_state, batch)
 

@@ -21,8 +21,9 @@ from test_resume import comes_to, launch
 from mubert_jax.config import build
 from mubert_jax.data.frames import FramePairs
 from mubert_jax.data.pipeline import pretraining_batches
+from mubert_jax.objectives import make_objective
 from mubert_jax.training import sharding
-from mubert_jax.training.checkpoints import Checkpoints, load_model
+from mubert_jax.training.checkpoints import Checkpoints, load_weights
 from mubert_jax.training.compiled import CompiledRun
 from mubert_jax.training.pod import HEARTBEAT_SECONDS
 from mubert_jax.training.preemption import EXIT_CODE
@@ -101,7 +102,7 @@ def assert_goes_on(workdir):
     config = build(json.loads((workdir / "config.json").read_text()))
     pairs = FramePairs(config.data.path, delta=config.data.delta, image_size=32)
     mesh = sharding.make_mesh(config, jax.devices()[:1])
-    run = CompiledRun(config, mesh, config.training.steps)
+    run = CompiledRun(make_objective(config), config, mesh, config.training.steps)
     with Checkpoints(workdir, config, pairs.fingerprint) as checkpoints:
         assert checkpoints.latest_step == step
         state = checkpoints.restore(run.abstract_state)
@@ -120,7 +121,7 @@ def assert_same_end(workdir, expected):
     losses = [[row["loss"] for row in read_metrics(folder)] for folder in (workdir, expected)]
     assert len(losses[0]) == len(losses[1]) == 20
     np.testing.assert_allclose(losses[0], losses[1], rtol=2e-4)
-    ours, theirs = (load_model(folder)[2] for folder in (workdir, expected))
+    ours, theirs = (load_weights(folder)[1].params for folder in (workdir, expected))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-3), ours, theirs)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import tiny_config, write_config_file
 
-from mubert_jax.training.checkpoints import load_model
+from mubert_jax.training.checkpoints import load_weights
 from mubert_jax.training.preemption import EXIT_CODE
 from mubert_jax.training.writers import read_metrics
 
@@ -65,7 +65,7 @@ def stop_at(process, workdir, step, signum):
 
 
 def assert_same_end(workdir, expected):
-    ours, theirs = (load_model(folder)[2] for folder in (workdir, expected))
+    ours, theirs = (load_weights(folder)[1].params for folder in (workdir, expected))
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
     assert [row["step"] for row in read_metrics(workdir)] == list(range(1, 21))
     losses = [[row["loss"] for row in read_metrics(folder)] for folder in (workdir, expected)]

@@ -92,7 +92,7 @@ def test_all_devices_are_taken_unless_some_are_given():
 
 @pytest.mark.parametrize("mesh", [(4, 1, 1), (1, 4, 1), (2, 2, 1)])
 def test_parts_of_a_batch_that_do_not_divide(mesh):
-    config = tiny_config(runtime__mesh=mesh, training__batch_size=8, training__accumulate=4)
+    config = tiny_config(runtime__mesh=mesh, training__batch_size=8, training__micro_batches=4)
     with pytest.raises(UserError) as refused:
         make_mesh(config, jax.devices()[:4])
     assert "batch_size is 8 in 4 parts, not divisible by the 4 devices" in str(refused.value)

@@ -3,15 +3,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from conftest import tiny_config
+from conftest import fresh_state, step_of, tiny_config, views_of
 
 from mubert_jax.config import SHARDED
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.models.vit import patchify
 from mubert_jax.training import sharding
 from mubert_jax.training.schedules import learning_rate, teacher_momentum
-from mubert_jax.training.state import create_state, optimizer
-from mubert_jax.training.step import make_step, make_views
+from mubert_jax.training.state import optimizer
+from mubert_jax.training.step import mean_over_micro_batches
 from mubert_jax.training.views import normalise, pair_keys, random_crops
 
 STEPS = 20
@@ -19,9 +19,7 @@ STEPS = 20
 
 def parts(**overrides):
     config = tiny_config(**overrides)
-    model, tx = build_model(config), optimizer(config, STEPS)
-    state = jax.jit(lambda: create_state(config, model, tx))()
-    return config, state, make_step(config, model, tx, STEPS)
+    return config, fresh_state(config), step_of(config, STEPS)
 
 
 @pytest.mark.parametrize("agreement", ["none", "mse", "dino"])
@@ -40,15 +38,13 @@ def test_the_loss_falls_on_one_batch(agreement, noise_batch):
 def test_views_of_a_pair_depend_on_its_index_not_on_its_place(noise_batch):
     config = tiny_config()
     order = np.array([2, 0, 3, 1])
-    see = jax.jit(lambda batch: make_views(config, batch))
+    see = jax.jit(lambda batch: views_of(config, batch))
     views = see(noise_batch)
     shuffled = see({k: v[order] for k, v in noise_batch.items()})
-    np.testing.assert_array_equal(shuffled["swap_mask"], views["swap_mask"][order])
-    np.testing.assert_allclose(
-        shuffled["global_crops"][0], views["global_crops"][0][order], atol=1e-5
-    )
-    assert (views["swap_mask"][0] != views["swap_mask"][1]).any()
-    assert len(views["local_crops"]) == 1 and views["local_crops"][0].shape == (4, 16, 16, 3)
+    np.testing.assert_array_equal(shuffled.swap_mask, views.swap_mask[order])
+    np.testing.assert_allclose(shuffled.global_crops[0], views.global_crops[0][order], atol=1e-5)
+    assert (views.swap_mask[0] != views.swap_mask[1]).any()
+    assert len(views.local_crops) == 1 and views.local_crops[0].shape == (4, 16, 16, 3)
 
 
 def test_a_teachers_momentum_rises_to_one():
@@ -66,7 +62,7 @@ def test_schedule_warms_up_and_ends_at_zero():
 
 def test_weight_decay_spares_vectors():
     config = tiny_config(optimizer__weight_decay=0.5)
-    tx = optimizer(config, STEPS)
+    tx = optimizer(config.optimizer, STEPS)
     params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
     updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
     decayed = optax.apply_updates(params, updates)
@@ -84,7 +80,7 @@ def test_a_crop_is_a_piece_of_the_frame():
     image = np.stack([rows, columns, np.ones_like(rows)], -1)[None]
     config = tiny_config().loss.crop
     for seed in range(10):
-        key = pair_keys(seed, jnp.zeros(1, jnp.uint32))
+        key = pair_keys(jax.random.key(seed), jnp.zeros(1, jnp.uint32))
         (crop,) = random_crops(key, jnp.asarray(image), 1, 32, (0.3, 0.5), config)
         inner = np.asarray(crop[0, 2:-2, 2:-2])
         np.testing.assert_allclose(inner[..., 2], 1, atol=1e-4)
@@ -131,17 +127,30 @@ def test_parts_of_a_batch_learn_what_the_whole_learns(noise_batch):
     # All but batch statistics: mse, known movements and expectation are means over pairs.
     keys = {
         "loss__agreement": "mse",
-        "loss__movement_weight": 1.0,
+        "loss__warp_weight": 1.0,
         "loss__expectation_weight": 1.0,
         "optimizer__learning_rate": 1e-2,
     }
     ends = []
     for count in (1, 4):
-        _, state, step = parts(training__accumulate=count, **keys)
+        _, state, step = parts(training__micro_batches=count, **keys)
         state, metrics = jax.jit(step)(state, noise_batch)
         assert int(state.step) == 1
         ends.append((metrics["loss"], metrics["gradient_norm"]))
     np.testing.assert_allclose(ends[1], ends[0], rtol=1e-4)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 4])
+def test_parts_of_a_batch_take_every_nth_example_and_are_averaged(parts):
+    x = np.random.default_rng(0).random((8, 3)).astype(np.float32)
+
+    def of_part(batch):
+        return {"peak": jnp.max(batch["x"], axis=0), "first": batch["x"][0] * batch["x"][-1]}
+
+    found = mean_over_micro_batches(of_part, {"x": jnp.asarray(x)}, parts)
+    split = [x[i::parts] for i in range(parts)]
+    np.testing.assert_allclose(found["peak"], np.mean([p.max(0) for p in split], 0), rtol=1e-6)
+    np.testing.assert_allclose(found["first"], np.mean([p[0] * p[-1] for p in split], 0), rtol=1e-6)
 
 
 @pytest.mark.slow
@@ -151,7 +160,7 @@ def test_parts_of_a_batch_need_less_memory(noise_batch):
         compiled = jax.jit(step).lower(state, noise_batch).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
-    assert planned(training__accumulate=4) < 0.7 * planned()
+    assert planned(training__micro_batches=4) < 0.7 * planned()
 
 
 def test_computing_blocks_again_changes_nothing(noise_batch):
@@ -190,24 +199,24 @@ def check_tensor(one, noise_batch):
 
 def test_masking_blanks_what_swapping_takes_from_the_reference(noise_batch):
     swapped, masked = (
-        make_views(tiny_config(swapping__kind=kind), noise_batch) for kind in ("swap", "mask")
+        views_of(tiny_config(swapping__kind=kind), noise_batch) for kind in ("swap", "mask")
     )
-    np.testing.assert_array_equal(swapped["swap_mask"], masked["swap_mask"])
-    mask = np.asarray(masked["swap_mask"])
-    patches = {name: patchify(masked[name], 8) for name in ("swapped", "current")}
+    np.testing.assert_array_equal(swapped.swap_mask, masked.swap_mask)
+    mask = np.asarray(masked.swap_mask)
+    patches = {name: patchify(getattr(masked, name), 8) for name in ("swapped", "current")}
     assert not np.asarray(patches["swapped"])[mask].any()
     np.testing.assert_array_equal(patches["swapped"][~mask], patches["current"][~mask])
 
 
-def test_spotting_enters_the_loss_and_teaches_the_diagonal(noise_batch):
+def test_replaced_patch_detection_enters_the_loss_and_teaches_the_diagonal(noise_batch):
     _, state, step = parts(
-        loss__agreement="none", loss__spotting_weight=1.0, optimizer__learning_rate=3e-3
+        loss__agreement="none", loss__replaced_patch_weight=1.0, optimizer__learning_rate=3e-3
     )
     step = jax.jit(step)
     history = []
     for _ in range(STEPS):
         state, metrics = step(state, noise_batch)
-        total = metrics["reconstruction"] + metrics["spotting"]
+        total = metrics["reconstruction"] + metrics["replaced_patch"]
         np.testing.assert_allclose(metrics["loss"], total, rtol=1e-5)
         history.append(float(metrics["diagonal_kept"] - metrics["diagonal_swapped"]))
     assert history[-1] > history[0] + 0.05
@@ -217,12 +226,12 @@ PIXELS = {"model__dma__reads": "pixels", "model__dma__projection": "shared"}
 
 
 @pytest.mark.parametrize("reads", ["pixels", "tokens"])
-def test_known_movements_teach_dma_where_frames_have_texture(reads, noise_batch):
+def test_warps_teach_dma_where_frames_have_texture(reads, noise_batch):
     _, state, step = parts(
         loss__agreement="none",
         loss__reconstruction_weight=0.0,
-        loss__movement_weight=1.0,
-        loss__movement__amplitude=(8.0, 9.0),
+        loss__warp_weight=1.0,
+        loss__warp__amplitude=(8.0, 9.0),
         model__dma__projection="shared",
         model__dma__reads=reads,
         optimizer__learning_rate=1e-2,
@@ -232,7 +241,7 @@ def test_known_movements_teach_dma_where_frames_have_texture(reads, noise_batch)
     losses = []
     for _ in range(STEPS):
         state, metrics = step(state, noise_batch)
-        losses.append(float(metrics["movement"]))
+        losses.append(float(metrics["warp"]))
     assert np.abs(state.params["dma"]["to_q"]["kernel"] - before["kernel"]).max() > 0
     assert losses[-1] < 0.9 * losses[0]
 

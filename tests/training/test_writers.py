@@ -10,6 +10,7 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 from mubert_jax.errors import DiskFull
+from mubert_jax.objectives.micron_bert import MicronBertObjective
 from mubert_jax.training import writers
 from mubert_jax.training.curves import plot_training
 from mubert_jax.training.writers import MetricsWriter, read_metrics
@@ -140,4 +141,4 @@ def test_tensorboard_events_hold_the_scalars(tmp_path):
 
 def test_training_picture(tmp_path):
     write(tmp_path, 0, range(1, 9))
-    assert plot_training(tmp_path).stat().st_size > 10_000
+    assert plot_training(tmp_path, MicronBertObjective.panels).stat().st_size > 10_000

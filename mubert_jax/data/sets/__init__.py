@@ -1,7 +1,7 @@
 """The data sets `mubert prepare` knows: one module a set, found by its name.
 
 A module of frames defines `clips(input: Path) -> list[Clip]`, which raises UserError when it finds
-nothing, saying what it searched for and where. (`controlled` reads nothing: its input is a `Cast`.)
+nothing, saying what it searched for and where. (`synthetic` reads nothing: its input is a `Cast`.)
 A module of labelled pairs defines `SET`, with `collect` as `LabelledSet` has it. `clips.sequences`
 makes of what it collects a set of sequences: whole recordings with all intervals annotated in them.
 """

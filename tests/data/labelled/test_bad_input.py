@@ -205,7 +205,7 @@ def test_no_face_anywhere(casme2, capsys, tmp_path):
     [
         (("casme2", "--classes", "4"), "--classes 4: casme2 has 5 or 3 classes"),
         (("casme2", "--apex", "middle"), "--apex 'middle': choose midpoint, auto"),
-        (("casme2", "--frames", "9"), "--frames is for `controlled` alone"),
+        (("casme2", "--frames", "9"), "--frames is for `synthetic` alone"),
         (("casme2", "--input", "more"), "casme2 takes one --input"),
         (("frames", "--lenient"), "--lenient is for labelled sets"),
         (("frames", "--classes", "3"), "--classes is for labelled sets"),

@@ -1,4 +1,4 @@
-"""Made-up trees in the layouts of the four data sets, with what is odd about them.
+"""Synthetic trees in the layouts of the four data sets, with what is odd about them.
 
 The colour of a frame tells its number, so that a test knows which frame was stored.
 """

@@ -1,0 +1,331 @@
+"""`mubert bench`: what is measured, with which flags, and how it is shown."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from mubert_jax.cli import flag_types as types
+from mubert_jax.cli import flags
+from mubert_jax.cli.parser import Parser, add_verb
+from mubert_jax.data.files import write_text, writing_errors
+from mubert_jax.errors import UserError
+from mubert_jax.outputs import PICTURES, check_output
+
+SUMMARY = "speed and memory of the training step or of the input"
+EXAMPLE = "mubert bench step --config=configs/pretrain.py --batch-size=4"
+
+
+def add_flags(parser):
+    benches = parser.add_subparsers(metavar="BENCH", dest="what", required=True)
+    for name, bench in BENCHES.items():
+        one = add_verb(benches, name, bench.summary, f"mubert bench {name}{bench.example}")
+        for add_flag in bench.flags:
+            add_flag(one)
+        one.add_argument("--output", metavar="FILE", type=types.file, help="the figures as JSON")
+        one.set_defaults(overrides=())
+
+
+def run(args, console: Console):
+    """Runs a bench, prints its table and writes its rows as JSON where `args.output` says."""
+    bench = BENCHES[args.what]
+    read = [getattr(args, name, None) for name in ("checkpoint", "config")]
+    if args.output:
+        check_output("--output", args.output, inputs=read)
+    if getattr(args, "picture", None):
+        check_output("--picture", args.picture, suffixes=PICTURES, inputs=[args.output])
+    rows = bench.measure(args, console)
+    if bench.table:
+        console.print(bench.table(f"mubert bench {args.what}", rows))
+    if args.output:
+        _write(args.output, rows)
+
+
+def _perception(args, console):
+    from mubert_jax.bench.figure import picture
+    from mubert_jax.bench.perception import PATCH, bench_perception
+    from mubert_jax.interop.opening import SHIPPED, open_trained
+
+    _config_is_not_read(args)
+    if not args.checkpoint and args.size % PATCH:
+        raise UserError(f"--size {args.size}: choose a multiple of {PATCH}, the side of a patch")
+    trained = open_trained(args.checkpoint) if args.checkpoint else None
+    rows = bench_perception(
+        trained, args.conditions, args.subjects, args.size, args.align, console, args.methods
+    )
+    if args.picture:
+        shown = trained or open_trained(SHIPPED)
+        picture(shown, args.conditions, args.align, args.picture, args.methods)
+        console.print(f"Picture: {args.picture}", markup=False, soft_wrap=True)
+    return rows
+
+
+def _oracle(args, console):
+    from mubert_jax.bench.oracle import bench_oracle
+    from mubert_jax.interop.opening import SHIPPED, open_trained
+
+    _config_is_not_read(args)
+    trained, steps = open_trained(args.checkpoint or SHIPPED), args.steps
+    return bench_oracle(trained, args.conditions, args.subjects, args.pairs, steps, console)
+
+
+def _step(args, console):
+    from mubert_jax.bench.step import bench_step
+
+    config = _config(args, bench_step)
+    return bench_step(config, args.batch_size, args.steps, args.peer, console)
+
+
+def _input(args, console):
+    from mubert_jax.bench.input import bench_input
+
+    config = _config(args, bench_input)
+    return bench_input(args.data, config, args.batch_size, args.seconds, console)
+
+
+def _sizes(args, console):
+    from mubert_jax.bench.sizes import bench_sizes
+
+    config = _config(args, bench_sizes)
+    return bench_sizes(config, args.batch_size, args.steps, console)
+
+
+def _devices(args, console):
+    import jax
+
+    from mubert_jax.bench.devices import VIRTUAL, bench_devices
+
+    config = _config(args, bench_devices)
+    # What a CPU is to be split into has to be said before JAX looks at it.
+    jax.config.update("jax_num_cpu_devices", VIRTUAL)
+    powers = [2**i for i in range(len(jax.devices()).bit_length())]
+    counts = [count for count in powers if args.batch_size % count == 0]
+    return bench_devices(config, args.batch_size, counts, args.steps, console)
+
+
+def _folds(args, console):
+    from mubert_jax.bench.folds import bench_folds
+
+    config = _config(args, bench_folds)
+    return bench_folds(config, args.steps, console)
+
+
+def _checkpoint(args, console):
+    from mubert_jax.bench.checkpoint import bench_checkpoint
+
+    config = _config(args, bench_checkpoint)
+    return bench_checkpoint(config, args.batch_size, args.steps, console)
+
+
+def _config(args, function):
+    (config,) = flags.configs(args, function, [args.config])
+    return config
+
+
+def _config_is_not_read(args):
+    from mubert_jax.config_files import key_of
+    from mubert_jax.config_parts import NoPart, refuse_unread
+
+    refuse_unread(NoPart, map(key_of, args.overrides), [], args.parser.flags().values())
+
+
+def _rows(title: str, rows: list[dict]) -> Table:
+    """One line a row."""
+    table = Table(title=title)
+    for name in rows[0]:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*map(_shown, row.values()))
+    return table
+
+
+def _columns(title: str, rows: list[dict]) -> Table:
+    """One line a figure, one column a row of `rows`: readable on a narrow terminal."""
+    table = Table(title=title, show_header=False, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
+    for _ in rows:
+        table.add_column(justify="right")
+    for name in rows[0]:
+        table.add_row(name.replace("_", " "), *(_shown(row[name]) for row in rows))
+    return table
+
+
+def _shown(value) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
+
+
+def _write(path: Path, rows):
+    with writing_errors(path, "choose another --output"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, json.dumps(rows, indent=2) + "\n")
+
+
+def _config_flag(parser: Parser):
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=types.config_file,
+        default="configs/pretrain.py",
+        help="sizes to run at (%(default)s); --config.KEY=VALUE overrides a key",
+    )
+
+
+def _batch_sizes(parser: Parser):
+    _batch_size(parser, nargs="+", default=[4])
+
+
+def _batch_size(parser: Parser, **several):
+    arguments = {"default": 4} | several
+    parser.add_argument(
+        "--batch-size", metavar="B", type=types.count, help="pairs per step (4)", **arguments
+    )
+
+
+def _steps(default: int, help: str = "how many are timed") -> Callable[[Parser], None]:
+    def add(parser):
+        parser.add_argument(
+            "--steps",
+            metavar="N",
+            type=types.count,
+            default=default,
+            help=f"{help} (%(default)s)",
+        )
+
+    return add
+
+
+def _peers(parser: Parser):
+    parser.add_argument(
+        "--peer",
+        choices=("torch", "torch-sdpa", "torch-compile"),
+        nargs="+",
+        default=[],
+        help="PyTorch beside: plain eager, with fused attention, and compiled",
+    )
+
+
+def _input_flags(parser: Parser):
+    add = parser.add_argument
+    add(
+        "--data",
+        metavar="DIR",
+        type=types.path,
+        help="a prepared folder; without one, noise frames are made",
+    )
+    add(
+        "--seconds",
+        metavar="S",
+        type=types.positive,
+        default=5.0,
+        help="time of each measurement (%(default)s)",
+    )
+
+
+def _perception_flags(parser: Parser):
+    add = parser.add_argument
+    add("--picture", metavar="FILE", type=types.file, help="what each method sees")
+    add(
+        "--size",
+        metavar="N",
+        type=types.count,
+        default=112,
+        help="pixels (%(default)s)",
+    )
+    add(
+        "--align",
+        choices=flags.ALIGN[1:],
+        default="robust",
+        help="the registration that every method gets (%(default)s)",
+    )
+    add("--methods", metavar="M", nargs="+", help="baselines: farneback, eulerian, ... (all)")
+
+
+def _oracle_flags(parser: Parser):
+    parser.add_argument(
+        "--pairs",
+        metavar="N",
+        type=types.count,
+        default=1500,
+        help="to train on (%(default)s)",
+    )
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One thing that is measured.
+
+    Attributes:
+      measure: (args, console) -> rows.
+      summary: what it is.
+      flags: each adds flags that it reads to a parser.
+      table: shows (title, rows); None where `measure` shows them.
+      example: what may follow its name.
+    """
+
+    measure: Callable
+    summary: str
+    flags: tuple[Callable[[Parser], None], ...]
+    table: Callable[[str, list[dict]], Table] | None = None
+    example: str = ""
+
+
+BENCHES = {
+    "step": Bench(
+        _step,
+        "a training step",
+        (_config_flag, _batch_sizes, _steps(5), _peers),
+        _columns,
+        " --config=configs/pretrain.py --batch-size 4 16 --peer torch-sdpa",
+    ),
+    "sizes": Bench(
+        _sizes,
+        "how a step grows with image, width and depth",
+        (_config_flag, _batch_sizes, _steps(3)),
+        _columns,
+    ),
+    "devices": Bench(
+        _devices,
+        "what splitting a step over devices costs",
+        (_config_flag, _batch_size, _steps(3)),
+        _rows,
+        " --batch-size=8",
+    ),
+    "checkpoint": Bench(
+        _checkpoint,
+        "what saving costs",
+        (_config_flag, _batch_sizes, _steps(5)),
+        _columns,
+    ),
+    "folds": Bench(
+        _folds,
+        "recognizers together and one by one",
+        (_config_flag, _steps(3)),
+        _rows,
+        " --config=configs/finetune.py",
+    ),
+    "input": Bench(
+        _input,
+        "the pipeline",
+        (_config_flag, _batch_sizes, _input_flags),
+        _columns,
+        " --data=data/mine --batch-size=64",
+    ),
+    "perception": Bench(
+        _perception,
+        "maps of known movements",
+        (flags.trained, flags.benchmark, _perception_flags),
+        example=" --checkpoint=runs/mine --picture=maps.png",
+    ),
+    "oracle": Bench(
+        _oracle,
+        "maps of known movements, beside those of a copy that was told the truth",
+        (flags.trained, flags.benchmark, _oracle_flags, _steps(1000, "it is trained")),
+        example=" --checkpoint=runs/mine",
+    ),
+}

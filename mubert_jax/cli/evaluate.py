@@ -1,0 +1,82 @@
+"""`mubert evaluate`."""
+
+from mubert_jax.cli import flag_types as types
+from mubert_jax.cli.say import say
+from mubert_jax.errors import UserError
+from mubert_jax.outputs import check_output
+
+SUMMARY = "saved predictions -> UF1, UAR and a report"
+EXAMPLE = (
+    "mubert evaluate --workdir=runs/mine\n"
+    "  mubert evaluate --predictions=theirs.csv --output=report --published=composite-3"
+)
+
+
+def add_flags(parser):
+    add = parser.add_argument
+    add(
+        "--workdir",
+        metavar="DIR",
+        type=types.path,
+        help="a recognition run; its report is written anew from its predictions.csv",
+    )
+    add(
+        "--predictions",
+        metavar="FILE",
+        type=types.path,
+        help="instead, another method's table: subject,clip,truth,prediction and, if there, "
+        "dataset,seed,fold,probability_CLASS",
+    )
+    add(
+        "--megc-log",
+        metavar="FILE",
+        type=types.path,
+        nargs="+",
+        help="instead, logs of MEGC2019, one a seed, such as megc2019_seed0.txt",
+    )
+    add("--output", metavar="DIR", type=types.path, help="else: the folder of the report")
+    add(
+        "--classes",
+        nargs="+",
+        metavar="NAME",
+        help="all classes, in label order (those of the table; of logs negative positive surprise)",
+    )
+    add(
+        "--published",
+        metavar="KEY",
+        help="numbers to print beside: casme3-3, -4, -7, casme2-5, -3, samm-5, smic-3, composite-3",
+    )
+
+
+def run(args, console):
+    from mubert_jax.recognition.evaluate import evaluate_file, evaluate_logs, evaluate_run
+
+    given = [name for name in ("workdir", "predictions", "megc_log") if getattr(args, name)]
+    if len(given) != 1:
+        raise UserError(
+            "give either --workdir=DIR or --predictions=FILE --output=DIR or "
+            "--megc-log FILE --output=DIR"
+        )
+    if args.workdir:
+        for flag in ("output", "classes"):
+            if getattr(args, flag) is not None:
+                raise UserError(
+                    f"--{flag} goes with --predictions and --megc-log, not with --workdir"
+                )
+        report, output = evaluate_run(args.workdir, args.published), args.workdir
+    elif args.output is None:
+        flag = given[0].replace("_", "-")
+        raise UserError(f"--{flag} needs --output=DIR, the folder of the report")
+    else:
+        output = args.output
+        check_output("--output", output, folder=True)
+        evaluate, files = (evaluate_file, args.predictions)
+        if args.megc_log:
+            evaluate, files = (evaluate_logs, args.megc_log)
+        report = evaluate(files, output, args.published, args.classes)
+    say_report(report, output, console)
+
+
+def say_report(report, folder, console):
+    say(console, "\n".join([report.title, *report.lines()]))
+    say(console, f"Done: {folder}/results.html, results.md, results.csv, megc2019_seed*.txt")

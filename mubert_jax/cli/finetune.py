@@ -1,0 +1,45 @@
+"""`mubert finetune`."""
+
+from pathlib import Path
+
+from mubert_jax.cli import flags
+from mubert_jax.cli.evaluate import say_report
+from mubert_jax.cli.say import say
+from mubert_jax.outputs import check_output
+
+SUMMARY = "labelled pairs -> a recognizer, tested on subjects it never saw"
+EXAMPLE = (
+    "mubert finetune --config=configs/finetune.py --config.data.path=data/casme2 "
+    "--workdir=runs/casme2"
+)
+
+
+def add_flags(parser):
+    flags.run(parser)
+    parser.add_argument(
+        "--allow-contamination",
+        action="store_true",
+        help="go on although the pretraining saw tested subjects, and stamp every table",
+    )
+
+
+def run(args, console) -> int:
+    from mubert_jax.recognition.kept import RESUME
+    from mubert_jax.recognition.run import finetune, keeps, stored_options
+    from mubert_jax.training.preemption import EXIT_CODE, sigterm_as_interrupt
+
+    (config,) = flags.configs(args, finetune, [args.config])
+    check_output("--workdir", args.workdir, folder=True)
+    try:
+        with sigterm_as_interrupt():
+            report = finetune(config, args.workdir, args.allow_contamination, console)
+    except KeyboardInterrupt:
+        say(console, f"mubert finetune: stopped; {RESUME}")
+        return EXIT_CODE
+    say_report(report, args.workdir, console)
+    if keeps(config):
+        crop = stored_options(Path(config.data.path)).get("crop", "face")
+        say(
+            console, f"Next: mubert predict --checkpoint={args.workdir} --crop={crop} --video=VIDEO"
+        )
+    return 0

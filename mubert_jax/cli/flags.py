@@ -1,0 +1,109 @@
+"""Flags that several verbs have, and what they mean together."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from mubert_jax.cli import flag_types as types
+from mubert_jax.cli.parser import Parser
+from mubert_jax.errors import UserError
+
+ALIGN = ("none", "ecc", "robust")
+
+
+def run(parser: Parser):
+    """A config file, overrides of it, and the folder of what comes of it."""
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=types.config_file,
+        required=True,
+        help="a file of configs/; --config.KEY=VALUE overrides a key",
+    )
+    workdir(parser, "the run's folder")
+    parser.set_defaults(overrides=())
+
+
+def workdir(parser: Parser, help: str):
+    parser.add_argument("--workdir", metavar="DIR", type=types.path, required=True, help=help)
+
+
+def overrides(parser: Parser, help: str):
+    """Overrides where no `--config=FILE` says that there are some."""
+    parser.add_argument("--config.KEY=VALUE", dest="config", metavar="", help=help)
+    parser.set_defaults(overrides=())
+
+
+def configs(args, function: Callable, paths: Iterable[Path]) -> list:
+    """What `function` reads of config files, overridden; refuses overrides that it does not read.
+
+    Raises:
+      UserError: as `config_files.load_part`.
+    """
+    from mubert_jax.config_files import load_part
+    from mubert_jax.config_parts import read_by
+
+    return load_part(read_by(function), paths, args.overrides, args.parser.flags().values())
+
+
+def crop(parser: Parser):
+    """How a face is cut out."""
+    add = parser.add_argument
+    add(
+        "--crop",
+        choices=("face", "center", "none"),
+        default="face",
+        help="what to cut out (%(default)s)",
+    )
+    add(
+        "--detector",
+        metavar="NAME",
+        type=types.detector,
+        default=types.HAAR,
+        help="haar, or the path of a YuNet .onnx file",
+    )
+    add(
+        "--margin",
+        metavar="X",
+        type=types.up_to(4),
+        default=0.3,
+        help="added around the face, in faces (%(default)s)",
+    )
+
+
+def frames(parser: Parser, video: str):
+    """Two images or a video, which `video` describes."""
+    add = parser.add_argument
+    add("--onset", metavar="FILE", type=types.path, help="the first image")
+    add("--apex", metavar="FILE", type=types.path, help="the second image")
+    add("--video", metavar="FILE", type=types.path, help=video)
+
+
+def check_frames(args):
+    """Raises UserError unless either a video or two images are given."""
+    if not args.video and not (args.onset and args.apex):
+        raise UserError("give --video=V, or both --onset=A and --apex=B")
+    if args.video and (args.onset or args.apex):
+        raise UserError("give either --video=V or --onset=A and --apex=B, not both")
+    if not args.video and getattr(args, "delta", None):
+        raise UserError("--delta is for a --video; two images are as far apart as they are")
+
+
+def trained(parser: Parser, default: str | None = None, required: bool = False):
+    """Where weights are."""
+    parser.add_argument(
+        "--checkpoint",
+        metavar="FROM",
+        type=types.checkpoint,
+        default=default,
+        required=required,
+        help="a run's --workdir, a file of `mubert export`, or shipped: the package's own weights"
+        + (" (the default)" if default else ""),
+    )
+
+
+def benchmark(parser: Parser):
+    """On whom known movements are looked for."""
+    add = parser.add_argument
+    conditions = ["clean", "light", "drift", "all"]
+    add("--conditions", nargs="+", default=conditions, metavar="NAME", help="what else changes")
+    add("--subjects", metavar="N", type=types.count, default=24, help="test people (%(default)s)")

@@ -1,0 +1,37 @@
+"""`mubert import`."""
+
+from mubert_jax.cli import flag_types as types
+from mubert_jax.cli import flags
+from mubert_jax.cli.say import say
+from mubert_jax.errors import UserError
+from mubert_jax.outputs import check_output
+
+SUMMARY = "an official .pth, or an export of ours -> a checkpoint"
+EXAMPLE = "mubert import --input=CASME2-is224-p8-b16-ep200.pth --workdir=runs/official"
+
+
+def add_flags(parser):
+    parser.add_argument(
+        "--input",
+        metavar="FILE",
+        type=types.checkpoint,
+        required=True,
+        help=".pth or .safetensors, of PyTorch or of `mubert export`",
+    )
+    flags.workdir(parser, "a new run's folder")
+    flags.overrides(parser, "what the file does not show, or another image size")
+
+
+def run(args, console):
+    from mubert_jax.interop.importing import import_weights
+
+    if args.config is not None:
+        raise UserError("--config takes no file here, only --config.KEY=VALUE for a key")
+    check_output("--workdir", args.workdir, folder=True)
+    import_weights(args.input, args.workdir, args.overrides, console)
+    say(
+        console,
+        f"Next: mubert perceive --checkpoint={args.workdir} --video=VIDEO --output=maps.png\n"
+        "  or: mubert pretrain --config=FILE --workdir=DIR "
+        f"--config.training.init_from={args.workdir}",
+    )

@@ -1,0 +1,70 @@
+"""`mubert perceive`."""
+
+from mubert_jax.cli import flag_types as types
+from mubert_jax.cli import flags
+from mubert_jax.outputs import PICTURES, check_output
+
+SUMMARY = "two images or a video -> maps of micro-movement"
+EXAMPLE = "mubert perceive --onset=a.png --apex=b.png --output=maps.png"
+
+
+def add_flags(parser):
+    add = parser.add_argument
+    flags.trained(parser, "shipped")
+    flags.frames(parser, "a video, instead of two images")
+    add(
+        "--output",
+        metavar="FILE",
+        type=types.file,
+        required=True,
+        help="the picture (.png, .jpg, .pdf, ...); arrays go beside it as .npz",
+    )
+    flags.crop(parser)
+    add("--align", choices=flags.ALIGN, help="register the apex to the onset (the config's)")
+    add("--map", choices=("calibrated", "diagonal"), help="how DMA is read (the config's)")
+    add("--poi", choices=("focused", "attention"), help="how POI is read (the config's)")
+    add(
+        "--pairs",
+        metavar="N",
+        type=types.count,
+        default=4,
+        help="rows for a video (%(default)s)",
+    )
+    add(
+        "--delta",
+        metavar="N",
+        type=types.count,
+        help="frames from onset to apex in a video (the training's)",
+    )
+    add(
+        "--scale",
+        metavar="X",
+        type=types.positive,
+        help="movement at full colour (measured by the training)",
+    )
+
+
+def run(args, console):
+    from mubert_jax.interop.opening import open_trained
+    from mubert_jax.perception import perceive
+
+    flags.check_frames(args)
+    read = (args.onset, args.apex, args.video, args.checkpoint)
+    check_output("--output", args.output, suffixes=PICTURES, inputs=read)
+    check_output("--output", args.output.with_suffix(".npz"), inputs=read)
+    trained = open_trained(args.checkpoint)
+    options = perceive.PerceiveOptions(
+        crop=args.crop,
+        detector=args.detector,
+        margin=args.margin,
+        align=args.align,
+        map=args.map,
+        poi=args.poi,
+        pairs=args.pairs,
+        delta=args.delta,
+        scale=args.scale,
+    )
+    if args.video:
+        perceive.perceive_video(trained, args.video, args.output, options, console)
+    else:
+        perceive.perceive_images(trained, args.onset, args.apex, args.output, options, console)

@@ -1,0 +1,216 @@
+"""`mubert prepare`: which of its flags go with which source, and what comes next."""
+
+import argparse
+from pathlib import Path
+
+from mubert_jax import renamed
+from mubert_jax.cli import flag_types as types
+from mubert_jax.cli import flags
+from mubert_jax.cli.say import say
+from mubert_jax.errors import UserError
+
+SUMMARY = "videos, images or a labelled data set -> records"
+EXAMPLE = "mubert prepare video --input=videos/ --output=data/mine"
+# Flags for labelled sets.
+LABELLED = ("annotation", "classes", "apex", "damaged", "lenient")
+# Flags of `synthetic`: fields of `Cast`.
+CAST = {
+    "subjects": "people (60)",
+    "first_subject": "number of the first (0; from 100000: test)",
+    "clips": "recordings of each (4)",
+    "frames": "frames of each recording (24)",
+    "conditions": "clean, drift, ... (lab, 1 in 4 busy-lab)",
+    "seed": "another seed makes other people (0)",
+}
+
+
+def add_flags(parser):
+    add = parser.add_argument
+    add(
+        "source",
+        metavar="SOURCE",
+        type=_source,
+        help="video, frames (images), synthetic (drawn people); labelled: casme2, samm, smic, "
+        "casme3, megc2019, pairs",
+    )
+    add(
+        "--input",
+        metavar="PATH",
+        nargs="+",
+        action="extend",
+        help="a file or folder; megc2019: casme2=DIR samm=DIR smic=DIR; synthetic: photos, "
+        "a folder a person",
+    )
+    add("--output", metavar="DIR", type=types.path, required=True, help="a new folder")
+    add(
+        "--size",
+        metavar="N",
+        type=int,
+        default=224,
+        help="side of the stored frames in pixels (%(default)s)",
+    )
+    flags.crop(parser)
+    add(
+        "--encoding",
+        metavar="NAME",
+        choices=("png", "jpeg"),
+        default="png",
+        help="png, or jpeg: smaller, but noisy",
+    )
+    add(
+        "--align",
+        metavar="HOW",
+        choices=flags.ALIGN,
+        default="none",
+        help="register to the clip's first frame: ecc or robust",
+    )
+    add("--workers", metavar="N", type=int, help="threads (one a core)")
+    add("--exclude-subjects", nargs="+", default=(), metavar="ID", help="subjects to leave out")
+    add(
+        "--subject-folder",
+        metavar="N",
+        type=int,
+        help="video, frames: which folder is the subject's (1)",
+    )
+    add("--annotation", metavar="PATH", action="append", help="labelled: sheet; pairs: table")
+    add("--classes", metavar="N", type=int, help="labelled: 3 or 5; casme3: 3, 4 or 7")
+    add("--apex", metavar="HOW", help="labelled, if not annotated: midpoint, auto")
+    add(
+        "--damaged",
+        metavar="LIST",
+        type=types.path,
+        action="append",
+        help="casme3: frames not to use",
+    )
+    add("--lenient", action="store_true", help="labelled: leave out doubtful clips")
+    for name, text in CAST.items():
+        kind = {"nargs": "+"} if name == "conditions" else {"type": int}
+        add(f"--{name.replace('_', '-')}", help=f"synthetic: {text}", metavar="N", **kind)
+
+
+def _source(name: str) -> str:
+    return renamed.subcommand("prepare", name)
+
+
+def run(args, console):
+    from mubert_jax.data import prepare as frames
+    from mubert_jax.data.plan import PrepareOptions
+    from mubert_jax.data.sets import is_labelled
+    from mubert_jax.data.sets.synthetic import Cast
+
+    synthetic = args.source == "synthetic"
+    given = {name: getattr(args, name) for name in CAST if getattr(args, name) is not None}
+    if "conditions" in given:
+        given["conditions"] = tuple(given["conditions"])
+    if given and not synthetic:
+        raise UserError(f"--{next(iter(given)).replace('_', '-')} is for `synthetic` alone")
+    shaping = {
+        "size": args.size,
+        "crop": "none" if synthetic else args.crop,
+        "detector": args.detector,
+        "margin": args.margin,
+        "encoding": args.encoding,
+        "align": args.align,
+        "workers": args.workers,
+        "exclude_subjects": tuple(args.exclude_subjects),
+        "subject_folder": args.subject_folder,
+    }
+    if args.subject_folder is not None and args.source not in ("video", "frames"):
+        raise UserError("--subject-folder is for `video` and `frames` alone")
+    if is_labelled(args.source):
+        _prepare_pairs(args, shaping, console)
+        return
+    if synthetic and args.classes:
+        _prepare_synthetic(args, shaping, given, console)
+        return
+    if others := [name for name in LABELLED if getattr(args, name)]:
+        raise UserError(f"--{others[0]} is for labelled sets (casme2, samm, ...) alone")
+    path = _one_path(args, "input")
+    if path is None and not synthetic:
+        raise UserError(f"{args.source} needs --input=PATH, a file or folder")
+    input = Cast(size=args.size, photos=path, **given) if synthetic else path
+    console.print(
+        frames.prepare(args.source, input, args.output, PrepareOptions(**shaping), console)
+    )
+    say(
+        console,
+        f"Next: mubert pretrain --config=configs/beyond.py --config.data.path={args.output} "
+        f"--config.model.image_size={args.size} --workdir=runs/mine",
+    )
+
+
+def _prepare_pairs(args, shaping, console):
+    from mubert_jax.data.labelled.labelled_set import PairOptions
+    from mubert_jax.data.labelled.prepare import prepare_pairs
+    from mubert_jax.data.sets import load_set
+
+    paths = _named_paths if hasattr(load_set(args.source).SET, "members") else _one_path
+    input, annotation = paths(args, "input"), paths(args, "annotation")
+    if input is None and args.source != "pairs":
+        raise UserError(f"{args.source} needs --input=DIR, the folder with its frames")
+    labels = {name: getattr(args, name) for name in ("classes", "apex", "lenient")}
+    options = PairOptions(
+        **shaping,
+        **labels,
+        damaged=tuple(map(str, args.damaged or ())),
+    )
+    console.print(prepare_pairs(args.source, input, args.output, options, annotation, console))
+    _say_finetune(args, console)
+
+
+def _prepare_synthetic(args, shaping, given, console):
+    from mubert_jax.data.labelled.labelled_set import PairOptions
+    from mubert_jax.data.labelled.synthetic import prepare_synthetic
+    from mubert_jax.data.sets.synthetic import Cast
+    from mubert_jax.synthetic.movements import EMOTIONS
+
+    if args.classes != len(EMOTIONS):
+        raise UserError(f"--classes {args.classes}: synthetic has {len(EMOTIONS)} emotions")
+    if others := [
+        x for x in ("input", "annotation", "apex", "damaged", "lenient") if getattr(args, x)
+    ]:
+        raise UserError(f"--{others[0]} does not go with synthetic --classes: people are drawn")
+    cast = Cast(size=args.size, **given)
+    console.print(prepare_synthetic(cast, args.output, PairOptions(**shaping), console))
+    _say_finetune(args, console)
+
+
+def _say_finetune(args, console):
+    say(
+        console,
+        f"Next: mubert finetune --config=configs/finetune.py --config.data.path={args.output} "
+        "--workdir=runs/recognition"
+        + (
+            ""
+            if args.size == 112
+            else "\n  with a backbone of yours that looks at this size: "
+            "--config.training.init_from=RUN (the package's own takes --size=112)"
+        ),
+    )
+
+
+def _one_path(args, flag) -> Path | None:
+    given = getattr(args, flag) or []
+    if len(given) > 1:
+        raise UserError(f"{args.source} takes one --{flag}, not {' '.join(given)}")
+    return _path(given[0], flag) if given else None
+
+
+def _path(text: str, flag: str) -> Path:
+    try:
+        return types.path(text)
+    except argparse.ArgumentTypeError as error:
+        raise UserError(f"--{flag}: {error}") from error
+
+
+def _named_paths(args, flag) -> dict[str, Path]:
+    """NAME=PATH of each value of a flag."""
+    named = {}
+    for word in getattr(args, flag) or []:
+        name, equals, path = word.partition("=")
+        if not equals or not path:
+            raise UserError(f"--{flag} {word}: {args.source} takes --{flag} NAME=PATH for each set")
+        if name in named:
+            raise UserError(f"--{flag} {name}= is given twice")
+        named[name] = _path(path, flag)
+    return named

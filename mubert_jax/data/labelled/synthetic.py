@@ -1,0 +1,68 @@
+"""Labelled pairs of synthetic people, whose emotions are the action units that they move."""
+
+import csv
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+from rich.console import Console
+
+from mubert_jax.data.labelled.labelled_set import PairOptions, PairTable
+from mubert_jax.data.labelled.prepare import store
+from mubert_jax.data.labelled.report import PairsReport
+from mubert_jax.data.sets.synthetic import Cast
+from mubert_jax.errors import UserError
+from mubert_jax.synthetic.clip import VISIBLE, SyntheticClip
+from mubert_jax.synthetic.nuisances import CONDITIONS
+
+# Its stem names the data set in every record and prediction, in those of older folders, too.
+TABLE = "controlled.csv"
+
+
+def prepare_synthetic(
+    cast: Cast, output: str | os.PathLike, options: PairOptions, console: Console | None = None
+) -> PairsReport:
+    """Draws onset and apex of every clip of `cast`, and makes a `pairs` set of them.
+
+    Raises:
+      UserError: as `prepare`.
+    """
+    with TemporaryDirectory() as folder:
+        record(cast, Path(folder))
+        collected = PairTable().collect(Path(folder), Path(folder) / TABLE, options)
+        return store("synthetic", cast, collected, output, options, console)
+
+
+def record(cast: Cast, folder: Path):
+    """Writes the frames as PNG and `TABLE`: onset, apex, label, subject, clip, action units."""
+
+    def draw(number, index):
+        condition = cast.conditions[(number + index) % len(cast.conditions)]
+        clip = SyntheticClip(
+            number,
+            index,
+            cast.seed,
+            CONDITIONS[condition],
+            cast.size,
+            frames=cast.frames,
+            amplitudes=VISIBLE,
+        )
+        subject, name = f"s{number:06d}", f"{index:02d}-{condition}"
+        paths = [f"{subject}-{index:02d}-{moment}.png" for moment in ("onset", "apex")]
+        for path, frame in zip(paths, (clip.course.onset, clip.course.apex), strict=True):
+            picture = cv2.cvtColor(clip.frame(frame), cv2.COLOR_RGB2BGR)
+            if not cv2.imwrite(str(folder / path), picture):
+                raise UserError(f"{folder}: a frame cannot be written; free some space there")
+        units = "+".join(map(str, clip.movement.action_units))
+        return (*paths, clip.movement.emotion, subject, name, units)
+
+    numbers = range(cast.first_subject, cast.first_subject + cast.subjects)
+    asked = [(number, index) for number in numbers for index in range(cast.clips)]
+    with ThreadPoolExecutor() as pool:
+        rows = list(pool.map(lambda clip: draw(*clip), asked))
+    with open(folder / TABLE, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("onset", "apex", "label", "subject", "clip", "AU"))
+        writer.writerows(rows)

@@ -1,0 +1,145 @@
+"""Synthetic people whose movements are known; see `mubert_jax.synthetic`."""
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mubert_jax.data.clips import Clip, Frames
+from mubert_jax.data.names import printable
+from mubert_jax.data.searching import PassedOver, files_with
+from mubert_jax.data.video import IMAGE_SUFFIXES
+from mubert_jax.errors import UserError
+from mubert_jax.synthetic.clip import SyntheticClip
+from mubert_jax.synthetic.nuisances import CONDITIONS, known_conditions
+
+# Subjects from here on are for testing: `mubert bench perception` takes them, no training may.
+FIRST_TEST_SUBJECT = 100_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Cast:
+    """Which clips are made.
+
+    Attributes:
+      subjects: how many people; first_subject: the number of the first.
+      clips: recordings of each.
+      frames: of each recording.
+      conditions: names of `nuisances.CONDITIONS`, which the clips of a subject take in turn; test
+        people alone take one that is not for training.
+      seed: another seed makes other people.
+      size: side of the frames in pixels.
+      photos: a folder of photographs, one sub-folder a subject, instead of drawings; `subjects` is
+        then the most that are taken.
+    """
+
+    subjects: int = 60
+    first_subject: int = 0
+    clips: int = 4
+    frames: int = 24
+    conditions: tuple[str, ...] = ("lab", "lab", "lab", "busy-lab")
+    seed: int = 0
+    size: int = 224
+    photos: Path | None = None
+
+    def __post_init__(self):
+        for name, least in {"subjects": 1, "clips": 1, "frames": 8, "first_subject": 0}.items():
+            if getattr(self, name) < least:
+                flag = f"--{name.replace('_', '-')}"
+                raise UserError(f"{flag} {getattr(self, name)}: choose {least} or more")
+        known_conditions(self.conditions)
+        for name in self.conditions:
+            if self.first_subject < FIRST_TEST_SUBJECT and not CONDITIONS[name].for_training:
+                raise UserError(
+                    f"--conditions {name}: is for testing alone, so that nothing learns from it; "
+                    f"--first-subject={FIRST_TEST_SUBJECT} makes test people"
+                )
+
+    def __str__(self):
+        values = dataclasses.asdict(self) | {"conditions": "+".join(self.conditions)}
+        return "made: " + " ".join(f"{name}={value}" for name, value in values.items())
+
+
+def clips(cast: Cast, passed: PassedOver | None = None) -> list[Clip]:
+    """One clip a recording, of any condition; movements show an emotion or are anywhere.
+
+    What a folder of photographs holds besides them is told to `passed`.
+    """
+    passed = PassedOver(cast.photos) if passed is None else passed
+    numbers = range(cast.first_subject, cast.first_subject + cast.subjects)
+    if cast.photos is None:
+        people = [(number, f"s{number:06d}", [None]) for number in numbers]
+    else:
+        found = read_subjects(cast.photos, passed).items()
+        people = [(n, name, photos) for n, (name, photos) in zip(numbers, found, strict=False)]
+    return [
+        _clip(cast, number, name, index, photos[index % len(photos)])
+        for number, name, photos in people
+        for index in range(cast.clips)
+    ]
+
+
+def read_subjects(folder: Path, passed: PassedOver) -> dict[str, list[Path]]:
+    """Subject -> photographs, one sub-folder a subject; other files are told to `passed`.
+
+    Raises:
+      UserError: no such folder, or no photograph in any sub-folder.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; --input takes one sub-folder a subject")
+    subjects: dict[str, list[Path]] = {}
+    for path, photos in files_with(IMAGE_SUFFIXES, folder, passed):
+        if path == folder:
+            for photo in photos:
+                passed.add("photograph outside the sub-folders of subjects", photo)
+        else:
+            subject = printable(path.relative_to(folder).parts[0])
+            subjects.setdefault(subject, []).extend(photos)
+    if not subjects:
+        raise UserError(
+            f"{folder}: no photograph in any sub-folder (looked for "
+            f"{' '.join(sorted(IMAGE_SUFFIXES))}); one sub-folder a subject is needed"
+            f"{passed.clause()}"
+        )
+    return {subject: sorted(photos) for subject, photos in sorted(subjects.items())}
+
+
+def _clip(cast: Cast, subject: int, person: str, index: int, photo: Path | None) -> Clip:
+    condition = cast.conditions[(subject + index) % len(cast.conditions)]
+    make = partial(
+        SyntheticClip,
+        subject=subject,
+        index=index,
+        seed=cast.seed,
+        nuisances=CONDITIONS[condition],
+        size=cast.size,
+        frames=cast.frames,
+        labelled=False,
+        photo=photo,
+    )
+    name = f"{person}/{index:02d}-{condition}"
+    return Clip(name, person, _Drawn(make, cast.frames, Path(name)))
+
+
+class _Drawn(Frames):
+    """The frames of a recording that is drawn anew whenever it is asked for."""
+
+    def __init__(self, make: Callable[[], SyntheticClip], count: int, name: Path):
+        self._make, self._count, self.files = make, count, (name,)
+
+    @property
+    def expected(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+        return self.read(range(self._count))
+
+    def read(self, numbers: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
+        recording = self._make()
+        return ((number, recording.frame(number)) for number in sorted(set(numbers)))
+
+    def sample(self, count: int) -> list[np.ndarray]:
+        numbers = np.linspace(0, self._count - 1, count).astype(int)
+        return [image for _, image in self.read(numbers)]

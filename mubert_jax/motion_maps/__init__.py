@@ -1,0 +1,119 @@
+"""What can be seen of a movement between two frames without learning it: one module per method.
+
+A module of this folder defines `METHOD`, a `MotionMap`, and the method is called by the module's
+name: a baseline of `mubert bench perception --methods NAME`, a feature of the recognizer
+(`config.recognition.features=NAME`), a column of `mubert bench perception --picture`. Nothing else
+has to be touched. Modules whose names begin with an underscore hold what several methods share.
+"""
+
+import dataclasses
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import numpy as np
+
+from mubert_jax.config_values import unknown
+from mubert_jax.data.alignment import ALIGNERS, aligned, face_ellipse
+from mubert_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class MotionMap:
+    """A method: called with onset and apex, (H, W, 3) RGB in grey levels of 255, it gives its map.
+
+    Attributes:
+      title: what its rows are called in tables.
+      gives: "map" (H, W), which may be signed, or "flow" (H, W, 2), (x, y) in pixels.
+      see: (onset, apex) -> that, of uint8 frames.
+      reads_face: `see` is given the mask of the face, too, (H, W) boolean.
+      takes_floats: `see` takes float32 frames as they are, such as augmented copies; for others
+        they are cut to whole levels.
+      unit: of its values; limit: the value at full colour in pictures, None for their strongest
+        hundredth.
+      extra: of this package's installation, called like the module that it brings, such as "torch";
+        `see` imports it when it is called, so that everybody else does without.
+    """
+
+    title: str
+    gives: Literal["map", "flow"]
+    see: Callable[..., np.ndarray]
+    reads_face: bool = False
+    takes_floats: bool = False
+    unit: str = ""
+    limit: float | None = None
+    extra: str = ""
+
+    def __call__(self, onset, apex, face: np.ndarray | None = None) -> np.ndarray:
+        """The map; `face` is where the face of a cropped frame lies if nobody knows better."""
+        onset, apex = np.asarray(onset), np.asarray(apex)
+        if not self.takes_floats:
+            onset, apex = (frame.astype(np.uint8, copy=False) for frame in (onset, apex))
+        if not self.reads_face:
+            return self.see(onset, apex)
+        return self.see(onset, apex, face_ellipse(onset.shape[:2]) if face is None else face)
+
+    def strength(self, onset, apex, face: np.ndarray | None = None) -> np.ndarray:
+        """How much moves, (H, W): the length of a flow, a map without its sign."""
+        return length(self(onset, apex, face))
+
+
+def length(seen: np.ndarray) -> np.ndarray:
+    """Of a flow (H, W, 2), or of a map (H, W): (H, W), not negative."""
+    return np.abs(seen) if seen.ndim == 2 else np.linalg.norm(seen, axis=-1)
+
+
+def available() -> list[str]:
+    """The names of all methods, sorted."""
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in names if not name.startswith("_"))
+
+
+def load(name: str) -> MotionMap:
+    """The method of this name, ready to be called.
+
+    Raises:
+      UserError: there is none, with the nearest name; or its extra is not installed.
+    """
+    method = _method(name)
+    if method.extra and importlib.util.find_spec(method.extra) is None:
+        raise UserError(
+            f"the motion map {name!r} needs {method.extra}, which is not installed: pip install "
+            f"'mubert_jax[{method.extra}]'"
+        )
+    return method
+
+
+def chosen(names: Iterable[str] | None = None) -> dict[str, MotionMap]:
+    """Name -> method, of these names or, without any, of all that need no extra; as `load`."""
+    if names is None:
+        return {name: _method(name) for name in available() if not _method(name).extra}
+    return {name: load(name) for name in names}
+
+
+def registered(method: str | MotionMap, align: str) -> MotionMap:
+    """The method, which registers the apex to the onset before it looks.
+
+    Args:
+      align: one of `alignment.ALIGNERS`, or "none".
+
+    Raises:
+      UserError: as `load`; no such registration.
+    """
+    method = load(method) if isinstance(method, str) else method
+    if align not in ("none", *ALIGNERS):
+        raise unknown(f"registration {align!r}", align, ("none", *ALIGNERS))
+
+    def see(onset, apex, *face):
+        return method.see(onset, aligned(align, apex, onset), *face)
+
+    title = f"{method.title}, registered ({align})"
+    return dataclasses.replace(method, title=title, see=see, takes_floats=False)
+
+
+def _method(name: str) -> MotionMap:
+    if name not in available():
+        raise unknown(f"motion map {name!r}", name, available())
+    return importlib.import_module(f"{__name__}.{name}").METHOD

@@ -1,0 +1,276 @@
+"""Micron-BERT: reconstruct I_t from I_{t/s} and I_{t+δ}, and agree on crops; eq. (13).
+
+Beyond the paper: warps that are known teach DMA's map, and changes teach POI where to expect them.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from mubert_jax import losses
+from mubert_jax.config import Config
+from mubert_jax.models.micron_bert import (
+    Intermediates,
+    MicronBert,
+    build_model,
+    init_params,
+    side_by_side,
+)
+from mubert_jax.models.swapping import blockwise_mask, swap
+from mubert_jax.models.vit import patchify
+from mubert_jax.training import flops, schedules
+from mubert_jax.training.objective import Objective
+from mubert_jax.training.views import degraded_alike, normalise, pair_keys, random_crops
+from mubert_jax.training.warps import WarpedPair, warped_pairs
+
+_WARP = 6
+
+
+@flax.struct.dataclass
+class Views:
+    """What a step learns from; images are normalised, (B, H, W, 3).
+
+    Attributes:
+      current, reference: I_t and I_{t+δ}.
+      swapped: I_{t/s}.
+      swap_mask: which patches of it come from I_{t+δ}, (B, N) boolean.
+      global_crops, local_crops: of I_{t+δ}, each (B, size, size, 3).
+      known: I_{t+δ} under movements that are known; None where the loss has no use for it.
+    """
+
+    current: jax.Array
+    reference: jax.Array
+    swapped: jax.Array
+    swap_mask: jax.Array
+    global_crops: list[jax.Array]
+    local_crops: list[jax.Array]
+    known: WarpedPair | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Forward:
+    """What the terms of the loss are computed from."""
+
+    variables: dict
+    views: Views
+    predicted: jax.Array
+    intermediates: Intermediates
+
+
+@dataclasses.dataclass(frozen=True)
+class Term:
+    """A part of the loss: a scalar `of` a `Forward`."""
+
+    name: str
+    weight: float
+    of: Callable[[Forward], jax.Array]
+
+
+class MicronBertObjective(Objective):
+    """Eq. (13), and what `config.loss` adds to it. A term of weight 0 is not computed.
+
+    `extra` holds the EMA `teacher` of encoder and projector and its `center` (K,) where the
+    agreement has a teacher.
+    """
+
+    panels = {
+        "reconstruction": {"reconstruction": "L_r, eq. (14)"},
+        "agreement and replaced patches": {
+            "agreement": "L_agg, eq. (10)",
+            "replaced_patch": "detection of swapped patches",
+        },
+        "warps": {"warp": "cross-entropy of the map"},
+        "POI's expectation": {"expectation": "cross-entropy of S"},
+        "contextual token (0 = collapse)": {"contextual_std": "std over the batch"},
+        "diag(Â)": {"diagonal_swapped": "swapped patches", "diagonal_kept": "kept patches"},
+    }
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        self.model = build_model(config)
+        self.agreement = losses.AGREEMENTS[config.loss.agreement]
+        weights = config.loss
+        terms = [
+            Term("reconstruction", weights.reconstruction_weight, self._reconstruction),
+            Term("replaced_patch", weights.replaced_patch_weight, self._replaced_patch),
+            Term("warp", weights.warp_weight, self._warp),
+            Term("expectation", weights.expectation_weight, self._expectation),
+        ]
+        self.terms = [term for term in terms if term.weight]
+        self.agrees = bool(weights.agreement_weight) and weights.agreement != "none"
+
+    def init(self, key):
+        return init_params(self.model, key)
+
+    def extra(self, params):
+        if not self.agreement.teacher:
+            return {}
+        center = jnp.zeros(self.config.loss.dino.output_dim)
+        return {"teacher": jax.tree.map(jnp.copy, teacher_part(params)), "center": center}
+
+    def views(self, key, batch) -> Views:
+        config, crop = self.config, self.config.loss.crop
+        patch_size, size = config.model.patch_size, config.model.image_size
+        keys = pair_keys(key, batch["index"])
+        split_keys = jax.vmap(lambda key: jax.random.split(key, 5), out_axes=1)
+        swap_keys, global_keys, local_keys, current_keys, reference_keys = split_keys(keys)
+        mask = jax.vmap(lambda key: blockwise_mask(key, config.model.grid, config.swapping))(
+            swap_keys
+        )
+        current, reference = normalise(batch["current"]), normalise(batch["reference"])
+        other = reference if config.swapping.kind == "swap" else jnp.zeros_like(reference)
+        swapped = swap(current, other, mask, patch_size)
+        current, swapped = degraded_alike(current_keys, (current, swapped), config.augmentation)
+        (reference,) = degraded_alike(reference_keys, (reference,), config.augmentation)
+        known = None
+        if config.loss.warp_weight:
+            warp_keys = jax.vmap(lambda key: jax.random.fold_in(key, _WARP))(keys)
+            known = warped_pairs(warp_keys, batch["reference"], patch_size, config.loss.warp)
+        globals_ = crop.global_crops if self.agreement.crops else 0
+        locals_ = crop.local_crops if self.agreement.teacher else 0
+        return Views(
+            current=current,
+            reference=reference,
+            swapped=swapped,
+            swap_mask=mask,
+            global_crops=random_crops(
+                global_keys, reference, globals_, size, crop.global_scale, crop
+            ),
+            local_crops=random_crops(
+                local_keys, reference, locals_, crop.local_size, crop.local_scale, crop
+            ),
+            known=known,
+        )
+
+    def loss(self, params, extra, views: Views, progress):
+        variables = {"params": params}
+        predicted, intermediates = self.model.apply(
+            variables, views.swapped, views.reference, views.global_crops
+        )
+        forward = Forward(variables, views, predicted, intermediates)
+        metrics = {term.name: term.of(forward) for term in self.terms}
+        loss = sum(term.weight * metrics[term.name] for term in self.terms)
+        statistics = {}
+        if self.agrees:
+            metrics["agreement"], statistics = self._agreement(forward, extra, progress)
+            loss += self.config.loss.agreement_weight * metrics["agreement"]
+        return loss, (metrics | describe(intermediates, views), statistics)
+
+    def after_update(self, params, extra, statistics, progress):
+        if not extra:
+            return extra
+        dino = self.config.loss.dino
+        momentum = schedules.teacher_momentum(dino, progress)
+        teacher = optax.incremental_update(teacher_part(params), extra["teacher"], 1 - momentum)
+        center = optax.incremental_update(
+            statistics["center"], extra["center"], 1 - dino.center_momentum
+        )
+        return {"teacher": teacher, "center": center}
+
+    def _reconstruction(self, forward: Forward):
+        target = patchify(forward.views.current, self.config.model.patch_size)
+        return losses.reconstruction(forward.predicted, target)
+
+    def _replaced_patch(self, forward: Forward):
+        return losses.replaced_patch(forward.intermediates.dma.diagonal, forward.views.swap_mask)
+
+    def _warp(self, forward: Forward):
+        """How well the calibrated map finds the movements put on I_{t+δ}."""
+        known = forward.views.known
+        first, second = normalise(known.first), normalise(known.second)
+        found = self.model.apply(forward.variables, first, second, method="motion_map")
+        return losses.warp(found, known.moved, known.still)
+
+    def _expectation(self, forward: Forward):
+        views = forward.views
+        change = losses.change(views.current, views.reference, self.config.model.patch_size)
+        return losses.expectation(forward.intermediates.reference.poi_scores, change)
+
+    def _agreement(self, forward: Forward, extra: dict, progress):
+        student = student_views(self.model, forward.variables, forward.views, forward.intermediates)
+        teacher = None
+        if self.agreement.teacher:
+            teacher = teacher_views(self.model, extra["teacher"], forward.views)
+        return self.agreement.loss(
+            student, teacher, extra.get("center"), self.config.loss, progress
+        )
+
+    def encode(self, params, images):
+        return self.model.apply({"params": params}, images, method="encode").tokens
+
+    def flops_per_pair(self) -> float:
+        """Student forward and backward, teacher forward; the decoder only where it is scored."""
+        model, crop, loss = self.config.model, self.config.loss.crop, self.config.loss
+        crops = crop.global_crops if self.agreement.crops else 0
+        student = (2 + crops) * flops.encoder_flops(model, model.grid)
+        student += flops.dma_flops(model)
+        if loss.reconstruction_weight:
+            student += flops.decoder_flops(model)
+        teacher = 0.0
+        if self.agreement.teacher:
+            projector = flops.projector_flops(model, loss.dino)
+            local = flops.encoder_flops(model, crop.local_size // model.patch_size)
+            student += crop.local_crops * local
+            student += (1 + crops + crop.local_crops) * projector
+            teacher = (1 + crops) * (flops.encoder_flops(model, model.grid) + projector)
+        if loss.warp_weight:
+            student += 2 * flops.comparison_flops(model)
+        return 3 * student + teacher
+
+
+def teacher_part(params: dict) -> dict:
+    """The parameters that a teacher follows."""
+    return {name: params[name] for name in ("encoder", "projector")}
+
+
+def student_views(
+    model: MicronBert, variables, views: Views, intermediates: Intermediates
+) -> losses.Features:
+    """Contextual features of the frame and its crops; projected where the model has a projector."""
+    full_size = (intermediates.reference, *intermediates.crops)
+    full_size_GxBxD = jnp.stack([view.contextual_token for view in full_size])
+    if model.projector_config is None:
+        return losses.Features(full_size_GxBxD, full_size_GxBxD[:0])
+    return losses.Features(
+        model.apply(variables, full_size_GxBxD, method="project"),
+        _encode_and_project(model, variables, views.local_crops, len(views.current)),
+    )
+
+
+def teacher_views(model: MicronBert, teacher, views: Views) -> losses.Features:
+    """The teacher's features of the frame and its full-size crops; it sees no local ones."""
+    full_size = [views.reference, *views.global_crops]
+    features = _encode_and_project(model, {"params": teacher}, full_size, len(views.current))
+    return losses.Features(features, features[:0])
+
+
+def _encode_and_project(model, variables, views, batch):
+    """(V, B, K) of V views of equal size, in one encoder call."""
+    if not views:
+        return jnp.zeros((0, batch, model.projector_config.output_dim))
+    encoded = model.apply(variables, side_by_side(*views), method="encode")
+    projected = model.apply(variables, encoded.contextual_token, method="project")
+    return projected.reshape(batch, len(views), -1).swapaxes(0, 1)
+
+
+def describe(intermediates: Intermediates, views: Views) -> dict:
+    """Metrics that show whether the parts do their work.
+
+    `contextual_std` near 0 is a collapse; `diagonal_kept` and `diagonal_swapped` are the mean of
+    diag(Â) over kept and over swapped patches: DMA tells them apart when they differ.
+    """
+    metrics = {
+        "contextual_std": losses.contextual_std(intermediates.reference.contextual_token),
+        "poi_peak": jnp.mean(jnp.max(intermediates.poi_scores, axis=-1))
+        * intermediates.poi_scores.shape[-1],
+    }
+    if intermediates.dma is not None and intermediates.dma.diagonal is not None:
+        swapped = views.swap_mask
+        diagonal = intermediates.dma.diagonal
+        metrics["diagonal_swapped"] = jnp.mean(diagonal, where=swapped)
+        metrics["diagonal_kept"] = jnp.mean(diagonal, where=~swapped)
+    return metrics

@@ -1,0 +1,66 @@
+"""`mubert pretrain`: train, then draw the losses and measure the scale of the maps."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from mubert_jax.config_parts import PretrainPart
+from mubert_jax.data.frames import FramePairs
+from mubert_jax.errors import UserError
+from mubert_jax.evaluators import make_evaluations
+from mubert_jax.models.device import check_attention
+from mubert_jax.models.micron_bert import MicronBert
+from mubert_jax.objectives import make_objective
+from mubert_jax.objectives.micron_bert import MicronBertObjective
+from mubert_jax.perception.maps import Perceiver, measure_scale, save_scale
+from mubert_jax.pretraining.initial import InitFrom
+from mubert_jax.training import flops, pod, sharding
+from mubert_jax.training.curves import plot_training
+from mubert_jax.training.loop import pretrain
+from mubert_jax.training.meter import Meter
+from mubert_jax.training.preemption import Preempted, StopSignal
+
+
+def run(config: PretrainPart, workdir: Path, console: Console):
+    """Pretrains in `workdir`; see `loop.pretrain` for what is raised.
+
+    Leaves checkpoints, config.json, metrics (.csv, .jsonl, TensorBoard), training.png,
+    summary.json (what the time went to) and, where there is DMA, perception.json: the movement
+    shown at full colour.
+    """
+    if not config.data.path:
+        raise UserError(
+            "config.data.path is empty; give a folder that mubert prepare made: "
+            "--config.data.path=DIR"
+        )
+    check_attention(config.model)
+    mesh = sharding.make_mesh(config)
+    objective = make_objective(config, mesh.devices.flat[0])
+    pairs = FramePairs(
+        config.data.path, delta=config.data.delta, image_size=config.model.image_size
+    )
+    evaluations = make_evaluations(config, objective)
+    workdir.mkdir(parents=True, exist_ok=True)
+    with StopSignal() as stop, pod.ending_as_one():
+        peak_flops = flops.peak_of(config, mesh.size)
+        meter = Meter(config.training.batch_size, objective.flops_per_pair(), peak_flops)
+        initial = InitFrom(objective, config, console)
+        state = pretrain(
+            objective, config, mesh, pairs, initial, evaluations, workdir, console, stop, meter
+        )
+        with meter.timing("evaluation"):
+            params = pod.together(state.params)
+            if pod.leads():
+                plot_training(workdir, objective.panels, evaluations)
+                if isinstance(objective, MicronBertObjective):
+                    _measure_scale(objective.model, config, pairs, params, workdir)
+        if pod.leads() and meter.steps:
+            meter.summarise(workdir, console)
+        if stop.requested:
+            raise Preempted(int(state.step), workdir)
+
+
+def _measure_scale(model: MicronBert, config, pairs: FramePairs, params: dict, workdir: Path):
+    if config.model.dma.kind != "none":
+        perceiver = Perceiver(model, params)
+        save_scale(workdir, measure_scale(perceiver, pairs, config.perception.align))

@@ -1,0 +1,169 @@
+"""One recording of a synthetic person whose movement is known, pixel by pixel."""
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mubert_jax.data.video import grey
+from mubert_jax.synthetic.drawing import Pose, draw_person
+from mubert_jax.synthetic.foreign import Foreign
+from mubert_jax.synthetic.identity import Identity
+from mubert_jax.synthetic.mesh import MeshMovement
+from mubert_jax.synthetic.movements import EMOTIONS, Course, Movement
+from mubert_jax.synthetic.nuisances import Nuisances
+from mubert_jax.synthetic.photos import LANDMARKS, cut_out
+
+# Pictures are drawn and moved at this many times their size, so that moving blurs nothing.
+OVERSAMPLING = 2
+AMPLITUDES = (0.3, 3.0)
+# Those of them that a person would see on a screen.
+VISIBLE = (1.0, 3.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Truth:
+    """What moves between two frames, a value a patch; g patches a side, all (g, g).
+
+    Attributes:
+      displacement: mean length of the local movement, in pixels; the head's own is not in it.
+      visible: mean of |movement · image gradient|, in grey levels of 255: a smooth patch that moves
+        shows nothing.
+      face: share of the patch that is face.
+    """
+
+    displacement: np.ndarray
+    visible: np.ndarray
+    face: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class SyntheticClip:
+    """A clip, a function of its fields alone.
+
+    Attributes:
+      subject, index: who, and which of the subject's clips.
+      seed: another seed gives other people and other clips.
+      nuisances: what else changes, and how the face moves.
+      size: side of the frames in pixels.
+      frames: how many there are.
+      amplitudes: range of the movement at its apex, in pixels of a 224-pixel frame.
+      labelled: the movement shows an emotion; if not, it is anywhere in 3 of 10 clips.
+      photo: a photograph of the subject, instead of a drawing.
+    """
+
+    subject: int
+    index: int
+    seed: int = 0
+    nuisances: Nuisances | Foreign = Nuisances()
+    size: int = 224
+    frames: int = 24
+    amplitudes: tuple[float, float] = AMPLITUDES
+    labelled: bool = True
+    photo: Path | None = None
+
+    def _random(self, *purpose: int) -> np.random.Generator:
+        return np.random.default_rng([self.seed, self.subject, self.index, *purpose])
+
+    @functools.cached_property
+    def identity(self) -> Identity:
+        made = Identity.draw(int(np.random.default_rng([self.seed, self.subject]).integers(2**31)))
+        return made if self.photo is None else dataclasses.replace(made, **LANDMARKS)
+
+    @functools.cached_property
+    def pose(self) -> Pose:
+        return Pose.draw(self._random(0))
+
+    @functools.cached_property
+    def movement(self) -> Movement | MeshMovement:
+        random, kind = self._random(1), self.nuisances.movement
+        amplitude = float(np.exp(random.uniform(*np.log(self.amplitudes))))
+        if not self.labelled and random.random() < 0.3:
+            return kind.anywhere(random, self.identity, amplitude)
+        emotions = list(EMOTIONS)
+        emotion = emotions[random.integers(len(emotions))]
+        return kind.of_emotion(random, self.identity, emotion, amplitude)
+
+    @functools.cached_property
+    def course(self) -> Course:
+        return Course.draw(self._random(2), self.frames)
+
+    @functools.cached_property
+    def _path(self):
+        return self.nuisances.path.draw(self._random(3))
+
+    @functools.cached_property
+    def _drawn(self):
+        """Person, face mask, background and displacement at the apex, oversampled."""
+        canvas = self.size * OVERSAMPLING
+        if self.photo is None:
+            person, face = draw_person(self.identity, self.pose, canvas)
+        else:
+            person, face = cut_out(self.photo, self.pose, canvas)
+        background = self.nuisances.draw_background(self._random(4), canvas)
+        return person, face, background, self.movement.field(self.pose, canvas)
+
+    @functools.cached_property
+    def _recorded(self):
+        """Number -> frame."""
+        dice = functools.partial(self._random, 5)
+        return self.nuisances.recording(self._clean, self.frames, self._path, dice)
+
+    def frame(self, number: int) -> np.ndarray:
+        """(size, size, 3) uint8 RGB, as a camera would record it."""
+        return self._recorded(number)
+
+    def truth(self, onset: int, apex: int, patch_size: int) -> Truth:
+        """What moves from one frame to the other, in the coordinates of the second."""
+        share = self.course.share(apex) - self.course.share(onset)
+        _, face, _, field = self._drawn
+        moved = cv2.warpAffine(
+            np.dstack([field * (share / OVERSAMPLING), face]).astype(np.float32),
+            self.nuisances.head_motion(self._path, apex / self.frames, len(field)),
+            field.shape[:2],
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        )
+        moved = cv2.resize(moved, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        dy, dx = np.gradient(grey(self._clean(apex)) * 255)
+        visible = np.abs(moved[..., 0] * dx + moved[..., 1] * dy)
+        length = np.linalg.norm(moved[..., :2], axis=-1)
+        return Truth(*(patch_means(x, patch_size) for x in (length, visible, moved[..., 2])))
+
+    def _clean(self, number: int) -> np.ndarray:
+        """The frame before light and camera, (size, size, 3) floats."""
+        person, _, background, field = self._drawn
+        canvas, time = len(person), number / self.frames
+        matrix = self.nuisances.head_motion(self._path, time, canvas)
+        rows, columns = np.mgrid[:canvas, :canvas].astype(np.float32)
+        x = matrix[0, 0] * columns + matrix[0, 1] * rows + matrix[0, 2]
+        y = matrix[1, 0] * columns + matrix[1, 1] * rows + matrix[1, 2]
+        share = self.course.share(number)
+        if share:
+            local = cv2.remap(field, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
+            x, y = x - share * local[..., 0], y - share * local[..., 1]
+        person = cv2.remap(
+            person,
+            x.astype(np.float32),
+            y.astype(np.float32),
+            cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        shift = self.nuisances.background_motion(self._path, time, canvas)
+        behind = cv2.warpAffine(
+            background.astype(np.float32),
+            np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float32),
+            (canvas, canvas),
+            flags=cv2.INTER_CUBIC,
+            borderMode=cv2.BORDER_REFLECT,
+        )
+        opacity = np.clip(person[..., 3:], 0, 1)
+        picture = person[..., :3] + behind * (1 - opacity)
+        return cv2.resize(picture, (self.size, self.size), interpolation=cv2.INTER_AREA)
+
+
+def patch_means(image: np.ndarray, patch_size: int) -> np.ndarray:
+    """Mean of every patch: (H, H) -> (g, g)."""
+    grid = len(image) // patch_size
+    return image.reshape(grid, patch_size, grid, patch_size).mean((1, 3))

@@ -1,0 +1,148 @@
+"""Local warps put on unlabelled frames: what the calibrated map learns from.
+
+Two moments are made from one frame: the second is warped in a few places, and both are degraded
+anew (light, noise, compression) and registered as real frames are. Nothing but the warp tells the
+two apart, so light, noise and drift are not movement by construction.
+"""
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mubert_jax.config import WarpConfig
+from mubert_jax.training.degradation import compressed, light, sensor_noise
+
+# A patch has moved if it moves this share of the pair's largest movement, and shows it by so many
+# grey levels; it is still up to `STILL` of the largest.
+MOVED, SHOWS, STILL = 0.25, 1.0, 0.02
+REGISTERED_SHIFT = 2.0
+GREY = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@flax.struct.dataclass
+class WarpedPair:
+    """Two moments (B, H, W, 3) in grey levels, and which patches `moved` or are `still` (B, N)."""
+
+    first: jax.Array
+    second: jax.Array
+    moved: jax.Array
+    still: jax.Array
+
+
+def warped_pairs(keys_B, images_BxHxWx3, patch_size: int, config: WarpConfig):
+    """A `WarpedPair` of every frame, uint8; `config` says how strong everything is."""
+    images = images_BxHxWx3.astype(jnp.float32)
+    one = jax.vmap(lambda key, image: _warped_pair(key, image, patch_size, config))
+    return one(keys_B, images)
+
+
+def _warped_pair(key, image_HxWx3, patch_size, config):
+    of_field, of_drift, of_shift, of_registered, of_first, of_second = jax.random.split(key, 6)
+    side = image_HxWx3.shape[0]
+    rows, columns = jnp.mgrid[:side, :side].astype(jnp.float32)
+    field = _local_movement(of_field, side, config)
+
+    registered = jax.random.uniform(of_registered) < config.registered
+    reach = REGISTERED_SHIFT * side / 224
+    shift = registered * jax.random.uniform(of_shift, (2,), minval=-reach, maxval=reach)
+    y, x = rows + shift[0], columns + shift[1]
+    moved_y, moved_x = field(y, x)
+    drift_y, drift_x = _drift(of_drift, rows, columns, config)
+    second = sample(image_HxWx3, y + drift_y - moved_y, x + drift_x - moved_x)
+    second = _degraded(of_second, second, config)
+    back = _levels(sample(second, rows - shift[0], columns - shift[1]))
+
+    moved_y, moved_x = field(rows, columns)
+    grey = sample(image_HxWx3, rows - moved_y, columns - moved_x) @ GREY
+    slope_y, slope_x = jnp.gradient(grey)
+    length = _patch_means(jnp.hypot(moved_y, moved_x), patch_size)
+    visible = _patch_means(jnp.abs(moved_y * slope_y + moved_x * slope_x), patch_size)
+    return WarpedPair(
+        first=_degraded(of_first, image_HxWx3, config),
+        second=jnp.where(registered, back, second),
+        moved=(length >= MOVED * length.max()) & (visible >= SHOWS),
+        still=length <= STILL * length.max(),
+    )
+
+
+def _local_movement(key, side, config):
+    """(y, x) -> displacement (y, x) in pixels: Gaussian windows, each shifted one way."""
+    of_amplitude, of_center, of_sigma, of_angle, of_share, of_more = jax.random.split(key, 6)
+    count = config.places
+    low, high = np.log(config.amplitude)
+    amplitude = jnp.exp(jax.random.uniform(of_amplitude, minval=low, maxval=high)) * side / 224
+    center = jax.random.uniform(of_center, (2, count), minval=0.1, maxval=0.9) * side
+    low, high = np.log(config.sigma)
+    sigma = jnp.exp(jax.random.uniform(of_sigma, (2, count), minval=low, maxval=high)) * side
+    angle = jax.random.uniform(of_angle, (count,), maxval=2 * np.pi)
+    share = jax.random.uniform(of_share, (count,), minval=0.5, maxval=1.0)
+    present = jax.random.uniform(of_more, (count,)) < 0.5
+    share *= present.at[0].set(True)
+
+    def field(y, x):
+        away_y = (y[..., None] - center[0]) / sigma[0]
+        away_x = (x[..., None] - center[1]) / sigma[1]
+        window = share * jnp.exp(-(away_y**2 + away_x**2) / 2)
+        return amplitude * (window @ jnp.sin(angle)), amplitude * (window @ jnp.cos(angle))
+
+    return field
+
+
+def _drift(key, rows, columns, config):
+    """What is left of the head's own movement, (y, x) in pixels: mostly little, with a turn."""
+    of_length, of_angle, of_turn = jax.random.split(key, 3)
+    side = len(rows)
+    length = config.drift * side / 224 * jax.random.uniform(of_length) ** 2
+    angle = jax.random.uniform(of_angle, maxval=2 * np.pi)
+    turn = config.drift / 224 * jax.random.uniform(of_turn, minval=-1)
+    y = length * jnp.sin(angle) + turn * (columns - side / 2)
+    return y, length * jnp.cos(angle) - turn * (rows - side / 2)
+
+
+def _degraded(key, image_HxWx3, config):
+    of_light, of_strength, of_noise, of_quality, of_compressed = jax.random.split(key, 5)
+    gain = light(of_light, image_HxWx3.shape[:2], config.gain, config.gradient)
+    image = image_HxWx3 * gain[..., None]
+    low, high = np.log(config.noise)
+    strength = jnp.exp(jax.random.uniform(of_strength, minval=low, maxval=high))
+    image += sensor_noise(of_noise, image, strength)
+    low, high = config.quality
+    quality = jax.random.uniform(of_quality, minval=low, maxval=high)
+    chosen = jax.random.uniform(of_compressed) < config.compressed
+    return _levels(jnp.where(chosen, compressed(image, quality), image))
+
+
+def _levels(image):
+    return jnp.round(jnp.clip(image, 0, 255))
+
+
+def sample(image_HxWxC, y_HxW, x_HxW):
+    """The image at fractional places, by cubic convolution; edges are repeated."""
+    height, width, channels = image_HxWxC.shape
+    pixels = image_HxWxC.reshape(-1, channels)
+    row, column = jnp.floor(y_HxW), jnp.floor(x_HxW)
+    weights_y, weights_x = _cubic(y_HxW - row), _cubic(x_HxW - column)
+    row, column = row.astype(jnp.int32), column.astype(jnp.int32)
+    total = jnp.zeros((*y_HxW.shape, channels))
+    for i, weight_y in enumerate(weights_y):
+        start = jnp.clip(row + i - 1, 0, height - 1) * width
+        for j, weight_x in enumerate(weights_x):
+            place = start + jnp.clip(column + j - 1, 0, width - 1)
+            total += (weight_y * weight_x)[..., None] * pixels[place]
+    return total
+
+
+def _cubic(t):
+    """Weights of the four neighbours at -1, 0, 1 and 2 (Keys, a = -1/2)."""
+    return (
+        ((2 - t) * t - 1) * t / 2,
+        (3 * t - 5) * t * t / 2 + 1,
+        ((4 - 3 * t) * t + 1) * t / 2,
+        (t - 1) * t * t / 2,
+    )
+
+
+def _patch_means(image_HxW, patch_size):
+    grid = len(image_HxW) // patch_size
+    return image_HxW.reshape(grid, patch_size, grid, patch_size).mean((1, 3)).reshape(-1)
