@@ -251,9 +251,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "data/index": {
         "_MAX_OPEN_FILES = 511": "a limit by feel",
         "_MAX_OPEN_FILES = 513": "a limit by feel",
-        'if shards and ".array_record" in shards[ -1].name:': (
-            "all shards of a folder are of one format"
-        ),
         "@dataclass(frozen=False)": "nothing assigns to an index",
         "/,": "every caller names the columns",
         "subject_of = dict(zip(reversed(videos), reversed(subjects), strict=False))": AS_LONG,
