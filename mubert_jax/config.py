@@ -289,7 +289,7 @@ class OptimizerConfig:
 class TrainingConfig:
     """How long, in which batches, and from where."""
 
-    # Pairs a step, over all devices.
+    # Pairs per step, over all devices.
     batch_size: int = 2048
     # How often every frame is drawn.
     epochs: float = given(100.0, "training.steps", 0)
