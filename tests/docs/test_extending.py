@@ -137,9 +137,10 @@ def test_an_agreement(add, noise_batch):
     config = tiny_config(objective__name="vicreg", loss__agreement="none")
     objective = make_objective(config)
     params = jax.jit(objective.init)(jax.random.key(0))
-    views = views_of(config, noise_batch)
+    views = jax.jit(lambda batch: views_of(config, batch))(noise_batch)
     loss, (metrics, _) = jax.jit(objective.loss)(params, {}, views, 0.0)
     assert metrics["agreement"] > 0
     assert loss == pytest.approx(metrics["reconstruction"] + metrics["agreement"])
-    trained, _ = jax.eval_shape(step_of(config), fresh_state(config), noise_batch)
+    state = jax.eval_shape(lambda: fresh_state(config))
+    trained, _ = jax.eval_shape(step_of(config), state, noise_batch)
     assert trained.params.keys() == params.keys()

@@ -19,16 +19,19 @@ SMALLER = {
     "--clips=8": "--clips=5",
     "--frames=16": "--frames=12",
 }
-SHORTER = ["--config.recognition.epochs=2", "--config.recognition.copies=0"]
+SHORTER = ["epochs=2", "copies=0", "seeds=(0,)", "weight_decay=(0.01,)"]
+SHORTER = [f"--config.recognition.{value}" for value in SHORTER]
 SHORT = """
 
 def get_config(of_the_page=get_config):
     config = of_the_page()
     config.model.image_size = 32
     config.swapping.min_block = 2
+    config.model.depth = config.model.decoder.depth = 1
+    config.loss.expectation_weight = config.loss.warp_weight = 0.0
     config.training.batch_size = 4
     config.training.steps = 3
-    config.evaluation.motion_maps = {"every": 2, "subjects": 3}
+    del config.evaluation["motion_maps"]
     return config
 """
 
@@ -59,7 +62,6 @@ def test_the_tutorial(elsewhere, capsys):
             exec(block.text, names)
     assert (elsewhere / "maps.png").exists() and (elsewhere / "maps.npz").exists()
     assert (elsewhere / "runs" / "emotions" / "results.html").exists()
-    assert "motion_maps/auc_frame" in (elsewhere / "runs" / "first" / "metrics.csv").read_text()
     assert names["maps"].dma.shape == (1, 4, 4)
 
 
