@@ -54,11 +54,15 @@ def test_it_is_the_wheel_that_runs(mubert, tmp_path):
 
 def test_configs_are_in_it(mubert, tmp_path):
     words = ["--workdir=run", "--config.data.path=absent"]
-    for config in ("configs/demo.py", "configs/ablations/mb1.py", "configs/controlled.py"):
-        said = run(mubert, "pretrain", f"--config={config}", *words, folder=tmp_path, code=2)
-        assert "absent" in said.splitlines()[-1] and "config file" not in said
-    said = run(mubert, "pretrain", "--config=configs/dem.py", *words, folder=tmp_path, code=2)
-    assert "configs/dem.py: no such config file" in said
+    said = run(mubert, "pretrain", "--config=configs/demo.py", *words, folder=tmp_path, code=2)
+    assert "absent" in said.splitlines()[-1] and "config file" not in said
+    code = (
+        "from mubert_jax.config_files import load_config\n"
+        "for name in ('ablations/mb1', 'controlled', 'dem'):\n"
+        "    print(load_config(f'configs/{name}.py', []).model.dim)\n"
+    )
+    said = run(mubert.parent / "python", "-c", code, folder=tmp_path, code=1)
+    assert said.startswith("512\n128\n") and "configs/dem.py: no such config file" in said
 
 
 def test_it_measures(mubert, tmp_path):
