@@ -201,7 +201,7 @@ def test_folds_are_timed_stacked_and_one_by_one(monkeypatch):
             after_epoch(epoch, None)
 
     monkeypatch.setattr(folds, "time", SimpleNamespace(perf_counter=lambda: now[0]))
-    monkeypatch.setattr(folds.heads, "fit", fitted)
+    monkeypatch.setattr(folds.linear_probe, "fit", fitted)
     monkeypatch.setattr(folds, "finetune", create_autospec(folds.finetune, side_effect=passes))
     config = tiny_config(loss__agreement="none", recognition__epochs=3, recognition__batch_size=4)
     frozen, full = folds.bench_folds(config, 3, QUIET)

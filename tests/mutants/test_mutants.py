@@ -62,10 +62,10 @@ MODULES = {
         )
     ),
     "models/vit": "models/test_vit.py",
-    "objectives/micron_bert": "objectives/test_micron_bert.py training/test_augmentation.py",
+    "objectives/micron_bert": "objectives/test_micron_bert_objective.py training/test_augmentation.py",
     "training/sharding": "training/test_sharding.py",
     "training/step": (
-        "objectives/test_micron_bert.py training/test_step.py"
+        "objectives/test_micron_bert_objective.py training/test_step.py"
         "::test_parts_of_a_batch_take_every_nth_example_and_are_averaged"
     ),
     "training/views": "training/test_augmentation.py",
