@@ -62,7 +62,9 @@ MODULES = {
         )
     ),
     "models/vit": "models/test_vit.py",
-    "objectives/micron_bert": "objectives/test_micron_bert_objective.py training/test_augmentation.py",
+    "objectives/micron_bert": (
+        "objectives/test_micron_bert_objective.py training/test_augmentation.py"
+    ),
     "training/sharding": "training/test_sharding.py",
     "training/step": (
         "objectives/test_micron_bert_objective.py training/test_step.py"
