@@ -1,7 +1,7 @@
 """μ-BERT-B: 112 M parameters, the defaults otherwise; beyond the paper's size.
 
 Command:  mubert pretrain --config=configs/base.py --workdir=runs/base --config.data.path=DATA
-          on several machines: launch/README.md
+          on several machines: docs/scaling.md
 Cost:     1,104 GFLOP a pair and step, five times configs/beyond.py
 Expected: not run yet; parameters and moments are split over 4 devices (config.runtime.mesh)
 """
