@@ -134,7 +134,7 @@ def test_no_command_reads_a_key_that_its_part_does_not_name(
 
     monkeypatch.setattr(config_files, "only", recorded)
     # It reads everything.
-    monkeypatch.setattr("mubert_jax.recognition.run.check", lambda config: None)
+    monkeypatch.setattr("mubert_jax.recognition.finetune.check", lambda config: None)
     values = tiny_config(
         loss__agreement="none",
         training__steps=1,

@@ -11,7 +11,7 @@ from mubert_jax.config import Config
 from mubert_jax.config_parts import FoldsPart
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition import linear_probe
-from mubert_jax.recognition.finetuning import finetune
+from mubert_jax.recognition.network import finetune
 
 # As large as CASME II: 246 clips of 26 subjects, 5 classes.
 CLIPS, FOLDS, CLASSES = 246, 26, 5

@@ -24,8 +24,8 @@ def add_flags(parser):
 
 
 def run(args, console) -> int:
+    from mubert_jax.recognition.finetune import finetune, keeps, stored_options
     from mubert_jax.recognition.kept import RESUME
-    from mubert_jax.recognition.run import finetune, keeps, stored_options
     from mubert_jax.training.preemption import EXIT_CODE, sigterm_as_interrupt
 
     (config,) = flags.configs(args, finetune, [args.config])

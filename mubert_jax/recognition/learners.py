@@ -9,8 +9,8 @@ import numpy as np
 from mubert_jax.config import RecognitionConfig
 from mubert_jax.models.micron_bert import MicronBert
 from mubert_jax.recognition import linear_probe
-from mubert_jax.recognition.features import describe, in_batches
-from mubert_jax.recognition.finetuning import finetune
+from mubert_jax.recognition.inputs import describe, in_batches
+from mubert_jax.recognition.network import finetune
 from mubert_jax.training.views import normalise
 
 # (numbers of K folds, train_KxP, weight_decay_K) -> logits of all pairs (K, P, C), losses (K, E),

@@ -24,7 +24,7 @@ from mubert_jax.models.device import settled
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.objectives import make_objective
 from mubert_jax.perception.maps import Perceiver
-from mubert_jax.recognition import features, finetuning, linear_probe, run
+from mubert_jax.recognition import finetune, inputs, linear_probe, network
 from mubert_jax.training import sharding
 from mubert_jax.training.checkpoints import Weights
 from mubert_jax.training.compiled import CompiledRun
@@ -126,7 +126,7 @@ def test_a_step_of_four_gpus(capsys, mesh):
 def recognizer(name, backbone, device):
     """A config of `mubert finetune` on a backbone, its model, and weights that are all 0."""
     trained = SimpleNamespace(config=load(backbone))
-    config = run._with_backbone(load(name), trained, CLASSES, align=None)
+    config = finetune._with_backbone(load(name), trained, CLASSES, align=None)
     config = dataclasses.replace(config, model=settled(config.model, device))
     model = build_model(config)
     return config, model, zeros(config, model)
@@ -167,8 +167,8 @@ def test_a_recogniser_looks(target, text_of, name, backbone):
     device = chips.devices(target)[0]
     config, model, params = recognizer(name, backbone, device)
     side = config.model.image_size
-    frames = jax.ShapeDtypeStruct((features.BATCH, side, side, 3), np.float32)
-    describe = features.FEATURES["backbone"](model, params)
+    frames = jax.ShapeDtypeStruct((inputs.BATCH, side, side, 3), np.float32)
+    describe = inputs.FEATURES["backbone"](model, params)
     text_of(f"{name}, {backbone}: features", describe.lower(*chips.on(device, [frames] * 2)))
 
     def recognise(params, onset, apex):
@@ -191,9 +191,9 @@ def test_full_fine_tuning(target, text_of, monkeypatch, backbone, folds):
     train, decay = np.ones((folds, CLIPS), bool), np.full(folds, 0.05)
     step, arguments = arguments_of(
         monkeypatch,
-        finetuning,
+        network,
         "_advance",
-        lambda: finetuning.finetune(
+        lambda: network.finetune(
             model,
             params,
             *clips(config),
@@ -229,7 +229,7 @@ def test_heads_on_a_frozen_backbone(target, text_of, monkeypatch):
 def test_an_exported_file_is_compiled_where_it_is_called(target, text_of, tmp_path, backbone):
     """StableHLO of the whole computation, written on a CPU for all platforms."""
     device = chips.devices(target)[0]
-    config = run._with_backbone(
+    config = finetune._with_backbone(
         load("finetune_full"), SimpleNamespace(config=load(backbone)), CLASSES, align=None
     )
     file = tmp_path / "model.stablehlo"

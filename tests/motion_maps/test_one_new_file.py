@@ -16,7 +16,7 @@ from mubert_jax.data.alignment import align_robust
 from mubert_jax.errors import UserError
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.perception.benchmark import benchmark_pairs
-from mubert_jax.recognition.features import CELLS, describe
+from mubert_jax.recognition.inputs import CELLS, describe
 from mubert_jax.synthetic.clip import SyntheticClip
 
 FILES = {

@@ -16,8 +16,8 @@ from mubert_jax.data.people import SYNTHETIC, Person
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import open_trained
 from mubert_jax.models.micron_bert import build_model, init_params
-from mubert_jax.recognition import contamination, crossval
-from mubert_jax.recognition.crossval import cross_validate, fit_all
+from mubert_jax.recognition import contamination, cross_validation
+from mubert_jax.recognition.cross_validation import cross_validate, fit_all
 from mubert_jax.recognition.facts import Facts
 from mubert_jax.recognition.metrics import score
 from mubert_jax.training.contamination import Seen
@@ -98,13 +98,13 @@ def test_finished_folds_are_kept_and_the_others_go_on(run, backbone, monkeypatch
     workdir, before = run
     (workdir / "folds" / "seed1-fold003.npz").unlink()
     learnt = []
-    frozen = crossval.LEARNERS["frozen"]
+    frozen = cross_validation.LEARNERS["frozen"]
 
     def watched(*arguments):
         learn = frozen(*arguments)
         return lambda folds, *rest: (learnt.extend(folds), learn(folds, *rest))[1]
 
-    monkeypatch.setitem(crossval.LEARNERS, "frozen", watched)
+    monkeypatch.setitem(cross_validation.LEARNERS, "frozen", watched)
     after = cross_validate(CONFIG, *backbone, pairs(), workdir, ["LEAK: said"], QUIET)
     assert set(learnt) == {3}
     assert (after.table["prediction"] == before.table["prediction"]).all()
@@ -140,7 +140,7 @@ def test_folds_of_a_learning_backbone_are_kept_however_many_are_one_program(back
         return learn
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(crossval.LEARNERS, "full", oracle)
+        patch.setitem(cross_validation.LEARNERS, "full", oracle)
         for at_once, lost in ((3, ()), (2, (1, 2, 5))):
             seen.clear()
             for number in lost:
@@ -225,12 +225,15 @@ def test_only_who_is_tested_counts(backbone):
     data = pairs()
     data.dataset = ["a"] * 24 + ["b"] * 24
     for protocol, tested in (("cross:b", [False] * 24 + [True] * 24), ("loso", [True] * 48)):
-        assert crossval.check_folds(set_recognition(protocol=protocol), data).tolist() == tested
+        assert (
+            cross_validation.check_folds(set_recognition(protocol=protocol), data).tolist()
+            == tested
+        )
 
 
 def test_one_subject_to_learn_from_is_too_few_to_choose_by_and_the_remedy_is_named():
     data = pairs()
     data.subject = ["made/s0"] * 24 + ["made/s1"] * 24
     with pytest.raises(UserError, match="--config.recognition.weight_decay=0.01"):
-        crossval.check_folds(CONFIG, data)
-    assert crossval.check_folds(set_recognition(weight_decay=(0.01,)), data).all()
+        cross_validation.check_folds(CONFIG, data)
+    assert cross_validation.check_folds(set_recognition(weight_decay=(0.01,)), data).all()

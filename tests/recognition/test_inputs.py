@@ -6,7 +6,7 @@ from conftest import tiny_config
 
 from mubert_jax.config import RecognitionConfig
 from mubert_jax.models.micron_bert import build_model
-from mubert_jax.recognition.features import CELLS, describe
+from mubert_jax.recognition.inputs import CELLS, describe
 
 SIZE = 64
 

@@ -23,9 +23,9 @@ from mubert_jax.perception import render
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.trained import Trained
 from mubert_jax.recognition import contamination
-from mubert_jax.recognition.crossval import check_folds, cross_validate, fit_all
+from mubert_jax.recognition.cross_validation import check_folds, cross_validate, fit_all
 from mubert_jax.recognition.evaluate import MAPS_FOLDER, evaluate_run
-from mubert_jax.recognition.features import check_features
+from mubert_jax.recognition.inputs import check_features
 from mubert_jax.recognition.kept import RESUME
 from mubert_jax.recognition.predictions import Predictions
 from mubert_jax.recognition.published import published

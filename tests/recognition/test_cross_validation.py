@@ -15,8 +15,8 @@ from conftest import tiny_config
 from rich.console import Console
 
 from mubert_jax.errors import UserError
-from mubert_jax.recognition import crossval
-from mubert_jax.recognition.crossval import check_folds, cross_validate, fit_all
+from mubert_jax.recognition import cross_validation
+from mubert_jax.recognition.cross_validation import check_folds, cross_validate, fit_all
 from mubert_jax.recognition.facts import Facts
 from mubert_jax.recognition.protocols import split
 
@@ -64,7 +64,7 @@ def told(monkeypatch):
         return learn
 
     for backbone in ("frozen", "full"):
-        monkeypatch.setitem(crossval.LEARNERS, backbone, learner)
+        monkeypatch.setitem(cross_validation.LEARNERS, backbone, learner)
     return told
 
 
@@ -179,7 +179,7 @@ def test_what_a_reader_should_know_is_listed_once(told, tmp_path):
     pairs = people()
     pairs.label = (np.arange(18) < 3).astype(int)
     run(config(seeds=(1, 2)), pairs, tmp_path)
-    expected = split("loso", crossval.clips_of(pairs)).warnings
+    expected = split("loso", cross_validation.clips_of(pairs)).warnings
     assert len(expected) == 1 and Facts.load(tmp_path).warnings == expected
 
 

@@ -13,9 +13,9 @@ from mubert_jax.config import RecognitionConfig
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition import learners, linear_probe
 from mubert_jax.recognition.augment import augmented
-from mubert_jax.recognition.features import describe
-from mubert_jax.recognition.finetuning import finetune
+from mubert_jax.recognition.inputs import describe
 from mubert_jax.recognition.learners import choose_decay
+from mubert_jax.recognition.network import finetune
 from mubert_jax.training.views import normalise
 
 QUICK = RecognitionConfig(epochs=300)
