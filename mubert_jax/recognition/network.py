@@ -1,43 +1,137 @@
-"""Full fine-tuning: encoder, DMA and recognizer of several folds in one program."""
+"""A recognizer network: one object, and how a copy of it per fold is trained, in one program."""
 
+import abc
 import functools
-import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mubert_jax.config import RecognitionConfig
-from mubert_jax.models.micron_bert import MicronBert, init_params
-from mubert_jax.recognition.augment import augmented
+from mubert_jax.config import Config, RecognitionConfig
+from mubert_jax.config_values import from_values
+from mubert_jax.recognition.cross_validation import Learner
+from mubert_jax.recognition.inputs import Backbone, Inputs, check_input, in_batches
 from mubert_jax.recognition.linear_probe import clip_weights
 from mubert_jax.training.objective import Objective
 from mubert_jax.training.state import TrainState
 from mubert_jax.training.step import make_step
-from mubert_jax.training.views import normalise
 
-# The decoder has no part in recognition.
-UNUSED = ("decoder", "projector")
+Params = Any
+# Of the steps, before the learning rate is at its highest.
 WARMUP = 0.1
 
 
-def finetune(
-    model: MicronBert,
-    params: dict,
-    onset,
-    apex,
+@dataclass(frozen=True)
+class NoOptions:
+    """Of a network that has none."""
+
+
+class Network(abc.ABC):
+    """A recognizer; a subclass of it in a file of `mubert_jax.recognition.networks` is found there.
+
+    `init`, `logits` and `augment` are pure and are compiled by `jax.jit`. What a network reads is a
+    dict, by the names in `reads`.
+
+    Attributes:
+      config: of the run; its `model.recognizer.classes` is the number of classes.
+      backbone: the pretrained Micron-BERT; None where only the config is looked at.
+      Options: a frozen dataclass: what `config.recognition.options` may hold, and its defaults.
+      options: one of them.
+      reads: names of what it reads, as `Inputs.read` knows them.
+      copies: how many augmented copies of each pair are read beside it; a step draws among them.
+      predicts: whether `weights` is what `mubert predict` can open.
+    """
+
+    Options: type = NoOptions
+    reads: tuple[str, ...]
+    copies: int = 0
+    predicts: bool = False
+
+    def __init__(self, config: Config, backbone: Backbone | None = None):
+        """Raises UserError: the options are not those of `Options`, or there is no such input."""
+        self.config, self.backbone = config, backbone
+        given = config.recognition.options
+        self.options = from_values(self.Options, given, "config.recognition.options")
+        for name in self.reads:
+            check_input(name)
+
+    @property
+    def classes(self) -> int:
+        return self.config.model.recognizer.classes
+
+    @abc.abstractmethod
+    def init(self, key: jax.Array, inputs: dict[str, jax.Array]) -> Params:
+        """The first parameters; `inputs` of one pair, (1, ...), for their shapes."""
+
+    @abc.abstractmethod
+    def logits(self, params: Params, inputs: dict[str, jax.Array]) -> jax.Array:
+        """(B, classes), float32, of inputs (B, ...)."""
+
+    def augment(self, key: jax.Array, inputs: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        """The inputs of one pair as a step learns from them."""
+        return inputs
+
+    def layers(self, params: Params) -> Any:
+        """How many layers below the top each parameter is: a tree as `params`, of integers.
+
+        `config.recognition.layer_decay` lets each layer learn so much slower than the one above.
+        """
+        return jax.tree.map(lambda _: 0, params)
+
+    def start(self, inputs: Inputs, seed: int, fold_K, train_KxP) -> Params:
+        """Where the training of each fold starts, with a leading axis K."""
+        example = {name: x[0, :1] for name, x in self.read(inputs, seed).items()}
+        keys = _keys(seed, fold_K)
+        return jax.vmap(lambda key: self.init(key, example))(keys)
+
+    def weights(self, params: Params) -> dict:
+        """The parameters of a Micron-BERT with a recognizer, where the network `predicts`."""
+        raise NotImplementedError(f"{type(self).__name__} is not what `mubert predict` opens")
+
+    def read(self, inputs: Inputs, seed: int) -> dict[str, np.ndarray]:
+        """What it reads of all pairs, (1 + copies, P, ...) each."""
+        return {name: inputs.read(name, self.copies, seed) for name in self.reads}
+
+    @property
+    def folds_at_once(self) -> int:
+        """How many folds are one program; 0 for all."""
+        return self.config.recognition.folds_at_once or (1 if jax.default_backend() == "cpu" else 8)
+
+    def learner(self, inputs: Inputs, seed: int) -> Learner:
+        """What cross-validation asks for: here, a copy a fold is trained by gradient descent."""
+        read = self.read(inputs, seed)
+        see = jax.jit(jax.vmap(self.logits, (0, None)))
+
+        def learn(fold_K, train_KxP, weight_decay_K):
+            start = self.start(inputs, seed, fold_K, train_KxP)
+            folds = fold_K, train_KxP, weight_decay_K
+            params, losses = train(self, start, read, inputs.label, *folds, seed)
+            logits = in_batches(
+                lambda rows: see(params, {name: x[0, rows] for name, x in read.items()}),
+                len(inputs.label),
+                axis=1,
+            )
+            return logits, losses, params
+
+        return learn
+
+
+def train(
+    network: Network,
+    params_K: Params,
+    read: dict[str, np.ndarray],
     label_P,
     fold_K,
     train_KxP,
     weight_decay_K,
-    config: RecognitionConfig,
     seed: int,
-    head: dict | None = None,
     after_epoch: Callable[[int, np.ndarray], None] = lambda epoch, loss_K: None,
-) -> tuple[dict, np.ndarray]:
-    """Trains K copies of `params`, each on the clips that its row of `train_KxP` marks.
+) -> tuple[Params, np.ndarray]:
+    """Trains K copies of a network, each on the clips that its row of `train_KxP` marks.
 
     An epoch is as many batches as all pairs fill; clips are drawn with replacement.
 
@@ -45,47 +139,48 @@ def finetune(
     fold, step): in whatever company it is trained, it learns the same.
 
     Args:
-      onset, apex: (P, H, W, 3) uint8; label_P: class of each.
+      params_K: where each fold starts, with a leading axis K.
+      read: of all pairs, (1 + copies, P, ...) each; label_P: class of each pair.
       fold_K: the folds' numbers; train_KxP: boolean; weight_decay_K: of each.
-      head: where each fold's linear layer starts, with a leading axis K; None: as in `params`.
       after_epoch: is told the epoch and the folds' mean losses (K,).
 
     Returns:
       Parameters with a leading axis K, and losses (K, epochs).
     """
-    params = {name: tree for name, tree in params.items() if name not in UNUSED}
+    config = network.config.recognition
     per_epoch = -(-len(label_P) // config.batch_size)
     total = per_epoch * config.epochs
-    seeds = jax.vmap(lambda fold: jax.random.fold_in(jax.random.key(seed), fold))
-    train, label = jnp.asarray(train_KxP), jnp.asarray(label_P)
-    classes = model.config.recognizer.classes
-    weights = jax.vmap(lambda marks: clip_weights(label, marks, classes, config.balance))
-    folds = {"key": seeds(jnp.asarray(fold_K)), "train": train, "weight": weights(train)}
-    pairs = {"onset": jnp.asarray(onset), "apex": jnp.asarray(apex), "label": label}
-    params = jax.tree.map(lambda x: jnp.repeat(jnp.asarray(x)[None], len(train), 0), params)
-    if head is not None:
-        params["recognizer"] = params["recognizer"] | {"head": jax.tree.map(jnp.asarray, head)}
-    opt_state = jax.vmap(_optimizer(config, total).init)(params)
+    marks, label = jnp.asarray(train_KxP), jnp.asarray(label_P)
+    weights = jax.vmap(lambda marks: clip_weights(label, marks, network.classes, config.balance))
+    folds = {"key": _keys(seed, fold_K), "train": marks, "weight": weights(marks)}
+    pairs = {"read": jax.tree.map(jnp.asarray, read), "label": label}
+    params_K = jax.tree.map(jnp.asarray, params_K)
+    opt_state = jax.vmap(_optimizer(network, total).init)(params_K)
     opt_state.hyperparams["weight_decay"] = jnp.asarray(weight_decay_K, jnp.float32)
-    state = TrainState(jnp.zeros(len(train), jnp.int32), params, opt_state, {})
+    state = TrainState(jnp.zeros(len(marks), jnp.int32), params_K, opt_state, {})
     losses = []
     for epoch in range(config.epochs):
         loss_K = 0.0
         for _ in range(per_epoch):
-            state, loss = _advance(state, folds, pairs, model, config, total)
+            state, loss = _advance(state, folds, pairs, network, total)
             loss_K += loss
         losses.append(np.asarray(loss_K) / per_epoch)
         after_epoch(epoch, losses[-1])
     return state.params, np.stack(losses, axis=1)
 
 
-@functools.partial(
-    jax.jit, static_argnames=("model", "config", "total_steps"), donate_argnames="state"
-)
-def _advance(state, folds, pairs, model, config, total_steps):
+def _keys(seed: int, fold_K):
+    """A key per fold."""
+    return jax.vmap(lambda fold: jax.random.fold_in(jax.random.key(seed), fold))(
+        jnp.asarray(fold_K)
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("network", "total_steps"), donate_argnames="state")
+def _advance(state, folds, pairs, network, total_steps):
     """One step of every fold: its state and its loss."""
-    tx, objective = _optimizer(config, total_steps), FineTuning(model, config)
-    step = make_step(objective, tx, total_steps, key=jax.random.key(0))
+    tx = _optimizer(network, total_steps)
+    step = make_step(FineTuning(network), tx, total_steps, key=jax.random.key(0))
 
     def of_fold(state, fold):
         state, metrics = step(state, fold | pairs | {"step": state.step})
@@ -95,31 +190,33 @@ def _advance(state, folds, pairs, model, config, total_steps):
 
 
 class FineTuning(Objective):
-    """The recognizer's cross-entropy on augmented clips; what is drawn has a key of the fold's."""
+    """The cross-entropy of a network on augmented clips; what is drawn has a key of the fold's."""
 
-    def __init__(self, model: MicronBert, config: RecognitionConfig):
-        self.model, self.config = model, config
+    def __init__(self, network: Network):
+        self.network, self.config = network, network.config.recognition
 
     def init(self, key):
-        return init_params(self.model, key)
+        raise NotImplementedError("where a fold starts, `Network.start` says")
 
     def views(self, key, batch):
         of_rows, of_clips = jax.random.split(jax.random.fold_in(batch["key"], batch["step"]))
         rows, counts = _draw(of_rows, batch["train"], batch["weight"], self.config)
+        copies = 0
+        if self.network.copies:
+            of_copies = jax.random.fold_in(of_rows, 1)
+            copies = jax.random.randint(of_copies, rows.shape, 0, 1 + self.network.copies)
+        drawn = {name: x[copies, rows] for name, x in batch["read"].items()}
         keys = jax.random.split(of_clips, self.config.batch_size)
-        first, second = jax.vmap(lambda k, a, b: augmented(k, a, b, self.config))(
-            keys, batch["onset"][rows], batch["apex"][rows]
-        )
-        return normalise(first), normalise(second), batch["label"][rows], counts
+        return jax.vmap(self.network.augment)(keys, drawn), batch["label"][rows], counts
 
     def loss(self, params, extra, views, progress):
-        first, second, label, counts = views
-        logits = self.model.apply({"params": params}, first, second, method="logits")
+        inputs, label, counts = views
+        logits = self.network.logits(params, inputs)
         entropy = optax.softmax_cross_entropy_with_integer_labels(logits, label)
         return jnp.sum(entropy * counts), ({}, {})
 
 
-def _draw(key, train_P, weight_P, config):
+def _draw(key, train_P, weight_P, config: RecognitionConfig):
     """Rows of a batch and how much each counts: balanced by what is drawn, or by weights."""
     even = jnp.full(config.batch_size, 1 / config.batch_size)
     if config.balance == "sampling":
@@ -129,50 +226,25 @@ def _draw(key, train_P, weight_P, config):
     return rows, weight_P[rows] / chance_P[rows] * even
 
 
-def _optimizer(config: RecognitionConfig, steps: int):
-    """AdamW; every block learns `layer_decay` times as fast as the one above it."""
+def _optimizer(network: Network, steps: int):
+    """AdamW; every layer learns `layer_decay` times as fast as the one above it."""
+    config = network.config.recognition
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, config.learning_rate, round(WARMUP * steps), max(2, steps)
     )
     matrices = functools.partial(jax.tree.map, lambda x: x.ndim > 1)
+
+    def slower_below(updates, _):
+        scales = jax.tree.map(lambda below: config.layer_decay**below, network.layers(updates))
+        return jax.tree.map(jnp.multiply, updates, scales)
+
     adam = optax.inject_hyperparams(
         lambda weight_decay: optax.chain(
             optax.clip_by_global_norm(1.0),
             optax.scale_by_adam(),
             optax.add_decayed_weights(weight_decay, matrices),
-            _by_depth(config.layer_decay),
+            optax.stateless(slower_below),
             optax.scale_by_learning_rate(schedule),
         )
     )
     return adam(weight_decay=0.0)
-
-
-def _by_depth(layer_decay: float) -> optax.GradientTransformation:
-    def scaled(updates, _):
-        depth = max((_block(name) for name in _names(updates)), default=-1) + 1
-        return jax.tree_util.tree_map_with_path(
-            lambda path, update: update * layer_decay ** _below(path, depth), updates
-        )
-
-    return optax.stateless(scaled)
-
-
-def _below(path, depth) -> int:
-    """How many steps a parameter is below the head."""
-    name = jax.tree_util.keystr(path, simple=True, separator="/")
-    if name.startswith("recognizer/"):
-        return 0
-    if name.startswith("encoder/") and not name.startswith("encoder/norm"):
-        return depth - _block(name)
-    return 1
-
-
-def _block(name: str) -> int:
-    """The number of a parameter's block; -1 for what comes before all blocks."""
-    found = re.match(r"encoder/blocks_(\d+)/", name)
-    return int(found[1]) if found else -1
-
-
-def _names(params: dict) -> list[str]:
-    leaves = jax.tree_util.tree_leaves_with_path(params)
-    return [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]

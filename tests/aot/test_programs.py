@@ -25,6 +25,8 @@ from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.objectives import make_objective
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.recognition import finetune, inputs, linear_probe, network
+from mubert_jax.recognition.inputs import FRAMES, Backbone
+from mubert_jax.recognition.networks import make_network
 from mubert_jax.training import sharding
 from mubert_jax.training.checkpoints import Weights
 from mubert_jax.training.compiled import CompiledRun
@@ -139,8 +141,8 @@ def zeros(config, model):
 
 def clips(config):
     side = config.model.image_size
-    images = np.zeros((2, CLIPS, side, side, 3), np.uint8)
-    return *images, np.arange(CLIPS, dtype=np.int32) % CLASSES
+    images = np.zeros((1, CLIPS, 2, side, side, 3), np.uint8)
+    return {FRAMES: images}, np.arange(CLIPS, dtype=np.int32) % CLASSES
 
 
 class CalledWith(Exception):
@@ -162,22 +164,22 @@ def arguments_of(monkeypatch, module, function, call):
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("name", RECOGNITION)
-def test_a_recogniser_looks(target, text_of, name, backbone):
+def test_a_recognizer_looks(target, text_of, name, backbone):
     """`mubert finetune`'s features, `mubert predict` and `mubert perceive`."""
     device = chips.devices(target)[0]
     config, model, params = recognizer(name, backbone, device)
     side = config.model.image_size
     frames = jax.ShapeDtypeStruct((inputs.BATCH, side, side, 3), np.float32)
-    describe = inputs.FEATURES["backbone"](model, params)
+    describe = inputs.features(Backbone(model, params))
     text_of(f"{name}, {backbone}: features", describe.lower(*chips.on(device, [frames] * 2)))
 
-    def recognise(params, onset, apex):
+    def recognize(params, onset, apex):
         frames = normalise(onset), normalise(apex)
         return jax.nn.softmax(model.apply({"params": params}, *frames, method="logits"))
 
     frame = jax.ShapeDtypeStruct((1, side, side, 3), np.uint8)
     arguments = chips.on(device, (params, frame, frame))
-    text_of(f"{name}, {backbone}: predict", jax.jit(recognise).lower(*arguments))
+    text_of(f"{name}, {backbone}: predict", jax.jit(recognize).lower(*arguments))
     perceiver = Perceiver(model, params, config.perception)
     text = text_of(f"{name}, {backbone}: perceive", perceiver._compare.lower(*arguments))
     assert ('"__cudnn$fmhaSoftmax"' in text) == target.startswith("h100")
@@ -189,23 +191,17 @@ def test_full_fine_tuning(target, text_of, monkeypatch, backbone, folds):
     device = chips.devices(target)[0]
     config, model, params = recognizer("finetune_full", backbone, device)
     train, decay = np.ones((folds, CLIPS), bool), np.full(folds, 0.05)
+    learning = make_network(config, Backbone(model, params))
+    read, label = clips(config)
+    start = jax.vmap(lambda fold: learning.init(fold, read))(np.arange(folds))
     step, arguments = arguments_of(
         monkeypatch,
         network,
         "_advance",
-        lambda: network.finetune(
-            model,
-            params,
-            *clips(config),
-            np.arange(folds),
-            train,
-            decay,
-            config.recognition,
-            seed=0,
-        ),
+        lambda: network.train(learning, start, read, label, np.arange(folds), train, decay, seed=0),
     )
-    *traced, model, config, steps = arguments
-    lowered = step.lower(*chips.on(device, traced), model, config, steps)
+    *traced, learning, steps = arguments
+    lowered = step.lower(*chips.on(device, traced), learning, steps)
     text = text_of(f"finetune_full, {backbone}: {folds} folds", lowered)
     assert ('"__cudnn$fmhaSoftmaxBackward"' in text) == target.startswith("h100")
 

@@ -60,7 +60,7 @@ def test_synthetic_pairs_know_their_emotions(drawn, capsys):
     )
 
 
-def test_the_run_leaves_a_report_and_a_recogniser(run, capsys):
+def test_the_run_leaves_a_report_and_a_recognizer(run, capsys):
     for name in ("results.html", "results.md", "results.csv", "megc2019_seed0.txt", "checkpoints"):
         assert (run / name).exists()
     assert list((run / "maps").glob("controlled_s*.png"))
