@@ -28,7 +28,7 @@ recognize() {
     --config.data.path="$out/labelled" --config.training.init_from="$out/pretrained-$steps" \
     "${@:3}"
 }
-echo; echo "4/4  Recognising, leaving one subject out (configs/finetune.py)"
+echo; echo "4/4  Recognizing, leaving one subject out (configs/finetune.py)"
 recognize "which way each patch moved" displacement
 recognize "DMA's calibrated map" map --config.model.recognizer.reads=movement
 recognize "to compare: the difference of the frames" difference \
