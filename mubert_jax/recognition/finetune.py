@@ -45,6 +45,7 @@ from mubert_jax.training.contamination import Seen
 
 INPUTS_FOLDER = "inputs"
 HARDEST = 8
+OPTIONS = "recognition.options"
 # What may change between two starts of one run.
 FREE = ("recognition.published", "recognition.folds_at_once", "recognition.seeds")
 
@@ -130,11 +131,13 @@ def _plan(config: Config, backbone: Backbone, pairs: LabelledPairs) -> dict[str,
 
 def _texts(config: Config) -> dict[str, str]:
     """Key -> value as text, of all keys that shape a fold."""
-    return {
+    texts = {
         key: repr(value)
         for key, value in flatten(config).items()
         if key.startswith(("recognition.", "model.")) and key not in FREE
     }
+    texts = {key: text for key, text in texts.items() if not key.startswith(f"{OPTIONS}.")}
+    return texts | {OPTIONS: repr(config.recognition.options)}
 
 
 def _leave(

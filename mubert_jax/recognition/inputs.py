@@ -7,7 +7,7 @@ import hashlib
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import jax
@@ -75,9 +75,10 @@ def check_input(name: str) -> None:
     if name in (FRAMES, FEATURES):
         return
     known = available_maps()
-    if name.removesuffix(IN_CELLS) not in known:
-        raise unknown(f"input of a network {name!r}", name, (FRAMES, FEATURES, *known))
-    motion_map(name.removesuffix(IN_CELLS))
+    seen = name.removesuffix(IN_CELLS)
+    if seen not in known:
+        raise unknown(f"input of a network {name!r}", seen, (FRAMES, FEATURES, *known))
+    motion_map(seen)
 
 
 class Inputs:
@@ -144,21 +145,17 @@ class Inputs:
         return computed
 
     def _computed(self, name, copies, seed) -> np.ndarray:
-        see = self._sees(name)
-
-        def of_pair(key, copy, onset, apex):
-            changed = augmented(jax.random.fold_in(key, copy), onset, apex, self._config)
-            frames = (onset.astype(jnp.float32), apex.astype(jnp.float32))
-            return tuple(jnp.where(copy > 0, a, b) for a, b in zip(changed, frames, strict=True))
-
-        draw = jax.jit(jax.vmap(of_pair, (0, None, 0, 0)))
+        see, config = self._sees(name), self._config
         keys = jax.random.split(jax.random.key(seed), len(self.label))
 
         def of_copy(copy):
-            return in_batches(
-                lambda rows: see(*draw(keys[rows], copy, self._onset[rows], self._apex[rows])),
-                len(self.label),
-            )
+            def see_rows(rows):
+                frames = self._onset[rows], self._apex[rows]
+                if copies:
+                    return see(*_copies(keys[rows], copy, *frames, config))
+                return see(*(x.astype(np.float32) for x in frames))
+
+            return in_batches(see_rows, len(self.label))
 
         return np.stack([of_copy(copy) for copy in range(1 + copies)])
 
@@ -167,7 +164,7 @@ class Inputs:
         if name == FRAMES:
             return lambda onset, apex: np.stack([onset, apex], axis=1)
         if name == FEATURES:
-            return features(self._backbone)
+            return partial(features, self._backbone.model, self._backbone.params)
         method = motion_map(name.removesuffix(IN_CELLS))
 
         def see(onset_BxHxWxC, apex_BxHxWxC):
@@ -233,14 +230,11 @@ def in_batches(see: Callable, count: int, axis: int = 0) -> np.ndarray:
     return np.concatenate(parts, axis)
 
 
-def features(backbone: Backbone) -> Callable:
-    """(onset, apex) (B, H, W, 3), grey levels -> what the recognizer's linear layer reads."""
-    model, params = backbone.model, backbone.params
-    return jax.jit(
-        lambda onset, apex: model.apply(
-            {"params": params}, normalise(onset), normalise(apex), method="forward_features"
-        )
-    )
+@partial(jax.jit, static_argnames="model")
+def features(model: MicronBert, params: dict, onset_BxHxWxC, apex_BxHxWxC):
+    """What the recognizer's linear layer reads of grey levels, (B, F)."""
+    frames = normalise(onset_BxHxWxC), normalise(apex_BxHxWxC)
+    return model.apply({"params": params}, *frames, method="forward_features")
 
 
 def _in_cells(seen: np.ndarray, method: MotionMap, grid: int) -> np.ndarray:
@@ -256,6 +250,18 @@ def _in_cells(seen: np.ndarray, method: MotionMap, grid: int) -> np.ndarray:
 def _resized(maps_BxHxW):
     shape = (len(maps_BxHxW), CELLS, CELLS)
     return jax.image.resize(maps_BxHxW.astype(jnp.float32), shape, "linear")
+
+
+@partial(jax.jit, static_argnames="config")
+def _copies(keys_B, copy, onset_BxHxWxC, apex_BxHxWxC, config: RecognitionConfig):
+    """A copy of each pair, float32; copy 0 is the pair itself."""
+
+    def of_pair(key, onset, apex):
+        changed = augmented(jax.random.fold_in(key, copy), onset, apex, config)
+        frames = (onset.astype(jnp.float32), apex.astype(jnp.float32))
+        return tuple(jnp.where(copy > 0, a, b) for a, b in zip(changed, frames, strict=True))
+
+    return jax.vmap(of_pair)(keys_B, onset_BxHxWxC, apex_BxHxWxC)
 
 
 def augmented(key, onset_HxWxC, apex_HxWxC, config: RecognitionConfig):

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
 from mubert_jax.recognition.predictions import Predictions
 from mubert_jax.recognition.protocols import subject_ids
@@ -64,8 +63,7 @@ def score(truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str]) -> 
     Raises:
       ValueError: there is no clip, the lengths differ, or a label is not a place in `classes`.
     """
-    _check_labels(truth, prediction, len(classes))
-    confusion = confusion_matrix(truth, prediction, labels=range(len(classes)))
+    confusion = _confusion(truth, prediction, len(classes))
     f1, recall, accuracy = ratios(confusion)
     there = confusion.sum(1) > 0
     return Scores(
@@ -99,13 +97,15 @@ def ratios(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return f1, there * hits / np.maximum(counts, 1), hits.sum(-1) / counts.sum(-1)
 
 
-def _check_labels(truth, prediction, classes: int) -> None:
+def _confusion(truth, prediction, classes: int) -> np.ndarray:
     truth, prediction = np.asarray(truth), np.asarray(prediction)
     if truth.shape != prediction.shape or truth.ndim != 1 or not truth.size:
         raise ValueError(f"no labels of N clips: shapes {truth.shape} and {prediction.shape}")
     for labels in (truth, prediction):
         if labels.min() < 0 or labels.max() >= classes:
             raise ValueError(f"labels {labels.min()} to {labels.max()}, but {classes} classes")
+    places = truth * classes + prediction
+    return np.bincount(places, minlength=classes**2).reshape(classes, classes)
 
 
 @dataclass(frozen=True, eq=False)

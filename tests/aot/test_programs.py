@@ -170,8 +170,8 @@ def test_a_recognizer_looks(target, text_of, name, backbone):
     config, model, params = recognizer(name, backbone, device)
     side = config.model.image_size
     frames = jax.ShapeDtypeStruct((inputs.BATCH, side, side, 3), np.float32)
-    describe = inputs.features(Backbone(model, params))
-    text_of(f"{name}, {backbone}: features", describe.lower(*chips.on(device, [frames] * 2)))
+    traced = chips.on(device, (params, frames, frames))
+    text_of(f"{name}, {backbone}: features", inputs.features.lower(model, *traced))
 
     def recognize(params, onset, apex):
         frames = normalise(onset), normalise(apex)

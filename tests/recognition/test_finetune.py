@@ -239,9 +239,7 @@ def test_the_shipped_weights_know_synthetic_people_alone():
         contamination.stamps(shipped, "shipped", synthetic, allow=False)
 
 
-@pytest.mark.parametrize(
-    "backend, at_once, expected", [("cpu", 0, 1), ("gpu", 0, 8), ("cpu", 7, 7)]
-)
+@pytest.mark.parametrize("backend, at_once, found", [("cpu", 0, 1), ("gpu", 0, 8), ("cpu", 7, 7)])
 def test_how_many_folds_are_one_program(backbone, monkeypatch, backend, at_once, found):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     full = set_recognition(network="micron_bert", folds_at_once=at_once)
