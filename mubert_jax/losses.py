@@ -10,6 +10,7 @@ from collections.abc import Callable
 import flax.struct
 import jax
 import jax.numpy as jnp
+import optax
 
 from mubert_jax.config import LossConfig
 from mubert_jax.models.dma import motion_log_odds
@@ -63,9 +64,9 @@ def warp(map_BxN, moved_BxN, still_BxN):
     Moved patches count `MOVED_SHARE`, still ones the rest, however many there are; patches that
     are neither do not count. Beyond the paper.
     """
-    log_odds = motion_log_odds(map_BxN)
-    moved = jnp.sum(jax.nn.softplus(-log_odds), where=moved_BxN) / jnp.maximum(moved_BxN.sum(), 1)
-    still = jnp.sum(jax.nn.softplus(log_odds), where=still_BxN) / jnp.maximum(still_BxN.sum(), 1)
+    entropy_BxN = optax.sigmoid_binary_cross_entropy(motion_log_odds(map_BxN), moved_BxN)
+    moved = jnp.sum(entropy_BxN, where=moved_BxN) / jnp.maximum(moved_BxN.sum(), 1)
+    still = jnp.sum(entropy_BxN, where=still_BxN) / jnp.maximum(still_BxN.sum(), 1)
     return MOVED_SHARE * moved + (1 - MOVED_SHARE) * still
 
 

@@ -26,7 +26,7 @@ FLOORS = {
             "perception",
             "interop",
             "recognition",
-            "evaluators",
+            "evaluators api",
             "pretraining",
             "bench",
             "cli",
@@ -58,7 +58,8 @@ def test_imports_go_down(path):
         if module.startswith("mubert_jax.") and floor_of(module) != own:
             below = FLOORS.get(floor_of(module), 0) < FLOORS.get(own, 0)
             beside = {own, floor_of(module)} == {"data", "synthetic"}
-            assert below or beside, f"{path} imports {module}"
+            front_door = own == "__init__"
+            assert below or beside or front_door, f"{path} imports {module}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -140,7 +140,7 @@ def run(args, console):
 
 
 def _prepare_pairs(args, shaping, console):
-    from mubert_jax.data.labelled.options import PairOptions
+    from mubert_jax.data.labelled.labelled_set import PairOptions
     from mubert_jax.data.labelled.prepare import prepare_pairs
     from mubert_jax.data.sets import load_set
 
@@ -159,7 +159,7 @@ def _prepare_pairs(args, shaping, console):
 
 
 def _prepare_synthetic(args, shaping, given, console):
-    from mubert_jax.data.labelled.options import PairOptions
+    from mubert_jax.data.labelled.labelled_set import PairOptions
     from mubert_jax.data.labelled.synthetic import prepare_synthetic
     from mubert_jax.data.sets.synthetic import Cast
     from mubert_jax.synthetic.movements import EMOTIONS

@@ -1,44 +1,324 @@
-"""A clip: the frames of one face, wherever they are stored."""
+"""A clip: the frames of one face, wherever they are stored, and what is annotated in them.
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+One class serves every kind of data set. A set of frames is made of clips without intervals. A set
+of pairs is made of clips with one interval each, whose onset and apex are stored. A set of
+sequences, for finding movements in long video, is made of whole recordings with all their
+intervals; see `sequences`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path, PurePath
 
 import numpy as np
 
+from mubert_jax.data.images import ClipImages
+from mubert_jax.data.labelled.annotation import Annotation
+from mubert_jax.data.names import printable
+from mubert_jax.data.video import announced_frames, read_video, sample_video
 from mubert_jax.errors import UserError
+
+
+class Frames(ABC):
+    """The frames of one recording, asked for by their numbers.
+
+    Images are (H, W, 3) uint8 RGB. Whatever cannot be read raises UserError.
+
+    Attributes:
+      files: what they are read from; of a folder, the folder or the images that are needed.
+      whole: the frames that these are a part of, or themselves.
+      has_end: whether no frame can ever have followed the last one, as in a video file. Folders of
+        images are thinned out by their owners.
+      note: what a user should know of the frames read so far, "" where all is well.
+    """
+
+    files: tuple[Path, ...]
+    has_end = False
+    note = ""
+
+    @property
+    def whole(self) -> "Frames":
+        return self
+
+    @property
+    @abstractmethod
+    def expected(self) -> int:
+        """How many frames there should be; 0 where only reading them all tells."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Starts a new pass over (frame number, image), numbers ascending."""
+
+    @abstractmethod
+    def sample(self, count: int) -> list[np.ndarray]:
+        """About `count` images spread over the recording, its first frame among them."""
+
+    @abstractmethod
+    def read(self, numbers: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """These frames as (number, image), ascending and each once, read in one pass.
+
+        A number that is not there, or whose frame is damaged, raises UserError with its name.
+        """
+
+
+class NumberedFrames(Frames):
+    """Frames whose numbers can be told without decoding them, which annotations need."""
+
+    @abstractmethod
+    def numbers(self, reach: int | None = None) -> Sequence[int]:
+        """The numbers of all frames, ascending.
+
+        Args:
+          reach: the highest number that matters; None stands for all. Up to it, what a video's
+            header promises is believed, as `read` finds out.
+        """
+
+    @abstractmethod
+    def part(self, numbers: Collection[int]) -> "NumberedFrames":
+        """These frames alone."""
+
+
+class ImageFrames(NumberedFrames):
+    """Image files, one a frame.
+
+    Args:
+      images: frame numbers and files, in any order.
+      files: what the user calls the place, where that is not the images themselves.
+      whole: as the attribute.
+    """
+
+    def __init__(
+        self,
+        images: Iterable[tuple[int, Path]],
+        files: tuple[Path, ...] | None = None,
+        whole: "ImageFrames | None" = None,
+    ):
+        self._paths = dict(sorted(images))
+        self._reader = ClipImages(list(self._paths.values()))
+        self._whole = whole
+        self.files = tuple(self._paths.values()) if files is None else files
+
+    def __str__(self) -> str:
+        return str(next(iter(self._paths.values())).parent)
+
+    @property
+    def whole(self) -> "ImageFrames":
+        return self if self._whole is None else self._whole
+
+    @property
+    def expected(self) -> int:
+        return len(self._paths)
+
+    @property
+    def note(self) -> str:
+        return self._reader.note
+
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+        return ((number, self._reader.read(path)) for number, path in self._paths.items())
+
+    def sample(self, count: int) -> list[np.ndarray]:
+        paths = list(self._paths.values())
+        positions = np.unique(np.linspace(0, len(paths) - 1, count).astype(int))
+        return [self._reader.read(paths[position]) for position in positions]
+
+    def read(self, numbers: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
+        for number in sorted(set(numbers)):
+            if number not in self._paths:
+                raise UserError(f"{printable(self)}: no image of frame {number}")
+            yield number, self._reader.read(self._paths[number])
+
+    def numbers(self, reach: int | None = None) -> list[int]:
+        return list(self._paths)
+
+    def part(self, numbers: Collection[int]) -> "ImageFrames":
+        kept = [(number, path) for number, path in self._paths.items() if number in numbers]
+        return ImageFrames(kept, whole=self.whole)
+
+
+class VideoFrames(NumberedFrames):
+    """A video file, always decoded from its beginning: a decoder that seeks may land elsewhere.
+
+    Args:
+      path: of the file.
+      first: number of its first frame.
+      whole: as the attribute.
+
+    Attributes:
+      first: as the argument.
+    """
+
+    has_end = True
+
+    def __init__(self, path: Path, first: int = 0, whole: "VideoFrames | None" = None):
+        self._path, self.first, self._whole = path, first, whole
+        self._lost = 0
+        self.files = (path,)
+
+    def __str__(self) -> str:
+        return str(self._path)
+
+    @property
+    def whole(self) -> "VideoFrames":
+        return self if self._whole is None else self._whole
+
+    @cached_property
+    def expected(self) -> int:
+        return announced_frames(self._path)
+
+    @property
+    def note(self) -> str:
+        return "frames inside the video are damaged and left out" if self._lost else ""
+
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+        for count, (number, image) in enumerate(read_video(self._path)):
+            self._lost = number - count
+            yield self.first + number, image
+
+    def sample(self, count: int) -> list[np.ndarray]:
+        return sample_video(self._path, count)
+
+    def read(self, numbers: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
+        wanted = sorted(set(numbers), reverse=True)
+        last = None
+        for last, image in self:
+            if wanted and last > wanted[-1]:
+                raise UserError(f"{printable(self)}: frame {wanted[-1]} is damaged")
+            if wanted and last == wanted[-1]:
+                yield wanted.pop(), image
+            if not wanted:
+                return
+        raise UserError(
+            f"{printable(self)}: frame {wanted[-1]} cannot be read, the video ends with frame "
+            f"{last}" + (" and is cut short" if self._promised(wanted[-1]) else "")
+        )
+
+    def numbers(self, reach: int | None = None) -> Sequence[int]:
+        if reach is not None and self._promised(reach):
+            return range(self.first, self.first + self.expected)
+        return self._decoded
+
+    def part(self, numbers: Collection[int]) -> "VideoFrames":
+        return VideoFrames(self._path, self.first, self.whole)
+
+    def _promised(self, number: int) -> bool:
+        return number < self.first + self.expected
+
+    @cached_property
+    def _decoded(self) -> list[int]:
+        return [number for number, _ in self]
+
+
+class Unreadable(Frames):
+    """Frames that are there and cannot be read: every attempt raises UserError with the reason."""
+
+    def __init__(self, reason: str, expected: int, files: tuple[Path, ...]):
+        self._reason, self._expected, self.files = reason, expected, files
+
+    @property
+    def expected(self) -> int:
+        return self._expected
+
+    def _refuse(self, *_):
+        raise UserError(self._reason)
+
+    __iter__ = sample = read = _refuse
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One movement that is annotated in a recording, by numbers of frames that are there.
+
+    Attributes:
+      annotation: what the sheet says.
+      label: its class, as a number; class_name: by name.
+      fps: frames per second; 0 where unknown.
+      onset, apex: frame numbers; the apex is None where it is to be found in `candidates`.
+      candidates: numbers of the frames after the onset, up to the offset.
+      apex_source: as in `PairRecord`.
+      offset: frame number; -1 where unknown.
+      repairs: what was mended; notes: what is odd but was left as it is.
+    """
+
+    annotation: Annotation
+    label: int
+    class_name: str
+    fps: float
+    onset: int
+    apex: int | None
+    candidates: tuple[int, ...] = ()
+    apex_source: str = "annotated"
+    offset: int = -1
+    repairs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Everything that shapes the record of a pair but the pixels, as one text."""
+        a = self.annotation
+        return (
+            f"{a.name} {self.label} {self.onset} {self.apex} {self.offset} {self.apex_source} "
+            f"{a.emotion} {a.action_units}"
+        )
 
 
 @dataclass(frozen=True)
 class Clip:
-    """What `mubert prepare` needs to know of one video.
+    """What `mubert prepare` needs to know of one clip.
 
     Attributes:
       name: unique in the data set, like a relative path.
       subject: who is seen.
-      num_frames: frames expected, for progress and shard sizes; 0 where unknown.
-      frames: starts a new iteration over (frame number, (H, W, 3) uint8 RGB).
-      sample: gives about that many frames spread over the clip, the first frame among them.
-      files: what it is read from.
-      note: what a user should know of the frames, asked for when they were read.
+      frames: where its frames are.
+      intervals: what is annotated in them; empty in a set of frames, one in a set of pairs.
     """
 
     name: str
     subject: str
-    num_frames: int
-    frames: Callable[[], Iterator[tuple[int, np.ndarray]]]
-    sample: Callable[[int], list[np.ndarray]]
-    files: Path
-    note: Callable[[], str] = lambda: ""
+    frames: Frames
+    intervals: tuple[Interval, ...] = ()
+
+    @property
+    def num_frames(self) -> int:
+        """Images that are stored of it, for progress and sizes; 0 where unknown."""
+        return 2 * len(self.intervals) or self.frames.expected
 
 
-def unusable(name: str, subject: str, num_frames: int, reason: str, files: Path) -> Clip:
-    """A clip that is there and cannot be read: reading it raises UserError with the reason."""
+def sequences(clips: Iterable[Clip]) -> list[Clip]:
+    """Whole recordings with everything that is annotated in each: a set of sequences.
 
-    def refuse(*_):
-        raise UserError(reason)
+    This is what work on long video starts from, where the movements are to be found: a clip of a
+    recording gives its frames, all of them and in order, and its intervals say where they are, by
+    onset, apex (None where nobody annotated one) and offset. Recordings in which nothing is
+    annotated are not among them.
 
-    return Clip(name, subject, num_frames, refuse, refuse, files)
+    Args:
+      clips: of labelled sets, as `collect` gives them: one interval each.
+
+    Returns:
+      One clip per recording, sorted by name; intervals are sorted by their onset.
+    """
+    found: dict[int, list[Clip]] = {}
+    for clip in clips:
+        found.setdefault(id(clip.frames.whole), []).append(clip)
+    recordings = [
+        replace(
+            clips[0],
+            name=_recording(clips[0]),
+            frames=clips[0].frames.whole,
+            intervals=tuple(
+                sorted((i for clip in clips for i in clip.intervals), key=lambda i: i.onset)
+            ),
+        )
+        for clips in found.values()
+    ]
+    return sorted(recordings, key=lambda clip: clip.name)
+
+
+def _recording(clip: Clip) -> str:
+    annotation = clip.intervals[0].annotation
+    return f"{clip.subject}/{(annotation.places or (annotation.clip,))[0]}"
 
 
 def subject_of(relative: PurePath) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mubert_jax.data.array_record import ArrayRecordFile
 from mubert_jax.data.files import replacing
 from mubert_jax.data.metadata import INFO_FILE, shard_lengths
 from mubert_jax.data.records import describe
@@ -21,10 +20,7 @@ from mubert_jax.errors import UserError
 INDEX_FILE = "index.npz"
 _FORMAT = 1
 _SHARD_OF = re.compile(r"-(\d{5})-of-(\d{5})$")
-_TFRECORD, _ARRAY_RECORD = (
-    re.compile(rf"\.{kind}([-_.]?\d+([-_]?of[-_]?\d+)?)?$")
-    for kind in ("tfrecords?", "array_record")
-)
+_TFRECORD = re.compile(r"\.tfrecords?([-_.]?\d+([-_]?of[-_]?\d+)?)?$")
 _MAX_OPEN_FILES = 512
 _log = logging.getLogger(__name__)
 
@@ -36,10 +32,9 @@ def list_shards(directory: Path) -> list[Path]:
     """
     names = [name for name in sorted(os.listdir(directory)) if not foreign(name)]
     shards = [name for name in names if _TFRECORD.search(name)]
-    shards = shards or [name for name in names if _ARRAY_RECORD.search(name)]
     if not shards:
         raise UserError(
-            f"{directory}: no *.tfrecord* or *.array_record* file here; make one with "
+            f"{directory}: no *.tfrecord* file here; make one with "
             f"`mubert prepare SOURCE --input VIDEOS --output {directory}`"
         )
     present = defaultdict(set)
@@ -55,10 +50,8 @@ def list_shards(directory: Path) -> list[Path]:
     return [directory / name for name in shards]
 
 
-def open_shards(shards: list[Path]) -> list[TFRecordFile | ArrayRecordFile]:
+def open_shards(shards: list[Path]) -> list[TFRecordFile]:
     """Readers of the shards, each opened at its first read."""
-    if shards and ".array_record" in shards[0].name:
-        return [ArrayRecordFile(path) for path in shards]
     return [TFRecordFile(path, keep_open=len(shards) <= _MAX_OPEN_FILES) for path in shards]
 
 
@@ -68,7 +61,7 @@ class Index:
 
     Attributes:
       shard: (N,) int32, row of the shard tables.
-      offset: (N,) int64, byte offset in the shard (ArrayRecord: number in the shard).
+      offset: (N,) int64, byte offset in the shard.
       length: (N,) int64, bytes of the record.
       video: (N,) int32, row of the video tables, numbered by first appearance.
       frame: (N,) int64, frame number in the video.

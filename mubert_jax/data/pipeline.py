@@ -45,8 +45,7 @@ def pretraining_batches(
       prefetch: batches prepared ahead.
 
     Yields:
-      current, reference (b, H, W, 3) uint8 RGB; index (b,) uint32, the global index of the example;
-      delta (b,) int32.
+      current, reference (b, H, W, 3) uint8 RGB; index (b,) uint32, the global index of the example.
 
     Raises:
       UserError: batch size or seed out of range; and while iterating, what `FramePairs.pair`
@@ -92,14 +91,13 @@ def _read(
             "current": np.empty(shape, np.uint8),
             "reference": np.empty(shape, np.uint8),
             "index": np.empty(block, np.uint32),
-            "delta": np.empty(block, np.int32),
         }
 
         def read_rows(rows: range) -> None:
             for row in rows:
                 out = batch["current"][row], batch["reference"][row]
                 pair = pairs.pair(int(numbers[0][row]), int(numbers[1][row]), seed, out)
-                batch["index"][row], batch["delta"][row] = pair["index"], pair["delta"]
+                batch["index"][row] = pair["index"]
 
         for _ in readers.map(read_rows, [range(n, block, reader_threads) for n in turns]):
             pass

@@ -39,7 +39,7 @@ from mubert_jax.errors import UserError
 _RESUME = "run the same command again, finished shards are kept"
 
 
-class Frames:
+class FrameSet:
     """What is particular to `frames` sets; a set of another kind overrides it."""
 
     kind = "frames"
@@ -99,11 +99,11 @@ def prepare(
     if isinstance(input, Path):
         clips = with_subjects(clips, input, options.subject_folder)
     plan = Plan.make(source, input, options, clips)
-    return make_set(Frames(passed), plan, clips, output, options, console)
+    return make_set(FrameSet(passed), plan, clips, output, options, console)
 
 
 def make_set(
-    recipe: Frames,
+    recipe: FrameSet,
     plan: Plan,
     clips: Sequence[Clip],
     output: Path,
@@ -239,7 +239,7 @@ def _nothing_kept(input: str, reports: list[list[ClipReport]]) -> UserError:
 
 
 def _finish(
-    recipe: Frames,
+    recipe: FrameSet,
     output: Path,
     plan: Plan,
     options: PrepareOptions,

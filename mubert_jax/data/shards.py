@@ -92,7 +92,7 @@ class ShardWriter:
 
         template = None
         look = FramesSeen()
-        for number, image in clip.frames():
+        for number, image in clip.frames:
             if self.stop.is_set():
                 raise StoppedError
             look.add(image)
@@ -107,15 +107,15 @@ class ShardWriter:
             write_oldest()
         if len(numbers) < _FEWEST:
             raise UserError("a single frame; a movement takes two")
-        notes = [*look.notes(numbers, clip.num_frames), clip.note()]
+        notes = [*look.notes(numbers, clip.num_frames), clip.frames.note]
         note = "; ".join(filter(None, notes))
         return ClipReport(clip.name, clip.subject, "kept", note, box, numbers, lengths)
 
     def _box(self, clip: Clip) -> tuple[Box | None, tuple[int, int]]:
         if self.detector is None:
-            first = next(iter(clip.frames()))[1]
+            first = next(iter(clip.frames))[1]
             return (center_box(first) if self.options.crop == "center" else None), first.shape[:2]
-        sample = clip.sample(SAMPLED_FRAMES)
+        sample = clip.frames.sample(SAMPLED_FRAMES)
         box = clip_box(sample, self.detector, self.options.margin)
         if box is None:
             dark = f"; they are {DARK}" if max(map(np.max, sample)) < DARKEST else ""

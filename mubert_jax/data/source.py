@@ -9,7 +9,7 @@ from mubert_jax.data.index import Index, open_shards
 
 
 class RecordSource:
-    """The records of a folder of TFRecord or ArrayRecord shards as a sequence of bytes.
+    """The records of a folder of TFRecord shards as a sequence of bytes.
 
     Picklable and safe to read from many threads. Both CRCs of a TFRecord are checked at each read.
 

@@ -28,6 +28,8 @@ _NUMBER = re.compile(r"\d+")
 _SYNC, _SECOND, _SECOND_STAMPED = b"G", 188, 196
 _LEAST_FRAME_BYTES = 8
 _MOST_LOST_IN_A_ROW = 500
+# Frames by which two time stamps may be off: containers round them to milliseconds.
+_EVEN = 0.25
 
 
 @contextmanager
@@ -90,7 +92,8 @@ def _announced(path: Path, capture: cv2.VideoCapture) -> int:
 def read_video(path: str | os.PathLike) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (frame number from 0, (H, W, 3) uint8 RGB) in order.
 
-    Numbers go on behind frames that cannot be decoded, so those are missing.
+    Numbers go on behind frames that cannot be decoded, so those are missing. Where time
+    stamps ran evenly until then, they also count those that the decoder passes over in silence.
 
     Raises UserError when the file is missing, is not a video, or holds no frame.
     """
@@ -98,16 +101,43 @@ def read_video(path: str | os.PathLike) -> Iterator[tuple[int, np.ndarray]]:
     number = lost = 0
     any_frame = False
     with _open(path) as capture:
+        clock = _Clock(capture)
         while lost < _MOST_LOST_IN_A_ROW:
             image = _next(capture)
             if image is None:
                 lost += 1
                 continue
-            number, lost, any_frame = number + lost, 0, True
+            number, lost, any_frame = clock.number(number + lost, lost), 0, True
             yield number, image
             number += 1
     if not any_frame:
         raise _no_frame(path)
+
+
+class _Clock:
+    """Counts frames by their time stamps where decoding failed.
+
+    Args:
+      capture: asked after each frame.
+    """
+
+    def __init__(self, capture: cv2.VideoCapture):
+        self._capture = capture
+        self._rate = capture.get(cv2.CAP_PROP_FPS) / 1000
+        self._even = self._rate > 0
+        self._number = self._time = None
+
+    def number(self, counted: int, lost: int) -> int:
+        """The number of the frame just read, which would be `counted` behind `lost` failures."""
+        time = self._capture.get(cv2.CAP_PROP_POS_MSEC)
+        if self._number is not None:
+            steps = (time - self._time) * self._rate
+            if lost and self._even:
+                counted = max(counted, self._number + round(steps))
+            elif abs(steps - 1) > _EVEN:
+                self._even = False
+        self._number, self._time = counted, time
+        return counted
 
 
 def _next(capture: cv2.VideoCapture) -> np.ndarray | None:

@@ -76,7 +76,7 @@ class Recognizer:
     def of_images(self, onset: Path, apex: Path) -> Prediction:
         images = read_images([onset, apex])
         cut = self._session.pair_cutter(images, onset, apex)
-        return self._predict(self._session.compare(cut(images[0])[None], cut(images[1])[None]))
+        return self.of_maps(self._session.compare(cut(images[0])[None], cut(images[1])[None]))
 
     def of_video(self, video: Path) -> Prediction:
         """The onset is the first frame; the apex is where DMA × POI sees most change from it.
@@ -97,11 +97,12 @@ class Recognizer:
         if not strength.max() > 0:
             raise UserError(f"{video}: nothing moves between its first frame and any other")
         apex = int(strength.argmax())
-        found = self._predict(maps.take([apex]))
+        found = self.of_maps(maps.take([apex]))
         moments = (int(numbers[0]), int(numbers[apex]))
         return dataclasses.replace(found, frames=moments, numbers=numbers, strength=strength)
 
-    def _predict(self, maps: Maps) -> Prediction:
+    def of_maps(self, maps: Maps) -> Prediction:
+        """Of one pair that was looked at."""
         chances = np.asarray(self._probabilities(maps.onset, maps.apex))[0]
         names, _ = merged_classes(self.classes)
         probabilities = dict.fromkeys(names, 0.0)

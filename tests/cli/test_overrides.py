@@ -37,7 +37,7 @@ TAKING = {
     "pretrain": ["--config=configs/demo.py", "--workdir=W"],
     "finetune": ["--config=configs/finetune.py", "--workdir=W"],
     "import": ["--input=tests/parity/tiny_weights.safetensors", "--workdir=W"],
-    "ablate": ["--configs", "configs/demo.py", "configs/controlled.py", "--workdir=W"],
+    "ablate": ["--configs", "configs/demo.py", "configs/synthetic.py", "--workdir=W"],
     "bench step": [],
     "bench input": [],
 }
@@ -70,7 +70,7 @@ def test_values_as_they_arrive():
         "--config.recognition.seeds 4,5 --config.model.remat --config.model.poi.enabled False "
         "--config.optimizer.learning_rate 1e-3 --config.recognition.protocol 5-fold".split()
     )
-    config = load_config("configs/controlled.py", overrides)
+    config = load_config("configs/synthetic.py", overrides)
     assert config.runtime.mesh == (-1, 1, 1) and config.data.delta == (2, 3)
     assert config.training.seed == -7 and config.recognition.seeds == (4, 5)
     assert config.model.remat and not config.model.poi.enabled

@@ -265,39 +265,3 @@ def test_as_many_shards_as_may_be_open_are_held_open(prepared, monkeypatch):
         offset, record = next(iter(file.scan()))
         assert file.read(0, offset, len(record)) == record
     assert len(files) == 3 and all(file._descriptor is not None for file in files)
-
-
-def test_array_record_shards_read_through_the_same_interface(prepared, tmp_path):
-    array_record = pytest.importorskip("array_record.python.array_record_module")
-    original = RecordSource(prepared)
-    for name in original.index.shard_names:
-        target = tmp_path / name.replace(".tfrecord", ".array_record")
-        writer = array_record.ArrayRecordWriter(str(target), "group_size:1")
-        for i in np.flatnonzero(
-            original.index.shard == original.index.shard_names.tolist().index(name)
-        ):
-            writer.write(original[int(i)])
-        writer.close()
-    (tmp_path / "dataset_info.json").write_text("{}")
-    copy = RecordSource(tmp_path)
-    assert len(copy) == len(original)
-    assert all(copy[i] == original[i] for i in range(len(copy)))
-    a = FramePairs(prepared, (1, 3), 32)
-    b = FramePairs(tmp_path, (1, 3), 32)
-    assert a.fingerprint == b.fingerprint
-    for name, value in a.pair(7, 5, seed=1).items():
-        np.testing.assert_array_equal(value, b.pair(7, 5, seed=1)[name])
-
-
-def test_a_damaged_array_record_shard_is_named(prepared, tmp_path):
-    array_record = pytest.importorskip("array_record.python.array_record_module")
-    path = tmp_path / "x.array_record-00000-of-00001"
-    writer = array_record.ArrayRecordWriter(str(path), "group_size:1")
-    source = RecordSource(prepared)
-    for i in range(6):
-        writer.write(source[i])
-    writer.close()
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UserError, match="x.array_record-00000-of-00001"):
-        RecordSource(tmp_path)

@@ -12,7 +12,6 @@ from mubert_jax.data.prepare import prepare
 from mubert_jax.data.progress import PrepareProgress
 from mubert_jax.data.rates import decode_rate, pipeline_rate
 from mubert_jax.data.report import ClipReport, PrepareReport, write_report
-from mubert_jax.data.sets import load_set
 
 
 def test_a_log_gets_a_line_now_and_then(monkeypatch):
@@ -69,8 +68,7 @@ def test_no_thread_runs_while_the_protos_are_imported(frame_input, tmp_path):
 
 def test_a_video_that_ends_early_is_kept_and_listed(make_video, tmp_path, quiet, monkeypatch):
     video = make_video(tmp_path / "x.avi", 5)
-    module = load_set("video")
-    monkeypatch.setattr(module, "announced_frames", lambda path: 50)
+    monkeypatch.setattr("mubert_jax.data.clips.announced_frames", lambda path: 50)
     options = PrepareOptions(size=32, crop="none")
     report = prepare("video", video, tmp_path / "out", options, quiet)
     assert report.noted == (("x", "5 frames could be read, its file announces 50"),)

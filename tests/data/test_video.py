@@ -128,6 +128,37 @@ def test_frames_that_cannot_be_decoded_keep_their_numbers(make_video, tmp_path, 
     assert all(grey(image) == number for number, image in found)
 
 
+@pytest.mark.parametrize(("times", "numbers"), [("even", [0, 1, 4, 5]), ("uneven", [0, 1, 3, 4])])
+def test_frames_passed_over_in_silence_are_counted_by_even_time_stamps(
+    make_video, tmp_path, monkeypatch, times, numbers
+):
+    """One read fails, and one frame more is lost, as FFmpeg's decoders with threads do it."""
+    path = make_video(tmp_path / "x.avi", frames=1)
+    ((_, image),) = read_video(path)
+    reads = [0.0, 40.0 if times == "even" else 70.0, None, 160.0, 200.0]
+
+    class Skipping:
+        def __init__(self, *args):
+            self._reads = iter(reads)
+            self._time = 0.0
+
+        def isOpened(self):  # noqa: N802
+            return True
+
+        def get(self, what):
+            return {cv2.CAP_PROP_FPS: 25.0, cv2.CAP_PROP_POS_MSEC: self._time}.get(what, 0.0)
+
+        def read(self):
+            self._time = next(self._reads, None)
+            return (False, None) if self._time is None else (True, image)
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr("mubert_jax.data.video.cv2.VideoCapture", Skipping)
+    assert [number for number, _ in read_video(path)] == numbers
+
+
 def test_a_video_turned_by_its_header_is_turned_once(tmp_path):
     path = tmp_path / "x.mp4"
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25.0, (64, 48))
@@ -217,11 +248,11 @@ def test_folders_of_images_at_every_depth_are_clips(make_images, tmp_path):
         "sub01/EP03": "sub01",
         "alone": "alone",
     }
-    assert [number for number, _ in clips["sub01/EP02/crop"].frames()] == [1, 2, 3]
-    assert [number for number, _ in clips["alone"].frames()] == [9, 10, 100]
+    assert [number for number, _ in clips["sub01/EP02/crop"].frames] == [1, 2, 3]
+    assert [number for number, _ in clips["alone"].frames] == [9, 10, 100]
     assert clips["alone"].num_frames == 3
     first = read_image(tmp_path / "alone" / "img9.png")
-    np.testing.assert_array_equal(clips["alone"].sample(2)[0], first)
+    np.testing.assert_array_equal(clips["alone"].frames.sample(2)[0], first)
 
 
 def test_a_folder_of_images_is_one_clip_with_its_own_name(make_images, tmp_path):

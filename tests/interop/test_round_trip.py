@@ -86,7 +86,7 @@ def test_the_recognizer_travels_when_asked(tmp_path, capsys):
     without = load_weights(tmp_path / "back")
     assert without[0].model.recognizer.classes == 0
     assert_identical(
-        without[2].params, {n: x for n, x in weights.params.items() if n != "recognizer"}
+        without[1].params, {n: x for n, x in weights.params.items() if n != "recognizer"}
     )
     (tmp_path / "with").mkdir()
     there_and_back(tmp_path / "run", tmp_path / "with", "torch", "--recognizer")

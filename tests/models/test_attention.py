@@ -213,7 +213,8 @@ def test_pretraining_with_cudnn_on_a_cpu_ends_before_anything_is_written(
 
 def test_a_run_of_a_gpu_opens_on_a_cpu(tmp_path):
     config = tiny_config(model__attention="cudnn", loss__agreement="none")
-    params = jax.jit(lambda: init_params(config, build_model(tiny_config(loss__agreement="none"))))
+    model = build_model(tiny_config(loss__agreement="none"))
+    params = jax.jit(lambda: init_params(model, jax.random.key(0)))
     save_imported(tmp_path, config, Weights(params()), "a GPU")
     trained = open_trained(str(tmp_path))
     variables, frames = {"params": trained.params}, jnp.zeros((1, 32, 32, 3))

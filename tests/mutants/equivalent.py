@@ -49,7 +49,15 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             LAST
         ),
     },
-    "training/movements": {
+    "objectives/micron_bert": {
+        "_WARP = 5": "any number makes keys of its own",
+        "_WARP = 7": "any number makes keys of its own",
+        "globals_ = crop.global_crops if self.agreement.crops else -1": "less than none is none",
+        "locals_ = crop.local_crops if self.agreement.teacher else -1": "less than none is none",
+        '"poi_peak": jnp.mean(jnp.max(intermediates.poi_scores, axis=+1))': LAST,
+        "* intermediates.poi_scores.shape[+1],": LAST,
+    },
+    "training/warps": {
         "side = image_HxWx3.shape[ 1]": "frames are square",
         "registered = jax.random.uniform(of_registered) <= config.registered": CONTINUUM,
         "chosen = jax.random.uniform(of_compressed) <= config.compressed": CONTINUUM,
@@ -78,15 +86,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         " else 2": "refused all the same, in the same words",
     },
     "training/step": {
-        "_MOVEMENT = 5": "any number makes keys of its own",
-        "_MOVEMENT = 7": "any number makes keys of its own",
         "if parts == 0:": "one part one at a time is the whole",
         "first = jax.tree.map(lambda x: x[ -1], split)": "its shape alone is read",
         "first = jax.tree.map(lambda x: x[ 1], split)": "its shape alone is read",
-        "globals_ = crop.global_crops if agreement.crops else -1": "less than none is none",
-        "locals_ = crop.local_crops if agreement.teacher else -1": "less than none is none",
-        '"poi_peak": jnp.mean(jnp.max(intermediates.poi_scores, axis=+1))': LAST,
-        "* intermediates.poi_scores.shape[+1],": LAST,
     },
     "training/views": {
         "gain = light(of_light, images[ -1].shape[:2], config.gain, config.gradient)": ALIKE,
@@ -247,9 +249,6 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "data/index": {
         "_MAX_OPEN_FILES = 511": "a limit by feel",
         "_MAX_OPEN_FILES = 513": "a limit by feel",
-        'if shards and ".array_record" in shards[ -1].name:': (
-            "all shards of a folder are of one format"
-        ),
         "@dataclass(frozen=False)": "nothing assigns to an index",
         "/,": "every caller names the columns",
         "subject_of = dict(zip(reversed(videos), reversed(subjects), strict=False))": AS_LONG,

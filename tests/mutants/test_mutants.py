@@ -62,10 +62,16 @@ MODULES = {
         )
     ),
     "models/vit": "models/test_vit.py",
-    "training/movements": "training/test_movements.py",
+    "objectives/micron_bert": (
+        "objectives/test_micron_bert_objective.py training/test_augmentation.py"
+    ),
     "training/sharding": "training/test_sharding.py",
-    "training/step": "training/test_step_by_hand.py training/test_augmentation.py",
+    "training/step": (
+        "objectives/test_micron_bert_objective.py training/test_step.py"
+        "::test_parts_of_a_batch_take_every_nth_example_and_are_averaged"
+    ),
     "training/views": "training/test_augmentation.py",
+    "training/warps": "training/test_warps.py",
     "perception/focus": "perception/test_focus.py",
     "perception/maps": "perception/test_maps.py",
     "perception/scores": "perception/test_scores.py",

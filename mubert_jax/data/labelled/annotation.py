@@ -1,9 +1,10 @@
-"""What a sheet says about one clip, and what may become of a clip before any image is read."""
+"""What a sheet says about a clip, which class that is, and what becomes of it."""
 
 import math
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 NO_MOVEMENT = "onset and apex are the same frame"
 """The note of a kept clip whose two images are one; reports count it, in these very words."""
@@ -112,3 +113,35 @@ def frame_number(text: str, what: str) -> int | None:
 def _doubt(what: str, text: str) -> str:
     whole = re.sub("[.,]", "", text)
     return f"{what} {text!r} may be {whole} or {float(text.replace(',', '.')):g}; write it plainly"
+
+
+@dataclass(frozen=True)
+class ClassScheme:
+    """One way to class a data set.
+
+    Attributes:
+      classes: names in label order.
+      emotions: annotated emotion in lower case -> class; None for one that is left out.
+      published: clips of each class by the owners' own count; subjects: people, None if not said.
+      excluded: "SUBJECT/CLIP" of clips that are left out -> why.
+    """
+
+    classes: tuple[str, ...]
+    emotions: Mapping[str, str | None]
+    published: Mapping[str, int] = field(default_factory=dict)
+    subjects: int | None = None
+    excluded: Mapping[str, str] = field(default_factory=dict)
+
+    def label(self, annotation: Annotation) -> int:
+        """The number of the class; LeftOut or Refused where the clip has none."""
+        if why := self.excluded.get(f"{annotation.subject}/{annotation.clip}"):
+            raise LeftOut(why)
+        if not annotation.emotion:
+            raise Refused("no emotion annotated")
+        if annotation.emotion not in self.emotions:
+            known = ", ".join(sorted(self.emotions))
+            raise Refused(f"unknown emotion {annotation.emotion!r} (known: {known})")
+        name = self.emotions[annotation.emotion]
+        if name is None:
+            raise LeftOut(f"{annotation.emotion} is none of the {len(self.classes)} classes")
+        return self.classes.index(name)

@@ -1,28 +1,131 @@
-"""A labelled data set as one file describes it, and the one way in which all are read."""
+"""Labelled data sets, and the one way in which all are read: `collect` gives their clips.
 
+`LabelledSet` is a set of the field as one file of `mubert_jax.data.sets` describes it, `Composite`
+several of them as one, `PairTable` anyone's own table.
+"""
+
+import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 
+from mubert_jax.data.clips import Clip, ImageFrames, Interval, VideoFrames
 from mubert_jax.data.labelled.annotation import (
     Annotation,
+    ClassScheme,
     Dropped,
     LeftOut,
     Refused,
     frame_number,
+    is_missing,
+    measure,
 )
-from mubert_jax.data.labelled.classes import ClassScheme
-from mubert_jax.data.labelled.clips import LabelledClip
-from mubert_jax.data.labelled.collected import Collected
-from mubert_jax.data.labelled.damaged import FrameOf, read_damaged
-from mubert_jax.data.labelled.folders import ClipFolders
-from mubert_jax.data.labelled.matching import match
-from mubert_jax.data.labelled.options import PairOptions
+from mubert_jax.data.labelled.matching import (
+    APEX_CHOICES,
+    ClipFolders,
+    FrameOf,
+    NamedFiles,
+    clip_name,
+    frames_at,
+    match,
+    read_damaged,
+    usable_numbers,
+)
 from mubert_jax.data.labelled.sheets import SHEET_SUFFIXES, Row, read_rows
-from mubert_jax.data.labelled.videos import extraction
+from mubert_jax.data.people import merged_classes, merged_people, plain
+from mubert_jax.data.plan import PrepareOptions
+from mubert_jax.data.report import count
+from mubert_jax.data.searching import PassedOver
+from mubert_jax.data.video import frame_number as number_in_name
 from mubert_jax.errors import UserError
+
+
+@dataclass(frozen=True)
+class PairOptions(PrepareOptions):
+    """`PrepareOptions` and what labels need.
+
+    Attributes:
+      classes: which of the set's class mappings; None takes its first.
+      apex: "midpoint" or "auto": the apex of a clip without an annotated one; None takes the
+        midpoint where a set has no apexes at all, and leaves such clips out elsewhere.
+      damaged: lists of frames that are not to be used.
+      lenient: leave out clips that may be wrong, and list them, instead of stopping.
+    """
+
+    classes: int | None = None
+    apex: str | None = None
+    damaged: tuple[str, ...] = ()
+    lenient: bool = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.apex not in (None, *APEX_CHOICES):
+            raise UserError(f"--apex {self.apex!r}: choose {', '.join(APEX_CHOICES)}")
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What was found, before any image is read.
+
+    Attributes:
+      clips: to be stored, in any order.
+      dropped: not to be stored.
+      classes: names in label order.
+      published: clips of each class by the owners' count, empty where there is none.
+      published_subjects: people by the owners' count, or None.
+      annotation: the files with the annotations, or the folder that stands for them.
+      notes: what has to be said of people and classes (which spellings were taken for one), and of
+        how frames are counted.
+      passed: what the folder of the frames holds besides.
+    """
+
+    clips: Sequence[Clip]
+    dropped: Sequence[Dropped]
+    classes: tuple[str, ...]
+    published: Mapping[str, int]
+    published_subjects: int | None
+    annotation: str
+    notes: Sequence[str] = ()
+    passed: PassedOver = field(default_factory=PassedOver)
+
+    @property
+    def fingerprint(self) -> str:
+        """8 hex digits over all that shapes the records but the pixels."""
+        text = "\n".join(sorted(clip.intervals[0].key for clip in self.clips))
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+    def check(self, lenient: bool) -> "Collected":
+        """Itself; UserError in a strict run that refuses clips, or where none is left."""
+        refused = [clip for clip in self.dropped if clip.refused]
+        if refused and not lenient:
+            raise UserError(
+                f"{self.annotation}: {_where(refused[0])}: {refused[0].reason}; correct it, or "
+                f"add --lenient to leave such clips out{_more(refused[1:])}"
+            )
+        if not self.clips and not self.dropped:
+            raise UserError(f"{self.annotation}: no clip below its header; is it the right file?")
+        if not self.clips:
+            first = self.dropped[0]
+            raise UserError(
+                f"{self.annotation}: none of {len(self.dropped)} clips could be used; the first: "
+                f"{_where(first)}: {first.reason}"
+            )
+        return self
+
+
+def _where(clip: Dropped) -> str:
+    return f"row {clip.row} ({clip.name})" if clip.row else clip.name
+
+
+def _more(others: Sequence[Dropped], count: int = 5) -> str:
+    if not others:
+        return ""
+    names = ", ".join(f"row {clip.row}" if clip.row else clip.name for clip in others[:count])
+    return f" ({len(others)} more: {names}{', ...' if len(others) > count else ''})"
+
 
 COLUMNS = {
     "subject": ("Subject", "Sub", "Subject No"),
@@ -45,7 +148,7 @@ class LabelledSet:
 
     Attributes:
       name: as `mubert prepare` calls it; title: as its owners do.
-      fps: frames a second.
+      fps: frames per second.
       example: path of one frame below the input, for messages.
       locate: path parts of a folder -> key of the clip or video in it, or None.
       annotate: a row of the sheet -> what it says; raises Refused.
@@ -56,6 +159,7 @@ class LabelledSet:
       damaged_frame: a line of the owners' lists of damaged frames -> key and frame number; None
         where there are no such lists.
       has_apex: whether the owners annotated apexes.
+      first_frame: number that the annotations give to the first frame of a video.
       annotate_folders: what the folders alone say, None where they do not tell; onset and offset
         are then the first and last frame.
     """
@@ -74,6 +178,7 @@ class LabelledSet:
     skipped: tuple[str, ...] = ()
     damaged_frame: FrameOf | None = None
     has_apex: bool = True
+    first_frame: int = 1
     annotate_folders: Callable[[ClipFolders], Found | None] | None = None
 
     def scheme(self, classes: int | None) -> ClassScheme:
@@ -98,13 +203,11 @@ class LabelledSet:
         """
         scheme = self.scheme(options.classes)
         damaged = self._damaged(options.damaged)
-        folders = ClipFolders(input, self.locate, self.skipped, damaged)
+        folders = ClipFolders(input, self.locate, self.skipped, damaged, self.first_frame)
         if not folders.places:
-            advice = extraction(input)
             raise UserError(
-                f"{input}: no clip of {self.title} at any depth (looked for {self.example}"
-                + (f"), but {advice}" if advice else "); check --input")
-                + folders.passed.clause()
+                f"{input}: no clip of {self.title} at any depth (looked for {self.example}, or a "
+                f"video in the place of its folder); check --input{folders.passed.clause()}"
             )
         said = None
         if annotation is None and self.annotate_folders is not None:
@@ -122,6 +225,7 @@ class LabelledSet:
             scheme.published,
             scheme.subjects,
             str(input if whole else annotation),
+            notes=_counting(clips),
             passed=folders.passed,
         ).check(options.lenient)
 
@@ -154,7 +258,7 @@ class LabelledSet:
         scheme: ClassScheme,
         options: PairOptions,
         whole: bool,
-    ) -> tuple[list[LabelledClip], list[Dropped]]:
+    ) -> tuple[list[Clip], list[Dropped]]:
         apex = options.apex or (None if self.has_apex else "midpoint")
         first: dict[str, Annotation] = {}
         taken = Counter(annotation.name for annotation in dict.fromkeys(map(_content, found)))
@@ -169,11 +273,13 @@ class LabelledSet:
                     rows = [str(a.row) for a in found if a.name == annotation.name]
                     raise Refused(f"two clips of one id, in rows {' and '.join(rows)}")
                 frames = folders.frames(annotation.places)
+                damaged = folders.damaged(annotation.places)
                 if whole:
-                    annotation = replace(annotation, onset=frames[0][0], offset=frames[-1][0])
-                annotation = _with_damage(annotation, folders.damaged(annotation.places))
+                    numbers = usable_numbers(frames, damaged)
+                    annotation = replace(annotation, onset=numbers[0], offset=numbers[-1])
+                annotation = _with_damage(annotation, damaged)
                 name = scheme.classes[label]
-                clips.append(match(annotation, frames, self.fps, label, name, apex))
+                clips.append(match(annotation, frames, self.fps, label, name, apex, damaged))
             except (Refused, LeftOut) as error:
                 dropped.append(
                     Dropped(
@@ -236,3 +342,292 @@ def annotation_of(
         "row": row.number,
     }
     return Annotation(dataset, subject, clip, places, **(fields | other))
+
+
+@dataclass(frozen=True)
+class Composite:
+    """The clips of all `members`, classed alike.
+
+    Attributes:
+      name: as `mubert prepare` calls it.
+      members: the data sets; each has a mapping with `classes` classes.
+      classes: how many.
+      subjects: people by the owners' count.
+    """
+
+    name: str
+    members: tuple[LabelledSet, ...]
+    classes: int
+    subjects: int
+
+    def collect(
+        self,
+        input: Mapping[str, Path],
+        annotation: Mapping[str, Path] | None,
+        options: PairOptions,
+    ) -> Collected:
+        """As `LabelledSet.collect`, from a folder (and a sheet) a member, by its name.
+
+        `options.apex` is for members without annotated apexes alone.
+        """
+        if options.classes not in (None, self.classes):
+            raise UserError(f"--classes {options.classes}: {self.name} has {self.classes} classes")
+        names = [member.name for member in self.members]
+        for flag, paths in (("--input", input), ("--annotation", annotation or {})):
+            if unknown := [name for name in paths if name not in names]:
+                raise UserError(f"{flag} {unknown[0]}=...: {self.name} is of {', '.join(names)}")
+        if missing := [name for name in names if name not in input]:
+            raise UserError(
+                f"{self.name} needs --input {' '.join(f'{name}=DIR' for name in names)}; "
+                f"{missing[0]} is missing"
+            )
+        parts = []
+        for member in self.members:
+            apex = None if member.has_apex else options.apex
+            own = PairOptions(**vars(options) | {"classes": self.classes, "apex": apex})
+            sheet = (annotation or {}).get(member.name)
+            parts.append(member.collect(input[member.name], sheet, own))
+        published = {
+            name: sum(part.published.get(name, 0) for part in parts) for name in parts[0].classes
+        }
+        passed = PassedOver()
+        for part in parts:
+            passed.update(part.passed)
+        return Collected(
+            [clip for part in parts for clip in part.clips],
+            [clip for part in parts for clip in part.dropped],
+            parts[0].classes,
+            published,
+            self.subjects,
+            ", ".join(part.annotation for part in parts),
+            notes=[note for part in parts for note in part.notes],
+            passed=passed,
+        )
+
+
+PAIR_COLUMNS = {
+    "onset": ("onset", "onset path", "onset file", "onset frame"),
+    "apex": ("apex", "apex path", "apex file", "apex frame"),
+    "label": ("label", "class", "emotion"),
+    "subject": ("subject",),
+    "video": ("video", "video path", "video file"),
+    "offset": ("offset", "offset frame"),
+    "first_frame": ("first frame",),
+    "clip": ("clip", "filename"),
+    "dataset": ("dataset",),
+    "action_units": ("action units", "AU"),
+    "fps": ("fps",),
+}
+"""What people call the columns of their own tables."""
+
+_NEEDED = ("onset", "label", "subject")
+_TRUSTED = tuple(f"{name} is " for name in ("apex", "video", "offset", "first_frame"))
+
+
+@dataclass(frozen=True)
+class PairTable:
+    """The set of anyone's own clips; classes are the labels of the table, sorted.
+
+    A row names two image files as onset and apex; or a video, or a folder of numbered images, in
+    its column `video`, and onset, apex and offset are then frame numbers. The first frame of a
+    video is 0, as in all that `mubert` prints, or what the column `first frame` says.
+
+    Without a column `clip`, a clip is named by the path of its onset, or by the video's and the
+    number of its onset; without `dataset`, the data set by the table's file name.
+    """
+
+    name: str = "pairs"
+
+    def collect(
+        self, input: Path | None, annotation: Path | None, options: PairOptions
+    ) -> Collected:
+        """The clips of the table `annotation`, whose paths are below `input`, or beside the table.
+
+        Raises UserError: no table, a column missing; in a strict run also a missing image or video,
+        a frame number that it cannot have, a row without label or subject, two rows of one clip.
+        """
+        if annotation is None:
+            raise UserError("pairs needs --annotation TABLE, with onset, apex, label and subject")
+        if options.classes is not None:
+            raise UserError("--classes is not for pairs: the table says it")
+        folder = annotation.parent if input is None else input
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; check --input")
+        files = NamedFiles(folder)
+        optional = tuple(name for name in PAIR_COLUMNS if name not in _NEEDED)
+        rows = read_rows(
+            annotation,
+            PAIR_COLUMNS,
+            optional,
+            fits=partial(_fits, files),
+            with_problems=True,
+        )
+        if not any(row.text("video") for row in rows):
+            if rows and not any(row.text("apex") for row in rows):
+                raise UserError(
+                    f"{annotation}: no column apex ('apex' or 'apex path'), nor a column video for "
+                    "onsets that are frame numbers; is it the right file and sheet?"
+                )
+            if options.apex is not None:
+                raise UserError("--apex is not for pairs of images: the table says it")
+        named, notes = _one_spelling([_annotation(row, annotation.stem) for row in rows])
+        labelled = (one.emotion for row, one in zip(rows, named, strict=True) if _labelled(row))
+        reader = _RowReader(files, tuple(sorted(set(labelled))), options.apex)
+        taken = Counter(one.name for one in named)
+        clips, dropped = [], []
+        for row, one in zip(rows, named, strict=True):
+            try:
+                if taken[one.name] > 1:
+                    same = [str(other.row) for other in named if other.name == one.name]
+                    raise Refused(f"two rows of one clip (rows {' and '.join(same)})")
+                clips.append(reader.clip(row, one))
+            except (Refused, LeftOut) as error:
+                dropped.append(
+                    Dropped(
+                        one.name,
+                        one.person,
+                        one.row,
+                        one.emotion,
+                        str(error),
+                        isinstance(error, Refused),
+                    )
+                )
+        return Collected(
+            clips,
+            dropped,
+            reader.classes,
+            {},
+            None,
+            str(annotation),
+            (*notes, *_counting(clips)),
+            reader.passed,
+        ).check(options.lenient)
+
+
+def _fits(files: NamedFiles, row: Row) -> bool:
+    if row.text("video"):
+        return files.exists(row.text("video"), folders=True)
+    return all(files.exists(row.text(name)) for name in ("onset", "apex"))
+
+
+def _annotation(row: Row, stem: str) -> Annotation:
+    place = clip_name(row.text("video"))
+    named = f"{place}/{row.text('onset')}" if place else clip_name(row.text("onset"))
+    return Annotation(
+        dataset=row.text("dataset") or stem,
+        subject=row.text("subject"),
+        clip=row.text("clip") or named,
+        places=(place,) if place else (),
+        onset=None,
+        apex=None,
+        offset=None,
+        emotion=row.text("label"),
+        action_units=row.text("action_units"),
+        row=row.number,
+    )
+
+
+def _one_spelling(annotations: list[Annotation]) -> tuple[list[Annotation], tuple[str, ...]]:
+    """The annotations with one spelling a person and a class, and what is to be said of them."""
+    rows = [one.row for one in annotations]
+    people = merged_people(
+        [one.dataset for one in annotations], [one.subject for one in annotations], rows
+    )
+    labels, of_labels = merged_classes([one.emotion for one in annotations], rows)
+    found = [
+        replace(one, dataset=dataset, subject=subject.removeprefix(f"{dataset}/"), emotion=label)
+        for one, dataset, subject, label in zip(
+            annotations, people.datasets, people.subjects, labels, strict=True
+        )
+    ]
+    warnings = [f"warning: {warning}" for warning in people.warnings]
+    return found, (*(f"note: {note}" for note in (*people.notes, *of_labels)), *warnings)
+
+
+def _labelled(row: Row) -> bool:
+    return not row.problem and not is_missing(row.text("label"))
+
+
+class _RowReader:
+    """Makes clips of the rows of a table.
+
+    Args:
+      files: finds what a row names.
+      classes: in label order.
+      apex: how to find an apex that a row with a video does not give, or None.
+
+    Attributes:
+      passed: what the folders that are named in the place of videos hold besides.
+    """
+
+    def __init__(self, files: NamedFiles, classes: tuple[str, ...], apex: str | None):
+        self.classes = classes
+        self.passed = PassedOver()
+        self._files = files
+        self._apex = apex
+        self._frames_at = cache(partial(frames_at, passed=self.passed))
+
+    def clip(self, row: Row, one: Annotation) -> Clip:
+        """The clip of a row; raises Refused or LeftOut."""
+        if row.problem:
+            raise Refused(row.problem)
+        of_video = bool(row.text("video"))
+        for note in row.notes:
+            if note.startswith(_TRUSTED):
+                raise Refused(note.removesuffix(": not used"))
+        for column in ("onset", "apex", "label", "subject"):
+            blank = is_missing(row.text(column)) or not plain(row.text(column))
+            if blank and not (of_video and column == "apex"):
+                said = f" ({row.text(column)})" if row.text(column) else ""
+                raise Refused(f"no {column}{said}")
+        fps = measure(row.text("fps"), "fps") or 0.0
+        return self._of_video(row, one, fps) if of_video else self._of_images(row, one, fps)
+
+    def _of_video(self, row: Row, one: Annotation, fps: float) -> Clip:
+        path, respelt = self._find(row, "video", folders=True)
+        first = frame_number(row.text("first_frame"), "first frame") or 0
+        numbers = {name: frame_number(row.text(name), name) for name in ("onset", "apex", "offset")}
+        one = replace(one, **numbers, notes=row.notes)
+        frames = self._frames_at(path, first)
+        label = self.classes.index(one.emotion)
+        clip = match(one, frames, fps, label, one.emotion, self._apex)
+        (interval,) = clip.intervals
+        repairs = tuple(filter(None, (respelt, *interval.repairs)))
+        return replace(clip, intervals=(replace(interval, repairs=repairs),))
+
+    def _of_images(self, row: Row, one: Annotation, fps: float) -> Clip:
+        found = [self._find(row, column) for column in ("onset", "apex")]
+        paths = [path for path, _ in found]
+        numbers = [number_in_name(path) for path in paths]
+        onset, apex = (at if n is None else n for at, n in enumerate(numbers))
+        if onset == apex and paths[0] != paths[1]:
+            onset, apex = 0, 1
+        interval = Interval(
+            one,
+            self.classes.index(one.emotion),
+            one.emotion,
+            fps,
+            onset,
+            apex,
+            repairs=tuple({respelt for _, respelt in found} - {""}),
+            notes=row.notes,
+        )
+        frames = ImageFrames([(onset, paths[0]), (apex, paths[1])])
+        return Clip(one.name, one.person, frames, (interval,))
+
+    def _find(self, row: Row, column: str, folders: bool = False) -> tuple[Path, str]:
+        try:
+            return self._files.find(row.text(column), folders)
+        except Refused as error:
+            raise Refused(f"{column} {error}") from error
+
+
+def _counting(clips: Sequence[Clip]) -> tuple[str, ...]:
+    """How the frames of videos are counted, where there are videos, as nothing in them tells."""
+    videos = [clip.frames for clip in clips if isinstance(clip.frames, VideoFrames)]
+    if not videos:
+        return ()
+    first = " or ".join(str(number) for number in sorted({video.first for video in videos}))
+    return (
+        f"note: {count(len(videos), 'clip')} read from video, where the first frame is {first}",
+    )

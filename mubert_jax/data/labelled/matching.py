@@ -1,64 +1,401 @@
-"""Annotated frame numbers against the frames on the disk."""
+"""What is annotated against what is on the disk: folders, videos, files, and frames in them."""
 
+import logging
+import math
+import os
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache, cached_property, partial
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from mubert_jax.data.clips import Clip, ImageFrames, Interval, NumberedFrames, VideoFrames
 from mubert_jax.data.labelled.annotation import NO_MOVEMENT, Annotation, LeftOut, Refused
-from mubert_jax.data.labelled.clips import LabelledClip
-from mubert_jax.data.labelled.folders import Frames
+from mubert_jax.data.labelled.sheets import OLD, SHEET_SUFFIXES, ZIP, read_workbook, readings
+from mubert_jax.data.names import printable
+from mubert_jax.data.numbering import numbered_images
+from mubert_jax.data.searching import PassedOver, files_in, folders
+from mubert_jax.data.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, frame_number, is_video
+from mubert_jax.errors import UserError
+
+BESIDE_IMAGES = "video of a clip whose images are there"
+
+
+class ClipFolders:
+    """The clips of a data set, found at any depth below its input: folders of images, or videos.
+
+    A video stands for the folder that would have its name without the suffix.
+
+    Args:
+      input: the folder to search; folders are known by the last parts of their paths, so any
+        parent of the clips will do.
+      locate: path parts of a folder -> key of the clip or video it holds, or None.
+      skipped: names of folders not to look into, in lower case.
+      damaged: numbers of frames that are not to be used, by key.
+      first_frame: number of the first frame of a video.
+
+    Attributes:
+      passed: what was found besides, in the folders that were looked into.
+    """
+
+    def __init__(
+        self,
+        input: Path,
+        locate: Callable[[tuple[str, ...]], str | None],
+        skipped: Collection[str] = (),
+        damaged: Mapping[str, Collection[int]] | None = None,
+        first_frame: int = 1,
+    ):
+        if not input.is_dir():
+            raise UserError(f"{input}: no such folder; check --input")
+        self._input = input
+        self.passed = PassedOver(input)
+        self._locate = locate
+        self._skipped = set(skipped)
+        self._damaged = damaged or {}
+        self._frames_at = cache(partial(frames_at, first=first_frame, passed=self.passed))
+
+    @cached_property
+    def places(self) -> dict[str, list[Path]]:
+        """Folders by key, several where a key is found several times; else videos.
+
+        Clip folders are not listed for this, as a video of CAS(ME)3 has thousands of frames; links
+        are followed.
+        """
+        found: dict[str, list[Path]] = {}
+        videos: dict[str, dict[str, Path]] = {}
+        for _, files in folders(self._input, self.passed, partial(self._enter, found)):
+            for path in files:
+                suffix = path.suffix.lower()
+                if suffix in VIDEO_SUFFIXES and is_video(path) and (key := self._key(path)):
+                    videos.setdefault(key, {})[os.path.realpath(path)] = path
+                elif suffix in IMAGE_SUFFIXES:
+                    self.passed.add("image outside the folders of clips", path)
+                elif suffix not in SHEET_SUFFIXES:
+                    self.passed.add_file(path)
+        for key, paths in videos.items():
+            if key in found:
+                for path in paths.values():
+                    self.passed.add(BESIDE_IMAGES, path)
+            else:
+                found[key] = list(paths.values())
+        return found
+
+    def _enter(self, found: dict[str, list[Path]], folder: Path) -> bool:
+        key = self._key(folder)
+        if key is not None:
+            found.setdefault(key, []).append(folder)
+            return False
+        return folder == self._input or folder.name.lower() not in self._skipped
+
+    def _key(self, place: Path) -> str | None:
+        folder = place if place.is_dir() else place.with_suffix("")
+        return self._locate(folder.absolute().parts)
+
+    def frames(self, keys: Sequence[str]) -> NumberedFrames:
+        """The frames under the first key that is there; Refused where none is, or it is twice."""
+        places = next((self.places[key] for key in keys if key in self.places), [])
+        if not places:
+            raise Refused(f"no folder or video {' or '.join(keys)} below {self._input}")
+        if len(places) > 1:
+            what = "folders" if places[0].is_dir() else "videos"
+            raise Refused(
+                f"two {what} of one id: {places[0]} and {places[1]}; point --input at one"
+            )
+        return self._frames_at(places[0])
+
+    def damaged(self, keys: Sequence[str]) -> set[int]:
+        """Numbers of the frames under these keys that are not to be used."""
+        return {number for key in keys for number in self._damaged.get(key, ())}
+
+
+def frames_at(path: Path, first: int, passed: PassedOver) -> NumberedFrames:
+    """The frames of a folder of images, or of a video file.
+
+    Args:
+      path: of the folder or file; a folder without images may hold one video.
+      first: number of the first frame of a video.
+      passed: is told of what else a folder holds.
+
+    Raises:
+      Refused: no image, or ones whose numbers cannot be told.
+    """
+    if not path.is_dir():
+        return VideoFrames(path, first)
+    images, videos, others = [], [], []
+    for file in files_in(path, passed):
+        suffix = file.suffix.lower()
+        kind = (
+            images if suffix in IMAGE_SUFFIXES else videos if suffix in VIDEO_SUFFIXES else others
+        )
+        kind.append(file)
+    alone = not images and len(videos) == 1
+    for file in others if alone else sorted(videos + others):
+        passed.add_file(file)
+    return VideoFrames(videos[0], first) if alone else ImageFrames(_numbered(path, images, passed))
+
+
+def _numbered(folder: Path, paths: list[Path], passed: PassedOver) -> list[tuple[int, Path]]:
+    try:
+        images = numbered_images(paths, passed)
+    except UserError as error:
+        raise Refused(str(error)) from error
+    if not images:
+        raise Refused(f"no image in {printable(folder)}")
+    taken = dict(images)
+    for path in sorted(set(paths) - set(taken.values())):
+        if (number := frame_number(path)) in taken:
+            names = " and ".join(sorted((path.name, taken[number].name)))
+            raise Refused(f"{folder}: {names} both count as frame {number}; keep one file a frame")
+    return images
+
+
+RESPELT = "its file's name is written otherwise on the disk (capitals, accents or blanks)"
+
+
+class NamedFiles:
+    """The files below a folder by the names that a table gives them.
+
+    Args:
+      folder: what the names are relative to.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+        self._names = cache(_names)
+
+    def find(self, name: str, folders: bool = False) -> tuple[Path, str]:
+        r"""The file, and `RESPELT` where its name is not quite the given one, else "".
+
+        "\" is taken for "/" where that finds a file. What is not found is looked for once more
+        without regard to capitals and to how accents and blanks are encoded.
+
+        Args:
+          name: as the table has it.
+          folders: whether a folder will do, too.
+
+        Raises:
+          Refused: no such file, a folder, several that differ in capitals alone, a path of
+            another computer.
+        """
+        kind = Path.exists if folders else Path.is_file
+        ways = dict.fromkeys((name, name.strip("\"'"), _forward(name)))
+        paths = [self._folder / way for way in ways]
+        if name.startswith("~/"):
+            paths.append(Path(name).expanduser())
+        for path in paths:
+            if _is(path, kind):
+                return path, ""
+        for path in paths:
+            found = self._respelt(path, kind)
+            if len(found) > 1:
+                raise Refused(f"{path}: no such file, but {found[0].name} and {found[1].name}")
+            if found:
+                return found[0], RESPELT
+        raise Refused(self._advice(name, paths))
+
+    def exists(self, name: str, folders: bool = False) -> bool:
+        """Whether `find` finds it."""
+        try:
+            return bool(name and self.find(name, folders))
+        except Refused:
+            return False
+
+    def _respelt(self, path: Path, kind) -> list[Path]:
+        try:
+            parts = path.relative_to(self._folder).parts
+        except ValueError:
+            return []
+        found = [self._folder]
+        for part in parts:
+            found = [folder / name for folder in found for name in self._spellings(folder, part)]
+        return [path for path in found if _is(path, kind)]
+
+    def _spellings(self, folder: Path, name: str) -> list[str]:
+        names = self._names(folder).get(_key(name), [])
+        return [name] if name == ".." or name in names else names
+
+    def _advice(self, name: str, paths: list[Path]) -> str:
+        if any(_is(path, Path.is_dir) for path in paths):
+            return f"{paths[0]}: a folder, not an image"
+        parts = PureWindowsPath(name).parts
+        if not PureWindowsPath(name).is_absolute() and not name.startswith(("/", "\\")):
+            return f"{paths[-1]}: no such file"
+        tails = ("/".join(parts[first:]) for first in range(1, len(parts)))
+        here = next((tail for tail in tails if _is(self._folder / tail, Path.is_file)), "")
+        there = f"; {here} is there below {self._folder}" if here else ""
+        return (
+            f"{name}: no such file on this computer{there}; give paths relative to the table's "
+            "folder or to --input"
+        )
+
+
+def clip_name(name: str) -> str:
+    """The name of an image without its suffix, with "/" between its folders."""
+    path = PurePosixPath(_forward(name))
+    return path.with_suffix("").as_posix() if path.name else name
+
+
+def _forward(name: str) -> str:
+    return name.strip("\"'").replace("\\", "/")
+
+
+def _key(name: str) -> str:
+    """Equal for names that look alike: without capitals, in one form of accents and blanks."""
+    shown = "".join(c for c in name if unicodedata.category(c) != "Cf")
+    return " ".join(unicodedata.normalize("NFKC", shown.casefold()).casefold().split())
+
+
+def _names(folder: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    try:
+        for path in folder.iterdir():
+            found.setdefault(_key(path.name), []).append(path.name)
+    except OSError:
+        pass
+    return {key: sorted(names) for key, names in found.items()}
+
+
+def _is(path: Path, kind) -> bool:
+    try:
+        return kind(path)
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+FrameOf = Callable[[str], tuple[str, int] | None]
+"""A line of a list -> key of the clip or video, as `LabelledSet.locate` gives it, and frame."""
+
+_log = logging.getLogger(__name__)
+
+
+def read_damaged(lists: Iterable[Path], frame_of: FrameOf, example: str) -> dict[str, set[int]]:
+    """Damaged frame numbers by the key of their video; empty lines are passed over.
+
+    Lines that name no frame are counted in a warning.
+
+    Args:
+      lists: text files or workbooks, a frame a line or row.
+      frame_of: understands a line; of a row, the cells with blanks between them.
+      example: such a line, for messages.
+
+    Raises:
+      UserError: no such list, none of its lines names a frame.
+    """
+    found: dict[str, set[int]] = {}
+    for path in lists:
+        odd: list[str] = []
+        lines = _lines(path)
+        for where, line in lines:
+            if (known := frame_of(line)) is None:
+                odd.append(f"{where}: {line.strip()[:60]!r}")
+            else:
+                key, frame = known
+                found.setdefault(key, set()).add(frame)
+        if len(odd) == len(lines):
+            first = f", {odd[0]}" if odd else ": empty"
+            raise UserError(
+                f"{path}{first} names no frame, nor does any other line (such as {example}); "
+                "check --damaged"
+            )
+        if odd:
+            more = f" (and {len(odd) - 1} more)" if len(odd) > 1 else ""
+            _log.warning("%s, %s names no frame, passed over%s", path, odd[0], more)
+    return found
+
+
+def _lines(path: Path) -> list[tuple[str, str]]:
+    """Where each filled line is, and the line."""
+    try:
+        encoded = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; check --damaged") from error
+    if encoded[:4] not in (ZIP, OLD):
+        lines = enumerate(readings(encoded)[0].text.splitlines(), 1)
+        return [(f"line {number}", line) for number, line in lines if line.strip()]
+    return [
+        (f"row {number} of sheet {name!r}", " ".join(str(cell) for cell in cells if cell != ""))
+        for name, grid in read_workbook(path, encoded[:4]).items()
+        for number, cells in grid.lines.items()
+    ]
+
 
 APEX_CHOICES = ("midpoint", "auto")
 _LONGEST_SECONDS = 10.0
 _UNUSUAL_SECONDS = 2.0
 
 
+def usable_numbers(
+    frames: NumberedFrames, damaged: Collection[int], reach: int | None = None
+) -> Sequence[int]:
+    """The numbers of frames that are not `damaged`, ascending, at least one; `reach` as there.
+
+    Raises LeftOut for a video that cannot be decoded, Refused where all are damaged.
+    """
+    try:
+        numbers = frames.numbers(reach)
+    except UserError as error:
+        raise LeftOut(str(error)) from error
+    usable = [number for number in numbers if number not in damaged] if damaged else numbers
+    if not usable:
+        raise Refused(f"every frame of {frames} is in the list of damaged frames")
+    return usable
+
+
 def match(
     annotation: Annotation,
-    frames: Frames,
+    frames: NumberedFrames,
     fps: float,
     label: int,
     class_name: str,
     apex: str | None,
-) -> LabelledClip:
-    """The clip with its onset and apex on the disk, and what had to be mended for that.
+    damaged: Collection[int] = (),
+) -> Clip:
+    """The clip with its onset and apex among the frames, and what had to be mended for that.
 
-    - Onset or apex not on the disk: the nearest frame on it inside the clip, at most half the way
-      between the two off.
+    - Onset or apex not there: the nearest frame that is, inside the clip, at most half the way
+      between the two off. A number behind the last frame of a video is a mistake instead.
     - Offset before the onset, or more than 10 s after it: unknown.
     - No apex, or one after the offset: by `apex`, where that is given.
 
     Args:
       annotation: the clip.
-      frames: of its folder.
-      fps: frames a second.
+      frames: of its folder or video.
+      fps: frames per second; 0 where unknown: then no time is too long.
       label, class_name: its class.
       apex: "midpoint", "auto" or None: how to find an apex that is not annotated.
+      damaged: numbers of frames that are not to be used.
 
     Raises:
-      LeftOut: no apex, and `apex` is None.
+      LeftOut: no apex, and `apex` is None; a video that cannot be decoded.
       Refused: no onset, apex before the onset or too late, no frame on the disk.
     """
     repairs: list[str] = []
     notes = list(annotation.notes)
-    numbers = [number for number, _ in frames]
+    annotated = (annotation.onset, annotation.apex, annotation.offset)
+    reach = max((number for number in annotated if number is not None), default=0)
+    numbers = usable_numbers(frames, damaged, reach)
     onset = _onset(annotation, numbers)
     offset = annotation.offset
-    if offset is not None and not 0 <= offset - onset <= _LONGEST_SECONDS * fps:
+    if offset is not None and not 0 <= offset - onset <= (_LONGEST_SECONDS * fps or math.inf):
         repairs.append(f"offset {offset} left out, the onset is {onset}")
         offset = None
     peak = _peak(annotation, onset, offset, fps, apex, repairs)
     end = peak if peak is not None else offset
+    if frames.has_end:
+        _check_ends(frames, numbers, onset, peak, offset)
     if not any(onset <= number <= max(end, offset or 0) for number in numbers):
         raise Refused(
             f"none of the frames {onset} to {max(end, offset or 0)} is on the disk, "
-            f"{frames[0][1].parent} holds {numbers[0]} to {numbers[-1]}"
+            f"{frames} holds {numbers[0]} to {numbers[-1]}"
         )
     if onset not in numbers:
         onset = _moved("onset", onset, (onset, onset + (end - onset) // 2), numbers, repairs)
-    files = dict(frames)
-    later = tuple((n, path) for n, path in frames if onset < n <= (offset or end))
+    later = tuple(number for number in numbers if onset < number <= (offset or end))
     if peak is None:
         if not later:
             raise Refused(f"no frame on the disk after the onset {onset}, up to {offset}")
         if apex == "midpoint":
-            peak = min(later, key=lambda frame: abs(2 * frame[0] - onset - offset))[0]
+            peak = min(later, key=lambda number: abs(2 * number - onset - offset))
         source = apex
     else:
         source = "annotated"
@@ -72,24 +409,46 @@ def match(
         notes.append(NO_MOVEMENT)
     if offset is not None and offset not in numbers:
         notes.append(f"offset {offset} is not on the disk")
-    if offset is not None and offset - onset > _UNUSUAL_SECONDS * fps:
+    if offset is not None and offset - onset > (_UNUSUAL_SECONDS * fps or math.inf):
         notes.append(f"{offset - onset + 1} frames are long for a micro-expression")
-    return LabelledClip(
+    candidates = later if peak is None else ()
+    interval = Interval(
         annotation,
         label,
         class_name,
         fps,
-        onset=(onset, files[onset]),
-        apex=None if peak is None else (peak, files[peak]),
-        candidates=later if peak is None else (),
+        onset=onset,
+        apex=peak,
+        candidates=candidates,
         apex_source=source,
         offset=-1 if offset is None else offset,
         repairs=tuple(repairs),
         notes=tuple(notes),
     )
+    needed = {onset, *(candidates if peak is None else (peak,))}
+    return Clip(annotation.name, annotation.person, frames.part(needed), (interval,))
 
 
-def _onset(annotation: Annotation, numbers: list[int]) -> int:
+def _check_ends(frames, numbers, onset: int, peak: int | None, offset: int | None) -> None:
+    """Refused where the numbers cannot be those of this video."""
+    first, last = numbers[0], numbers[-1]
+    if (
+        offset is not None
+        and offset > last
+        and onset > first
+        and len(numbers) == offset - onset + 1
+    ):
+        raise Refused(
+            f"{frames} has {len(numbers)} frames, as many as there are from {onset} to {offset}: "
+            f"it seems to begin at the onset, not at frame {first}; extract its frames into a "
+            "folder, numbered as they are annotated"
+        )
+    for what, number in (("onset", onset), ("apex", peak)):
+        if number is not None and number > last:
+            raise Refused(f"{what} {number} is beyond {frames}, which holds {first} to {last}")
+
+
+def _onset(annotation: Annotation, numbers: Sequence[int]) -> int:
     if annotation.onset is None:
         raise Refused("no onset annotated")
     if annotation.onset == 0 and 0 not in numbers:
@@ -105,7 +464,7 @@ def _peak(annotation, onset, offset, fps, apex, repairs) -> int | None:
     wrong = None
     if peak is not None and offset is not None and peak > offset:
         wrong = f"apex {peak} after offset {offset}"
-    elif peak is not None and peak - onset > _LONGEST_SECONDS * fps:
+    elif peak is not None and peak - onset > (_LONGEST_SECONDS * fps or math.inf):
         wrong = f"apex {peak} is {(peak - onset) / fps:.0f} s after onset {onset}"
     if peak is not None and wrong is None:
         return peak

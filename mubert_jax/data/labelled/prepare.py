@@ -1,25 +1,109 @@
 """`mubert prepare casme2` and the like: annotated clips in, a data set of pair records out."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
-from mubert_jax.data.labelled.collected import Collected
-from mubert_jax.data.labelled.options import PairOptions
+from mubert_jax.data.alignment import aligned
+from mubert_jax.data.clips import Clip
+from mubert_jax.data.faces import Box, center_box, clip_box, crop_and_resize
+from mubert_jax.data.labelled.annotation import NO_MOVEMENT
+from mubert_jax.data.labelled.apex import SIDE, automatic_apex
+from mubert_jax.data.labelled.labelled_set import Collected, PairOptions
 from mubert_jax.data.labelled.report import PairsReport, save_report
-from mubert_jax.data.labelled.writing import PairWriter
 from mubert_jax.data.plan import Plan
-from mubert_jax.data.prepare import Frames, make_set
+from mubert_jax.data.prepare import FrameSet, make_set
+from mubert_jax.data.records import PairRecord, encode_image, encode_pair
 from mubert_jax.data.report import ClipReport
 from mubert_jax.data.sets import load_set
+from mubert_jax.data.shards import NO_FACE, ShardWriter, StoppedError, crop_frame
+from mubert_jax.data.tfrecord import TFRecordWriter
+from mubert_jax.errors import UserError
 
 Where = str | os.PathLike | Mapping[str, str | os.PathLike] | None
 
 
-class Pairs(Frames):
+class PairWriter(ShardWriter):
+    """Writes shards of `PairRecord`s, both images cropped by one box, that of the onset's face.
+
+    `write` is given clips of one interval each.
+    """
+
+    def _write_clip(self, writer: TFRecordWriter, clip: Clip) -> ClipReport:
+        if self.stop.is_set():
+            raise StoppedError
+        (interval,) = clip.intervals
+        number = interval.apex
+        if number is None:
+            frames = clip.frames.read((interval.onset, *interval.candidates))
+            _, first = next(frames)
+            box = self._onset_box(first)
+            number = _find_apex(first, frames, box)
+            ((_, peak),) = clip.frames.read((number,))
+        else:
+            images = dict(clip.frames.read((interval.onset, number)))
+            first, peak = images[interval.onset], images[number]
+            box = self._onset_box(first)
+        shape = first.shape[:2]
+        onset = crop_and_resize(first, box, self.options.size)
+        apex = crop_frame(peak, shape, box, self.options.size)
+        still = NO_MOVEMENT if np.array_equal(onset, apex) else ""
+        apex = aligned(self.options.align, apex, onset)
+        annotation = interval.annotation
+        data = encode_pair(
+            PairRecord(
+                onset=encode_image(onset, self.options.encoding),
+                apex=encode_image(apex, self.options.encoding),
+                label=interval.label,
+                emotion=annotation.emotion,
+                subject=clip.subject,
+                clip=annotation.clip,
+                dataset=annotation.dataset,
+                onset_frame=interval.onset,
+                apex_frame=number,
+                offset_frame=interval.offset,
+                fps=interval.fps,
+                action_units=annotation.action_units,
+                face_box=(box.x, box.y, box.side, box.side) if box else (0, 0, *shape[::-1]),
+                apex_source=interval.apex_source,
+            )
+        )
+        writer.write(data)
+        self.progress.frame()
+        return ClipReport(
+            clip.name,
+            clip.subject,
+            "kept",
+            "; ".join(filter(None, (clip.frames.note, still))),
+            box,
+            [interval.onset],
+            [len(data)],
+            number,
+        )
+
+    def _onset_box(self, onset: np.ndarray) -> Box | None:
+        if self.detector is None:
+            return center_box(onset) if self.options.crop == "center" else None
+        box = clip_box([onset], self.detector, self.options.margin)
+        if box is None:
+            raise UserError(f"{NO_FACE} in the onset frame; if it is cropped already: --crop none")
+        return box
+
+
+def _find_apex(onset: np.ndarray, later: Iterator[tuple[int, np.ndarray]], box: Box | None) -> int:
+    """The number of the frame after the onset in which the face differs most from it."""
+    numbers, frames = [], []
+    for number, image in later:
+        numbers.append(number)
+        frames.append(crop_frame(image, onset.shape[:2], box, SIDE))
+    return numbers[automatic_apex(crop_and_resize(onset, box, SIDE), frames)]
+
+
+class PairSet(FrameSet):
     """What is particular to a `pairs` set of these clips."""
 
     kind = "pairs"
@@ -81,7 +165,7 @@ def store(
     plan = Plan.make(source, input, options, clips)
     content = f"{len(clips)} clips ({collected.fingerprint})"
     plan = replace(plan, options=plan.options | {"annotation": content})
-    recipe, console = Pairs(source, collected), console or Console(stderr=True)
+    recipe, console = PairSet(source, collected), console or Console(stderr=True)
     return make_set(recipe, plan, clips, Path(output), options, console)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mubert_jax.data.clips import Clip
 from mubert_jax.data.files import replacing, write_text
 from mubert_jax.data.labelled.annotation import NO_MOVEMENT
-from mubert_jax.data.labelled.collected import Collected
+from mubert_jax.data.labelled.labelled_set import Collected
 from mubert_jax.data.report import (
     REPORT_FILE,
     ClipReport,
@@ -247,24 +248,25 @@ def save_report(
     write_text(output / MARKDOWN_FILE, page)
 
 
-def _row(clip, report: ClipReport) -> dict[str, object]:
+def _row(clip: Clip, report: ClipReport) -> dict[str, object]:
+    (interval,) = clip.intervals
     status, reason = report.status, report.reason
     if status == "kept":
-        status = "repaired" if clip.repairs else "kept"
-        noted = (report.reason,) if report.reason and report.reason not in clip.notes else ()
-        reason = "; ".join((*clip.repairs, *clip.notes, *noted))
+        status = "repaired" if interval.repairs else "kept"
+        noted = (report.reason,) if report.reason and report.reason not in interval.notes else ()
+        reason = "; ".join((*interval.repairs, *interval.notes, *noted))
     box = report.box or ("", "", "")
     return {
         "clip": report.name,
         "subject": report.subject,
-        "row": clip.annotation.row or "",
+        "row": interval.annotation.row or "",
         "status": status,
-        "class": clip.class_name,
-        "emotion": clip.annotation.emotion,
-        "onset": clip.onset[0],
+        "class": interval.class_name,
+        "emotion": interval.annotation.emotion,
+        "onset": interval.onset,
         "apex": report.apex if report.apex is not None else "",
-        "offset": clip.offset,
-        "apex_source": clip.apex_source,
+        "offset": interval.offset,
+        "apex_source": interval.apex_source,
         "reason": reason,
         **dict(zip(("box_x", "box_y", "box_side"), box, strict=True)),
     }

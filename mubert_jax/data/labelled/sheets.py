@@ -1,24 +1,135 @@
-"""Rows of an annotation sheet (.xlsx, .xls, .csv, .txt) by the names of their columns.
+"""Any table that people keep annotations in, as rows by the names of their columns.
 
-Copies of one sheet differ: lines above the header, blank columns, other spellings, other sheets in
-the workbook, other delimiters and encodings. So the header is looked for, and columns are taken by
-name alone; what kind of file it is, its content tells and not its suffix.
+What kind of file it is, its content tells and not its suffix: a text is decoded (in which encoding,
+nobody says) and cut into cells by each usual delimiter, a workbook (.xlsx, .xls) is opened; either
+becomes a `Grid` of cells. Copies of one sheet differ: lines above the header, blank columns, other
+spellings, other sheets in the workbook. So the header is looked for, and columns are taken by name
+alone.
 """
 
+import codecs
+import csv
+import io
 import logging
+import math
 import re
 import unicodedata
+import warnings
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
-from mubert_jax.data.labelled.delimited import check_quotes, grids
-from mubert_jax.data.labelled.encodings import readings
-from mubert_jax.data.labelled.grid import Grid, Unsolved
-from mubert_jax.data.labelled.header import WITHIN, Header, find_header, plain, row_names
-from mubert_jax.data.labelled.workbooks import OLD, RESAVE, ZIP, read_workbook
 from mubert_jax.errors import UserError
+
+
+@dataclass(frozen=True)
+class Unsolved:
+    """A cell with a formula whose result was not saved with the workbook."""
+
+    formula: str
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells of one sheet.
+
+    Attributes:
+      lines: cells by the number that a spreadsheet program shows for their row, ascending. A cell
+        is a str, int, float, bool, date, time or `Unsolved`; "" where it is blank.
+      hidden: numbers of the rows that the program does not show, as filters do.
+      visible: whether the program shows the sheet.
+      text: whether the sheet was a text file, whose rows cannot be longer than its header.
+    """
+
+    lines: dict[int, list[object]]
+    hidden: frozenset[int] = field(default_factory=frozenset)
+    visible: bool = True
+    text: bool = False
+
+
+WITHIN = 60
+"""Rows in which the header is looked for."""
+
+Columns = Mapping[str, Sequence[str]]
+"""What is read -> how its header may be spelt, the likeliest first."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What was found of a header.
+
+    Attributes:
+      row: its number, of the lower one where it takes two; 0 for none.
+      places: where the cells of each column are, counted from 0; several where there are several
+        columns of one name.
+      missing: the columns it must have and lacks.
+      names: all its cells as `plain` gives them.
+    """
+
+    row: int
+    places: Mapping[str, Sequence[int]]
+    missing: Sequence[str]
+    names: Sequence[str] = ()
+
+
+def plain(name: object) -> str:
+    """Letters and digits alone, in lower case."""
+    return re.sub(r"[^a-z0-9]", "", unicodedata.normalize("NFKC", str(name)).lower())
+
+
+def find_header(grid: Grid, columns: Columns, optional: Sequence[str]) -> Header:
+    """The first row that has all columns, or the first two that have; else what lacks fewest."""
+    lines = [(n, [plain(cell) for cell in line]) for n, line in list(grid.lines.items())[:WITHIN]]
+    best = Header(0, {}, [name for name in columns if name not in optional])
+    for row, names, spellings in _one_row(lines) + _two_rows(lines):
+        places = _places(spellings, columns)
+        missing = [name for name in columns if name not in places and name not in optional]
+        if len(missing) < len(best.missing):
+            best = Header(row, places, missing, names)
+        if not missing:
+            break
+    return best
+
+
+def _one_row(lines):
+    return [(row, names, [{name} for name in names]) for row, names in lines]
+
+
+def _two_rows(lines):
+    """ "Frame" above "onset" may be spelt "onset", "frame" or "frameonset"."""
+    found = []
+    for (_, above), (row, below) in zip(lines, lines[1:], strict=False):
+        above = above + [""] * (len(below) - len(above))
+        names = below + [""] * (len(above) - len(below))
+        spellings = [
+            {one, two, one + two, two + one} for one, two in zip(above, names, strict=True)
+        ]
+        found.append((row, names, spellings))
+    return found
+
+
+def _places(spellings: Sequence[set[str]], columns: Columns) -> dict[str, list[int]]:
+    found = {}
+    for name, known in columns.items():
+        for spelling in known:
+            at = [i for i, cell in enumerate(spellings) if plain(spelling) in cell]
+            if at:
+                found[name] = at
+                break
+    return found
+
+
+def row_names(grid: Grid, header: Header) -> int:
+    """1 where each row has a name of its own before the first column, as R writes them, else 0."""
+    below = [line for number, line in grid.lines.items() if number > header.row]
+    named = {str(line[0]) for line in below if len(line) == len(header.names) + 1}
+    ends = any(str(line[-1]).strip() for line in below)
+    return int(grid.text and ends and len(named) == len(below) > 0)
+
 
 WORKBOOK_SUFFIXES = (".xlsx", ".xlsm", ".xls")
 SHEET_SUFFIXES = (*WORKBOOK_SUFFIXES, ".csv", ".tsv")
@@ -298,3 +409,289 @@ def _no_header(path: Path, headers: Mapping[str, Header], columns) -> UserError:
     return UserError(
         f"{path}: the header in {where} has no column {lacking}; is it the right file and sheet?"
     )
+
+
+_DELIMITERS = (",", ";", "\t", "|", " ")
+_SAID = re.compile(r'\A"?sep=(.)"?[ \t]*(?:\r\n|\r|\n|\Z)', re.IGNORECASE)
+_FORMULA_OF_TEXT = re.compile(r'="([^"]*)"')
+
+
+def grids(text: str) -> dict[str, Grid]:
+    """The table by each delimiter under which it can be read, the likeliest first.
+
+    The order does not settle which is right: the one under which the header fits is. Excel's first
+    line "sep=;" settles it. Rows are numbered as Excel does, which counts a cell of several lines
+    once and does not show "sep=;".
+    """
+    said = _SAID.match(text)
+    if said:
+        text = text[said.end() :]
+    found = {}
+    for delimiter in said[1] if said else _DELIMITERS:
+        try:
+            records = list(_reader(text, delimiter))
+        except csv.Error:  # a quotation mark that is never closed swallows the rest of the file
+            continue
+        lines = {number: list(map(_cell, cells)) for number, cells in enumerate(records, 1)}
+        found[delimiter] = Grid({n: line for n, line in lines.items() if any(line)}, text=True)
+    return found
+
+
+def check_quotes(path: Path, text: str, delimiter: str) -> None:
+    """UserError where a quotation mark that is never closed makes one cell of several rows."""
+    text = text[said.end() :] if (said := _SAID.match(text)) else text
+    row = 1
+    try:
+        for _ in _reader(text, delimiter, strict=True):
+            row += 1
+    except csv.Error as error:
+        ended = "end of data" not in str(error)
+        if ended and not any(_several_lines(cells) for cells in _reader(text, delimiter)):
+            return
+        raise UserError(
+            f"{path}: row {row}: a quotation mark begins a cell and does not end it; delete it, or "
+            "put the whole cell in quotation marks"
+        ) from error
+
+
+def _several_lines(cells: list[str]) -> bool:
+    return any("\n" in cell or "\r" in cell for cell in cells)
+
+
+def _reader(text: str, delimiter: str, strict: bool = False):
+    return csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=strict
+    )
+
+
+def _cell(text: str) -> str:
+    """The cell; `="001"` is how to keep Excel from dropping the zeros."""
+    match = _FORMULA_OF_TEXT.fullmatch(text.strip())
+    return match[1] if match else text
+
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_LEGACY = dict.fromkeys(
+    ("cp1252", "gb18030", "cp932", "cp949", "cp950", "cp1251", "mac_roman"), True
+) | {"cp1250": False}
+"""What spreadsheet programs write by default, by the language of the computer.
+
+False for one that is too near to another to be told from it by its looks.
+"""
+_WESTERN = frozenset("ŒœŠšŽžŸ€…–—‘’“”„•°§£¡¿«»ºª·´±²³µ½¼¾×©®™\u00a0")
+_COMMON = {"gb2312": range(0xB0, 0xD8), "cp932": range(0x88, 0x98), "cp950": range(0xA4, 0xC7)}
+"""First bytes of the ideographs in everyday use; the rarer ones come after them."""
+_BEYOND_ASCII = re.compile(r"[^\0-\x7f]")
+_LOOKED_AT = 1000
+
+
+class Reading(NamedTuple):
+    """What a file may say; `oddness` as below, infinite for one that only its use can prove."""
+
+    text: str
+    oddness: float
+
+
+def readings(encoded: bytes) -> list[Reading]:
+    """Every text that the bytes may be, the likeliest first; one where there is no doubt.
+
+    A mark at the start, or being valid UTF-8, leaves no doubt.
+    """
+    for mark, encoding in _MARKS:
+        if encoded.startswith(mark):
+            return [Reading(encoded.decode(encoding, "replace"), 0.0)]
+    for encoding in (*_without_mark(encoded), "utf-8"):
+        if (text := _decoded(encoded, encoding)) is not None:
+            return [Reading(text, 0.0)]
+    if b"\0" in encoded:  # no text at all
+        return [Reading(encoded.decode("latin-1"), 0.0)]
+    found: dict[str, float] = {}
+    for encoding, guessed in _LEGACY.items():
+        if (text := _decoded(encoded, encoding)) is not None:
+            found.setdefault(text, oddness(text) if guessed else math.inf)
+    ordered = sorted(found.items(), key=lambda item: item[1])
+    return [Reading(*item) for item in ordered]
+
+
+def oddness(text: str) -> float:
+    """How little the characters beyond ASCII look like words: 0 for ones that do, about 1 else."""
+    found = list(islice(_BEYOND_ASCII.finditer(text), _LOOKED_AT))
+    odd = (_odd(text[m.start() - 1 : m.start()], m[0], text[m.end() : m.end() + 1]) for m in found)
+    return sum(odd) / max(1, len(found))
+
+
+def _without_mark(encoded: bytes) -> list[str]:
+    """UTF-16 without a mark has a NUL in every other byte of its ASCII characters."""
+    if b"\x1b$" in encoded:
+        return ["iso2022_jp"]
+    head = encoded[:4000]
+    for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        nuls, others = head[first::2].count(0), head[1 - first :: 2].count(0)
+        if nuls > len(head) // 4 > 4 * others:
+            return [encoding]
+    return []
+
+
+def _decoded(encoded: bytes, encoding: str) -> str | None:
+    try:
+        return encoded.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+def _odd(before: str, char: str, after: str) -> bool:
+    name = unicodedata.name(char, "")
+    touching = [other for other in (before, after) if other.isalpha()]
+    in_latin = any(other.isascii() for other in touching)
+    inner_capital = before.islower() and char.isupper()
+    if name.startswith("CJK UNIFIED"):
+        return in_latin or not _everyday(char)
+    if name.startswith("HANGUL SYLLABLE"):
+        return in_latin or len(_encoded(char, "euc_kr")) != 2
+    if name.startswith(("HIRAGANA", "KATAKANA", "IDEOGRAPHIC", "FULLWIDTH")):
+        return in_latin
+    if name.startswith("CYRILLIC"):
+        return in_latin or inner_capital or len(_encoded(char, "koi8_r")) != 1
+    if char.isalpha() and (char in _WESTERN or _encoded(char, "latin-1")):
+        return inner_capital or (before > "\x7f" and before.isalpha())
+    if char in _WESTERN:
+        return before > "\x7f" or (len(touching) == 2 and char not in "’–·")
+    return True
+
+
+def _everyday(char: str) -> bool:
+    return any(
+        code[0] in first for name, first in _COMMON.items() if (code := _encoded(char, name))
+    )
+
+
+def _encoded(char: str, encoding: str) -> bytes:
+    return char.encode(encoding, "ignore")
+
+
+ZIP = b"PK\x03\x04"
+OLD = b"\xd0\xcf\x11\xe0"
+RESAVE = "open it in a spreadsheet program and save it as .xlsx"
+
+
+def read_workbook(path: Path, start: bytes) -> dict[str, Grid]:
+    """Its sheets by name, in order, empty ones left out.
+
+    Args:
+      path: the file.
+      start: its first bytes, `ZIP` or `OLD`, which tell the kind whatever the file is called.
+
+    Raises:
+      UserError: another kind of document, damaged, protected by a password.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about styles and charts, which are not looked at
+            sheets = _read_new(path) if start == ZIP else _read_old(path)
+    except UserError:
+        raise
+    except Exception as error:  # the libraries have errors of their own for a damaged workbook
+        raise UserError(
+            f"{path}: cannot be read as a workbook ({type(error).__name__}); {RESAVE}"
+        ) from error
+    return {name: grid for name, grid in sheets.items() if grid.lines}
+
+
+def _read_new(path: Path) -> dict[str, Grid]:
+    import openpyxl
+
+    with zipfile.ZipFile(path) as parts:
+        if not any(name.startswith("xl/") for name in parts.namelist()):
+            raise UserError(f"{path}: not a workbook of Excel; {RESAVE}")
+    with open(path, "rb") as file:  # openpyxl goes by the suffix of a path
+        book = openpyxl.load_workbook(file)
+        results = None
+        if any(cell.data_type == "f" for sheet in book.worksheets for cell in _cells(sheet)):
+            results = openpyxl.load_workbook(file, data_only=True)
+    grids = {}
+    for sheet in book.worksheets:
+        lines: dict[int, list[object]] = {}
+        for cell in _cells(sheet):
+            value = cell.value
+            if cell.data_type == "f":
+                value = results[sheet.title].cell(cell.row, cell.column).value
+                value = Unsolved(_formula(cell.value)) if value is None else value
+            _put(lines, cell.row, cell.column, value)
+        for merged in sheet.merged_cells.ranges:
+            _fill(lines, merged.min_row, merged.max_row, merged.min_col)
+        hidden = (number for number, size in sheet.row_dimensions.items() if size.hidden)
+        grids[sheet.title] = _grid(lines, hidden, sheet.sheet_state == "visible")
+    return grids
+
+
+def _formula(value: object) -> str:
+    """What a cell with a formula holds: a text, or an object for one of a whole range."""
+    return str(getattr(value, "text", value))
+
+
+def _cells(sheet):
+    """The cells that the file holds; going through all rows would make up to a million others."""
+    return list(sheet._cells.values())
+
+
+def _read_old(path: Path) -> dict[str, Grid]:
+    import xlrd
+
+    if "EncryptedPackage".encode("utf-16-le") in path.read_bytes():
+        raise UserError(f"{path}: protected by a password; save a copy without one")
+    try:
+        book = xlrd.open_workbook(path, formatting_info=True, logfile=io.StringIO())
+    except xlrd.XLRDError as error:
+        if "encrypted" in str(error):
+            raise UserError(f"{path}: protected by a password; save a copy without one") from error
+        raise
+    grids = {}
+    for sheet in book.sheets():
+        lines: dict[int, list[object]] = {}
+        for row in range(sheet.nrows):
+            for column, cell in enumerate(sheet.row(row)):
+                _put(lines, row + 1, column + 1, _old_value(cell, book.datemode))
+        for first, end, column, _ in sheet.merged_cells:
+            _fill(lines, first + 1, end, column + 1)
+        hidden = (row + 1 for row, info in sheet.rowinfo_map.items() if info.hidden)
+        grids[sheet.name] = _grid(lines, hidden, sheet.visibility == 0)
+    return grids
+
+
+def _old_value(cell, datemode: int) -> object:
+    import xlrd
+
+    if cell.ctype == xlrd.XL_CELL_DATE:
+        return xlrd.xldate_as_datetime(cell.value, datemode)
+    if cell.ctype == xlrd.XL_CELL_BOOLEAN:
+        return bool(cell.value)
+    if cell.ctype == xlrd.XL_CELL_ERROR:
+        return xlrd.error_text_from_code[cell.value]
+    return cell.value
+
+
+def _put(lines: dict[int, list[object]], row: int, column: int, value: object) -> None:
+    if value is None or value == "":
+        return
+    line = lines.setdefault(row, [])
+    line.extend([""] * (column - len(line)))
+    line[column - 1] = value
+
+
+def _fill(lines: dict[int, list[object]], first: int, last: int, column: int) -> None:
+    """Gives the rows of a merged cell what is written in its first one."""
+    line = lines.get(first, [])
+    if len(line) >= column:
+        for row in range(first + 1, last + 1):
+            if row in lines:
+                _put(lines, row, column, line[column - 1])
+
+
+def _grid(lines: dict[int, list[object]], hidden, visible: bool) -> Grid:
+    return Grid(dict(sorted(lines.items())), frozenset(hidden) & lines.keys(), visible)

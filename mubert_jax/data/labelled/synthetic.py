@@ -9,10 +9,9 @@ from tempfile import TemporaryDirectory
 import cv2
 from rich.console import Console
 
-from mubert_jax.data.labelled.options import PairOptions
+from mubert_jax.data.labelled.labelled_set import PairOptions, PairTable
 from mubert_jax.data.labelled.prepare import store
 from mubert_jax.data.labelled.report import PairsReport
-from mubert_jax.data.labelled.table import PairTable
 from mubert_jax.data.sets.synthetic import Cast
 from mubert_jax.errors import UserError
 from mubert_jax.synthetic.clip import VISIBLE, SyntheticClip

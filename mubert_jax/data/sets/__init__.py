@@ -2,7 +2,8 @@
 
 A module of frames defines `clips(input: Path) -> list[Clip]`, which raises UserError when it finds
 nothing, saying what it searched for and where. (`synthetic` reads nothing: its input is a `Cast`.)
-A module of labelled pairs defines `SET`, with `collect` as `LabelledSet` has it.
+A module of labelled pairs defines `SET`, with `collect` as `LabelledSet` has it. `clips.sequences`
+makes of what it collects a set of sequences: whole recordings with all intervals annotated in them.
 """
 
 import difflib

@@ -6,8 +6,7 @@ has its apex at the onset; the 3 classes, those of MEGC2019, leave both out.
 
 import re
 
-from mubert_jax.data.labelled.annotation import Annotation, Refused
-from mubert_jax.data.labelled.classes import ClassScheme
+from mubert_jax.data.labelled.annotation import Annotation, ClassScheme, Refused
 from mubert_jax.data.labelled.labelled_set import COLUMNS, LabelledSet, annotation_of
 from mubert_jax.data.labelled.sheets import Row
 

@@ -8,8 +8,13 @@ frames of poor quality, `exception/*.txt`, are for `--damaged`.
 
 import re
 
-from mubert_jax.data.labelled.annotation import Annotation, LeftOut, Refused, frame_number
-from mubert_jax.data.labelled.classes import ClassScheme
+from mubert_jax.data.labelled.annotation import (
+    Annotation,
+    ClassScheme,
+    LeftOut,
+    Refused,
+    frame_number,
+)
 from mubert_jax.data.labelled.labelled_set import COLUMNS, LabelledSet, annotation_of
 from mubert_jax.data.labelled.sheets import Row
 

@@ -1,13 +1,8 @@
 """Folders of image files; one clip a folder that holds images, at every depth."""
 
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path, PurePath
 
-import numpy as np
-
-from mubert_jax.data.clips import Clip, subject_of, unusable
-from mubert_jax.data.images import ClipImages
+from mubert_jax.data.clips import Clip, ImageFrames, Unreadable, subject_of
 from mubert_jax.data.names import printable
 from mubert_jax.data.numbering import numbered_images
 from mubert_jax.data.searching import PassedOver, files_with
@@ -47,23 +42,6 @@ def _clip(
         numbered = numbered_images(images, passed)
     except UserError as error:
         reason = str(error).removeprefix(f"{printable(folder)}: ")
-        return unusable(name.as_posix(), subject_of(name), len(images), reason, folder)
-    reader = ClipImages([path for _, path in numbered])
-    return Clip(
-        name=name.as_posix(),
-        subject=subject_of(name),
-        num_frames=len(numbered),
-        frames=partial(_read, reader, numbered),
-        sample=partial(_sample, reader, numbered),
-        files=folder,
-        note=lambda: reader.note,
-    )
-
-
-def _read(reader: ClipImages, images: list[tuple[int, Path]]) -> Iterator[tuple[int, np.ndarray]]:
-    return ((number, reader.read(path)) for number, path in images)
-
-
-def _sample(reader: ClipImages, images: list[tuple[int, Path]], count: int) -> list[np.ndarray]:
-    positions = np.unique(np.linspace(0, len(images) - 1, count).astype(int))
-    return [reader.read(images[position][1]) for position in positions]
+        unreadable = Unreadable(reason, len(images), (folder,))
+        return Clip(name.as_posix(), subject_of(name), unreadable)
+    return Clip(name.as_posix(), subject_of(name), ImageFrames(numbered, (folder,)))

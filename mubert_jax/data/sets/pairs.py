@@ -1,5 +1,5 @@
-"""Any table of pairs (.csv, .xlsx): columns onset and apex (paths), label, subject."""
+"""Any table of clips (.csv, .xlsx): onset, apex (paths or frame numbers), label, subject."""
 
-from mubert_jax.data.labelled.table import PairTable
+from mubert_jax.data.labelled.labelled_set import PairTable
 
 SET = PairTable()

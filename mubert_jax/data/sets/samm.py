@@ -6,8 +6,7 @@ most copies. In some copies the apex of 028_4_1 and 032_3_1 lies outside the cli
 
 import re
 
-from mubert_jax.data.labelled.annotation import Annotation, LeftOut, Refused
-from mubert_jax.data.labelled.classes import ClassScheme
+from mubert_jax.data.labelled.annotation import Annotation, ClassScheme, LeftOut, Refused
 from mubert_jax.data.labelled.labelled_set import COLUMNS, LabelledSet, annotation_of
 from mubert_jax.data.labelled.sheets import Row
 

@@ -7,10 +7,9 @@ clip is `s01_ne_01` here, as in the list of MEGC2019, and `s1_ne_01` on the disk
 
 import re
 
-from mubert_jax.data.labelled.annotation import Annotation, Dropped, Refused
-from mubert_jax.data.labelled.classes import ClassScheme
-from mubert_jax.data.labelled.folders import ClipFolders
+from mubert_jax.data.labelled.annotation import Annotation, ClassScheme, Dropped, Refused
 from mubert_jax.data.labelled.labelled_set import COLUMNS, LabelledSet, annotation_of
+from mubert_jax.data.labelled.matching import ClipFolders
 from mubert_jax.data.labelled.sheets import Row
 
 _CLIP = re.compile(r"s0*(\d+)_(ne|po|sur?)_0*(\d+)", re.IGNORECASE)

@@ -1,13 +1,13 @@
 """Synthetic people whose movements are known; see `mubert_jax.synthetic`."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from mubert_jax.data.clips import Clip
+from mubert_jax.data.clips import Clip, Frames
 from mubert_jax.data.names import printable
 from mubert_jax.data.searching import PassedOver, files_with
 from mubert_jax.data.video import IMAGE_SUFFIXES
@@ -120,24 +120,26 @@ def _clip(cast: Cast, subject: int, person: str, index: int, photo: Path | None)
         photo=photo,
     )
     name = f"{person}/{index:02d}-{condition}"
-    return Clip(
-        name=name,
-        subject=person,
-        num_frames=cast.frames,
-        frames=partial(_frames, make),
-        sample=partial(_sample, make),
-        files=Path(name),
-    )
+    return Clip(name, person, _Drawn(make, cast.frames, Path(name)))
 
 
-def _frames(make) -> Iterator[tuple[int, np.ndarray]]:
-    recording = make()
-    return ((number, recording.frame(number)) for number in range(recording.frames))
+class _Drawn(Frames):
+    """The frames of a recording that is drawn anew whenever it is asked for."""
 
+    def __init__(self, make: Callable[[], SyntheticClip], count: int, name: Path):
+        self._make, self._count, self.files = make, count, (name,)
 
-def _sample(make, count: int) -> list[np.ndarray]:
-    recording = make()
-    return [
-        recording.frame(number)
-        for number in np.unique(np.linspace(0, recording.frames - 1, count).astype(int))
-    ]
+    @property
+    def expected(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+        return self.read(range(self._count))
+
+    def read(self, numbers: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
+        recording = self._make()
+        return ((number, recording.frame(number)) for number in sorted(set(numbers)))
+
+    def sample(self, count: int) -> list[np.ndarray]:
+        numbers = np.linspace(0, self._count - 1, count).astype(int)
+        return [image for _, image in self.read(numbers)]

@@ -3,21 +3,12 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path, PurePath
 
-import numpy as np
-
-from mubert_jax.data.clips import Clip, subject_of
+from mubert_jax.data.clips import Clip, VideoFrames, subject_of
 from mubert_jax.data.names import printable
 from mubert_jax.data.searching import LINK_AGAIN, PassedOver, folders
-from mubert_jax.data.video import (
-    VIDEO_SUFFIXES,
-    announced_frames,
-    is_video,
-    read_video,
-    sample_video,
-)
+from mubert_jax.data.video import VIDEO_SUFFIXES, is_video
 from mubert_jax.errors import UserError
 
 
@@ -60,29 +51,4 @@ def _videos(input: Path, passed: PassedOver) -> Iterator[Path]:
 
 
 def _clip(path: Path, name: PurePath) -> Clip:
-    reader = _Reader(path)
-    return Clip(
-        name=name.as_posix(),
-        subject=subject_of(name),
-        num_frames=announced_frames(path),
-        frames=reader.frames,
-        sample=partial(sample_video, path),
-        files=path,
-        note=reader.note,
-    )
-
-
-class _Reader:
-    """Reads a video and knows afterwards how many frames inside it were lost."""
-
-    def __init__(self, path: Path):
-        self._path = path
-        self._lost = 0
-
-    def frames(self) -> Iterator[tuple[int, np.ndarray]]:
-        for count, (number, image) in enumerate(read_video(self._path)):
-            self._lost = number - count
-            yield number, image
-
-    def note(self) -> str:
-        return "frames inside the video are damaged and left out" if self._lost else ""
+    return Clip(name.as_posix(), subject_of(name), VideoFrames(path))

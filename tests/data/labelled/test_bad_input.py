@@ -69,7 +69,9 @@ def test_the_command_tells_what_it_kept_and_what_not(prepare, casme2, capsys, tm
 def test_no_folder_no_clip_no_sheet(refused, casme2, sheet, tmp_path):
     assert "no such folder; check --input" in refused("casme2", "--input", tmp_path / "absent")
     line = refused("samm", "--input", casme2)
-    assert "no clip of SAMM at any depth (looked for 006/006_1_2/006_05562.jpg)" in line
+    assert (
+        "no clip of SAMM at any depth (looked for 006/006_1_2/006_05562.jpg, or a video in" in line
+    )
     assert "casme2 needs --input=DIR" in refused("casme2")
     line = refused("casme2", "--input", casme2, "--annotation", tmp_path / "no.xlsx")
     assert "no such annotation file; check --annotation" in line
@@ -118,7 +120,10 @@ def test_two_sheets_that_both_could_be_meant(refused, casme2, sheet):
         (("01", "EP02_01f", None, 47, 49, 52, None, "4", "happiness"), "two clips of one id"),
         (("02", "EP01_01", None, 10, 12, 15, None, 4, "rage"), "unknown emotion 'rage' (known"),
         (("02", "EP01_01", None, 10, 12, 15, None, 4, None), "no emotion annotated"),
-        (("07", "EP06_01", None, 1, 2, 3, None, 4, "others"), "no folder sub07/ep06_01 below"),
+        (
+            ("07", "EP06_01", None, 1, 2, 3, None, 4, "others"),
+            "no folder or video sub07/ep06_01 below",
+        ),
         (("02", "EP01_01", None, 13, 12, 15, None, 4, "others"), "apex 12 before onset 13"),
         (("02", "EP01_01", None, 56, 89, 116, None, 4, "others"), "none of the frames 56 to 116"),
         (("02", "EP01_01", None, 16, 40, 60, None, 4, "others"), "apex 40 is not on the disk, nor"),
@@ -244,8 +249,7 @@ def test_smic_long_without_a_sheet(refused, tmp_path):
     assert "no sheet of SMIC-HS in it" in refused("smic", "--input", frames)
 
 
-def test_a_formula_that_cannot_be_worked_out(refused, tmp_path):
-    rows = [(14, "s14_ne_01", 34203, "=VLOOKUP(1,A:B,2)", 5, None, "negative")]
-    frames = trees.smic_long(tmp_path, rows)
+def test_formulas_whose_results_were_not_saved(refused, tmp_path):
+    frames = trees.smic_long(tmp_path, results={"D3": 108})
     line = refused("smic", "--input", frames)
-    assert "row 2 (14 s14_ne_01): offset is the formula =VLOOKUP(1,A:B,2) without a result" in line
+    assert "row 2 (14 s14_ne_01): offset is the formula =C2+E2-1 without a result; open" in line

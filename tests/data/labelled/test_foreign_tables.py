@@ -6,9 +6,8 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from mubert_jax.data.labelled.options import PairOptions
-from mubert_jax.data.labelled.paths import RESPELT
-from mubert_jax.data.labelled.table import PairTable
+from mubert_jax.data.labelled.labelled_set import PairOptions, PairTable
+from mubert_jax.data.labelled.matching import RESPELT
 from mubert_jax.errors import UserError
 
 from . import trees
@@ -32,10 +31,9 @@ def pairs(table: Path, lenient: bool = False) -> list[tuple]:
     """(onset, apex, label, subject) of each clip, the files below the table's folder."""
     return [
         (
-            clip.onset[1].relative_to(table.parent).as_posix(),
-            clip.apex[1].relative_to(table.parent).as_posix(),
-            clip.class_name,
-            clip.annotation.subject,
+            *(path.relative_to(table.parent).as_posix() for path in clip.frames.files),
+            clip.intervals[0].class_name,
+            clip.intervals[0].annotation.subject,
         )
         for clip in collect(table, lenient).clips
     ]
@@ -217,14 +215,14 @@ def test_a_column_that_is_there_twice_with_the_same_cells(folder):
 @pytest.mark.parametrize(("fps", "value"), [("29,97", 29.97), ("200.0", 200.0), ("NA", 0.0)])
 def test_numbers_of_other_countries(folder, fps, value):
     found = collect(write(folder, lines(";", [(*r, fps) for r in ROWS], (*HEADER, "fps"))))
-    assert {clip.fps for clip in found.clips} == {value}
+    assert {clip.intervals[0].fps for clip in found.clips} == {value}
 
 
 def test_capitals_are_found_and_told(folder):
     rows = [(a.upper(), b.replace("img", "IMG"), c, d) for a, b, c, d in ROWS]
     table = write(folder, lines(",", rows))
     assert pairs(table) == ROWS
-    assert {clip.repairs for clip in collect(table).clips} == {(RESPELT,)}
+    assert {clip.intervals[0].repairs for clip in collect(table).clips} == {(RESPELT,)}
 
 
 @pytest.mark.parametrize("disk", ["NFC", "NFD"])

@@ -6,7 +6,7 @@ import datetime
 import openpyxl
 import pytest
 
-from mubert_jax.data.labelled.options import PairOptions
+from mubert_jax.data.labelled.labelled_set import PairOptions
 from mubert_jax.data.labelled.prepare import prepare_pairs
 from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.errors import UserError
@@ -370,18 +370,6 @@ def test_action_units_that_became_a_date_are_noted_and_blank(run, tmp_path):
     pairs, found = run("casme2", trees.casme2(tmp_path / "casme2", rows))
     assert [record.action_units for record in pairs.records] == ["", "4"]
     assert "action_units is a date (2024-01-02)" in found["casme2/sub01/EP02_01f"]["reason"]
-
-
-@pytest.mark.parametrize("suffix", [".avi", ".MP4", ".mov"])
-def test_videos_instead_of_frames(run, tmp_path, suffix):
-    folder = tmp_path / "CASME2" / "sub01"
-    folder.mkdir(parents=True)
-    (folder / f"EP02_01f{suffix}").write_bytes(b"RIFF")
-    with pytest.raises(UserError) as error:
-        run("casme2", tmp_path / "CASME2")
-    clip = f"{folder}/EP02_01f"
-    assert f"but videos such as {clip}{suffix}: extract the frames of each" in str(error.value)
-    assert f"mkdir {clip!r} && ffmpeg -i '{clip}{suffix}' -start_number 1" in str(error.value)
 
 
 def test_casme3_in_folders_of_single_clips(run, tmp_path):

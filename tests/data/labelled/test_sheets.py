@@ -11,8 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mubert_jax.data.labelled.formulas import solved
-from mubert_jax.data.labelled.grid import Unsolved
 from mubert_jax.data.labelled.labelled_set import COLUMNS
 from mubert_jax.data.labelled.sheets import Row, read_rows
 from mubert_jax.errors import UserError
@@ -43,26 +41,6 @@ def test_numbers_of_rows_are_those_of_the_spreadsheet(tmp_path):
     assert [row.number for row in rows] == [3, 5]
     assert [row.text("onset") for row in rows] == ["5", "6"]
     assert rows[0].text("apex") == ""
-
-
-@pytest.mark.parametrize(
-    ("formula", "value"),
-    [
-        ("=A1+B1-1", 11),
-        ("=$A$1*2", 20),
-        ("=SUM(A1,B1)", 12),
-        ("=C1+1", 14),
-        ("=A1/0", None),
-        ("=SUM(A1:B1)", None),
-        ("=NOW()", None),
-        ("=Z9+1", None),
-        ("=D1", None),
-    ],
-)
-def test_formulas_without_results(formula, value):
-    sheet = openpyxl.Workbook().active
-    sheet.append([10, 2, "=A1+3", formula])
-    assert solved(sheet, formula) == (Unsolved(formula) if value is None else value)
 
 
 FEW = {name: COLUMNS[name] for name in ("subject", "clip", "onset", "emotion")}
@@ -184,8 +162,6 @@ def test_a_hidden_sheet_counts_where_no_other_fits(tmp_path):
         (None, ""),
         ("#N/A", "#N/A"),
         (1.2e3, "1200"),
-        ("=2+3", "5"),
-        ("=B2", "a"),
     ],
 )
 def test_cells_as_text(tmp_path, cell, text):

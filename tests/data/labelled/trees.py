@@ -3,6 +3,9 @@
 The colour of a frame tells its number, so that a test knows which frame was stored.
 """
 
+import re
+import shutil
+import zipfile
 from pathlib import Path
 
 import cv2
@@ -20,6 +23,39 @@ def write_frames(folder: Path, numbers, name: str = "img{}.jpg") -> Path:
         encoded = cv2.imencode(Path(name).suffix, image)[1]
         (folder / name.format(number)).write_bytes(encoded.tobytes())
     return folder
+
+
+def as_video(folder: Path, suffix: str = ".avi", codec: str = "FFV1", numbers=None) -> Path:
+    """A lossless video of the frames of a folder, which it takes the place of.
+
+    Args:
+      folder: its images have one number each in their names.
+      numbers: of the frames in the video; the frame of another number is shown where one is not
+        there. None takes the numbers from 1 to the last one.
+    """
+    images = {int(re.findall(r"\d+", path.stem)[-1]): path for path in folder.iterdir()}
+    video = folder.parent / f"{folder.name}{suffix}"
+    fourcc = cv2.VideoWriter.fourcc(*codec)
+    writer = cv2.VideoWriter(str(video), cv2.CAP_FFMPEG, fourcc, 25.0, (SIZE, SIZE))
+    assert writer.isOpened()
+    for number in range(1, max(images) + 1) if numbers is None else numbers:
+        writer.write(cv2.imread(str(images.get(number, images[min(images)]))))
+    writer.release()
+    shutil.rmtree(folder)
+    return video
+
+
+def damage(video: Path, frame: int) -> Path:
+    """Zeros in the place of one frame of an .avi, counted from 0."""
+    content = bytearray(video.read_bytes())
+    at = content.index(b"movi") + 4
+    for _ in range(frame):
+        at += 8 + int.from_bytes(content[at + 4 : at + 8], "little")
+        at += at % 2
+    size = int.from_bytes(content[at + 4 : at + 8], "little")
+    content[at + 8 : at + 8 + size] = bytes(size)
+    video.write_bytes(content)
+    return video
 
 
 def shown(image: np.ndarray) -> int:
@@ -40,6 +76,23 @@ def write_sheet(path: Path, rows, header, preamble=(), name="Sheet1", others=())
         sheet.append(line)
     path.parent.mkdir(parents=True, exist_ok=True)
     book.save(path)
+    return path
+
+
+def save_results(path: Path, results: dict[str, object]) -> Path:
+    """Saves with a workbook what its formulas give, by cell, as a spreadsheet program does."""
+    with zipfile.ZipFile(path) as parts:
+        content = {name: parts.read(name) for name in parts.namelist()}
+    page = content["xl/worksheets/sheet1.xml"].decode()
+    for cell, value in results.items():
+        page, found = re.subn(
+            rf'(<c r="{cell}"[^>]*><f>[^<]*</f>)<v ?/>', rf"\g<1><v>{value}</v>", page
+        )
+        assert found == 1, (cell, page)
+    content["xl/worksheets/sheet1.xml"] = page.encode()
+    with zipfile.ZipFile(path, "w") as parts:
+        for name, part in content.items():
+            parts.writestr(name, part)
     return path
 
 
@@ -141,14 +194,15 @@ SMIC_ROWS = [
     (14, "s14_ne_01", 34203, "=C2+E2-1", 5, None, "negative"),
     (14, "s14_po_02", 102, "=C3+SUM(E3,-1)", 7, 112, "positive"),
 ]
+SMIC_RESULTS = {"D2": 34207, "D3": 108}
 
 
-def smic_long(root: Path, rows=SMIC_ROWS) -> Path:
-    """The long release, with offsets that are formulas without results."""
+def smic_long(root: Path, rows=SMIC_ROWS, results=SMIC_RESULTS) -> Path:
+    """The long release, with offsets that are formulas."""
     frames = root / "SMIC_HS_E"
     write_frames(frames / "s14" / "s14_ne_01", range(34200, 34212), "image{:06d}.jpg")
     write_frames(frames / "s14" / "s14_po_02", range(100, 120), "image{:06d}.jpg")
-    write_sheet(root / "SMIC-HS-E_annotation.xlsx", rows, SMIC_HEADER)
+    save_results(write_sheet(root / "SMIC-HS-E_annotation.xlsx", rows, SMIC_HEADER), results)
     return frames
 
 

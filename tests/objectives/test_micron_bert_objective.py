@@ -46,7 +46,7 @@ class Small:
     def project(self, params, tokens):
         return tokens @ params["projector"]["matrix"]
 
-    def movement(self, params, first, second):
+    def motion_map(self, params, first, second):
         return params["encoder"]["weight"] * patchify(jnp.abs(second - first), 8).mean(-1)
 
     def reconstruct(self, params, swapped, reference, crops):
