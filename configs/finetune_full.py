@@ -13,7 +13,7 @@ from mubert_jax.config import default_config
 def get_config():
     config = default_config()
     config.training.init_from = "shipped"
-    config.recognition.backbone = "full"
+    config.recognition.network = "micron_bert"
     config.recognition.epochs = 40
     config.recognition.learning_rate = 1e-4
     config.recognition.weight_decay = (0.05,)

@@ -22,18 +22,18 @@ echo; echo "3/4  Pretraining, $steps steps (configs/synthetic.py)"
 .venv/bin/mubert pretrain --config=configs/synthetic.py --workdir="$out/pretrained-$steps" \
   --config.data.path="$out/faces" --config.training.steps="$steps"
 
-recognise() {
+recognize() {
   echo; echo "     $1"
   .venv/bin/mubert finetune --config=configs/finetune.py --workdir="$out/$2-$steps" \
     --config.data.path="$out/labelled" --config.training.init_from="$out/pretrained-$steps" \
     "${@:3}"
 }
-echo; echo "4/4  Recognising, leaving one subject out (configs/finetune.py)"
-recognise "which way each patch moved" displacement
-recognise "DMA's calibrated map" map --config.model.recognizer.reads=movement
-recognise "to compare: the difference of the frames" difference \
+echo; echo "4/4  Recognizing, leaving one subject out (configs/finetune.py)"
+recognize "which way each patch moved" displacement
+recognize "DMA's calibrated map" map --config.model.recognizer.reads=movement
+recognize "to compare: the difference of the frames" difference \
   --config.recognition.features=difference
-recognise "to compare: optical flow" flow --config.recognition.features=flow
+recognize "to compare: optical flow" flow --config.recognition.features=flow
 
 echo
 echo "The reports:"

@@ -11,7 +11,7 @@ import ml_collections
 
 from mubert_jax import renamed
 from mubert_jax.config_checks import check
-from mubert_jax.config_values import choice, from_values, given, path_or
+from mubert_jax.config_values import choice, from_values, given, path_or, unless
 
 
 @dataclasses.dataclass(frozen=True)
@@ -305,6 +305,9 @@ class TrainingConfig:
     init_from: str = path_or("shipped")
 
 
+LINEAR_PROBE = "linear_probe"
+
+
 @dataclasses.dataclass(frozen=True)
 class RecognitionConfig:
     """`mubert finetune`, section 5.3: how a recognizer is trained, and who tests it."""
@@ -312,31 +315,35 @@ class RecognitionConfig:
     # loso, composite, K-fold such as 5-fold, or cross:DATASET.
     protocol: str = "loso"
     seeds: tuple[int, ...] = (0, 1, 2)
-    # frozen: a linear head on features that are computed once. full: everything learns.
-    backbone: str = choice("frozen", "full")
-    # frozen: what heads read. To compare with, any motion map: difference, the change of grey,
-    # 28 × 28; flow, Farnebäck's of each patch; eulerian, dis, ...
-    features: str = given("backbone", "recognition.backbone", "frozen")
-    # As many batches as all clips fill; of the frozen backbone, a step with all training clips.
+    # A file of `mubert_jax.recognition.networks`. linear_probe: a linear layer on what is computed
+    # once. micron_bert: everything learns.
+    network: str = LINEAR_PROBE
+    # Of another network: the fields of its `Options`.
+    options: dict = dataclasses.field(default_factory=dict, hash=False)
+    # What the linear probe reads: the frozen backbone or, to compare with, any motion map:
+    # difference, the change of grey, 28 × 28; flow, Farnebäck's of each patch; strain, dis, ...
+    features: str = given("backbone", "recognition.network", LINEAR_PROBE)
+    # As many batches as all clips fill; of the linear probe, a step with all training clips.
     epochs: int = 300
     learning_rate: float = 0.05
     # Each fold takes the value that its own inner split of the training subjects likes best.
     weight_decay: tuple[float, ...] = (0.0001, 0.0003, 0.001, 0.003, 0.01)
     # What unequal classes are evened out by: the loss, how often a clip is drawn, nothing.
     balance: str = choice("loss", "sampling", "none")
-    # Paired augmentation: the same for onset and apex. Copies of each clip for a frozen backbone.
+    # Paired augmentation: the same for onset and apex. Copies of each clip for a linear probe.
     copies: int = 4
     flip: bool = True
     # Largest shift as a share of the side, largest change of light as a share.
     shift: float = 0.04
     gain: float = 0.1
-    # full: epochs of the head alone, on the frozen backbone, before everything learns.
-    head_epochs: int = given(300, "recognition.backbone", "full")
-    # full: clips a step, how much slower each block learns than the one above it, and how many
-    # folds are one program; 0 takes one on a CPU, where together is slower, and 8 elsewhere.
-    batch_size: int = given(16, "recognition.backbone", "full")
-    layer_decay: float = given(0.75, "recognition.backbone", "full")
-    folds_at_once: int = given(0, "recognition.backbone", "full")
+    # micron_bert: epochs of the head alone, on the frozen backbone, before everything learns.
+    head_epochs: int = given(300, "recognition.network", "micron_bert")
+    # All but the linear probe: clips a step, how much slower each layer learns than the one above
+    # it, and how many folds are one program; 0 takes one on a CPU, where together is slower, and 8
+    # elsewhere.
+    batch_size: int = unless(16, "recognition.network", LINEAR_PROBE)
+    layer_decay: float = unless(0.75, "recognition.network", LINEAR_PROBE)
+    folds_at_once: int = unless(0, "recognition.network", LINEAR_PROBE)
     # Key of the published numbers that are printed beside, such as casme2-5.
     published: str = ""
 

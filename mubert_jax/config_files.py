@@ -1,5 +1,6 @@
 """`--config=FILE` and `--config.KEY=VALUE`, as ml_collections config_flags take them."""
 
+import ast
 import contextlib
 import linecache
 import sysconfig
@@ -152,17 +153,42 @@ def _written(override: str) -> str:
 
 
 def _overridden(config: ConfigDict, overrides: list[str]) -> Config:
-    command_line = ["mubert", *overrides]
+    config = _by_new_names(config)
+    command_line = ["mubert", *(x for x in overrides if not _added(config, x))]
     flag_values = flags.FlagValues()
     try:
         config_flags.DEFINE_config_dict(
-            "config", _by_new_names(config), flag_values=flag_values, sys_argv=command_line
+            "config", config, flag_values=flag_values, sys_argv=command_line
         )
         flag_values(command_line)
         values = flag_values.config.to_dict()
     except Exception as error:
         raise UserError(" ".join(str(error).split())[-300:]) from error
     return build(renamed.values(values, aloud=True))
+
+
+def _added(config: ConfigDict, override: str) -> bool:
+    """Puts a key of an open section where the file has none, as the Python value that it reads as.
+
+    Whether it was one: of all others the config knows the type.
+    """
+    key, _, text = override.removeprefix("--config.").partition("=")
+    if not key.startswith(tuple(f"{section}." for section in OPEN)):
+        return False
+    *sections, name = key.split(".")
+    node = config
+    with config.unlocked():
+        for section in sections:
+            if section not in node:
+                node[section] = ConfigDict()
+            node = node[section]
+        if name in node:
+            return False
+        try:
+            node[name] = ast.literal_eval(text)
+        except (SyntaxError, ValueError):
+            node[name] = text
+    return True
 
 
 def _checked(overrides: Iterable[str]) -> list[str]:

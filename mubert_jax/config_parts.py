@@ -50,8 +50,8 @@ def _copy(field):
     return dataclasses.field(default=field.default, metadata=field.metadata)
 
 
-# Sections whose keys are those of an objective, of evaluators.
-OPEN = ("objective.options", "evaluation")
+# Sections whose keys are those of an objective, of a recognizer network, of evaluators.
+OPEN = ("objective.options", "recognition.options", "evaluation")
 FRESH = ("training.init_from", "")
 # `check` ties them to the model's sizes.
 TIED_BLOCKS = some(SwappingConfig, "ratio", "min_block")
@@ -142,7 +142,8 @@ class FoldsPart:
     loss: TIED_WARPS
     training: some(TrainingConfig, "seed")
     recognition: all_but(
-        RecognitionConfig, "protocol", "seeds", "backbone", "features", "head_epochs", "published"
+        RecognitionConfig,
+        *("protocol", "seeds", "network", "options", "features", "head_epochs", "published"),
     )
 
 

@@ -21,6 +21,7 @@ class Condition:
     Attributes:
       key: the other key, dotted.
       values: of the other key.
+      none_of: the other key has to have none of the values.
       but: names below the section that are read in any case.
       section: the dotted key or section that has the condition.
     """
@@ -29,11 +30,12 @@ class Condition:
     values: tuple = ()
     but: tuple[str, ...] = ()
     section: str = ""
+    none_of: bool = False
 
     def holds(self, known: dict[str, object]) -> bool:
         """Whether it does, in a flat config."""
         value = known[self.key]
-        return value in self.values if self.values else bool(value)
+        return (value in self.values) != self.none_of if self.values else bool(value)
 
     def excepts(self, key: str) -> bool:
         return key in {f"{self.section}.{name}" for name in self.but}
@@ -41,7 +43,8 @@ class Condition:
     def __str__(self):
         if not self.values:
             return f"where config.{self.key} is not 0"
-        return f"where config.{self.key} is {' or '.join(map(repr, self.values))}"
+        verb = "is not" if self.none_of else "is"
+        return f"where config.{self.key} {verb} {' or '.join(map(repr, self.values))}"
 
 
 def path_or(*words: str):
@@ -59,6 +62,13 @@ def given(default, key: str, *values, but: tuple[str, ...] = ()):
     return dataclasses.field(
         default=field.default if field else default,
         metadata=metadata | {"given": Condition(key, values, but)},
+    )
+
+
+def unless(default, key: str, *values):
+    """A field that is read only where another key has none of these values."""
+    return dataclasses.field(
+        default=default, metadata={"given": Condition(key, values, none_of=True)}
     )
 
 

@@ -24,10 +24,13 @@ KEYS: dict[str, str] = {
     "loss.movement_weight": "loss.warp_weight",
     "loss.movement": "loss.warp",
     "training.accumulate": "training.micro_batches",
+    "recognition.backbone": "recognition.network",
 }
 # Values of keys; the keys by their new names.
 # "model.dma.kind": {"old": "new"}
-VALUES: dict[str, dict[str, str]] = {}
+VALUES: dict[str, dict[str, str]] = {
+    "recognition.network": {"frozen": "linear_probe", "full": "micron_bert"},
+}
 # Files of configs/.
 # "configs/old.py": "configs/new.py"
 FILES: dict[str, str] = {

@@ -31,8 +31,12 @@ UNREAD = [
     (FINETUNE, "model.dim=64", "only where config.training.init_from is '', and here that is 'sh"),
     (FINETUNE, "model.recognizer.classes=3", "does not read it"),
     (FINETUNE, "model.recognizer.pool=poi", "only where config.model.recognizer.reads is 'dma'"),
-    (FINETUNE, "recognition.layer_decay=0.5", "where config.recognition.backbone is 'full'"),
-    (FULL, "recognition.features=flow", "where config.recognition.backbone is 'frozen'"),
+    (
+        FINETUNE,
+        "recognition.layer_decay=0.5",
+        "config.recognition.network is not 'linear_probe'",
+    ),
+    (FULL, "recognition.features=flow", "where config.recognition.network is 'linear_probe'"),
     (PRETRAIN, "recognition.learning_rate=3.", "did you mean --config.optimizer.learning_rate?"),
     (PRETRAIN, "training.epochs=3", "where config.training.steps is 0, and here that is 350"),
     (PRETRAIN, "loss.dino.output_dim=3", "where config.loss.agreement is 'dino'"),
@@ -134,7 +138,7 @@ def test_no_command_reads_a_key_that_its_part_does_not_name(
 
     monkeypatch.setattr(config_files, "only", recorded)
     # It reads everything.
-    monkeypatch.setattr("mubert_jax.recognition.run.check", lambda config: None)
+    monkeypatch.setattr("mubert_jax.recognition.finetune.check", lambda config: None)
     values = tiny_config(
         loss__agreement="none",
         training__steps=1,

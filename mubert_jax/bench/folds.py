@@ -11,7 +11,9 @@ from mubert_jax.config import Config
 from mubert_jax.config_parts import FoldsPart
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition import linear_probe
-from mubert_jax.recognition.finetuning import finetune
+from mubert_jax.recognition.inputs import FRAMES, Backbone
+from mubert_jax.recognition.network import train
+from mubert_jax.recognition.networks import make_network
 
 # As large as CASME II: 246 clips of 26 subjects, 5 classes.
 CLIPS, FOLDS, CLASSES = 246, 26, 5
@@ -59,27 +61,27 @@ def _full(config: Config, steps: int, console) -> dict:
         config,
         model=dataclasses.replace(config.model, recognizer=recognizer),
         loss=dataclasses.replace(config.loss, agreement="none"),
+        recognition=dataclasses.replace(recognition, network="micron_bert", epochs=2),
     )
     model, random = build_model(config), np.random.default_rng(0)
     params = jax.jit(lambda: init_params(model, jax.random.key(config.training.seed)))()
+    network = make_network(config, Backbone(model, params))
     side = config.model.image_size
-    onset, apex = random.integers(0, 255, (2, clips, side, side, 3), np.uint8)
-    label, train = random.integers(0, CLASSES, clips), _train(count, clips)
+    read = {FRAMES: random.integers(0, 255, (1, clips, 2, side, side, 3), np.uint8)}
+    label, marks = random.integers(0, CLASSES, clips), _train(count, clips)
 
     def run(folds):
         """Seconds of the second pass: the first one compiles."""
         console.print(f"full: {len(folds)} fold(s) at a time", highlight=False)
         ends = []
-        finetune(
-            model,
-            params,
-            onset,
-            apex,
+        train(
+            network,
+            jax.vmap(lambda fold: network.init(fold, read))(folds),
+            read,
             label,
             folds,
-            train[folds],
+            marks[folds],
             np.full(len(folds), 0.01),
-            dataclasses.replace(recognition, epochs=2),
             0,
             after_epoch=lambda epoch, losses: ends.append(time.perf_counter()),
         )

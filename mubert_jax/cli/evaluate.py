@@ -49,7 +49,7 @@ def add_flags(parser):
 
 
 def run(args, console):
-    from mubert_jax.recognition.evaluate import evaluate_file, evaluate_logs, evaluate_run
+    from mubert_jax.recognition.report import evaluate_file, evaluate_logs, evaluate_run
 
     given = [name for name in ("workdir", "predictions", "megc_log") if getattr(args, name)]
     if len(given) != 1:

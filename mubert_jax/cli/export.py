@@ -33,7 +33,7 @@ def add_flags(parser):
 
 def run(args, console):
     from mubert_jax.interop.exporting import export
-    from mubert_jax.recognition.facts import emotions_of
+    from mubert_jax.recognition.predictions import emotions_of
 
     emotions = emotions_of(args.checkpoint) if args.recognizer else None
     export(args.checkpoint, args.format, args.output, args.recognizer, console, emotions)

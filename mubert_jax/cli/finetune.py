@@ -24,8 +24,8 @@ def add_flags(parser):
 
 
 def run(args, console) -> int:
-    from mubert_jax.recognition.kept import RESUME
-    from mubert_jax.recognition.run import finetune, keeps, stored_options
+    from mubert_jax.recognition.cross_validation import RESUME
+    from mubert_jax.recognition.finetune import finetune, stored_options
     from mubert_jax.training.preemption import EXIT_CODE, sigterm_as_interrupt
 
     (config,) = flags.configs(args, finetune, [args.config])
@@ -37,7 +37,7 @@ def run(args, console) -> int:
         say(console, f"mubert finetune: stopped; {RESUME}")
         return EXIT_CODE
     say_report(report, args.workdir, console)
-    if keeps(config):
+    if (args.workdir / "checkpoints").exists():
         crop = stored_options(Path(config.data.path)).get("crop", "face")
         say(
             console, f"Next: mubert predict --checkpoint={args.workdir} --crop={crop} --video=VIDEO"

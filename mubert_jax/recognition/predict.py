@@ -18,7 +18,7 @@ from mubert_jax.paths import SHIPPED
 from mubert_jax.perception import render
 from mubert_jax.perception.maps import Maps
 from mubert_jax.perception.perceive import CANDIDATES, PerceiveOptions, Session
-from mubert_jax.recognition.facts import FACTS_FILE, emotions_of
+from mubert_jax.recognition.predictions import FACTS_FILE, emotions_of
 from mubert_jax.training.views import normalise
 
 
@@ -54,7 +54,7 @@ class Recognizer:
         trained = open_trained(checkpoint)
         self.classes = trained.emotions or emotions_of(checkpoint)
         if not trained.config.model.recognizer.classes:
-            raise UserError(_no_recogniser(checkpoint, trained.config.model.image_size))
+            raise UserError(_no_recognizer(checkpoint, trained.config.model.image_size))
         if len(self.classes or ()) != trained.config.model.recognizer.classes:
             raise UserError(
                 f"{checkpoint} holds a recognizer and no names for its "
@@ -62,7 +62,7 @@ class Recognizer:
                 "mubert finetune that made it, or export it from there again"
             )
         self._session = Session(trained, options)
-        self._recognise = jax.jit(
+        self._probabilities = jax.jit(
             lambda onset, apex: jax.nn.softmax(
                 trained.model.apply(
                     {"params": trained.params},
@@ -103,7 +103,7 @@ class Recognizer:
 
     def of_maps(self, maps: Maps) -> Prediction:
         """Of one pair that was looked at."""
-        chances = np.asarray(self._recognise(maps.onset, maps.apex))[0]
+        chances = np.asarray(self._probabilities(maps.onset, maps.apex))[0]
         names, _ = merged_classes(self.classes)
         probabilities = dict.fromkeys(names, 0.0)
         for name, chance in zip(names, chances, strict=True):
@@ -117,11 +117,11 @@ def _check_that_one_was_kept(run: Path):
     if (run / FACTS_FILE).exists() and not (run / "checkpoints").exists():
         raise UserError(
             f"{run} has kept no recognizer: it has not finished (start it again), or "
-            "config.recognition.features is a motion map, which only compares"
+            "its network is one to compare with, such as a linear probe on a motion map"
         )
 
 
-def _no_recogniser(checkpoint, size: int) -> str:
+def _no_recognizer(checkpoint, size: int) -> str:
     start, what = "", f"{checkpoint} holds no recognizer"
     if checkpoint == SHIPPED:
         what = "the package has no recognizer: it knows no labelled faces"

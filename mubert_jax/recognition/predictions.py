@@ -1,27 +1,36 @@
-"""predictions.csv: what every clip was taken for, a row a clip and seed.
+"""The files that a recognition leaves, and that its report is made of.
+
+predictions.csv says what every clip was taken for, a row per clip and seed:
 
     dataset,subject,clip,seed,fold,truth,prediction,probability_negative,probability_positive,...
 
 Truth and prediction are class names. Of another method's file `subject,clip,truth,prediction` is
-enough, in whatever kind of table. Everything that is reported is computed from this file.
+enough, in whatever kind of table; the logs of MEGC2019 are read and written as well. Beside it,
+recognition.json holds what the predictions do not show, and curves.csv how the training went.
 """
 
+import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from mubert_jax.config_values import unknown
-from mubert_jax.data.files import replacing
+from mubert_jax.data.files import replacing, write_text
 from mubert_jax.data.labelled.sheets import Row, read_rows
 from mubert_jax.data.people import merged_classes, merged_people, plain
 from mubert_jax.errors import UserError
 from mubert_jax.recognition.protocols import subject_ids
+from mubert_jax.recognition.published import PUBLISHED
+from mubert_jax.training.checkpoints import run_folder
 
 PREDICTIONS_FILE = "predictions.csv"
+FACTS_FILE = "recognition.json"
+CURVES_FILE = "curves.csv"
+LOG_FILE = "megc2019_seed{}.txt"
 COLUMNS = ("dataset", "subject", "clip", "seed", "fold", "truth", "prediction")
 REQUIRED = ("subject", "clip", "truth", "prediction")
 OPTIONAL = ("dataset", "seed", "fold")
@@ -36,6 +45,9 @@ PROBABILITY = "probability_"
 UNNAMED = "unnamed"
 # Rounded probabilities of a clip may miss 1 by this much.
 ROUNDING = 0.02
+# Of a log of MEGC2019, by their numbers.
+MEGC_CLASSES = ("negative", "positive", "surprise")
+KEYS = ("seed", "fold", "epoch")
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,3 +292,193 @@ def _place(where: Sequence[str], row: int) -> str:
 
 def _named(clip) -> str:
     return "/".join(clip)
+
+
+def write_logs(predictions: Predictions, output: Path) -> list[Path]:
+    """Writes one log a seed in `output`, and removes logs of seeds that are gone."""
+    paths = []
+    for seed in predictions.seeds:
+        paths.append(output / LOG_FILE.format(seed))
+        write_text(paths[-1], megc_log(predictions.of_seed(seed)))
+    for path in output.glob(LOG_FILE.format("*")):
+        if path not in paths:
+            path.unlink()
+    return paths
+
+
+def megc_log(run: Predictions) -> str:
+    """One seed's log: a line `casme2 sub01` a subject, then `EP02_01f 1 1` for each of its clips.
+
+    The numbers are places in `run.classes`, truth first: with negative, positive, surprise those
+    of the challenge. A space inside a name becomes `_`, as spaces part the fields.
+    """
+    lines = []
+    coded = run.table.assign(code=run.truth, named=run.prediction)
+    for (dataset, subject), rows in coded.groupby(["dataset", "subject"], sort=False):
+        lines.append(f"{_word(dataset)} {_word(subject.removeprefix(f'{dataset}/'))}")
+        for clip, truth, named in zip(rows["clip"], rows["code"], rows["named"], strict=True):
+            lines.append(f"{_word(_own_name(clip, dataset, subject))} {truth} {named}")
+    return "\n".join(lines) + "\n"
+
+
+def _own_name(clip, dataset, subject) -> str:
+    """Without the data set's and the subject's folder."""
+    return clip.removeprefix(f"{dataset}/").removeprefix(f"{subject}/")
+
+
+def _word(text: str) -> str:
+    return "_".join(text.split())
+
+
+def read_logs(paths: Sequence[Path], classes: Sequence[str] | None = None) -> Predictions:
+    """What `write_logs` wrote, or another method's logs: a file a seed.
+
+    Args:
+      paths: of the logs; a seed is the number behind `seed` in a file's name, or else its place.
+      classes: names in label order; without them those of the challenge.
+
+    Raises:
+      UserError: no such file, a line that is none of a log's, a number that is no class, a clip
+        twice in a log, logs of different clips.
+    """
+    numbers_only, classes = classes is None, tuple(MEGC_CLASSES if classes is None else classes)
+    rows, where = [], []
+    for place, path in enumerate(paths):
+        named = re.search(r"seed(\d+)", path.stem)
+        found = _read_log(path, int(named[1]) if named else place, classes)
+        rows += found
+        where += [f"{path}, line {row['line']}" for row in found]
+    table = pd.DataFrame(rows)
+    people = merged_people(table["dataset"].tolist(), table["subject"].tolist())
+    table = table.assign(dataset=people.datasets, subject=people.subjects, fold=people.subjects)
+    check_seeds(where, table)
+    columns = ["dataset", "subject", "clip", "seed", "fold", "truth", "prediction"]
+    notes = [*people.notes, *people.warnings]
+    if numbers_only:
+        notes.append(f"the numbers of the log are taken for {', '.join(classes)}, in this order")
+    return Predictions(table[columns], classes, tuple(notes))
+
+
+def _read_log(path: Path, seed: int, classes: tuple[str, ...]) -> list[dict]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; give a log of MEGC2019") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a text in UTF-8; give a log of MEGC2019") from error
+    rows, who = [], None
+    for number, line in enumerate(lines, 1):
+        fields, where = line.split(), f"{path}, line {number}"
+        if len(fields) == 2:
+            who = {"dataset": fields[0], "subject": fields[1]}
+        elif len(fields) == 3 and who:
+            truth, named = (_class_at(text, classes, where) for text in fields[1:])
+            clip = {"clip": fields[0], "seed": seed, "truth": truth, "prediction": named}
+            rows.append(who | clip | {"line": number})
+        elif fields:
+            raise UserError(
+                f"{where}: {line.strip()[:60]!r} is neither a data set and a subject (casme2 "
+                "sub01) nor, below such a line, a clip with truth and prediction (EP02_01f 1 1)"
+            )
+    if not rows:
+        raise UserError(f"{path}: no clip in it; give a log of MEGC2019")
+    return rows
+
+
+def _class_at(text: str, classes: tuple[str, ...], where: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,4}", text) or int(text) >= len(classes):
+        raise UserError(
+            f"{where}: {text!r} is no class; it takes 0 to {len(classes) - 1} "
+            f"({', '.join(classes)}), or name all classes with --classes"
+        )
+    return classes[int(text)]
+
+
+def load_curves(path: Path) -> pd.DataFrame:
+    """A row a seed, fold and epoch; every further column is a curve, `loss` at least.
+
+    Raises:
+      UserError: names the file and what is wrong: no table, a missing column, no number.
+    """
+    try:
+        table = pd.read_csv(path, dtype={"fold": str})
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a CSV file ({error}); delete it to go without") from error
+    for name in (*KEYS, "loss"):
+        if name not in table:
+            raise UserError(f"{path}: no column {name!r}; delete the file to go without curves")
+    for name in table.columns.drop("fold"):
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            text = pd.to_numeric(table[name], errors="coerce")
+            row = int(text.isna().to_numpy().argmax())
+            raise UserError(
+                f"{path}, row {row + 2}, column {name}: {table[name][row]!r} is no number; "
+                "delete the file to go without curves"
+            )
+    return table
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the report says beside the numbers.
+
+    Attributes:
+      classes: names in label order; None where only the predictions tell.
+      protocol: such as loso; empty where nobody has said.
+      published: key of the published numbers to print beside, such as casme2-5, or None.
+      stamps: what makes the numbers not comparable, printed loudly on every table.
+      warnings: what a reader should know, listed once.
+    """
+
+    classes: tuple[str, ...] | None = None
+    protocol: str = ""
+    published: str | None = None
+    stamps: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls, workdir: Path) -> "Facts":
+        """Those of `workdir`/recognition.json, or none if there is no such file.
+
+        Raises:
+          UserError: the file is no JSON object, or holds an unknown key or a wrong value;
+            names the file.
+        """
+        path = workdir / FACTS_FILE
+        if not path.exists():
+            return cls()
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: not JSON ({error}); mend or delete it") from error
+        if not isinstance(values, dict):
+            raise UserError(f"{path}: holds no JSON object; mend or delete it")
+        names = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in names:
+                raise unknown(f"key {name!r} in {path}", name, names)
+        return cls(**{name: _value(path, name, value) for name, value in values.items()})
+
+    def save(self, workdir: Path) -> None:
+        text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
+        write_text(workdir / FACTS_FILE, text + "\n")
+
+
+def _value(path, name, value):
+    if name in ("stamps", "warnings", "classes"):
+        if value is None and name == "classes":
+            return None
+        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+            raise UserError(f"{path}: {name} is {value!r}; it takes a list of strings")
+        return tuple(value)
+    if not isinstance(value, str) and not (value is None and name == "published"):
+        raise UserError(f"{path}: {name} is {value!r}; it takes a string")
+    if name == "published" and value is not None and value not in PUBLISHED:
+        raise unknown(f"published {value!r} in {path}", value, PUBLISHED)
+    return value
+
+
+def emotions_of(checkpoint: str | Path) -> tuple[str, ...] | None:
+    """What the classes of a recognizer are called, where it is that of a run's folder."""
+    path = Path(checkpoint)
+    return Facts.load(run_folder(path)).classes if path.is_dir() else None

@@ -24,7 +24,9 @@ from mubert_jax.models.device import settled
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.objectives import make_objective
 from mubert_jax.perception.maps import Perceiver
-from mubert_jax.recognition import features, finetuning, linear_probe, run
+from mubert_jax.recognition import finetune, inputs, linear_probe, network
+from mubert_jax.recognition.inputs import FRAMES, Backbone
+from mubert_jax.recognition.networks import make_network
 from mubert_jax.training import sharding
 from mubert_jax.training.checkpoints import Weights
 from mubert_jax.training.compiled import CompiledRun
@@ -126,7 +128,7 @@ def test_a_step_of_four_gpus(capsys, mesh):
 def recognizer(name, backbone, device):
     """A config of `mubert finetune` on a backbone, its model, and weights that are all 0."""
     trained = SimpleNamespace(config=load(backbone))
-    config = run._with_backbone(load(name), trained, CLASSES, align=None)
+    config = finetune._with_backbone(load(name), trained, CLASSES, align=None)
     config = dataclasses.replace(config, model=settled(config.model, device))
     model = build_model(config)
     return config, model, zeros(config, model)
@@ -139,8 +141,8 @@ def zeros(config, model):
 
 def clips(config):
     side = config.model.image_size
-    images = np.zeros((2, CLIPS, side, side, 3), np.uint8)
-    return *images, np.arange(CLIPS, dtype=np.int32) % CLASSES
+    images = np.zeros((1, CLIPS, 2, side, side, 3), np.uint8)
+    return {FRAMES: images}, np.arange(CLIPS, dtype=np.int32) % CLASSES
 
 
 class CalledWith(Exception):
@@ -162,22 +164,22 @@ def arguments_of(monkeypatch, module, function, call):
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("name", RECOGNITION)
-def test_a_recogniser_looks(target, text_of, name, backbone):
+def test_a_recognizer_looks(target, text_of, name, backbone):
     """`mubert finetune`'s features, `mubert predict` and `mubert perceive`."""
     device = chips.devices(target)[0]
     config, model, params = recognizer(name, backbone, device)
     side = config.model.image_size
-    frames = jax.ShapeDtypeStruct((features.BATCH, side, side, 3), np.float32)
-    describe = features.FEATURES["backbone"](model, params)
-    text_of(f"{name}, {backbone}: features", describe.lower(*chips.on(device, [frames] * 2)))
+    frames = jax.ShapeDtypeStruct((inputs.BATCH, side, side, 3), np.float32)
+    traced = chips.on(device, (params, frames, frames))
+    text_of(f"{name}, {backbone}: features", inputs.features.lower(model, *traced))
 
-    def recognise(params, onset, apex):
+    def recognize(params, onset, apex):
         frames = normalise(onset), normalise(apex)
         return jax.nn.softmax(model.apply({"params": params}, *frames, method="logits"))
 
     frame = jax.ShapeDtypeStruct((1, side, side, 3), np.uint8)
     arguments = chips.on(device, (params, frame, frame))
-    text_of(f"{name}, {backbone}: predict", jax.jit(recognise).lower(*arguments))
+    text_of(f"{name}, {backbone}: predict", jax.jit(recognize).lower(*arguments))
     perceiver = Perceiver(model, params, config.perception)
     text = text_of(f"{name}, {backbone}: perceive", perceiver._compare.lower(*arguments))
     assert ('"__cudnn$fmhaSoftmax"' in text) == target.startswith("h100")
@@ -189,23 +191,17 @@ def test_full_fine_tuning(target, text_of, monkeypatch, backbone, folds):
     device = chips.devices(target)[0]
     config, model, params = recognizer("finetune_full", backbone, device)
     train, decay = np.ones((folds, CLIPS), bool), np.full(folds, 0.05)
+    learning = make_network(config, Backbone(model, params))
+    read, label = clips(config)
+    start = jax.vmap(lambda fold: learning.init(fold, read))(np.arange(folds))
     step, arguments = arguments_of(
         monkeypatch,
-        finetuning,
+        network,
         "_advance",
-        lambda: finetuning.finetune(
-            model,
-            params,
-            *clips(config),
-            np.arange(folds),
-            train,
-            decay,
-            config.recognition,
-            seed=0,
-        ),
+        lambda: network.train(learning, start, read, label, np.arange(folds), train, decay, seed=0),
     )
-    *traced, model, config, steps = arguments
-    lowered = step.lower(*chips.on(device, traced), model, config, steps)
+    *traced, learning, steps = arguments
+    lowered = step.lower(*chips.on(device, traced), learning, steps)
     text = text_of(f"finetune_full, {backbone}: {folds} folds", lowered)
     assert ('"__cudnn$fmhaSoftmaxBackward"' in text) == target.startswith("h100")
 
@@ -229,7 +225,7 @@ def test_heads_on_a_frozen_backbone(target, text_of, monkeypatch):
 def test_an_exported_file_is_compiled_where_it_is_called(target, text_of, tmp_path, backbone):
     """StableHLO of the whole computation, written on a CPU for all platforms."""
     device = chips.devices(target)[0]
-    config = run._with_backbone(
+    config = finetune._with_backbone(
         load("finetune_full"), SimpleNamespace(config=load(backbone)), CLASSES, align=None
     )
     file = tmp_path / "model.stablehlo"

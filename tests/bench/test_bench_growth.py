@@ -193,8 +193,10 @@ def test_folds_are_timed_stacked_and_one_by_one(monkeypatch):
         return fit(*arguments)
 
     def passes(*arguments, after_epoch):
-        _, _, onset, _, label, together, train, decays, recognition, _ = arguments
-        assert len(onset) == len(label) == 3 * recognition.batch_size, "three steps an epoch"
+        network, _, read, label, together, train, decays, _ = arguments
+        assert read["frames"].shape[:3] == (1, len(label), 2)
+        batch_size = network.config.recognition.batch_size
+        assert len(label) == 3 * batch_size, "three steps an epoch"
         assert train.shape == (len(together), len(label)) and len(decays) == len(together)
         for epoch, seconds in enumerate((60.0, 2.0 if len(together) == 1 else 2.5)):
             now[0] += seconds
@@ -202,7 +204,7 @@ def test_folds_are_timed_stacked_and_one_by_one(monkeypatch):
 
     monkeypatch.setattr(folds, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     monkeypatch.setattr(folds.linear_probe, "fit", fitted)
-    monkeypatch.setattr(folds, "finetune", create_autospec(folds.finetune, side_effect=passes))
+    monkeypatch.setattr(folds, "train", create_autospec(folds.train, side_effect=passes))
     config = tiny_config(loss__agreement="none", recognition__epochs=3, recognition__batch_size=4)
     frozen, full = folds.bench_folds(config, 3, QUIET)
     assert ways == [False, False, True, True], "each once to compile, once timed"

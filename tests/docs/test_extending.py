@@ -65,7 +65,9 @@ def pretrain(tmp_path, frames_set):
 
 def test_every_seam_has_one_example():
     folders = [file.split("/")[1] for file in EXAMPLES]
-    assert sorted(folders) == ["data", "evaluators", "motion_maps", "objectives", "objectives"]
+    assert sorted(folders) == [
+        *("data", "evaluators", "motion_maps", "objectives", "objectives", "recognition")
+    ]
 
 
 def test_an_objective(add, pretrain, tmp_path):
@@ -88,6 +90,28 @@ def test_what_an_objective_encodes_can_be_probed(add):
     objective = make_objective(tiny_config(objective__name="order"))
     params = objective.init(jax.random.key(0))
     assert objective.encode(params, np.zeros((2, 32, 32, 3), np.float32)).shape == (2, 16, 64)
+
+
+def test_a_recognizer_network(add, tmp_path):
+    add("mubert_jax/recognition/networks/two_layers.py")
+    people = ["--subjects=3", "--clips=2", "--size=32", "--frames=8", "--conditions", "clean"]
+    pairs = tmp_path / "pairs"
+    assert main(["prepare", "synthetic", "--classes=5", f"--output={pairs}", *people]) == 0
+    values = tiny_config(
+        data__path=str(pairs),
+        loss__agreement="none",
+        recognition__network="two_layers",
+        recognition__epochs=2,
+        recognition__batch_size=4,
+        recognition__learning_rate=0.01,
+        recognition__seeds=(0,),
+        recognition__weight_decay=(0.01,),
+    )
+    config = write_config_file(tmp_path / "config.py", values)
+    words = [f"--config={config}", f"--workdir={tmp_path / 'run'}"]
+    assert main(["finetune", *words, "--config.recognition.options.hidden=4"]) == 0
+    with (tmp_path / "run" / "predictions.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 6
 
 
 def test_a_motion_map(add, tmp_path):

@@ -15,8 +15,8 @@ from mubert_jax.interop.opening import open_seen, open_trained
 from mubert_jax.objectives import make_objective
 from mubert_jax.perception.perceive import PerceiveOptions
 from mubert_jax.pretraining.initial import InitFrom
-from mubert_jax.recognition.facts import Facts
 from mubert_jax.recognition.predict import Recognizer
+from mubert_jax.recognition.predictions import Facts
 from mubert_jax.training.checkpoints import save_imported
 from mubert_jax.training.contamination import Seen
 
@@ -131,14 +131,14 @@ def test_a_training_from_a_damaged_export_stops_before_it_compiles(
     assert str(damaged) in capsys.readouterr().err
 
 
-def test_a_recogniser_is_read_from_its_export(run, export, frames):
+def test_a_recognizer_is_read_from_its_export(run, export, frames):
     options = PerceiveOptions(crop="none")
     ours, theirs = (Recognizer(x, options).of_images(*frames) for x in (run, export))
     assert ours.probabilities.keys() == set(EMOTIONS)
     assert ours.probabilities == pytest.approx(theirs.probabilities, abs=1e-6)
 
 
-def test_what_holds_no_recogniser_says_what_makes_one(tmp_path, run):
+def test_what_holds_no_recognizer_says_what_makes_one(tmp_path, run):
     config, trained_run = tiny_config(loss__agreement="none"), tmp_path / "pretrained"
     save_imported(trained_run, config, random_weights(config), "random")
     options = PerceiveOptions(crop="none")

@@ -77,7 +77,7 @@ def test_a_finished_run_keeps_the_scale_of_its_maps(trained_run, tmp_path):
     assert described["scale"] == scales[0]["calibrated"]
 
 
-def test_the_recogniser_travels_when_asked(tmp_path, capsys):
+def test_the_recognizer_travels_when_asked(tmp_path, capsys):
     config = tiny_config(model__recognizer__classes=3)
     weights = random_weights(config)
     save_imported(tmp_path / "run", config, weights, "random")

@@ -33,7 +33,7 @@ def layer_normed(x):
 
 
 @pytest.mark.parametrize("pool", ["mean", "poi"])
-def test_a_recogniser_pools_dmas_features(pool):
+def test_a_recognizer_pools_dmas_features(pool):
     features, scores = numbers(2, 5, 6), np.random.default_rng(0).dirichlet(np.ones(5), 2)
     module = Recognizer(RecognizerConfig(classes=3, pool=pool))
     params = module.init(jax.random.key(0), features, scores)
@@ -48,7 +48,7 @@ def test_a_recogniser_pools_dmas_features(pool):
     assert head["kernel"].shape == (6, 3)
 
 
-def test_a_recogniser_reads_the_logarithm_of_the_map_or_every_way():
+def test_a_recognizer_reads_the_logarithm_of_the_map_or_every_way():
     reads = {
         "movement": (np.array([[0.0, 1.0, -2.0, 0.97]]), np.log([[0.03, 1.03, 0.03, 1.0]])),
         "displacement": (np.arange(8.0).reshape(1, 4, 2), np.arange(8.0)[None]),

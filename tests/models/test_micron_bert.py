@@ -237,7 +237,7 @@ def test_the_map_is_the_calibrated_difference_of_the_first_to_the_second():
 
 
 @pytest.mark.parametrize("reads", ["dma", "movement", "displacement"])
-def test_a_recogniser_reads_what_it_is_told_of_onset_and_apex(reads):
+def test_a_recognizer_reads_what_it_is_told_of_onset_and_apex(reads):
     config = tiny_config(
         model__recognizer__classes=3,
         model__recognizer__reads=reads,

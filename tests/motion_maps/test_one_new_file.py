@@ -3,6 +3,7 @@
 import itertools
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from mubert_jax.data.alignment import align_robust
 from mubert_jax.errors import UserError
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.perception.benchmark import benchmark_pairs
-from mubert_jax.recognition.features import CELLS, describe
+from mubert_jax.recognition.inputs import CELLS, Backbone, Inputs
 from mubert_jax.synthetic.clip import SyntheticClip
 
 FILES = {
@@ -102,13 +103,14 @@ def test_a_method_without_its_extra_says_so_in_one_line(dropped, capsys):
     assert "'distant' needs no_such_library" in said and said.count("\n") == 1
 
 
-def test_it_is_a_feature_of_the_recogniser(dropped, pair):
+def test_it_is_a_feature_of_the_recognizer(dropped, pair):
     model = build_model(tiny_config())
     onset, apex = (frame[None] for frame in pair)
+    pairs = SimpleNamespace(onset=onset, apex=apex, label=np.zeros(1, int))
+    inputs = Inputs(pairs, Backbone(model, {}), RecognitionConfig())
 
     def features(name, copies=0):
-        config = RecognitionConfig(features=name, copies=copies)
-        return describe(model, {}, onset, apex, config, 0)
+        return inputs.read(f"{name}/cells", copies)
 
     squares = features("squared", copies=1)
     change = motion_maps.load("squared")(*pair)

@@ -183,16 +183,14 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         'raise UserError(f"protocol loso: {subjects[ -1]} is the only subject; '
         'two are needed")': "there is one subject here",
     },
-    "recognition/crossval": {
+    "recognition/cross_validation": {
         'everyone = Fold("all", np.arange(len(pairs)), np.arange( -1))': (
             "-1 numbers from 0 are none, too"
         ),
         'everyone = Fold("all", np.arange(len(pairs)), np.arange( 1))': (
             "an inner split takes nothing from the clips that are tested"
         ),
-        "return params | jax.tree.map(lambda x: np.asarray(x[ -1]), trained)": (
-            "there is one fold here"
-        ),
+        "return jax.tree.map(lambda x: np.asarray(x[ -1]), trained)": ("there is one fold here"),
         "for number, *fitted in zip(numbers, logits, losses, decays, strict=False):": AS_LONG,
         'console.print(f"seed {seed}: {done} of {count} folds", highlight=True)': "a colour",
         "return np.full(len(numbers), values[ -1])": "there is one value here",

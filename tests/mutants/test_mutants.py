@@ -62,7 +62,9 @@ MODULES = {
         )
     ),
     "models/vit": "models/test_vit.py",
-    "objectives/micron_bert": "objectives/test_micron_bert_objective.py training/test_augmentation.py",
+    "objectives/micron_bert": (
+        "objectives/test_micron_bert_objective.py training/test_augmentation.py"
+    ),
     "training/sharding": "training/test_sharding.py",
     "training/step": (
         "objectives/test_micron_bert_objective.py training/test_step.py"
@@ -73,9 +75,9 @@ MODULES = {
     "perception/focus": "perception/test_focus.py",
     "perception/maps": "perception/test_maps.py",
     "perception/scores": "perception/test_scores.py",
-    "recognition/crossval": "recognition/test_folds.py",
+    "recognition/cross_validation": "recognition/test_cross_validation.py",
     "recognition/linear_probe": "recognition/test_linear_probe.py",
-    "recognition/metrics": "recognition/test_uf1_uar.py",
+    "recognition/metrics": "recognition/test_metrics.py",
     "recognition/protocols": "recognition/test_protocols.py",
     "data/alignment": "data/test_alignment.py",
     "data/index": "data/test_index.py",

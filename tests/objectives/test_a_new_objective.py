@@ -141,11 +141,14 @@ def test_a_term_without_weight_costs_nothing(noise_batch):
 
     def flops_of(weight):
         config = tiny_config(
-            loss__agreement="none", loss__warp_weight=1.0, loss__reconstruction_weight=weight
+            model__depth=1,
+            loss__agreement="none",
+            loss__expectation_weight=1.0,
+            loss__reconstruction_weight=weight,
         )
         state = jax.eval_shape(lambda: fresh_state(config))
         program = jax.jit(step_of(config)).lower(state, noise_batch).compile()
         return program.cost_analysis()["flops"], make_objective(config).flops_per_pair()
 
     without, with_decoder = flops_of(0.0), flops_of(1.0)
-    assert without[0] < 0.95 * with_decoder[0] and without[1] < 0.95 * with_decoder[1]
+    assert without[0] < 0.9 * with_decoder[0] and without[1] < 0.9 * with_decoder[1]

@@ -60,7 +60,7 @@ def test_synthetic_pairs_know_their_emotions(drawn, capsys):
     )
 
 
-def test_the_run_leaves_a_report_and_a_recogniser(run, capsys):
+def test_the_run_leaves_a_report_and_a_recognizer(run, capsys):
     for name in ("results.html", "results.md", "results.csv", "megc2019_seed0.txt", "checkpoints"):
         assert (run / name).exists()
     assert list((run / "maps").glob("controlled_s*.png"))
@@ -74,7 +74,7 @@ def test_the_run_leaves_a_report_and_a_recogniser(run, capsys):
 def test_sigterm_stops_it_as_ctrl_c_does(config, tmp_path, capsys, monkeypatch):
     handler = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(
-        "mubert_jax.recognition.run.finetune", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+        "mubert_jax.recognition.finetune.finetune", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
     )
     assert main(["finetune", f"--config={config}", f"--workdir={tmp_path / 'run'}"]) == 75
     assert "mubert finetune: stopped" in capsys.readouterr().out

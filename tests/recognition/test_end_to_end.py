@@ -6,7 +6,7 @@ from conftest import write_config_file
 
 from mubert_jax.cli import main
 from mubert_jax.config import build
-from mubert_jax.recognition import run
+from mubert_jax.recognition import finetune
 
 CONFIG = build(
     {
@@ -32,7 +32,7 @@ DRAWN = ["prepare", "synthetic", "--size=112", "--frames=8", "--align=robust"]
 def uf1(tmp_path, monkeypatch):
     """(name, --config.KEY=VALUE ...) -> UF1 with each of 12 people left out once."""
     faces, labelled, backbone = (tmp_path / name for name in ("faces", "labelled", "backbone"))
-    monkeypatch.setattr(run, "HARDEST", 1)
+    monkeypatch.setattr(finetune, "HARDEST", 1)
     file = write_config_file(tmp_path / "config.py", CONFIG)
     strangers = ["--subjects=12", "--clips=4", "--first-subject=100", "--conditions", "lab"]
     assert main([*DRAWN, f"--output={faces}", "--subjects=4", "--clips=1"]) == 0

@@ -14,6 +14,7 @@ from mubert_jax.config import RecognitionConfig
 from mubert_jax.recognition.linear_probe import Heads, clip_weights, fit
 
 CONFIG = RecognitionConfig(epochs=600, learning_rate=0.2, balance="loss")
+QUICK = RecognitionConfig(epochs=300)
 
 
 def test_logits_of_every_head():
@@ -88,3 +89,66 @@ def test_a_feature_that_never_changes_has_no_say(clips):
     heads, losses = fit(features, clips.label, clips.train, clips.decay, 3, quick)
     assert all(np.isfinite(x).all() for x in (*jax.tree.leaves(heads), losses))
     np.testing.assert_allclose(heads.kernel[:, -1], 0, atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def unequal():
+    """Features (1, 60, 8) with a signal in the first, labels of unequal classes, three folds."""
+    random = np.random.default_rng(0)
+    label = random.choice(3, 60, p=[0.6, 0.3, 0.1])
+    features = random.normal(size=(1, 60, 8))
+    features[0, :, 0] += 8.0 * label
+    train = np.stack([np.arange(60) % 3 != fold for fold in range(3)])
+    return SimpleNamespace(features=features, label=label, train=train)
+
+
+def heads_of(unequal, features=None, **options):
+    features = unequal.features if features is None else features
+    config = dataclasses.replace(QUICK, **options)
+    return fit(features, unequal.label, unequal.train, np.full(3, 1e-3), 3, config)
+
+
+def test_heads_find_a_signal_in_clips_that_they_did_not_learn_from(unequal):
+    found, losses = heads_of(unequal)
+    logits = np.asarray(found.logits(unequal.features[0]))
+    hits = [(logits[k].argmax(-1) == unequal.label)[~unequal.train[k]].mean() for k in range(3)]
+    assert min(hits) > 0.6
+    assert (losses[:, -1] < 0.7 * losses[:, 0]).all()
+
+
+def test_stacked_heads_are_those_of_one_by_one(unequal):
+    together, alone = (
+        fit(
+            unequal.features,
+            unequal.label,
+            unequal.train,
+            np.full(3, 1e-3),
+            3,
+            QUICK,
+            stacked=stacked,
+        )
+        for stacked in (True, False)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), together[0], alone[0])
+
+
+def test_what_features_are_measured_in_makes_no_difference(unequal):
+    other = 1000 * unequal.features - 7
+    logits = [np.asarray(heads_of(unequal, x)[0].logits(x[0])) for x in (unequal.features, other)]
+    np.testing.assert_allclose(logits[0], logits[1], atol=2e-2)
+
+
+def test_a_head_knows_nothing_of_the_clips_it_is_tested_on(unequal):
+    changed = unequal.features.copy()
+    changed[0, ~unequal.train[0]] += 100.0
+    ours, theirs = (heads_of(unequal, x)[0].kernel[0] for x in (unequal.features, changed))
+    np.testing.assert_allclose(ours, theirs, atol=1e-2)
+
+
+def test_balance_lets_every_class_count_alike(unequal):
+    train = unequal.train[0]
+    for balance, even in (("loss", True), ("sampling", True), ("none", False)):
+        weights = np.asarray(clip_weights(unequal.label, jnp.asarray(train), 3, balance))
+        assert not weights[~train].any() and abs(weights.sum() - 1) < 1e-5
+        shares = np.bincount(unequal.label, weights, minlength=3)
+        assert np.allclose(shares, 1 / 3) == even

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import os
+from functools import partial
 from types import SimpleNamespace
 
 import jax
@@ -16,10 +17,13 @@ from mubert_jax.data.people import SYNTHETIC, Person
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import open_trained
 from mubert_jax.models.micron_bert import build_model, init_params
-from mubert_jax.recognition import contamination, crossval
-from mubert_jax.recognition.crossval import cross_validate, fit_all
-from mubert_jax.recognition.facts import Facts
+from mubert_jax.recognition import contamination, finetune
+from mubert_jax.recognition.cross_validation import KeptFolds, check_folds, cross_validate, fit_all
+from mubert_jax.recognition.inputs import Backbone, Inputs
 from mubert_jax.recognition.metrics import score
+from mubert_jax.recognition.networks import make_network
+from mubert_jax.recognition.networks.linear_probe import LinearProbe
+from mubert_jax.recognition.networks.micron_bert import FullFineTuning
 from mubert_jax.training.contamination import Seen
 from mubert_jax.training.views import normalise
 
@@ -38,7 +42,18 @@ CONFIG = tiny_config(
 @pytest.fixture(scope="module")
 def backbone():
     model = build_model(CONFIG)
-    return model, jax.jit(lambda: init_params(model, jax.random.key(CONFIG.training.seed)))()
+    key = jax.random.key(CONFIG.training.seed)
+    return Backbone(model, jax.jit(lambda: init_params(model, key))())
+
+
+def crossed(config, backbone, pairs, workdir):
+    """As `mubert finetune` puts it together."""
+    network, recognition = make_network(config, backbone), config.recognition
+    kept = KeptFolds(workdir, finetune._plan(config, backbone, pairs))
+    inputs = Inputs(pairs, backbone, recognition, workdir / "inputs")
+    folds = recognition.protocol, recognition.seeds, recognition.weight_decay
+    make_learner, at_once = partial(network.learner, inputs), network.folds_at_once
+    return cross_validate(make_learner, pairs, *folds, kept, QUIET, at_once).predictions
 
 
 class Pairs(SimpleNamespace):
@@ -72,7 +87,7 @@ def pairs(planted=True):
 @pytest.fixture(scope="module")
 def run(backbone, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("run")
-    return workdir, cross_validate(CONFIG, *backbone, pairs(), workdir, ["LEAK: said"], QUIET)
+    return workdir, crossed(CONFIG, backbone, pairs(), workdir)
 
 
 def uf1(predictions):
@@ -80,38 +95,38 @@ def uf1(predictions):
 
 
 def test_a_planted_signal_is_found_and_every_clip_is_tested_once_a_seed(run):
-    workdir, predictions = run
+    _, predictions = run
     assert uf1(predictions) > 0.8
     table = predictions.table
     assert len(table) == 96 and not table.duplicated(["seed", "subject", "clip"]).any()
     assert (table["fold"] == table["subject"]).all()
-    for name in ("predictions.csv", "curves.csv", "recognition.json"):
-        assert (workdir / name).exists()
 
 
 def test_labels_without_a_signal_give_chance(backbone, tmp_path):
-    found = cross_validate(CONFIG, *backbone, pairs(planted=False), tmp_path / "run", [], QUIET)
+    found = crossed(CONFIG, backbone, pairs(planted=False), tmp_path / "run")
     assert uf1(found) < 0.5
 
 
 def test_finished_folds_are_kept_and_the_others_go_on(run, backbone, monkeypatch):
     workdir, before = run
     (workdir / "folds" / "seed1-fold003.npz").unlink()
-    learnt = []
-    frozen = crossval.LEARNERS["frozen"]
+    learnt, learner = [], LinearProbe.learner
 
     def watched(*arguments):
-        learn = frozen(*arguments)
+        learn = learner(*arguments)
         return lambda folds, *rest: (learnt.extend(folds), learn(folds, *rest))[1]
 
-    monkeypatch.setitem(crossval.LEARNERS, "frozen", watched)
-    after = cross_validate(CONFIG, *backbone, pairs(), workdir, ["LEAK: said"], QUIET)
+    def forbidden(*arguments):
+        raise AssertionError("what is read lies on the disk")
+
+    monkeypatch.setattr(LinearProbe, "learner", watched)
+    monkeypatch.setattr(Inputs, "_computed", forbidden)
+    after = crossed(CONFIG, backbone, pairs(), workdir)
     assert set(learnt) == {3}
     assert (after.table["prediction"] == before.table["prediction"]).all()
-    assert Facts.load(workdir).stamps == ("LEAK: said",)
     (workdir / "folds" / "seed1-fold003.npz").write_bytes(b"half")
     with pytest.raises(UserError, match="fold003.npz is damaged; delete it"):
-        cross_validate(CONFIG, *backbone, pairs(), workdir, [], QUIET)
+        crossed(CONFIG, backbone, pairs(), workdir)
     (workdir / "folds" / "seed1-fold003.npz").unlink()
 
 
@@ -122,31 +137,31 @@ def test_a_fold_that_cannot_be_read_now_is_not_called_damaged(code, run, backbon
 
     monkeypatch.setattr(np, "load", refuse)
     with pytest.raises(OSError, match=os.strerror(code)):
-        cross_validate(CONFIG, *backbone, pairs(), run[0], ["LEAK: said"], QUIET)
+        crossed(CONFIG, backbone, pairs(), run[0])
 
 
 def test_folds_of_a_learning_backbone_are_kept_however_many_are_one_program(backbone, tmp_path):
     """The learner is replaced by one that knows the truth: groups and files are what is tested."""
     seen = []
 
-    def oracle(model, params, pairs, recognition, seed):
+    def oracle(network, inputs, seed):
         def learn(folds, train, decays):
             seen.append(list(folds))
             for fold, marks in zip(folds, train, strict=True):
                 assert marks.any() and not marks[6 * fold : 6 * fold + 6].any(), "a leak"
-            logits = np.tile(10.0 * np.eye(3)[pairs.label], (len(folds), 1, 1))
+            logits = np.tile(10.0 * np.eye(3)[inputs.label], (len(folds), 1, 1))
             return logits, np.ones((len(folds), 2)), {}
 
         return learn
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(crossval.LEARNERS, "full", oracle)
+        patch.setattr(FullFineTuning, "learner", oracle)
         for at_once, lost in ((3, ()), (2, (1, 2, 5))):
             seen.clear()
             for number in lost:
                 (tmp_path / "run" / "folds" / f"seed0-fold{number:03d}.npz").unlink()
-            config = set_recognition(backbone="full", folds_at_once=at_once)
-            found = cross_validate(config, *backbone, pairs(), tmp_path / "run", [], QUIET)
+            config = set_recognition(network="micron_bert", folds_at_once=at_once)
+            found = crossed(config, backbone, pairs(), tmp_path / "run")
             assert {number for group in seen for number in group} == set(lost or range(8))
             assert max(map(len, seen)) == at_once
     assert uf1(found) == 1
@@ -159,26 +174,29 @@ def set_recognition(**keys):
 def test_a_loss_that_is_not_finite_is_no_finished_fold(backbone, tmp_path):
     config = set_recognition(learning_rate=float("inf"), weight_decay=(0.1,))
     with pytest.raises(UserError, match="not finite; lower config.recognition.learning_rate"):
-        cross_validate(config, *backbone, pairs(), tmp_path / "run", [], QUIET)
+        crossed(config, backbone, pairs(), tmp_path / "run")
     assert not list((tmp_path / "run" / "folds").iterdir())
 
 
 def test_another_config_or_other_pairs_are_refused(run, backbone):
     workdir, _ = run
     with pytest.raises(UserError, match="another recognition.epochs.*100 there, 7 now"):
-        cross_validate(set_recognition(epochs=7), *backbone, pairs(), workdir, [], QUIET)
+        crossed(set_recognition(epochs=7), backbone, pairs(), workdir)
     renamed = pairs()
     renamed.subject[5], renamed.subject[6] = renamed.subject[6], renamed.subject[5]
     for other in (pairs(planted=False), renamed):
         with pytest.raises(UserError, match="another pairs and pretrained weights"):
-            cross_validate(CONFIG, *backbone, other, workdir, [], QUIET)
+            crossed(CONFIG, backbone, other, workdir)
 
 
-def test_the_recogniser_to_keep_names_all_clips(backbone):
-    model, _ = backbone
-    data = pairs()
-    kept = fit_all(CONFIG, *backbone, data)
-    logits = model.apply(
+def test_the_recognizer_to_keep_names_all_clips(backbone):
+    data, network = pairs(), make_network(CONFIG, backbone)
+    inputs = Inputs(data, backbone, CONFIG.recognition)
+    trained = fit_all(partial(network.learner, inputs), data, 0, CONFIG.recognition.weight_decay)
+    kept = network.weights(trained)
+    shapes = [jax.tree.map(np.shape, x) for x in (kept, backbone.params)]
+    assert shapes[0] == shapes[1]
+    logits = backbone.model.apply(
         {"params": kept}, normalise(data.onset), normalise(data.apex), method="logits"
     )
     assert (np.asarray(logits).argmax(-1) == data.label).mean() > 0.9
@@ -221,16 +239,24 @@ def test_the_shipped_weights_know_synthetic_people_alone():
         contamination.stamps(shipped, "shipped", synthetic, allow=False)
 
 
+@pytest.mark.parametrize("backend, at_once, found", [("cpu", 0, 1), ("gpu", 0, 8), ("cpu", 7, 7)])
+def test_how_many_folds_are_one_program(backbone, monkeypatch, backend, at_once, found):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    full = set_recognition(network="micron_bert", folds_at_once=at_once)
+    assert make_network(full, backbone).folds_at_once == found
+    assert make_network(CONFIG, backbone).folds_at_once == 0, "all"
+
+
 def test_only_who_is_tested_counts(backbone):
     data = pairs()
     data.dataset = ["a"] * 24 + ["b"] * 24
     for protocol, tested in (("cross:b", [False] * 24 + [True] * 24), ("loso", [True] * 48)):
-        assert crossval.check_folds(set_recognition(protocol=protocol), data).tolist() == tested
+        assert check_folds(data, protocol, (0, 1), (0.1,)).tolist() == tested
 
 
 def test_one_subject_to_learn_from_is_too_few_to_choose_by_and_the_remedy_is_named():
     data = pairs()
     data.subject = ["made/s0"] * 24 + ["made/s1"] * 24
     with pytest.raises(UserError, match="--config.recognition.weight_decay=0.01"):
-        crossval.check_folds(CONFIG, data)
-    assert crossval.check_folds(set_recognition(weight_decay=(0.01,)), data).all()
+        check_folds(data, "loso", (0, 1), (0.001, 0.01))
+    assert check_folds(data, "loso", (0, 1), (0.01,)).all()

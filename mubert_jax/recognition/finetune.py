@@ -2,6 +2,9 @@
 
 import contextlib
 import dataclasses
+import hashlib
+import json
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,7 +12,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from mubert_jax.config import Config
+from mubert_jax.config import Config, flatten
 from mubert_jax.config_checks import check
 from mubert_jax.config_parts import FinetunePart
 from mubert_jax.data.files import replacing, writing_errors
@@ -18,23 +21,33 @@ from mubert_jax.data.plan import Plan
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import open_trained
 from mubert_jax.models.device import check_attention
-from mubert_jax.models.micron_bert import MicronBert, build_model, init_params
+from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.perception import render
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.trained import Trained
 from mubert_jax.recognition import contamination
-from mubert_jax.recognition.crossval import check_folds, cross_validate, fit_all
-from mubert_jax.recognition.evaluate import MAPS_FOLDER, evaluate_run
-from mubert_jax.recognition.features import check_features
-from mubert_jax.recognition.kept import RESUME
-from mubert_jax.recognition.predictions import Predictions
+from mubert_jax.recognition.cross_validation import (
+    RESUME,
+    CrossValidated,
+    KeptFolds,
+    check_folds,
+    cross_validate,
+    fit_all,
+)
+from mubert_jax.recognition.inputs import Backbone, Inputs
+from mubert_jax.recognition.metrics import hardest
+from mubert_jax.recognition.networks import make_network
+from mubert_jax.recognition.predictions import CURVES_FILE, PREDICTIONS_FILE, Facts, Predictions
 from mubert_jax.recognition.published import published
-from mubert_jax.recognition.report import Report
-from mubert_jax.recognition.summary import hardest
+from mubert_jax.recognition.report import MAPS_FOLDER, Report, evaluate_run
 from mubert_jax.training.checkpoints import Weights, save_imported
 from mubert_jax.training.contamination import Seen
 
+INPUTS_FOLDER = "inputs"
 HARDEST = 8
+OPTIONS = "recognition.options"
+# What may change between two starts of one run.
+FREE = ("recognition.published", "recognition.folds_at_once", "recognition.seeds")
 
 
 def finetune(
@@ -46,17 +59,44 @@ def finetune(
     without one it is fresh, of the config's sizes.
 
     Raises:
-      UserError: no such pairs or backbone; the protocol does not fit; the backbone has seen a
-        tested subject and `allow_contamination` is not said; the folder holds another run.
+      UserError: no such pairs, backbone or network; the protocol does not fit; the backbone has
+        seen a tested subject and `allow_contamination` is not said; the folder holds another run.
     """
     if not config.data.path:
         raise UserError(
             "config.data.path is empty; give a folder of labelled pairs, such as mubert prepare "
             "casme2 makes: --config.data.path=DIR"
         )
-    check_features(config.recognition.features)
+    make_network(config)
     if config.recognition.published:
         published(config.recognition.published)
+    config, pairs, trained = _opened(config)
+    recognition, seen = config.recognition, trained.seen if trained else Seen()
+    folds = recognition.protocol, recognition.seeds, recognition.weight_decay
+    tested = check_folds(pairs, *folds)
+    found = {pairs.subject[row]: pairs.people[row] for row in np.flatnonzero(tested)}
+    source = config.training.init_from
+    stamps = contamination.stamps(seen, source, found, allow_contamination)
+    check_attention(config.model)
+    backbone = _backbone(config, trained)
+    network = make_network(config, backbone)
+    kept = KeptFolds(workdir, _plan(config, backbone, pairs), _texts(Config()))
+    make_learner = partial(
+        network.learner, Inputs(pairs, backbone, recognition, workdir / INPUTS_FOLDER)
+    )
+    crossed = cross_validate(make_learner, pairs, *folds, kept, console, network.folds_at_once)
+    _leave(config, crossed, workdir, stamps, pairs.notes)
+    if trained and trained.config.model.dma.kind != "none":
+        _draw_hardest(crossed.predictions, pairs, trained, workdir / MAPS_FOLDER)
+    if network.predicts and not (workdir / "checkpoints").exists():
+        console.print("The recognizer to keep: all subjects", highlight=False)
+        params = fit_all(make_learner, pairs, recognition.seeds[0], recognition.weight_decay)
+        _keep(config, network.weights(params), workdir, seen | Seen.of(pairs.people))
+    return evaluate_run(workdir)
+
+
+def _opened(config: Config) -> tuple[Config, LabelledPairs, Trained | None]:
+    """The config with the sizes of its backbone, the pairs, and the backbone if it is not fresh."""
     source = config.training.init_from
     trained = open_trained(source) if source else None
     size = trained.config.model.image_size if trained else config.model.image_size
@@ -69,28 +109,7 @@ def finetune(
         )
     pairs = LabelledPairs(config.data.path, size)
     config = _with_backbone(config, trained, len(pairs.classes), stored.get("align"))
-    tested = check_folds(config, pairs)
-    people = dict(zip(pairs.subject, pairs.people, strict=True))
-    seen = trained.seen if trained else Seen()
-    found = {pairs.subject[row]: people[pairs.subject[row]] for row in np.flatnonzero(tested)}
-    stamps = contamination.stamps(seen, source, found, allow_contamination)
-    check_attention(config.model)
-    model, params = _start(config, trained)
-    predictions = cross_validate(
-        config, model, params, pairs, workdir, stamps, console, pairs.notes
-    )
-    if trained and trained.config.model.dma.kind != "none":
-        _draw_hardest(predictions, pairs, trained, workdir / MAPS_FOLDER)
-    if keeps(config) and not (workdir / "checkpoints").exists():
-        console.print("The recognizer to keep: all subjects", highlight=False)
-        kept = fit_all(config, model, params, pairs)
-        _keep(config, kept, workdir, seen | Seen.of(pairs.people))
-    return evaluate_run(workdir)
-
-
-def keeps(config: Config) -> bool:
-    """Whether the run leaves a recognizer: what it reads is the model's, not to compare with."""
-    return config.recognition.backbone == "full" or config.recognition.features == "backbone"
+    return config, pairs, trained
 
 
 def stored_options(directory: Path) -> dict:
@@ -99,6 +118,44 @@ def stored_options(directory: Path) -> dict:
         if plan := Plan.load(directory):
             return plan.options
     return {}
+
+
+def _plan(config: Config, backbone: Backbone, pairs: LabelledPairs) -> dict[str, str]:
+    """All that shapes a fold: keys of the config, and a digest of pairs and weights."""
+    names = (pairs.classes, pairs.dataset, pairs.subject, pairs.clip)
+    digest = hashlib.sha256(json.dumps([list(map(str, column)) for column in names]).encode())
+    for array in (pairs.label, pairs.onset, pairs.apex, *jax.tree.leaves(backbone.params)):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return _texts(config) | {"pairs and pretrained weights": digest.hexdigest()[:16]}
+
+
+def _texts(config: Config) -> dict[str, str]:
+    """Key -> value as text, of all keys that shape a fold."""
+    texts = {
+        key: repr(value)
+        for key, value in flatten(config).items()
+        if key.startswith(("recognition.", "model.")) and key not in FREE
+    }
+    texts = {key: text for key, text in texts.items() if not key.startswith(f"{OPTIONS}.")}
+    return texts | {OPTIONS: repr(config.recognition.options)}
+
+
+def _leave(
+    config: Config, crossed: CrossValidated, workdir: Path, stamps: list[str], notes: list[str]
+):
+    """Writes what `mubert evaluate` reads."""
+    recognition, predictions = config.recognition, crossed.predictions
+    with writing_errors(workdir, RESUME):
+        predictions.save(workdir / PREDICTIONS_FILE)
+        with replacing(workdir / CURVES_FILE) as temporary:
+            crossed.curves.to_csv(temporary, index=False)
+        Facts(
+            classes=predictions.classes,
+            protocol=recognition.protocol,
+            published=recognition.published or None,
+            stamps=tuple(stamps),
+            warnings=tuple(dict.fromkeys((*notes, *crossed.warnings))),
+        ).save(workdir)
 
 
 def _keep(config: Config, params: dict, workdir: Path, seen: Seen):
@@ -138,13 +195,13 @@ def _with_backbone(
     return changed
 
 
-def _start(config: Config, trained: Trained | None) -> tuple[MicronBert, dict]:
+def _backbone(config: Config, trained: Trained | None) -> Backbone:
     model = build_model(config)
     fresh = jax.jit(lambda: init_params(model, jax.random.key(config.training.seed)))()
     if trained is None:
-        return model, fresh
+        return Backbone(model, fresh)
     taken = {name: trained.params[name] for name in fresh if name != "recognizer"}
-    return model, fresh | taken
+    return Backbone(model, fresh | taken)
 
 
 def _draw_hardest(predictions: Predictions, pairs: LabelledPairs, trained: Trained, folder: Path):

@@ -3,21 +3,24 @@
 It knows every clip's class and notes what it is given, so that nothing is compiled.
 """
 
-import dataclasses
+import functools
 import io
 from types import SimpleNamespace
 
-import jax
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import tiny_config
 from rich.console import Console
 
 from mubert_jax.errors import UserError
-from mubert_jax.recognition import crossval
-from mubert_jax.recognition.crossval import check_folds, cross_validate, fit_all
-from mubert_jax.recognition.facts import Facts
+from mubert_jax.recognition.cross_validation import (
+    KeptFolds,
+    check_folds,
+    choose_decay,
+    clips_of,
+    cross_validate,
+    fit_all,
+)
 from mubert_jax.recognition.protocols import split
 
 EPOCHS = 250
@@ -31,11 +34,9 @@ class Pairs(SimpleNamespace):
 
 
 def people(count=6, clips=3):
-    """`count` subjects × `clips` clips of two classes, without pictures to speak of."""
+    """`count` subjects × `clips` clips of two classes, without pictures."""
     total = count * clips
     return Pairs(
-        onset=np.zeros((total, 1, 1, 3), np.uint8),
-        apex=np.zeros((total, 1, 1, 3), np.uint8),
         label=np.arange(total) % 2,
         classes=["low", "high"],
         subject=[f"s{row // clips}" for row in range(total)],
@@ -45,11 +46,14 @@ def people(count=6, clips=3):
 
 
 @pytest.fixture
-def told(monkeypatch):
-    """What learners were given: `begun` (seed), `asked` (numbers, train_KxP, decay_K) in order."""
+def told():
+    """What learners were given: `begun` (seed), `asked` (numbers, train_KxP, decay_K) in order.
+
+    `make(pairs)` gives what makes one.
+    """
     told = SimpleNamespace(begun=[], asked=[])
 
-    def learner(model, params, pairs, recognition, seed):
+    def make_learner(pairs, seed):
         told.begun.append(seed)
 
         def learn(numbers, train, decays):
@@ -63,29 +67,24 @@ def told(monkeypatch):
 
         return learn
 
-    for backbone in ("frozen", "full"):
-        monkeypatch.setitem(crossval.LEARNERS, backbone, learner)
+    told.make = lambda pairs: functools.partial(make_learner, pairs)
     return told
 
 
-def config(**recognition):
-    keys = {"weight_decay": (0.1,), "seeds": (3,), **recognition}
-    plain = tiny_config(loss__agreement="none")
-    return dataclasses.replace(plain, recognition=dataclasses.replace(plain.recognition, **keys))
-
-
-def run(config, pairs, workdir, stamps=()):
+def run(told, pairs, workdir, protocol="loso", seeds=(3,), decays=(0.1,), at_once=0):
     said = io.StringIO()
-    console = Console(file=said, width=200)
-    found = cross_validate(config, None, {"w": np.ones(1)}, pairs, workdir, list(stamps), console)
+    kept, console = KeptFolds(workdir, {}), Console(file=said, width=200)
+    make_learner = told.make(pairs)
+    found = cross_validate(make_learner, pairs, protocol, seeds, decays, kept, console, at_once)
     return found, said.getvalue()
 
 
 def test_every_clip_is_written_once_a_seed_with_its_probabilities(told, tmp_path):
     pairs = people()
-    found, said = run(config(seeds=(3, 5), published="casme2-3"), pairs, tmp_path, ["LEAK: said"])
-    table = pd.read_csv(tmp_path / "predictions.csv", dtype={"subject": str, "clip": str})
-    assert found.table.index.tolist() == list(range(36))
+    found, said = run(told, pairs, tmp_path, seeds=(3, 5))
+    table = found.predictions.table
+    assert table.index.tolist() == list(range(36))
+    assert found.predictions.classes == ("low", "high")
     assert table["seed"].tolist() == [3] * 18 + [5] * 18
     assert table["clip"].tolist() == 2 * pairs.clip
     assert (table["truth"] == table["prediction"]).all()
@@ -96,20 +95,17 @@ def test_every_clip_is_written_once_a_seed_with_its_probabilities(told, tmp_path
     np.testing.assert_allclose(probabilities.max(1), np.tile(sure, 2), rtol=1e-5)
     assert told.begun == [3, 5], "features are computed once a seed"
     assert said.splitlines() == ["seed 3: 6 of 6 folds", "seed 5: 6 of 6 folds"]
-    facts = Facts.load(tmp_path)
-    assert (facts.published, facts.stamps, facts.protocol) == ("casme2-3", ("LEAK: said",), "loso")
-    assert facts.classes == ("low", "high")
 
 
 def test_a_fold_learns_from_all_but_its_subject(told, tmp_path):
-    run(config(), people(), tmp_path)
+    run(told, people(), tmp_path)
     ((numbers, train, decays),) = told.asked
     assert numbers == list(range(6)) and decays == [0.1] * 6
     np.testing.assert_array_equal(train, np.arange(18) // 3 != np.arange(6)[:, None])
 
 
 def test_the_decay_is_chosen_without_the_tested_subject(told, tmp_path):
-    run(config(weight_decay=(0.01, 0.1)), people(), tmp_path)
+    run(told, people(), tmp_path, decays=(0.01, 0.1))
     *tried, (_, train, chosen) = told.asked
     assert chosen == [0.01, 0.1] * 3
     assert [decays for _, _, decays in tried] == [[0.01] * 6, [0.1] * 6]
@@ -119,8 +115,8 @@ def test_the_decay_is_chosen_without_the_tested_subject(told, tmp_path):
 
 
 def test_a_hundred_points_of_every_curve(told, tmp_path):
-    run(config(), people(), tmp_path)
-    curves = pd.read_csv(tmp_path / "curves.csv")
+    found, _ = run(told, people(), tmp_path)
+    curves = found.curves
     assert curves.columns.tolist() == ["seed", "fold", "epoch", "loss"]
     epochs = np.linspace(1, EPOCHS, 100).astype(int)
     for number, (name, curve) in enumerate(curves.groupby("fold", sort=False)):
@@ -132,66 +128,89 @@ def test_a_hundred_points_of_every_curve(told, tmp_path):
 def test_one_fold_is_enough(told, tmp_path):
     pairs = people()
     pairs.dataset = ["made"] * 9 + ["other"] * 9
-    found, said = run(config(protocol="cross:other"), pairs, tmp_path)
-    assert len(found.table) == 9 and said == "seed 3: 1 of 1 folds\n"
+    found, said = run(told, pairs, tmp_path, protocol="cross:other")
+    assert len(found.predictions.table) == 9 and said == "seed 3: 1 of 1 folds\n"
 
 
 @pytest.mark.parametrize(
-    "backend, at_once, groups",
+    "at_once, groups",
     [
-        ("cpu", 0, [[number] for number in range(18)]),
-        ("gpu", 0, [list(range(8)), list(range(8, 16)), [16, 17]]),
-        ("cpu", 7, [list(range(7)), list(range(7, 14)), list(range(14, 18))]),
+        (0, [list(range(18))]),
+        (1, [[number] for number in range(18)]),
+        (7, [list(range(7)), list(range(7, 14)), list(range(14, 18))]),
     ],
 )
-def test_how_many_folds_learn_at_once(told, tmp_path, monkeypatch, backend, at_once, groups):
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    _, said = run(config(backbone="full", folds_at_once=at_once), people(18, 2), tmp_path)
+def test_how_many_folds_learn_at_once(told, tmp_path, at_once, groups):
+    _, said = run(told, people(18, 2), tmp_path, at_once=at_once)
     assert [numbers for numbers, _, _ in told.asked] == groups
     done = np.cumsum([len(group) for group in groups])
     assert said.splitlines() == [f"seed 3: {number} of 18 folds" for number in done]
 
 
 def test_what_is_finished_is_counted_and_left(told, tmp_path):
-    before, _ = run(config(), people(), tmp_path)
+    before, _ = run(told, people(), tmp_path)
     for number in (1, 4):
         (tmp_path / "folds" / f"seed3-fold00{number}.npz").unlink()
     told.asked.clear()
-    after, said = run(config(), people(), tmp_path)
+    after, said = run(told, people(), tmp_path)
     assert [numbers for numbers, _, _ in told.asked] == [[1, 4]]
     assert said == "seed 3: 6 of 6 folds\n"
-    pd.testing.assert_frame_equal(before.table, after.table)
+    pd.testing.assert_frame_equal(before.predictions.table, after.predictions.table)
     told.begun.clear()
-    run(config(), people(), tmp_path)
+    run(told, people(), tmp_path)
     assert told.begun == [], "nothing is missing: no features are computed"
 
 
-def test_the_recogniser_to_keep_learns_from_everybody(told):
-    kept = fit_all(config(seeds=(5, 3)), None, {"w": np.ones(1)}, people())
+def test_the_recognizer_to_keep_learns_from_everybody(told):
+    pairs = people()
+    kept = fit_all(told.make(pairs), pairs, 5, (0.1,))
     ((numbers, train, decays),) = told.asked
     assert told.begun == [5] and numbers == [0] and decays == [0.1]
     assert train.shape == (1, 18) and train.all()
-    assert kept["w"] == 1
     np.testing.assert_array_equal(kept["head"], np.arange(3) + 18)
 
 
 def test_what_a_reader_should_know_is_listed_once(told, tmp_path):
     pairs = people()
     pairs.label = (np.arange(18) < 3).astype(int)
-    run(config(seeds=(1, 2)), pairs, tmp_path)
-    expected = split("loso", crossval.clips_of(pairs)).warnings
-    assert len(expected) == 1 and Facts.load(tmp_path).warnings == expected
+    found, _ = run(told, pairs, tmp_path, seeds=(1, 2))
+    expected = split("loso", clips_of(pairs)).warnings
+    assert len(expected) == 1 and found.warnings == expected
 
 
 def test_who_is_tested():
     pairs = people()
     pairs.dataset = ["made"] * 9 + ["other"] * 9
     for protocol, tested in (("cross:other", [False] * 9 + [True] * 9), ("loso", [True] * 18)):
-        assert check_folds(config(protocol=protocol), pairs).tolist() == tested
+        assert check_folds(pairs, protocol, (3,), (0.1,)).tolist() == tested
 
 
 def test_folds_of_two_people_can_learn_but_not_choose():
     pairs = people(2, 3)
     with pytest.raises(UserError, match="fold made/s0 trains on 1 subject"):
-        check_folds(config(weight_decay=(0.01, 0.1)), pairs)
-    assert check_folds(config(), pairs).all()
+        check_folds(pairs, "loso", (3,), (0.01, 0.1))
+    assert check_folds(pairs, "loso", (3,), (0.1,)).all()
+
+
+def test_the_decay_with_the_least_loss_on_the_validation_is_chosen():
+    label = np.array([0, 0, 1, 1])
+
+    def learn(folds, train, decays):
+        """Right with certainty where the decay is that of the fold's own."""
+        best = np.where(folds == 0, 0.1, 0.01)
+        sure = np.where(np.isclose(decays, best), 5.0, -5.0)
+        return sure[:, None, None] * np.eye(2)[label][None], None, None
+
+    validation = np.ones((2, 4), bool)
+    chosen = choose_decay(learn, np.arange(2), ~validation, validation, label, (0.01, 0.1))
+    np.testing.assert_allclose(chosen, [0.1, 0.01])
+
+
+def test_another_plan_is_refused_and_an_older_one_lacks_what_is_new(tmp_path):
+    plan = {"recognition.network": "'micron_bert'", "recognition.epochs": "40"}
+    (tmp_path / "finetune.json").write_text(
+        '{"recognition.backbone": "\'full\'", "recognition.epochs": "40"}'
+    )
+    KeptFolds(tmp_path, plan | {"recognition.options": "{}"}, {"recognition.options": "{}"})
+    with pytest.raises(UserError, match="another recognition.epochs .40 there, 7 now"):
+        KeptFolds(tmp_path, plan | {"recognition.epochs": "7"}, {"recognition.epochs": "7"})

@@ -1,17 +1,20 @@
-"""UF1 and UAR against scikit-learn, and the wrong ways to take them, which give other numbers."""
+"""UF1 and UAR against scikit-learn, the wrong ways to take them, and intervals over people."""
 
 import ast
 import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
 
 import mubert_jax
-from mubert_jax.recognition.metrics import ratios, score, uf1
+from mubert_jax.recognition import metrics
+from mubert_jax.recognition.metrics import over_subjects, ratios, score, uf1
+from mubert_jax.recognition.predictions import Predictions
 
 NAMES = ("negative", "positive", "surprise", "others", "disgust")
 
@@ -119,3 +122,41 @@ def test_refuses_what_are_no_labels():
     ):
         with pytest.raises(ValueError, match="labels"):
             score(np.array(truth, int), np.array(prediction, int), NAMES[:3])
+
+
+def synthetic(people, seeds=2, clips=6):
+    random = np.random.default_rng(3)
+    rows = []
+    for seed in range(seeds):
+        for person in range(people):
+            skill = person / people
+            for clip in range(clips):
+                truth = NAMES[:3][clip % 2]
+                named = truth if random.random() < skill else NAMES[:3][random.integers(3)]
+                rows.append(["set", f"{person:02d}", str(clip), seed, str(person), truth, named])
+    columns = ["dataset", "subject", "clip", "seed", "fold", "truth", "prediction"]
+    return Predictions(pd.DataFrame(rows, columns=columns), NAMES[:3])
+
+
+def test_a_plain_loop_over_the_same_draws_agrees(monkeypatch):
+    monkeypatch.setattr(metrics, "RESAMPLINGS", 150)
+    predictions = synthetic(8)
+    found = over_subjects(predictions)
+    drawn = np.random.default_rng(0).integers(8, size=(150, 8))
+    runs = [predictions.of_seed(seed) for seed in predictions.seeds]
+    values = []
+    for people in drawn:
+        rows = np.concatenate([np.arange(6) + 6 * person for person in people])
+        scores = [score(run.truth[rows], run.prediction[rows], NAMES[:3]) for run in runs]
+        values.append(np.mean([[s.uf1, s.uar, s.accuracy] for s in scores], axis=0))
+    low, high = np.percentile(values, (2.5, 97.5), axis=0)
+    names = ("uf1", "uar", "accuracy")
+    np.testing.assert_allclose([found[name][0] for name in names], low)
+    np.testing.assert_allclose([found[name][1] for name in names], high)
+    assert np.isnan(found["f1"][:, 2]).all() and np.isfinite(found["f1"][:, :2]).all()
+
+
+def test_more_people_make_it_narrower_and_one_makes_none():
+    widths = [np.diff(over_subjects(synthetic(people))["uf1"])[0] for people in (6, 60)]
+    assert widths[1] < widths[0] / 2
+    assert np.isnan(over_subjects(synthetic(1))["uf1"]).all()

@@ -12,11 +12,10 @@ import pytest
 
 from mubert_jax.cli import main
 from mubert_jax.errors import UserError
-from mubert_jax.recognition.facts import Facts
-from mubert_jax.recognition.predictions import Predictions
+from mubert_jax.recognition.metrics import hardest, subsets
+from mubert_jax.recognition.predictions import Facts, Predictions
 from mubert_jax.recognition.published import PUBLISHED
 from mubert_jax.recognition.report import RESULTS, write_report
-from mubert_jax.recognition.summary import hardest, subsets
 
 CLASSES = ("negative", "positive", "surprise")
 STAMP = "LEAK: pretraining saw test subjects casme2/sub01 & sub02"

@@ -1,0 +1,156 @@
+"""What is read of pairs says what is known to have happened in them; it is computed once."""
+
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+from conftest import tiny_config
+
+from mubert_jax.config import RecognitionConfig
+from mubert_jax.errors import UserError
+from mubert_jax.models.micron_bert import build_model, init_params
+from mubert_jax.recognition.inputs import CELLS, Backbone, Inputs, augmented
+from mubert_jax.training.views import normalise
+
+SIZE = 64
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_model(tiny_config(model__image_size=SIZE, model__patch_size=8))
+
+
+def read(name, model, onset, apex, copies=0, folder=None, params=None, **augmentation):
+    pairs = SimpleNamespace(onset=onset, apex=apex, label=np.zeros(len(onset), int))
+    config = RecognitionConfig(**augmentation)
+    return Inputs(pairs, Backbone(model, params or {}), config, folder).read(name, copies)
+
+
+def texture():
+    """Smooth noise (SIZE + 8, SIZE + 8, 3), float32."""
+    random = np.random.default_rng(0)
+    grid = np.linspace(0, 2 * np.pi, SIZE + 8)
+    waves = [
+        a * np.sin(random.integers(4, 12) * grid[:, None] + random.integers(4, 12) * grid + b)
+        for a, b in random.uniform(10, 25, (8, 2))
+    ]
+    return np.repeat((128 + sum(waves).clip(-120, 120))[..., None], 3, -1)
+
+
+def test_difference_is_the_change_of_grey_where_it_happens(model):
+    onset = np.full((1, SIZE, SIZE, 3), 100, np.uint8)
+    apex = onset.copy()
+    apex[:, : SIZE // 2, SIZE // 2 :] = 130
+    (features,) = read("difference/cells", model, onset, apex)
+    cells = features.reshape(CELLS, CELLS)
+    half = CELLS // 2
+    np.testing.assert_allclose(cells[: half - 1, half + 1 :], 30, atol=0.5)
+    np.testing.assert_allclose(cells[half + 1 :], 0, atol=0.5)
+    np.testing.assert_allclose(cells[:, : half - 1], 0, atol=0.5)
+
+
+def test_flow_is_the_shift_of_the_patches_that_move(model):
+    whole = texture()
+    onset = whole[4:-4, 4:-4]
+    apex = onset.copy()
+    apex[16:40, 16:40] = whole[20:44, 18:42]  # two pixels to the right
+    pair = [frames[None].astype(np.uint8) for frames in (onset, apex)]
+    (features,) = read("flow/cells", model, *pair)
+    dx, dy = np.moveaxis(features.reshape(8, 8, 2), -1, 0)
+    assert 1 < dx[3, 3] < 3 and abs(dy[3, 3]) < 0.7
+    assert np.abs(dx[6:]).max() < 0.2 and np.abs(dx[:, 6:]).max() < 0.2
+    whole_flow = read("flow", model, *pair)
+    assert whole_flow.shape == (1, 1, SIZE, SIZE, 2) and whole_flow.dtype == np.float32
+    strain = read("strain", model, *pair)[0, 0]
+    assert strain.shape == (SIZE, SIZE)
+    assert strain[26:30, 26:30].max() < strain[12:20, 22:34].max() / 2, "at the edge of what moves"
+
+
+def test_copies_are_augmented_and_the_first_is_not(model):
+    onset, apex = (texture()[None, i : SIZE + i, i : SIZE + i].astype(np.uint8) for i in (0, 1))
+    first, *copies = read("difference/cells", model, onset, apex, copies=2)
+    alone = read("difference/cells", model, onset, apex)
+    np.testing.assert_array_equal(first, alone[0])
+    assert all(np.abs(copy - first).max() > 1 for copy in copies)
+
+
+def test_onset_and_apex_are_changed_alike():
+    image = np.random.default_rng(0).integers(60, 200, (24, 24, 3)).astype(np.uint8)
+    keys = jax.random.split(jax.random.key(0), 8)
+    for key in keys:
+        onset, apex = augmented(key, image, image, RecognitionConfig())
+        np.testing.assert_array_equal(onset, apex)
+    first, second = (
+        np.asarray(augmented(key, image, image, RecognitionConfig())[0]) for key in keys[:2]
+    )
+    assert np.abs(first - second).max() > 1
+
+
+def tiny(**model):
+    """A backbone, its recognizer reading the map, and two pairs of noise."""
+    config = tiny_config(
+        loss__agreement="none",
+        model__recognizer__classes=2,
+        model__recognizer__reads="movement",
+        **model,
+    )
+    model = build_model(config)
+    params = jax.jit(lambda: init_params(model, jax.random.key(config.training.seed)))()
+    return model, params, np.random.default_rng(0).integers(0, 255, (2, 2, 32, 32, 3), np.uint8)
+
+
+def test_features_are_those_of_the_backbone_and_their_copies_differ():
+    model, params, (onset, apex) = tiny()
+    plain, first, second = read("features", model, onset, apex, 2, params=params)
+    expected = model.apply(
+        {"params": params}, normalise(onset), normalise(apex), method="forward_features"
+    )
+    np.testing.assert_allclose(plain, expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(first - second).max() > 1e-3
+
+
+def test_frames_are_as_they_are_and_nothing_is_written(model, tmp_path):
+    onset, apex = np.zeros((3, SIZE, SIZE, 3), np.uint8), np.ones((3, SIZE, SIZE, 3), np.uint8)
+    frames = read("frames", model, onset, apex, folder=tmp_path / "inputs")
+    assert frames.shape == (1, 3, 2, SIZE, SIZE, 3) and frames.dtype == np.uint8
+    assert not frames[:, :, 0].any() and frames[:, :, 1].all()
+    assert not (tmp_path / "inputs").exists()
+
+
+def test_what_was_computed_is_read_again_unless_it_would_be_another(tmp_path, monkeypatch):
+    model, params, (onset, apex) = tiny()
+    computed, compute = [], Inputs._computed
+
+    def watched(self, name, *rest):
+        computed.append(name)
+        return compute(self, name, *rest)
+
+    monkeypatch.setattr(Inputs, "_computed", watched)
+
+    def again(name, onset=onset, params=params, copies=1, **augmentation):
+        before = len(computed)
+        found = read(name, model, onset, apex, copies, tmp_path, params, **augmentation)
+        return found, len(computed) > before
+
+    first, new = again("features")
+    assert new
+    second, new = again("features")
+    assert not new
+    np.testing.assert_array_equal(first, second)
+    assert again("features", params=jax.tree.map(lambda x: x + 1, params))[1], "other weights"
+    assert again("features", onset=apex)[1] and again("features", gain=0.3)[1]
+    assert again("features", copies=0)[1] and not again("features", copies=0, gain=0.3)[1]
+    assert again("difference")[1] and again("difference/cells")[1]
+    assert not again("difference", params=jax.tree.map(lambda x: x + 1, params))[1]
+    for path in tmp_path.glob("difference-*.npy"):
+        path.write_bytes(path.read_bytes()[:200])
+    assert again("difference")[1], "a damaged file is computed again"
+    assert not again("difference")[1]
+
+
+def test_an_input_that_does_not_exist(model):
+    onset = np.zeros((1, SIZE, SIZE, 3), np.uint8)
+    for name in ("flo", "flo/cells"):
+        with pytest.raises(UserError, match=f"input of a network '{name}'; did you mean 'flow'"):
+            read(name, model, onset, onset)
