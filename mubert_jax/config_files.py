@@ -182,6 +182,8 @@ def _added(config: ConfigDict, override: str) -> bool:
             if section not in node:
                 node[section] = ConfigDict()
             node = node[section]
+            if not isinstance(node, ConfigDict):
+                return False
         if name in node:
             return False
         try:

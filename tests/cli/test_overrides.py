@@ -4,7 +4,8 @@ import pytest
 
 from mubert_jax.cli import main
 from mubert_jax.cli.overrides import take_overrides
-from mubert_jax.config_files import load_config
+from mubert_jax.config_files import load_config, override_config
+from mubert_jax.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,19 @@ def test_values_as_they_arrive():
     assert config.training.seed == -7 and config.recognition.seeds == (4, 5)
     assert config.model.remat and not config.model.poi.enabled
     assert config.optimizer.learning_rate == 1e-3 and config.recognition.protocol == "5-fold"
+
+
+def test_keys_of_an_open_section_need_not_be_in_the_file():
+    _, overrides = take_overrides(
+        "--config.objective.options.momentum .5 --config.recognition.options.layers (8,4) "
+        "--config.recognition.options.pool max --config.evaluation.motion_maps.every=5".split()
+    )
+    config = load_config("configs/synthetic.py", overrides)
+    assert config.objective.options == {"momentum": 0.5}
+    assert config.recognition.options == {"layers": (8, 4), "pool": "max"}
+    assert config.evaluation["motion_maps"]["every"] == 5
+    with pytest.raises(UserError, match="evaluation"):
+        override_config({"evaluation": {"motion_maps": 3}}, overrides[-1:])
 
 
 def test_a_command_that_reads_no_config_takes_none(capsys):

@@ -77,7 +77,7 @@ MODULES = {
     "perception/scores": "perception/test_scores.py",
     "recognition/cross_validation": "recognition/test_cross_validation.py",
     "recognition/linear_probe": "recognition/test_linear_probe.py",
-    "recognition/metrics": "recognition/test_metrics.py",
+    "recognition/metrics": "recognition/test_metrics.py recognition/test_report.py",
     "recognition/protocols": "recognition/test_protocols.py",
     "data/alignment": "data/test_alignment.py",
     "data/index": "data/test_index.py",

@@ -82,6 +82,7 @@ def finetune(tmp_path, drawn):
     values = tiny_config(
         data__path=str(drawn),
         loss__agreement="none",
+        model__depth=1,
         recognition__network="two_layers",
         recognition__epochs=4,
         recognition__batch_size=4,

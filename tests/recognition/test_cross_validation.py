@@ -5,6 +5,7 @@ It knows every clip's class and notes what it is given, so that nothing is compi
 
 import functools
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from mubert_jax.errors import UserError
 from mubert_jax.recognition.cross_validation import (
+    Fitted,
     KeptFolds,
     check_folds,
     choose_decay,
@@ -214,3 +216,32 @@ def test_another_plan_is_refused_and_an_older_one_lacks_what_is_new(tmp_path):
     KeptFolds(tmp_path, plan | {"recognition.options": "{}"}, {"recognition.options": "{}"})
     with pytest.raises(UserError, match="another recognition.epochs .40 there, 7 now"):
         KeptFolds(tmp_path, plan | {"recognition.epochs": "7"}, {"recognition.epochs": "7"})
+
+
+def test_a_fold_is_kept_as_it_is_or_not_at_all(tmp_path):
+    kept, numbers = KeptFolds(tmp_path, {}), np.random.default_rng(0).normal(size=(3, 2))
+    fitted = Fitted(numbers, numbers[:, 0], np.float64(0.1))
+    assert kept.load(2, 7) is None
+    kept.save(2, 7, fitted)
+    found = KeptFolds(tmp_path, {}).load(2, 7)
+    for name, value in vars(fitted).items():
+        np.testing.assert_array_equal(getattr(found, name), value)
+    for name in ("logits", "losses"):
+        broken = replace(fitted, **{name: np.full(3, np.nan)})
+        with pytest.raises(UserError, match="seed 2, fold 8: the loss is not finite; lower"):
+            kept.save(2, 8, broken)
+    (file,) = (tmp_path / "folds").iterdir()
+    assert file.name == "seed2-fold007.npz"
+    file.write_bytes(file.read_bytes()[:50])
+    with pytest.raises(UserError, match="seed2-fold007.npz is damaged; delete it"):
+        kept.load(2, 7)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    with pytest.raises(UserError, match="holds another run; take another --workdir"):
+        KeptFolds(tmp_path, {})
+    (tmp_path / "finetune.json").write_text("{")
+    with pytest.raises(UserError, match="finetune.json is damaged"):
+        KeptFolds(tmp_path, {})
+    assert not (tmp_path / "folds").exists()

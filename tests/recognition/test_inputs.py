@@ -87,21 +87,22 @@ def test_onset_and_apex_are_changed_alike():
     assert np.abs(first - second).max() > 1
 
 
-def tiny(**model):
+@pytest.fixture(scope="module")
+def tiny():
     """A backbone, its recognizer reading the map, and two pairs of noise."""
     config = tiny_config(
         loss__agreement="none",
+        model__depth=1,
         model__recognizer__classes=2,
         model__recognizer__reads="movement",
-        **model,
     )
     model = build_model(config)
     params = jax.jit(lambda: init_params(model, jax.random.key(config.training.seed)))()
     return model, params, np.random.default_rng(0).integers(0, 255, (2, 2, 32, 32, 3), np.uint8)
 
 
-def test_features_are_those_of_the_backbone_and_their_copies_differ():
-    model, params, (onset, apex) = tiny()
+def test_features_are_those_of_the_backbone_and_their_copies_differ(tiny):
+    model, params, (onset, apex) = tiny
     plain, first, second = read("features", model, onset, apex, 2, params=params)
     expected = model.apply(
         {"params": params}, normalise(onset), normalise(apex), method="forward_features"
@@ -118,8 +119,8 @@ def test_frames_are_as_they_are_and_nothing_is_written(model, tmp_path):
     assert not (tmp_path / "inputs").exists()
 
 
-def test_what_was_computed_is_read_again_unless_it_would_be_another(tmp_path, monkeypatch):
-    model, params, (onset, apex) = tiny()
+def test_what_was_computed_is_read_again_unless_it_would_be_another(tiny, tmp_path, monkeypatch):
+    model, params, (onset, apex) = tiny
     computed, compute = [], Inputs._computed
 
     def watched(self, name, *rest):
