@@ -2,7 +2,7 @@
 
 Command:  mubert pretrain --config=configs/base.py --workdir=runs/base --config.data.path=DATA
           on several machines: docs/scaling.md
-Cost:     1,104 GFLOP a pair and step, five times configs/beyond.py
+Cost:     1,104 GFLOP per pair and step, five times configs/beyond.py
 Expected: not run yet; parameters and moments are split over 4 devices (config.runtime.mesh)
 """
 

@@ -2,7 +2,7 @@
 
 Command:  mubert pretrain --config=configs/large.py --workdir=runs/large --config.data.path=DATA
           on several machines: docs/scaling.md
-Cost:     3,385 GFLOP a pair and step, fourteen times configs/beyond.py
+Cost:     3,385 GFLOP per pair and step, fourteen times configs/beyond.py
 Expected: not run yet; parameters and moments are split over 8 devices (config.runtime.mesh)
 """
 

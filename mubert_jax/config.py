@@ -338,7 +338,7 @@ class RecognitionConfig:
     gain: float = 0.1
     # micron_bert: epochs of the head alone, on the frozen backbone, before everything learns.
     head_epochs: int = given(300, "recognition.network", "micron_bert")
-    # All but the linear probe: clips a step, how much slower each layer learns than the one above
+    # All but the linear probe: clips per step, how much slower each layer learns than the one above
     # it, and how many folds are one program; 0 takes one on a CPU, where together is slower, and 8
     # elsewhere.
     batch_size: int = unless(16, "recognition.network", LINEAR_PROBE)
