@@ -9,7 +9,13 @@ from .pages import ROOT
 
 def test_it_lists_what_was_renamed():
     text = (ROOT / "CHANGELOG.md").read_text()
-    for table in (renamed.COMMANDS, renamed.FLAGS, renamed.KEYS, renamed.FILES):
+    for table in (
+        *renamed.VALUES.values(),
+        renamed.COMMANDS,
+        renamed.FLAGS,
+        renamed.KEYS,
+        renamed.FILES,
+    ):
         for old, new in table.items():
             assert old.split()[-1] in text and new.split()[-1] in text, old
 
