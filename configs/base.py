@@ -1,8 +1,8 @@
 """μ-BERT-B: 112 M parameters, the defaults otherwise; beyond the paper's size.
 
 Command:  mubert pretrain --config=configs/base.py --workdir=runs/base --config.data.path=DATA
-          on several machines: launch/README.md
-Cost:     1,104 GFLOP a pair and step, five times configs/beyond.py
+          on several machines: docs/scaling.md
+Cost:     1,104 GFLOP per pair and step, five times configs/beyond.py
 Expected: not run yet; parameters and moments are split over 4 devices (config.runtime.mesh)
 """
 

@@ -2,7 +2,7 @@
 
 Command:  mubert pretrain --config=configs/beyond.py --workdir=runs/beyond --config.data.path=DATA
 Cost:     as configs/pretrain.py
-Expected: at a small size, README, "The synthetic benchmark"; not run at this one
+Expected: at a small size, docs/benchmark.md; not run at this one
 
 DMA reads windows of pixels and learns from movements that are put on unlabelled frames; POI learns
 to expect where pairs move. On one device take a batch that fits: --config.training.batch_size=64.

@@ -2,7 +2,7 @@
 
 Command:  bash launch/demo.sh            (or: bash launch/demo.sh my.mp4)
 Cost:     about 4 minutes on 2 CPU cores
-Expected: reconstruction (normalised pixels) from 1.6 to 0.18; the maps in README.md
+Expected: reconstruction (normalised pixels) from 1.6 to 0.18; the maps in docs/tutorial.md
 """
 
 from mubert_jax.config import default_config

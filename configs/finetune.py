@@ -4,7 +4,7 @@ Command:  mubert prepare casme2 --input=CASME2 --output=data/casme2 --size=112 -
           mubert finetune --config=configs/finetune.py --workdir=runs/casme2 \
               --config.data.path=data/casme2 --config.recognition.published=casme2-5
 Cost:     under a minute for 250 clips and 26 folds, on 2 CPU cores
-Expected: README, "Recognition"; no licensed data set was at hand
+Expected: docs/recognition.md; no licensed data set was at hand
 
 The backbone is the package's own; --config.training.init_from=RUN takes yours, of its own size.
 """

@@ -4,7 +4,7 @@ Command:  mubert finetune --config=configs/finetune_full.py --workdir=runs/casme
               --config.data.path=data/casme2 --config.training.init_from=RUN
           --config.model.recognizer.reads=displacement reads which way patches moved instead
 Cost:     a copy of the backbone a fold: a GPU's work
-Expected: README, "Recognition"
+Expected: docs/recognition.md
 """
 
 from mubert_jax.config import default_config

@@ -1,8 +1,8 @@
 """μ-BERT-L: 331 M parameters, the defaults otherwise; beyond the paper's size.
 
 Command:  mubert pretrain --config=configs/large.py --workdir=runs/large --config.data.path=DATA
-          on several machines: launch/README.md
-Cost:     3,385 GFLOP a pair and step, fourteen times configs/beyond.py
+          on several machines: docs/scaling.md
+Cost:     3,385 GFLOP per pair and step, fourteen times configs/beyond.py
 Expected: not run yet; parameters and moments are split over 8 devices (config.runtime.mesh)
 """
 

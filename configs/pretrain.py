@@ -5,7 +5,7 @@ Cost:     8 M frames × 100 epochs; the paper took three days on 32 A100
 Expected: not reproduced by anyone yet; no figure is claimed here
 
 Where the paper leaves a point open, or cannot work as written, the defaults of
-`mubert_jax/config.py` decide; README, "From paper to code", lists the switches. What sees better on
+`mubert_jax/config.py` decide; docs/method.md lists the switches. What sees better on
 the synthetic benchmark is configs/beyond.py. On one device take
 a batch that fits: --config.training.batch_size=64.
 """

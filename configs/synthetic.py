@@ -6,7 +6,7 @@ Command:  mubert prepare synthetic --output=data/synthetic --size=112 --subjects
               --config.data.path=data/synthetic
           mubert bench perception --checkpoint=runs/synthetic
 Cost:     4 minutes for the data, 15 for the training, 7 for the benchmark, on 2 CPU cores
-Expected: README, "The synthetic benchmark"
+Expected: docs/benchmark.md
 """
 
 from mubert_jax.config import default_config

@@ -44,5 +44,5 @@ Pictures:  $out/perception.png   onset, apex, difference, DMA, POI, DMA x POI
            $out/training.png     the losses
 Next:      bash launch/demo.sh MY_FACE_VIDEO.mp4
            .venv/bin/mubert perceive --checkpoint=$out/run --onset=A.png --apex=B.png --output=maps.png
-           README.md: your own data, the paper's size
+           docs/tutorial.md: your own data, the size of the paper
 EOF

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Pretraining on a SLURM cluster, one process a node (JAX uses every GPU of it):
+# Pretraining on a SLURM cluster, one process per node (JAX uses every GPU of it):
 #   sbatch --nodes=4 --gpus-per-node=8 launch/slurm.sh --config=configs/beyond.py \
 #       --workdir=/shared/runs/mubert --config.data.path=/shared/data/frames
-# One process a GPU, or one for a few of them, instead:
+# One process per GPU, or one for a few of them, instead:
 #   sbatch --nodes=4 --gpus-per-node=8 --ntasks-per-node=8 launch/slurm.sh ...
 # --workdir and the data lie on a file system that all nodes share. Preempted, or with a node lost,
 # SLURM starts the same job again, and it goes on from its last checkpoint, on as many nodes as it

@@ -32,6 +32,7 @@ class DMAConfig:
     initial: str = choice("similarity", "xavier")
     # Logit of a token with itself at a similarity start: a = sqrt(logit / sqrt(d)).
     similarity_logit: float = given(12.0, "model.dma.reads", "tokens")
+    # Whether a linear layer follows, as in the official code.
     output_projection: bool = True
     # Rows of the attention that exist at one time; no (N, N) array is kept.
     chunk: int = 112
@@ -41,6 +42,7 @@ class DMAConfig:
 class POIConfig:
     """Patch of Interest, eq. (11) and (12)."""
 
+    # Whether S weighs what the decoder reads, too: W = diag(Â) × S.
     enabled: bool = True
     # mean_one: S·N, mean 1. literal: S as in eq. (12), about 1/N.
     scale: str = given(choice("mean_one", "literal"), "model.poi.enabled")
@@ -48,8 +50,13 @@ class POIConfig:
 
 @dataclasses.dataclass(frozen=True)
 class DecoderConfig:
+    """The μ-Decoder, eq. (5) and (6)."""
+
+    # Width of the decoder.
     dim: int = 512
+    # Number of its blocks.
     depth: int = 4
+    # Heads of their self-attention.
     heads: int = 4
     # image: the decoder gives I_t. residual: it gives I_t - I_{t/s}.
     predict: str = choice("image", "residual")
@@ -70,15 +77,24 @@ class RecognizerConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
+    """Sizes of the network, and how it computes."""
+
+    # Side of the square frames, in pixels.
     image_size: int = 224
+    # Side of a patch, in pixels.
     patch_size: int = 8
+    # Width of the encoder.
     dim: int = 512
+    # Number of its blocks.
     depth: int = 4
+    # Heads of their self-attention.
     heads: int = 4
+    # Width of a block's MLP over that of the encoder or decoder.
     mlp_ratio: float = 4.0
     # auto: cudnn in bfloat16 on NVIDIA GPUs from Ampere on, explicit on a CPU, else xla. cudnn's
     # heads hold (dim / heads) a multiple of 8 numbers, up to 128.
     attention: str = choice("auto", "explicit", "mapped", "xla", "cudnn")
+    # What products are computed in. auto: float32 on a CPU, else bfloat16.
     dtype: str = choice("auto", "float32", "bfloat16")
     # Blocks keep their input alone and are computed again in the backward pass: less memory, a
     # third more work. XLA's CPU compiler undoes it; there `micro_batches` and mapped attention do.
@@ -105,8 +121,11 @@ class SwappingConfig:
     # swap: blocks come from the reference. mask: they are blanked and the encoder sees the blanks,
     # as in SimMIM; every patch is scored.
     kind: str = choice("swap", "mask")
+    # Share of the patches that are swapped.
     ratio: float = 0.5
+    # Patches of the smallest block.
     min_block: int = 16
+    # Smallest height of a block over its width, or width over height.
     min_aspect: float = 0.3
 
 
@@ -118,8 +137,9 @@ class AugmentationConfig:
     noise of its own.
     """
 
-    # Largest relative change of the light, over the frame and from one side to the other.
+    # Largest relative change of the light over the whole frame.
     gain: float = 0.0
+    # Largest relative change of the light from one side of the frame to the other.
     gradient: float = 0.0
     # Largest standard deviation of the noise, in grey levels of 255; each view draws its own.
     noise: float = 0.0
@@ -135,20 +155,23 @@ class WarpConfig:
 
     # Largest movement of a pair; drawn on a logarithmic scale.
     amplitude: tuple[float, float] = (0.3, 3.0)
-    # How many places may move, and their Gaussian widths as shares of the frame's side.
+    # How many places may move.
     places: int = 3
+    # Their Gaussian widths, as shares of the frame's side.
     sigma: tuple[float, float] = (0.02, 0.09)
     # What registration leaves of the head's own movement.
     drift: float = 0.6
     # Share of pairs whose second frame was moved back by up to 2 pixels, as registration does.
     registered: float = 0.7
-    # Relative changes of the light, over the frame and from one side to the other.
+    # Relative change of the light over the whole frame.
     gain: float = 0.08
+    # Relative change of the light from one side of the frame to the other.
     gradient: float = 0.08
     # Standard deviation of the sensor's noise, in grey levels of 255.
     noise: tuple[float, float] = (0.5, 5.0)
-    # Share of frames that are compressed, and the quality they are given.
+    # Share of frames that are compressed.
     compressed: float = 0.5
+    # JPEG quality that compressed frames are given.
     quality: tuple[float, float] = (50.0, 98.0)
 
 
@@ -156,25 +179,39 @@ class WarpConfig:
 class CropConfig:
     """Crop(I_{t+δ}) of eq. (10): random resized crops; scale is the share of the frame's area."""
 
+    # Area of a crop that is brought to the frame's size.
     global_scale: tuple[float, float] = (0.4, 1.0)
+    # Area of a small crop.
     local_scale: tuple[float, float] = given((0.05, 0.4), "loss.agreement", "dino")
+    # Height of a crop over its width.
     aspect: tuple[float, float] = (0.75, 1.3333)
+    # Side of a small crop, in pixels.
     local_size: int = given(96, "loss.agreement", "dino")
     # Views beside the frame itself, which is the first global view. mse uses one global crop.
     global_crops: int = 1
+    # Small crops of each frame.
     local_crops: int = given(8, "loss.agreement", "dino")
 
 
 @dataclasses.dataclass(frozen=True)
 class DinoConfig:
+    """Projector, temperatures and teacher of the agreement `dino`."""
+
+    # Width of the projector's hidden layers.
     hidden_dim: int = 2048
+    # Width of the layer before its last.
     bottleneck_dim: int = 256
+    # Width of what it gives.
     output_dim: int = 128
+    # How sharp the student is.
     student_temperature: float = 0.1
+    # How sharp the teacher is.
     teacher_temperature: float = 0.04
+    # How sharp the teacher is at first.
     warmup_teacher_temperature: float = 0.04
     # Share of the training over which the teacher's temperature moves linearly.
     warmup_fraction: float = 0.1
+    # Momentum of the EMA of what the teacher gives, which is subtracted.
     center_momentum: float = 0.9
     # EMA of the teacher; rises to 1 on a cosine.
     teacher_momentum: float = 0.997
@@ -188,7 +225,9 @@ AGREEING = ("mse", "dino", "contrastive")
 class LossConfig:
     """L = γ·L_r + β·L_agg, eq. (13)."""
 
+    # γ of eq. (13).
     reconstruction_weight: float = 1.0
+    # β of eq. (13).
     agreement_weight: float = given(1.0, "loss.agreement", *AGREEING)
     # mse: eq. (15). dino: as the official code. contrastive: beyond the paper.
     agreement: str = choice("none", *AGREEING)
@@ -209,6 +248,7 @@ class LossConfig:
 class ObjectiveConfig:
     """What is pretrained: a file of `mubert_jax.objectives`."""
 
+    # Name of the file.
     name: str = "micron_bert"
     # Of another objective than Micron-BERT, which reads `loss`: the fields of its `Options`.
     options: dict = dataclasses.field(default_factory=dict)
@@ -219,6 +259,9 @@ MICRON_BERT = ("objective.name", "micron_bert")
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
+    """Where the frames are, and how far apart those of a pair."""
+
+    # A folder that `mubert prepare` made.
     path: str = path_or()
     # Temporal distance in frames, both ends included.
     delta: tuple[int, int] = (5, 11)
@@ -228,10 +271,15 @@ class DataConfig:
 class OptimizerConfig:
     """AdamW, warm-up, then cosine to zero."""
 
+    # Reached after the warm-up.
     learning_rate: float = 1e-4
+    # Steps in which it rises from 0.
     warmup_steps: int = 0
+    # Decay of matrices; vectors are spared.
     weight_decay: float = 0.05
+    # Decay of the EMA of the gradient.
     beta1: float = 0.9
+    # Decay of the EMA of its square.
     beta2: float = 0.999
     # Global gradient norm above which gradients are scaled down; 0 does nothing.
     clip_norm: float = 0.0
@@ -239,14 +287,18 @@ class OptimizerConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    # Pairs a step, over all devices.
+    """How long, in which batches, and from where."""
+
+    # Pairs per step, over all devices.
     batch_size: int = 2048
+    # How often every frame is drawn.
     epochs: float = given(100.0, "training.steps", 0)
     # A step takes its batch in so many parts, one after the other, in the memory of one.
     # Batch statistics (contrastive, dino's centre) are those of a part.
     micro_batches: int = 1
     # Replaces epochs when positive.
     steps: int = 0
+    # Seed of everything that is random.
     seed: int = 0
     # A run's folder, an export of one, or "shipped", the package's own: its weights are what the
     # training starts from.
@@ -286,7 +338,7 @@ class RecognitionConfig:
     gain: float = 0.1
     # micron_bert: epochs of the head alone, on the frozen backbone, before everything learns.
     head_epochs: int = given(300, "recognition.network", "micron_bert")
-    # All but the linear probe: clips a step, how much slower each layer learns than the one above
+    # All but the linear probe: clips per step, how much slower each layer learns than the one above
     # it, and how many folds are one program; 0 takes one on a CPU, where together is slower, and 8
     # elsewhere.
     batch_size: int = unless(16, "recognition.network", LINEAR_PROBE)
@@ -328,10 +380,15 @@ class RuntimeConfig:
     # Ordered (regex, axes) pairs over parameter names, first match wins; axes are named per
     # dimension, "" leaves a dimension whole.
     sharding: tuple = ((".*", ()),)
+    # Threads that read and decode.
     reader_threads: int = 8
+    # Batches that are prepared ahead.
     prefetch: int = 4
+    # Steps between two rows of metrics.
     log_every: int = 10
+    # Steps between two checkpoints.
     checkpoint_every: int = 1000
+    # Checkpoints that are kept; older ones are deleted.
     keep_checkpoints: int = 3
     # First and last step of a profiler trace in the run's folder; (0, 0) for none.
     profile_steps: tuple[int, int] = (0, 0)

@@ -18,10 +18,11 @@ from mubert_jax.config_parts import OPEN, only, refuse_unread
 from mubert_jax.config_values import unknown
 from mubert_jax.errors import UserError
 
+PACKAGE = Path(mubert_jax.__file__).parent
 # Where files lie that are not the user's: Python's, other packages', this one's.
 LIBRARIES = (
     *map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib")),
-    str(Path(mubert_jax.__file__).parent),
+    str(PACKAGE),
 )
 
 
@@ -29,15 +30,15 @@ def load_config(path: str | Path, overrides: list[str]) -> Config:
     """The config that a file's `get_config()` returns, overridden from the command line.
 
     Args:
-      path: a Python file.
+      path: a Python file; `configs/...` that is not there is the package's own.
       overrides: `--config.KEY=VALUE` strings, or `--config.KEY` for one that is to be true.
 
     Raises:
       UserError: no such file, it does not run, unknown key or wrong value.
     """
-    path = renamed.file(Path(path))
+    path = _located(renamed.file(Path(path)))
     if not path.is_file():
-        raise UserError(f"{path}: no such config file; configs/ holds one an experiment")
+        raise UserError(f"{path}: no such config file; configs/ holds one per experiment")
     overrides, config = _checked(overrides), _returned(path)
     try:
         return _overridden(config, overrides)
@@ -71,6 +72,12 @@ def override_config(values: dict, overrides: list[str]) -> Config:
     config = default_config()
     config.update(values)
     return _overridden(config, _checked(overrides))
+
+
+def _located(path: Path) -> Path:
+    """The path itself; outside a checkout, `configs/...` is in the package."""
+    packaged = PACKAGE / path
+    return packaged if path.parts[:1] == ("configs",) and not path.exists() else path
 
 
 def _returned(path: Path) -> ConfigDict:

@@ -1,6 +1,6 @@
 """What a user is meant to read, and the exit codes that tell a scheduler what to do next.
 
-The codes are those of sysexits.h where it has one; launch/README.md lists what acts on them.
+The codes are those of sysexits.h where it has one; docs/commands.md lists what they mean.
 """
 
 import errno

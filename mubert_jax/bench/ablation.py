@@ -219,7 +219,7 @@ def _cell(values) -> str:
 
 
 def _picture(groups, conditions, lines, path: Path):
-    """A row a config, a column a map and score under the last condition, a dot a seed."""
+    """A row per config, a column per map and score under the last condition, a dot per seed."""
     kept, (*_, condition) = _with_score(SHOWN, groups, conditions, lines)
     configs = list(dict.fromkeys(config for config, method in kept if method not in NO_TRAINING))
     baselines = [line for line in kept if line[1] in NO_TRAINING]
@@ -244,7 +244,7 @@ def _picture(groups, conditions, lines, path: Path):
     axes[0].set_yticks(range(len(configs)), configs)
     handles = dict(zip(*reversed(axes[0].get_legend_handles_labels()), strict=True))
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=2, frameon=False)
-    figure.suptitle(f"Under {condition!r}, one dot a seed", fontsize=11)
+    figure.suptitle(f"Under {condition!r}, one dot per seed", fontsize=11)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
     plt.close(figure)

@@ -125,7 +125,7 @@ def bench_devices(
                     "devices": count,
                     "batch": batch_size,
                     "pairs/s": batch_size / float(np.median(step.seconds(steps))),
-                    "planned GB a device": step.planned_bytes() / 1e9,
+                    "planned GB per device": step.planned_bytes() / 1e9,
                     "collectives": ", ".join(f"{n} {kind}" for kind, n in numbers.items()) or "-",
                     "MB moved": sum(sizes.values()) / 1e6,
                 }

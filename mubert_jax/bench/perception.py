@@ -162,7 +162,7 @@ def _cells(estimates) -> dict:
 
 
 def _table(condition, name, overall, align, listed, perceiver, width) -> Table:
-    """One score: a line a method, a column a way of reading it."""
+    """One score: a line per method, a column per way of reading it."""
     table = _empty(f"{condition}: {SCORES[name]}", "mean [95 % interval over people]")
     times_poi = ["POI"] if perceiver is not None else []
     for what in ("", *times_poi):

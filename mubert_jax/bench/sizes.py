@@ -52,7 +52,7 @@ def _measure(config: Config, steps: int) -> dict:
         "depth": model.depth,
         "batch": batch_size,
         "M parameters": sum(x.size for x in jax.tree.leaves(step.abstract_state.params)) / 1e6,
-        "GFLOP a pair": counted / 1e9,
+        "GFLOP per pair": counted / 1e9,
         "pairs/s": pairs_per_second,
         "of the peak": pairs_per_second * counted / flops.matmul_peak(step.dtype, repeats=3),
         "planned GB": step.planned_bytes() / 1e9,

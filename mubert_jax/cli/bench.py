@@ -134,7 +134,7 @@ def _config_is_not_read(args):
 
 
 def _rows(title: str, rows: list[dict]) -> Table:
-    """One line a row."""
+    """One line per row."""
     table = Table(title=title)
     for name in rows[0]:
         table.add_column(name, justify="right")
@@ -144,7 +144,7 @@ def _rows(title: str, rows: list[dict]) -> Table:
 
 
 def _columns(title: str, rows: list[dict]) -> Table:
-    """One line a figure, one column a row of `rows`: readable on a narrow terminal."""
+    """One line per figure, one column per row of `rows`: readable on a narrow terminal."""
     table = Table(title=title, show_header=False, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column(no_wrap=True)
     for _ in rows:

@@ -32,7 +32,7 @@ def add_flags(parser):
         metavar="FILE",
         type=types.path,
         nargs="+",
-        help="instead, logs of MEGC2019, one a seed, such as megc2019_seed0.txt",
+        help="instead, logs of MEGC2019, one per seed, such as megc2019_seed0.txt",
     )
     add("--output", metavar="DIR", type=types.path, help="else: the folder of the report")
     add(

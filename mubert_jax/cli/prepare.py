@@ -39,7 +39,7 @@ def add_flags(parser):
         nargs="+",
         action="extend",
         help="a file or folder; megc2019: casme2=DIR samm=DIR smic=DIR; synthetic: photos, "
-        "a folder a person",
+        "a folder per person",
     )
     add("--output", metavar="DIR", type=types.path, required=True, help="a new folder")
     add(
@@ -64,7 +64,7 @@ def add_flags(parser):
         default="none",
         help="register to the clip's first frame: ecc or robust",
     )
-    add("--workers", metavar="N", type=int, help="threads (one a core)")
+    add("--workers", metavar="N", type=int, help="threads (one per core)")
     add("--exclude-subjects", nargs="+", default=(), metavar="ID", help="subjects to leave out")
     add(
         "--subject-folder",

@@ -81,7 +81,7 @@ class NumberedFrames(Frames):
 
 
 class ImageFrames(NumberedFrames):
-    """Image files, one a frame.
+    """Image files, one per frame.
 
     Args:
       images: frame numbers and files, in any order.

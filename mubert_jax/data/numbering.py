@@ -64,7 +64,7 @@ def _ordered(images: list[tuple[int, Path]]) -> list[tuple[int, Path]]:
         if number in numbered:
             raise UserError(
                 f"{printable(path.parent)}: {_both(numbered[number], path)} both count as frame "
-                f"{number}; keep one clip a folder and one file a frame"
+                f"{number}; keep one clip per folder and one file per frame"
             )
         numbered[number] = path
     return sorted(numbered.items())
@@ -86,7 +86,7 @@ def _position(images: list[Named]) -> int:
     raise UserError(
         f"{printable(images[0][1].parent)}: {len(changing)} numbers change in its names "
         f"({_both(images[0][1], images[-1][1])}) and none can be told to count the frames; "
-        "rename them as img1.png, img2.png, ..., one clip a folder"
+        "rename them as img1.png, img2.png, ..., one clip per folder"
     )
 
 

@@ -75,7 +75,7 @@ def is_video(path: Path) -> bool:
 
 
 def announced_frames(path: Path) -> int:
-    """The number of frames a video's header promises; 0 where it does not or cannot be."""
+    """The number of frames that a video's header promises; 0 where it does not or cannot be."""
     try:
         with _open(path) as capture:
             return _announced(path, capture)

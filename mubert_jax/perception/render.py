@@ -1,4 +1,4 @@
-"""Pictures of maps: one row a pair, one absolute scale a column, a colour bar each."""
+"""Pictures of maps: one row per pair, one absolute scale a column, a colour bar each."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ def difference(maps: Maps) -> Column:
 
 
 def panel(columns: list[Column], behind: Sequence[np.ndarray], titles: list[str], path: Path):
-    """Writes one picture: a row a pair.
+    """Writes one picture: a row per pair.
 
     Args:
       columns: from left to right.

@@ -115,7 +115,7 @@ class Summary:
     Attributes:
       name: Full, a data set or a subject.
       subjects: how many people the clips are of.
-      scores: one a seed.
+      scores: one per seed.
       intervals: (low, high) of fields of `Scores`, as `over_subjects` gives them; None where
         nobody asked.
     """
@@ -167,7 +167,7 @@ def subsets(predictions: Predictions) -> list[Summary]:
 
 
 def by_subject(predictions: Predictions) -> list[Summary]:
-    """One a subject, named DATASET/SUBJECT, in the file's order."""
+    """One per subject, named DATASET/SUBJECT, in the file's order."""
     ids = predictions.subject_ids
     return [summarise(predictions.where(ids == name), name) for name in dict.fromkeys(ids)]
 

@@ -102,7 +102,7 @@ class Network(abc.ABC):
         return self.config.recognition.folds_at_once or (1 if jax.default_backend() == "cpu" else 8)
 
     def learner(self, inputs: Inputs, seed: int) -> Learner:
-        """What cross-validation asks for: here, a copy a fold is trained by gradient descent."""
+        """What cross-validation asks for: here, a copy per fold is trained by gradient descent."""
         read = self.read(inputs, seed)
         see = jax.jit(jax.vmap(self.logits, (0, None)))
 

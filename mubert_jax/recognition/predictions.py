@@ -331,7 +331,7 @@ def _word(text: str) -> str:
 
 
 def read_logs(paths: Sequence[Path], classes: Sequence[str] | None = None) -> Predictions:
-    """What `write_logs` wrote, or another method's logs: a file a seed.
+    """What `write_logs` wrote, or another method's logs: a file per seed.
 
     Args:
       paths: of the logs; a seed is the number behind `seed` in a file's name, or else its place.
@@ -395,7 +395,7 @@ def _class_at(text: str, classes: tuple[str, ...], where: str) -> str:
 
 
 def load_curves(path: Path) -> pd.DataFrame:
-    """A row a seed, fold and epoch; every further column is a curve, `loss` at least.
+    """A row per seed, fold and epoch; every further column is a curve, `loss` at least.
 
     Raises:
       UserError: names the file and what is wrong: no table, a missing column, no number.

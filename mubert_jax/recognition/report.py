@@ -146,7 +146,7 @@ def _interval(summary) -> Cell:
 
 
 def seeds_table(seeds: Sequence[int], full: Summary) -> Table:
-    """A row a seed, over all clips."""
+    """A row per seed, over all clips."""
     rows = tuple(
         (Cell(str(seed)), *(_one(scores, ratio) for ratio in RATIOS.values()))
         for seed, scores in zip(seeds, full.scores, strict=True)
@@ -184,7 +184,7 @@ def _published(value: float) -> Cell:
 
 
 def classes_table(full: Summary) -> Table:
-    """A row a class, over all clips."""
+    """A row per class, over all clips."""
     confusion = full.confusion
     f1, recall = full.values("f1"), full.values("recall")
     rows = tuple(
@@ -216,7 +216,7 @@ def _count(count: float, seeds: int) -> str:
 
 
 def subjects_table(subjects: list[Summary]) -> Table:
-    """A row a subject."""
+    """A row per subject."""
     rows = tuple(
         (
             Cell(subject.name),
@@ -237,7 +237,7 @@ def subjects_table(subjects: list[Summary]) -> Table:
 
 
 def hardest_table(clips: list[HardClip]) -> Table:
-    """A row a clip."""
+    """A row per clip."""
     rows = tuple(
         (
             Cell(clip.subject_id),
@@ -305,7 +305,7 @@ def confusion_figure(summary: Summary) -> Markup:
 
 
 def curve_figures(table: pd.DataFrame) -> list[tuple[str, Markup]]:
-    """(name, picture) of every curve: a line a seed, the mean over folds, and what folds span."""
+    """(name, picture) of every curve: a line per seed, the mean over folds, and what folds span."""
     names = [name for name in table.columns if name not in KEYS]
     return [(name, _curve(table, name)) for name in names if np.isfinite(table[name]).any()]
 
@@ -348,7 +348,7 @@ def _curve(table, name) -> Markup:
         if i < COLOURS:
             across = width - right - 50 * (min(len(seeds), COLOURS) - 1 - i)
             parts.append(_words(across, 11, f"seed {seed:.0f}", "end", f"name c{i}"))
-    title = f"{name} by epoch: a line a seed, the mean over folds; the band spans four fifths"
+    title = f"{name} by epoch: a line per seed, the mean over folds; the band spans four fifths"
     return _svg(width, height, title, parts)
 
 
@@ -515,7 +515,7 @@ def evaluate_logs(
     published: str | None = None,
     classes: Sequence[str] | None = None,
 ) -> Report:
-    """Writes the report on logs of MEGC2019, one a seed, into `output`.
+    """Writes the report on logs of MEGC2019, one per seed, into `output`.
 
     Raises:
       UserError: a log is not as `read_logs` wants it, or `published` is not known.

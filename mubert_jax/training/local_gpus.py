@@ -16,8 +16,8 @@ def local_gpus(environment: Mapping[str, str] = os.environ) -> list[int] | None:
     """Places of this process's GPUs among those that it sees; [] for all of them.
 
     Left alone, JAX gives every process that SLURM or Open MPI starts the one GPU of its number on
-    the node: one process a node then uses one GPU. None leaves the choice to JAX: the user has made
-    it in JAX_LOCAL_DEVICE_IDS, or the number of GPUs cannot be told.
+    the node: one process per node then uses one GPU. None leaves the choice to JAX: the user has
+    made it in JAX_LOCAL_DEVICE_IDS, or the number of GPUs cannot be told.
 
     Raises:
       UserError: the GPUs do not divide among the processes.
@@ -38,7 +38,7 @@ def local_gpus(environment: Mapping[str, str] = os.environ) -> list[int] | None:
             return []
         raise UserError(
             f"--pod: {count} processes on this node, and {seen} GPUs to be seen by each, do not "
-            "go together; start one process a node, or one a GPU (--ntasks-per-node)"
+            "go together; start one process per node, or one per GPU (--ntasks-per-node)"
         )
     return list(range(number * share, (number + 1) * share))
 

@@ -1,4 +1,4 @@
-"""From stored frames to the views a step learns from: normalise, crop; all on the device.
+"""From stored frames to the views that a step learns from: normalise, crop; all on the device.
 
 Every random choice about a pair comes from the pair's own key: the run's seed folded with the
 pair's global index.
@@ -21,7 +21,7 @@ def normalise(images_uint8):
 
 
 def pair_keys(key, index_B):
-    """One key a pair, (B,): a function of the run's key and the pair's global index alone."""
+    """One key per pair, (B,): a function of the run's key and the pair's global index alone."""
     return jax.vmap(lambda index: jax.random.fold_in(key, index))(index_B)
 
 

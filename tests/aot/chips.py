@@ -62,5 +62,5 @@ def compiled(target: str, lowered):
     plan = program.memory_analysis()
     held = plan.argument_size_in_bytes + plan.temp_size_in_bytes
     assert held < MEMORY[target.split(":")[0]], f"{held / 1e9:.1f} GB do not fit {target}"
-    said = f"{seconds:6.1f} s, temporaries {plan.temp_size_in_bytes / 1e9:6.3f} GB a chip"
+    said = f"{seconds:6.1f} s, temporaries {plan.temp_size_in_bytes / 1e9:6.3f} GB per chip"
     return program.as_text(), said

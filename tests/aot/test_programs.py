@@ -82,7 +82,7 @@ def load(name, *overrides):
 
 
 def run_of(name, devices, *overrides):
-    """The `CompiledRun` of a config with few pairs a chip, on its own mesh if that fits."""
+    """The `CompiledRun` of a config with few pairs per chip, on its own mesh if that fits."""
     config = load(name, f"--config.training.batch_size={PAIRS_PER_CHIP * len(devices)}", *overrides)
     if abs(np.prod(config.runtime.mesh)) > len(devices):
         runtime = dataclasses.replace(config.runtime, mesh=(-1, 1, 1))

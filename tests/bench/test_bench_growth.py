@@ -69,11 +69,11 @@ def test_sizes_change_one_thing_at_a_time(monkeypatch):
         counted = make_objective(config).flops_per_pair()
         rate = row["batch"] / step.second
         assert row["pairs/s"] == pytest.approx(rate), "the median"
-        assert row["GFLOP a pair"] == pytest.approx(counted / 1e9)
+        assert row["GFLOP per pair"] == pytest.approx(counted / 1e9)
         assert row["of the peak"] == pytest.approx(rate * counted / 1e9)
         assert row["planned GB"] == model.depth
     deep = next(row for row in rows if row["depth"] == 4)
-    for grows in ("GFLOP a pair", "M parameters"):
+    for grows in ("GFLOP per pair", "M parameters"):
         assert deep[grows] > rows[0][grows] > 0
 
 
@@ -89,7 +89,7 @@ def test_data_parallel_sums_the_gradients_once_and_the_metrics_once(devices):
     assert row["collectives"] == "2 all-reduce"
     gradients = 4 * sum(x.size for x in jax.tree.leaves(abstract_state(SPLIT).params))
     assert gradients < 1e6 * row["MB moved"] < 1.01 * gradients
-    assert row["pairs/s"] > 0 and row["planned GB a device"] > 1e-9 * gradients
+    assert row["pairs/s"] > 0 and row["planned GB per device"] > 1e-9 * gradients
 
 
 def test_fsdp_gathers_each_matrix_that_it_splits(devices):
@@ -196,7 +196,7 @@ def test_folds_are_timed_stacked_and_one_by_one(monkeypatch):
         network, _, read, label, together, train, decays, _ = arguments
         assert read["frames"].shape[:3] == (1, len(label), 2)
         batch_size = network.config.recognition.batch_size
-        assert len(label) == 3 * batch_size, "three steps an epoch"
+        assert len(label) == 3 * batch_size, "three steps per epoch"
         assert train.shape == (len(together), len(label)) and len(decays) == len(together)
         for epoch, seconds in enumerate((60.0, 2.0 if len(together) == 1 else 2.5)):
             now[0] += seconds

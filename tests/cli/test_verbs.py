@@ -230,7 +230,7 @@ def test_bench_step_and_input(tmp_path, frames_set, capsys):
     assert main(["bench", "step", *common, "--batch-size=2", "--steps=1", *peers]) == 0
     (row,) = json.loads(output.read_text())
     assert row["pairs/s"] > 0 and row["ratio to torch-sdpa"] > 0 and row["planned memory, GB"] > 0
-    counted, xla = row["GFLOP a pair, counted"], row["GFLOP a pair, XLA's count"]
+    counted, xla = row["GFLOP per pair, counted"], row["GFLOP per pair, XLA's count"]
     assert 0.5 < counted / xla < 1.2
     arguments = ["bench", "input", *common, f"--data={frames_set}", "--seconds=0.2"]
     assert main(arguments) == 0

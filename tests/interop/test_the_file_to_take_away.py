@@ -1,4 +1,4 @@
-"""The README on PyTorch, run where there is PyTorch and a copy of one file, nothing else."""
+"""The page on PyTorch, run where there is PyTorch and a copy of one file, nothing else."""
 
 import re
 import shutil
@@ -11,18 +11,18 @@ from mubert_jax.cli import main
 from mubert_jax.interop import torch_module
 from mubert_jax.training.checkpoints import save_imported
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "pytorch.md"
 ABSENT = ("mubert_jax", "jax", "flax", "numpy", "safetensors", "timm", "torchvision")
 
 
-def test_the_lines_of_the_readme(tmp_path):
+def test_the_lines_of_the_page(tmp_path):
     config = tiny_config(model__recognizer__classes=3)
     save_imported(tmp_path / "run", config, random_weights(config), "random")
     export = ["export", f"--checkpoint={tmp_path / 'run'}", "--format=torch"]
     assert main([*export, f"--output={tmp_path / 'model.pth'}", "--recognizer"]) == 0
     assert main([*export, f"--output={tmp_path / 'plain.pth'}"]) == 0
     shutil.copy(torch_module.__file__, tmp_path / "torch_module.py")
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     (lines,) = (block for block in blocks if "from_pretrained" in block)
     code = (
         "import sys\n"

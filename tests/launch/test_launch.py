@@ -18,6 +18,7 @@ from mubert_jax.training.pod import LOST
 from mubert_jax.training.preemption import EXIT_CODE
 
 LAUNCH = Path(__file__).parents[2] / "launch"
+DOCS = LAUNCH.parent / "docs"
 SCRIPTS = sorted(LAUNCH.glob("*.sh"))
 MANIFESTS = sorted(LAUNCH.glob("gke/*.yaml"))
 # Another start would repeat what ends with these.
@@ -257,12 +258,13 @@ def test_a_bucket_is_refused_before_anything_is_installed(tmp_path, workdir):
 
 
 def test_no_script_nor_page_names_a_bucket_for_a_folder():
-    for path in (*SCRIPTS, *MANIFESTS, LAUNCH / "README.md", LAUNCH.parent / "README.md"):
+    pages = (LAUNCH / "README.md", LAUNCH.parent / "README.md", *DOCS.glob("*.md"))
+    for path in (*SCRIPTS, *MANIFESTS, *pages):
         assert not re.search(r"--[\w.]+[= ](gs|s3)://", path.read_text()), path
 
 
 def test_the_table_of_exit_codes_has_them_all():
-    table = (LAUNCH / "README.md").read_text()
+    table = (DOCS / "commands.md").read_text()
     for code in (0, UserError.exit_code, DiskFull.exit_code, EXIT_CODE, LOST):
         assert re.search(rf"^\| {code}\b", table, re.MULTILINE), code
     assert PassingError.exit_code == EXIT_CODE

@@ -1,4 +1,4 @@
-"""One process a node uses every GPU of it, one a GPU its own: told by what SLURM sets."""
+"""One process per node uses every GPU of it, one per GPU its own: told by what SLURM sets."""
 
 import pytest
 

@@ -145,7 +145,9 @@ def _numbered(folder: Path, paths: list[Path], passed: PassedOver) -> list[tuple
     for path in sorted(set(paths) - set(taken.values())):
         if (number := frame_number(path)) in taken:
             names = " and ".join(sorted((path.name, taken[number].name)))
-            raise Refused(f"{folder}: {names} both count as frame {number}; keep one file a frame")
+            raise Refused(
+                f"{folder}: {names} both count as frame {number}; keep one file per frame"
+            )
     return images
 
 

@@ -47,7 +47,7 @@ class PairsReport(Lines):
 
     Attributes:
       output: the data-set folder.
-      rows: one a clip, as in report.csv; `status` is one of STATUSES, repaired ones are stored too.
+      rows: one per clip, as in report.csv; `status` is one of STATUSES; repaired ones are stored.
       classes, published, published_subjects, notes: as in `Collected`.
       already_complete: nothing was done, the folder was complete.
       passed: as in `Collected`.

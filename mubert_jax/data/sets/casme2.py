@@ -1,4 +1,4 @@
-"""CASME II: `sub01/EP02_01f/img46.jpg` or `reg_img46.jpg`, 200 frames a second, 26 subjects.
+"""CASME II: `sub01/EP02_01f/img46.jpg` or `reg_img46.jpg`, 200 frames per second, 26 subjects.
 
 The sheet is CASME2-coding-20140508.xlsx, or another version of it. One clip has no apex ("/"), one
 has its apex at the onset; the 3 classes, those of MEGC2019, leave both out.

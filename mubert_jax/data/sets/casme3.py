@@ -1,4 +1,4 @@
-"""CAS(ME)3 part A: `spNO.1/a/color/175.jpg`, 30 frames a second, 1280x720, 94 subjects.
+"""CAS(ME)3 part A: `spNO.1/a/color/175.jpg`, 30 frames per second, 1280x720, 94 subjects.
 
 The sheet is cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx. A video holds several clips, so a clip is
 the video's letter and its onset, `a_175`. Depth images beside the colour are not looked at; folders

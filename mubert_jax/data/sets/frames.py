@@ -1,4 +1,4 @@
-"""Folders of image files; one clip a folder that holds images, at every depth."""
+"""Folders of image files; one clip per folder that holds images, at every depth."""
 
 from pathlib import Path, PurePath
 
@@ -11,7 +11,7 @@ from mubert_jax.errors import UserError
 
 
 def clips(input: Path, passed: PassedOver | None = None) -> list[Clip]:
-    """One clip a folder with images, `input` itself included, frames ordered by number.
+    """One clip per folder with images, `input` itself included, frames ordered by number.
 
     A clip is named by its path below `input`; who is seen in it is left to
     `layouts.with_subjects`. A folder whose frames cannot be told is a clip that raises when it is

@@ -1,4 +1,4 @@
-"""SAMM: `006/006_1_2/006_05562.jpg`, grey, 200 frames a second, 29 subjects.
+"""SAMM: `006/006_1_2/006_05562.jpg`, grey, 200 frames per second, 29 subjects.
 
 The sheet is MICRO_ONLY of SAMM_Micro_FACS_Codes_v2.xlsx, its header below a preamble of 13 rows in
 most copies. In some copies the apex of 028_4_1 and 032_3_1 lies outside the clip.

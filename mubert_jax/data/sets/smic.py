@@ -1,4 +1,4 @@
-"""SMIC-HS, 100 frames a second, 16 subjects, no apexes and no action units.
+"""SMIC-HS, 100 frames per second, 16 subjects, no apexes and no action units.
 
 Cropped: `SMIC_all_cropped/HS/s1/micro/negative/s1_ne_01/reg_image028400.bmp`; a folder is one whole
 clip, so no sheet is needed. Long (HS-E): `SMIC_HS_E/s14/s14_ne_01/image034208.jpg`, with a sheet. A

@@ -31,8 +31,8 @@ class Cast:
         people alone take one that is not for training.
       seed: another seed makes other people.
       size: side of the frames in pixels.
-      photos: a folder of photographs, one sub-folder a subject, instead of drawings; `subjects` is
-        then the most that are taken.
+      photos: a folder of photographs, one sub-folder per subject, instead of drawings; `subjects`
+        is then the most that are taken.
     """
 
     subjects: int = 60
@@ -82,13 +82,13 @@ def clips(cast: Cast, passed: PassedOver | None = None) -> list[Clip]:
 
 
 def read_subjects(folder: Path, passed: PassedOver) -> dict[str, list[Path]]:
-    """Subject -> photographs, one sub-folder a subject; other files are told to `passed`.
+    """Subject -> photographs, one sub-folder per subject; other files are told to `passed`.
 
     Raises:
       UserError: no such folder, or no photograph in any sub-folder.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; --input takes one sub-folder a subject")
+        raise UserError(f"{folder}: no such folder; --input takes one sub-folder per subject")
     subjects: dict[str, list[Path]] = {}
     for path, photos in files_with(IMAGE_SUFFIXES, folder, passed):
         if path == folder:
@@ -100,7 +100,7 @@ def read_subjects(folder: Path, passed: PassedOver) -> dict[str, list[Path]]:
     if not subjects:
         raise UserError(
             f"{folder}: no photograph in any sub-folder (looked for "
-            f"{' '.join(sorted(IMAGE_SUFFIXES))}); one sub-folder a subject is needed"
+            f"{' '.join(sorted(IMAGE_SUFFIXES))}); one sub-folder per subject is needed"
             f"{passed.clause()}"
         )
     return {subject: sorted(photos) for subject, photos in sorted(subjects.items())}

@@ -1,4 +1,4 @@
-"""Any video file, or a folder searched for video files at every depth; one clip a file."""
+"""Any video file, or a folder searched for video files at every depth; one clip per file."""
 
 import os
 from collections import Counter
@@ -13,7 +13,7 @@ from mubert_jax.errors import UserError
 
 
 def clips(input: Path, passed: PassedOver | None = None) -> list[Clip]:
-    """One clip a video file below `input`, or of `input` itself.
+    """One clip per video file below `input`, or of `input` itself.
 
     A clip is named by its path below `input` without the suffix; who is seen in it is left to
     `layouts.with_subjects`. Raises UserError when there is no video file; what else is there is

@@ -1,0 +1,1 @@
+"""The network, pure: patches, attention, DMA, POI, and the recognizer's head."""

@@ -1,0 +1,1 @@
+"""What a trained network sees between two frames: maps, scores of maps, pictures."""

@@ -1,0 +1,1 @@
+"""`mubert pretrain`: from a config to a finished run."""

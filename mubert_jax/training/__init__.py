@@ -1,0 +1,1 @@
+"""One step, one loop, and what goes with them, for any objective."""
