@@ -4,12 +4,13 @@ import dataclasses
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from conftest import tiny_config
 
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition.inputs import Backbone, Inputs
-from mubert_jax.recognition.network import train
+from mubert_jax.recognition.network import FineTuning, train
 from mubert_jax.recognition.networks import make_network
 from mubert_jax.recognition.networks.micron_bert import HEADS
 from mubert_jax.training.views import normalise
@@ -101,3 +102,17 @@ def test_full_fine_tuning_starts_from_heads_that_fit():
     fitted, _, _ = make_network(config, backbone).learner(inputs, 0)(folds, train, decays)
     np.testing.assert_allclose(fitted, expected, atol=1e-3)
     assert np.abs(expected).max() > 0.1, "a fresh head would give other logits"
+
+
+def test_a_step_draws_among_the_copies_of_what_it_may_learn_from():
+    config = tiny_config(recognition={"batch_size": 64, "balance": "sampling"})
+    network = SimpleNamespace(copies=2, config=config, augment=lambda key, inputs: inputs)
+    marks, where = np.array([1, 0, 1, 0, 1], bool), np.stack(np.mgrid[:3, :5], axis=-1)
+    label = np.arange(5) % 2
+    batch = {"key": jax.random.key(0), "step": 3, "train": marks, "weight": marks / 3}
+    batch |= {"read": {"where": jnp.asarray(where)}, "label": jnp.asarray(label)}
+    inputs, labels, counts = FineTuning(network).views(None, batch)
+    copies, rows = np.asarray(inputs["where"]).T
+    assert set(copies) == {0, 1, 2} and set(rows) == {0, 2, 4}
+    np.testing.assert_array_equal(labels, label[rows])
+    np.testing.assert_allclose(counts, 1 / 64)
