@@ -62,11 +62,6 @@ def check(config):
         f"config.swapping.min_aspect is {swapping.min_aspect}; it takes (0, 1]",
     )
     _require(
-        swapping.min_block <= swapping.ratio * model.num_patches,
-        f"config.swapping.min_block is {swapping.min_block}, more than config.swapping.ratio of "
-        f"the {model.num_patches} patches; one block would swap more than asked",
-    )
-    _require(
         config.loss.agreement == "none" or crop.global_crops > 0,
         f"config.loss.crop.global_crops is {crop.global_crops}; the agreement "
         f"{config.loss.agreement!r} compares the frame with at least one crop",
@@ -107,7 +102,9 @@ def check(config):
         "config.model.recognizer.reads='displacement' is between DMA's pixels; it needs "
         "config.model.dma.reads='pixels' and a config.model.dma.kind other than 'none'",
     )
-    _check_warp(config.loss, model)
+    if config.objective.name == "micron_bert":
+        _check_blocks(swapping, model)
+        _check_warp(config.loss, model)
     _check_recognition(config.recognition)
 
 
@@ -129,6 +126,14 @@ def _check_recognition(recognition):
     _require(
         len(set(seeds)) == len(seeds) and min(seeds) >= 0,
         f"config.recognition.seeds is {seeds}; it takes different numbers from 0 on",
+    )
+
+
+def _check_blocks(swapping, model):
+    _require(
+        swapping.min_block <= swapping.ratio * model.num_patches,
+        f"config.swapping.min_block is {swapping.min_block}, more than config.swapping.ratio of "
+        f"the {model.num_patches} patches; one block would swap more than asked",
     )
 
 

@@ -10,6 +10,8 @@ from conftest import fresh_state, step_of, tiny_config, to_dict, write_config_fi
 
 from mubert_jax import objectives
 from mubert_jax.cli import main
+from mubert_jax.config import build
+from mubert_jax.errors import UserError
 from mubert_jax.objectives import make_objective
 from mubert_jax.training.checkpoints import load_weights
 from mubert_jax.training.writers import read_metrics
@@ -106,6 +108,15 @@ def test_an_option_is_overridden_from_the_command_line(blurred, frames_set, tmp_
     assert main(start) == 0
     kept = json.loads((run / "config.json").read_text())
     assert kept["objective"]["options"] == {"momentum": 0.5}
+
+
+def test_what_it_does_not_read_ties_it_to_nothing(blurred):
+    """Blocks of 16 patches do not fit into 16; whoever swaps none does not care."""
+    config = to_dict(blurred())
+    config["swapping"]["min_block"] = 16
+    assert build(config).objective.name == "blurred"
+    with pytest.raises(UserError, match="swapping.min_block is 16"):
+        build(config | {"objective": {"name": "micron_bert"}})
 
 
 def test_what_it_does_not_read_is_refused(blurred, frames_set, tmp_path, capsys):
