@@ -19,6 +19,7 @@ from mubert_jax.perception.scores import Estimate
 def ablation_run(tmp_path_factory, frames_set):
     folder = tmp_path_factory.mktemp("ablation")
     short = {"training__steps": 2, "runtime__checkpoint_every": 2, "loss__agreement": "none"}
+    short |= {"model__depth": 1}
     variants = {
         "shared": {"model__dma__projection": "shared"},
         "mb1": {"model__dma__kind": "none", "model__poi__enabled": False},

@@ -143,6 +143,7 @@ def test_sigterm_to_one_stops_all_at_one_step_and_one_process_goes_on(
     assert_same_end(tmp_path / "run", one_process)
 
 
+@pytest.mark.slow  # bash launch/test.sh -m slow tests/training/test_pod.py
 def test_what_one_process_began_four_go_on_with(config, one_process, tmp_path):
     shutil.copytree(one_process, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "20")
