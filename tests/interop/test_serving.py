@@ -42,7 +42,14 @@ def two_images(batch):
     return np.random.default_rng(batch).integers(0, 256, (2, batch, 32, 32, 3), np.uint8)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+# The others are what training without DMA, and the released weights, are like.
+FASTER = ("dma and poi", "pixels")
+BY_NAME = [
+    name if name in FASTER else pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS
+]
+
+
+@pytest.mark.parametrize("name", BY_NAME)
 def test_onnx_agrees_with_torch(tmp_path, name, capsys):
     config, weights, file = exported(tmp_path, "onnx", **CONFIGS[name])
     assert "opset 18" in capsys.readouterr().out

@@ -52,6 +52,7 @@ def uf1(tmp_path, monkeypatch):
     return uf1
 
 
+@pytest.mark.slow
 def test_movements_of_strangers_are_named(uf1):
     ours = uf1("ours")
     difference = uf1("difference", "--config.recognition.features=difference")

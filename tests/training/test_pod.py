@@ -172,6 +172,7 @@ def test_however_tensor_lies_over_processes_all_learn_the_same(
     assert_same_end(tmp_path / "run", one_process)
 
 
+@pytest.mark.slow
 def test_two_start_from_another_run_as_one_does_and_are_stopped_while_looking_back(
     config, one_process, tmp_path
 ):
@@ -210,6 +211,7 @@ def test_a_process_that_dies_takes_the_others_with_it_and_no_checkpoint(config, 
     assert_goes_on(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_save_that_fails_ends_all_and_leaves_the_last_good_checkpoint(config, tmp_path):
     """A file takes the place of the folder of checkpoints: nothing can be saved any more."""
     run, good = tmp_path / "run", tmp_path / "good"
