@@ -1,5 +1,6 @@
 """What a linear probe on the frozen encoder says of labelled pairs, leaving one subject out."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,4 +47,6 @@ class LinearProbe(Evaluator):
 
     def __call__(self, params, extra):
         features = token_changes(self._encode, params)(self._pairs)
+        if not np.isfinite(features).all():  # the next step says what went wrong
+            return {"uf1": math.nan}
         return {"uf1": recognition(features, self._pairs, uf1).value}

@@ -1,6 +1,7 @@
 """What is measured in the course of a training, every so many steps."""
 
 import abc
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -55,7 +56,7 @@ class Evaluation:
 
     def best(self, rows: Iterable[dict[str, float]]) -> dict[str, float] | None:
         """The best of the rows of metrics that have the headline; None where none has it."""
-        measured = [row for row in rows if self.headline in row]
+        measured = [row for row in rows if math.isfinite(row.get(self.headline, math.nan))]
         if not measured:
             return None
         choose = max if self.evaluator.higher_is_better else min

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -107,6 +108,7 @@ def pretrain(
             ProgressLine(console, start, total_steps) as progress,
             Profile(config.runtime.profile_steps, workdir) as profile,
         ):
+            report = partial(_report, config, schedule, meter, writer, progress)
             unread = None
             for step in range(start + 1, total_steps + 1):
                 profile.before(step)
@@ -115,16 +117,17 @@ def pretrain(
                     batch = sharding.put_batch(batch, run.batch_sharding, batch_size, rows)
                 state, metrics = run.step(state, batch)
                 if unread:
-                    _report(*unread, config, meter, writer, progress)
-                unread = step, metrics | {"learning_rate": schedule(step - 1)}
+                    report(*unread)
+                unread = step, metrics, False
                 checkpoints.check()
                 last = step == total_steps
                 if due := [evaluation for evaluation in evaluations if evaluation.due(step, last)]:
+                    values = _finite(step, metrics)
                     with meter.timing("evaluation"):
-                        unread = step, unread[1] | _evaluated(due, state)
+                        unread = step, values | _evaluated(due, state), True
                 stopping = stop.after(step, last)
                 if stopping or last or step % config.runtime.checkpoint_every == 0:
-                    _report(*unread, config, meter, writer, progress)
+                    report(*unread)
                     unread = None
                     with meter.timing("checkpoints"):
                         checkpoints.save(step, state)
@@ -141,7 +144,17 @@ def steps_of(config: Config, num_examples: int) -> int:
     return config.training.steps or max(1, math.ceil(config.training.epochs * per_epoch))
 
 
-def _report(step, metrics, config, meter, writer, progress):
+def _report(config, schedule, meter, writer, progress, step, metrics, evaluated):
+    values = _finite(step, metrics)
+    rates = meter.step()
+    progress.update(step, values, rates)
+    if writer and (step % config.runtime.log_every == 0 or step == 1 or evaluated):
+        values["learning_rate"] = float(schedule(step - 1))
+        writer.write(step, values | rates)
+
+
+def _finite(step, metrics) -> dict[str, float]:
+    """The metrics, read from the device; UserError where the loss or the gradient is not finite."""
     values = {name: float(value) for name, value in jax.device_get(metrics).items()}
     for name in ("loss", "gradient_norm"):
         if not math.isfinite(values[name]):
@@ -150,11 +163,7 @@ def _report(step, metrics, config, meter, writer, progress):
                 "config.optimizer.learning_rate or set config.optimizer.clip_norm=1.0, in another "
                 "--workdir"
             )
-    rates = meter.step()
-    progress.update(step, values, rates)
-    evaluated = any("/" in name for name in values)
-    if writer and (step % config.runtime.log_every == 0 or step == 1 or evaluated):
-        writer.write(step, values | rates)
+    return values
 
 
 def _evaluated(due: list[Evaluation], state: TrainState) -> dict[str, float]:

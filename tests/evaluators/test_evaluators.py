@@ -103,6 +103,9 @@ def test_the_best_step_is_the_highest_or_the_lowest():
     Lowest.higher_is_better = True
     assert Evaluation("x", 1, Lowest()).best(rows)["step"] == 1
     assert Evaluation("y", 1, Lowest()).best(rows) is None
+    broken = [{"step": 1, "x/loss": float("nan")}, *rows]
+    assert Evaluation("x", 1, Lowest()).best(broken)["step"] == 1 and len(broken) == 5
+    assert Evaluation("x", 1, Lowest()).best(broken[:1]) is None
 
 
 @pytest.mark.parametrize(
@@ -169,6 +172,12 @@ def test_motion_maps_are_scored_on_strangers():
     )
     with pytest.raises(UserError, match="trains no DMA"):
         make_evaluations(no_dma, make_objective(no_dma))
+
+
+def test_weights_that_are_not_finite_are_told_by_the_loss(pretrain, labelled_set, capsys):
+    probe = {"linear_probe": {"every": 1, "path": str(labelled_set)}}
+    assert pretrain(probe, "--config.optimizer.learning_rate=1e30") == 2
+    assert "at step 2; the last good checkpoint is kept" in capsys.readouterr().err
 
 
 def test_a_linear_probe_tests_every_pair(labelled_set):
