@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mubert_jax.config import Config
@@ -16,8 +14,8 @@ from mubert_jax.models.recognizer import STILL
 from mubert_jax.perception.maps import Maps
 from mubert_jax.perception.perceive import PerceiveOptions, Session
 from mubert_jax.perception.trained import Trained
+from mubert_jax.recognition.inputs import features as forward_features
 from mubert_jax.recognition.predict import Prediction, Recognizer
-from mubert_jax.training.views import normalise
 
 # A path, one image (H, W, 3) or several (P, H, W, 3), uint8 RGB of any size.
 Frames = str | Path | np.ndarray | Sequence[np.ndarray]
@@ -105,7 +103,8 @@ class Model:
         """
         maps = self.maps(onset, apex, crop=crop, align=align)
         if self.config.model.recognizer.classes:
-            return np.asarray(self._forward_features(maps.onset, maps.apex))
+            model, params = self._trained.model, self.params
+            return np.asarray(forward_features(model, params, maps.onset, maps.apex))
         if self.config.model.dma.reads == "pixels":
             return maps.displacement.reshape(len(maps), -1)
         return np.log(maps.dma + STILL).reshape(len(maps), -1)
@@ -130,17 +129,8 @@ class Model:
 
     def _recognizer(self, options: PerceiveOptions) -> Recognizer:
         if options not in self._recognizers:
-            self._recognizers[options] = Recognizer(self._checkpoint, options)
+            self._recognizers[options] = Recognizer(self._checkpoint, options, self._trained)
         return self._recognizers[options]
-
-    def _forward_features(self, onset, apex):
-        frames = normalise(jnp.asarray(onset)), normalise(jnp.asarray(apex))
-        forward = jax.jit(
-            lambda params, onset, apex: self._trained.model.apply(
-                {"params": params}, onset, apex, method="forward_features"
-            )
-        )
-        return forward(self.params, *frames)
 
 
 def _images(frames: Frames) -> list[np.ndarray]:

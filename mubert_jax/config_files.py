@@ -14,7 +14,7 @@ from ml_collections import ConfigDict, config_flags
 import mubert_jax
 from mubert_jax import renamed
 from mubert_jax.config import Config, build, default_config, flatten
-from mubert_jax.config_parts import OPEN, only, refuse_unread
+from mubert_jax.config_parts import only, refuse_unread, section_or_key
 from mubert_jax.config_values import unknown
 from mubert_jax.errors import UserError
 
@@ -173,7 +173,7 @@ def _added(config: ConfigDict, override: str) -> bool:
     Whether it was one: of all others the config knows the type.
     """
     key, _, text = override.removeprefix("--config.").partition("=")
-    if not key.startswith(tuple(f"{section}." for section in OPEN)):
+    if section_or_key(key) == key:
         return False
     *sections, name = key.split(".")
     node = config
@@ -199,7 +199,7 @@ def _checked(overrides: Iterable[str]) -> list[str]:
     for override in overrides:
         written = _written(override)
         key = renamed.key(written, aloud=True)
-        if key.startswith(tuple(f"{section}." for section in OPEN)):
+        if section_or_key(key) != key:
             known = known | {key: None}
         if key not in known:
             raise unknown(f"key config.{key}", key, known)

@@ -194,7 +194,7 @@ def only(config: Config, part: type) -> Config:
     """The config with the keys of `part`, and everything else at its defaults."""
     read, values = keys_of(part), {}
     for key, value in flatten(config).items():
-        if _known_as(key) in read:
+        if section_or_key(key) in read:
             *sections, name = key.split(".")
             node = values
             for section in sections:
@@ -215,7 +215,7 @@ def refuse_unread(
       flags: names of the command's flags, which may be what was meant.
     """
     read = keys_of(part)
-    for key in map(_known_as, overrides):
+    for key in map(section_or_key, overrides):
         if key not in read:
             hint = _nearest(key, [k for k in read if _unbroken(read[k], configs)], flags)
             raise UserError(f"--config.{key}: this command does not read it; {hint}")
@@ -228,7 +228,7 @@ def refuse_unread(
         )
 
 
-def _known_as(key: str) -> str:
+def section_or_key(key: str) -> str:
     """The key itself; of the keys in an open section the section, whose owner knows them."""
     return next((open for open in OPEN if key.startswith(f"{open}.")), key)
 

@@ -12,22 +12,28 @@ Kind = TypeVar("Kind")
 
 
 def names(package: ModuleType) -> list[str]:
-    """The names of the package's files, in order."""
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    """The names of the package's files, in order; helpers, `_name.py`, are not among them."""
+    found = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return sorted(name for name in found if not name.startswith("_"))
 
 
-def find(package: ModuleType, name: str, kind: type[Kind], where: str) -> type[Kind]:
-    """The one subclass of `kind` that is written in the file `name` of the package.
+def module(package: ModuleType, name: str, where: str) -> ModuleType:
+    """The file `name` of the package.
 
     Raises:
       UserError: there is no such file; `where` says who asked for it.
     """
     if name not in names(package):
         raise unknown(f"{where} {name!r}", name, names(package))
-    module = importlib.import_module(f"{package.__name__}.{name}")
+    return importlib.import_module(f"{package.__name__}.{name}")
+
+
+def find(package: ModuleType, name: str, kind: type[Kind], where: str) -> type[Kind]:
+    """The one subclass of `kind` that is written in the file `name`; raises as `module`."""
+    file = module(package, name, where)
     (found,) = (
         member
-        for _, member in inspect.getmembers(module, inspect.isclass)
-        if issubclass(member, kind) and member.__module__ == module.__name__
+        for _, member in inspect.getmembers(file, inspect.isclass)
+        if issubclass(member, kind) and member.__module__ == file.__name__
     )
     return found

@@ -7,14 +7,14 @@ has to be touched. Modules whose names begin with an underscore hold what severa
 """
 
 import dataclasses
-import importlib
 import importlib.util
-import pkgutil
+import sys
 from collections.abc import Callable, Iterable
 from typing import Literal
 
 import numpy as np
 
+from mubert_jax import discovery
 from mubert_jax.config_values import unknown
 from mubert_jax.data.alignment import ALIGNERS, aligned, face_ellipse
 from mubert_jax.errors import UserError
@@ -67,8 +67,7 @@ def length(seen: np.ndarray) -> np.ndarray:
 
 def available() -> list[str]:
     """The names of all methods, sorted."""
-    names = (module.name for module in pkgutil.iter_modules(__path__))
-    return sorted(name for name in names if not name.startswith("_"))
+    return discovery.names(sys.modules[__name__])
 
 
 def load(name: str) -> MotionMap:
@@ -114,6 +113,4 @@ def registered(method: str | MotionMap, align: str) -> MotionMap:
 
 
 def _method(name: str) -> MotionMap:
-    if name not in available():
-        raise unknown(f"motion map {name!r}", name, available())
-    return importlib.import_module(f"{__name__}.{name}").METHOD
+    return discovery.module(sys.modules[__name__], name, "motion map").METHOD

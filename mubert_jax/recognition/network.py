@@ -3,7 +3,6 @@
 import abc
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -16,18 +15,13 @@ from mubert_jax.config_values import from_values
 from mubert_jax.recognition.cross_validation import Learner
 from mubert_jax.recognition.inputs import Backbone, Inputs, check_input, in_batches
 from mubert_jax.recognition.linear_probe import clip_weights
-from mubert_jax.training.objective import Objective
+from mubert_jax.training.objective import NoOptions, Objective
 from mubert_jax.training.state import TrainState
 from mubert_jax.training.step import make_step
 
 Params = Any
 # Of the steps, before the learning rate is at its highest.
 WARMUP = 0.1
-
-
-@dataclass(frozen=True)
-class NoOptions:
-    """Of a network that has none."""
 
 
 class Network(abc.ABC):

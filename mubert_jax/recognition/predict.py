@@ -18,6 +18,7 @@ from mubert_jax.paths import SHIPPED
 from mubert_jax.perception import render
 from mubert_jax.perception.maps import Maps
 from mubert_jax.perception.perceive import CANDIDATES, PerceiveOptions, Session
+from mubert_jax.perception.trained import Trained
 from mubert_jax.recognition.predictions import FACTS_FILE, emotions_of
 from mubert_jax.training.views import normalise
 
@@ -43,15 +44,17 @@ class Prediction:
 
 
 class Recognizer:
-    """A fine-tuned run's folder, or an export of it, opened.
+    """A fine-tuned run's folder, or an export of it, opened unless it is `trained` already.
 
     Raises:
       UserError: no checkpoint there, or one without a recognizer, or with one that names nothing.
     """
 
-    def __init__(self, checkpoint: str | Path, options: PerceiveOptions):
+    def __init__(
+        self, checkpoint: str | Path, options: PerceiveOptions, trained: Trained | None = None
+    ):
         _check_that_one_was_kept(Path(checkpoint))
-        trained = open_trained(checkpoint)
+        trained = trained or open_trained(checkpoint)
         self.classes = trained.emotions or emotions_of(checkpoint)
         if not trained.config.model.recognizer.classes:
             raise UserError(_no_recognizer(checkpoint, trained.config.model.image_size))

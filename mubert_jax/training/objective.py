@@ -16,7 +16,7 @@ Metrics = dict[str, jax.Array]
 
 @dataclass(frozen=True)
 class NoOptions:
-    """Of an objective that has none."""
+    """Of an objective, a network or an evaluator that has none."""
 
 
 class Objective(abc.ABC):
