@@ -1,6 +1,7 @@
 """Four CPU devices and one compile cache for every test; random frames where frames are needed."""
 
 import os
+import sys
 import tempfile
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers have it from the process that started them
@@ -90,6 +91,22 @@ def views_of(config: Config, batch: dict):
     from mubert_jax.objectives import make_objective
 
     return make_objective(config).views(jax.random.key(config.training.seed), batch)
+
+
+@pytest.fixture
+def drop(tmp_path_factory, monkeypatch):
+    """(package, name, text): a file of that text is found beside those of the package."""
+    modules = []
+
+    def put(package, name, text):
+        folder = tmp_path_factory.mktemp("dropped")
+        (folder / f"{name}.py").write_text(text)
+        modules.append(f"{package.__name__}.{name}")
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+
+    yield put
+    for module in modules:
+        sys.modules.pop(module, None)
 
 
 @pytest.fixture

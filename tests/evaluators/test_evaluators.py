@@ -1,7 +1,5 @@
 """What a training is watched by: measured when due, written beside the rest, the best one named."""
 
-import sys
-
 import cv2
 import jax
 import numpy as np
@@ -47,13 +45,8 @@ class WeightSize(Evaluator):
 
 
 @pytest.fixture
-def weight_size(tmp_path, monkeypatch):
-    folder = tmp_path / "evaluators"
-    folder.mkdir()
-    (folder / "weight_size.py").write_text(WEIGHT)
-    monkeypatch.setattr(evaluators, "__path__", [*evaluators.__path__, str(folder)])
-    yield
-    sys.modules.pop("mubert_jax.evaluators.weight_size", None)
+def weight_size(drop):
+    drop(evaluators, "weight_size", WEIGHT)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -53,15 +52,10 @@ METHOD = MotionMap("of another library", "flow", distant, extra="no_such_library
 
 
 @pytest.fixture
-def dropped(tmp_path, monkeypatch):
-    """The files of `FILES`, in a folder beside those of the package."""
+def dropped(drop):
+    """The files of `FILES`, beside those of the package."""
     for name, text in FILES.items():
-        (tmp_path / f"{name}.py").write_text(text)
-        monkeypatch.delitem(sys.modules, f"{motion_maps.__name__}.{name}", raising=False)
-    monkeypatch.setattr(motion_maps, "__path__", [*motion_maps.__path__, str(tmp_path)])
-    yield
-    for name in FILES:
-        sys.modules.pop(f"{motion_maps.__name__}.{name}", None)
+        drop(motion_maps, name, text)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """A pretraining method is one new file: it trains, stops, goes on, and nothing else is touched."""
 
 import json
-import sys
 
 import jax
 import numpy as np
@@ -61,16 +60,12 @@ class Blurred(Objective):
 
 
 @pytest.fixture
-def blurred(tmp_path, monkeypatch):
-    """The file in a folder of objectives, and a config that names it."""
-    folder = tmp_path / "objectives"
-    folder.mkdir()
-    (folder / "blurred.py").write_text(BLURRED)
-    monkeypatch.setattr(objectives, "__path__", [*objectives.__path__, str(folder)])
-    yield lambda **options: tiny_config(
+def blurred(drop):
+    """The file beside the objectives, and a config that names it."""
+    drop(objectives, "blurred", BLURRED)
+    return lambda **options: tiny_config(
         objective__name="blurred", objective__options=options, training__steps=4
     )
-    sys.modules.pop("mubert_jax.objectives.blurred", None)
 
 
 def test_it_trains_and_goes_on(blurred, frames_set, tmp_path):

@@ -1,7 +1,6 @@
 """A new file in the folder is a recognizer that is cross-validated; no other file is touched."""
 
 import json
-import sys
 
 import numpy as np
 import pandas as pd
@@ -59,12 +58,8 @@ class TwoLayers(Network):
 
 
 @pytest.fixture
-def dropped(tmp_path, monkeypatch):
-    """The file, in a folder beside those of the package."""
-    (tmp_path / "two_layers.py").write_text(MLP)
-    monkeypatch.setattr(networks, "__path__", [*networks.__path__, str(tmp_path)])
-    yield
-    sys.modules.pop(f"{networks.__name__}.two_layers", None)
+def dropped(drop):
+    drop(networks, "two_layers", MLP)
 
 
 @pytest.fixture(scope="module")
