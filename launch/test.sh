@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need into .venv, checks style, runs the tests (slow ones: -m slow).
+# Installs what the tests need into .venv, checks style and types, runs the tests (slow ones: -m slow).
 # With -m aot: compiles every config's programs for an H100 and for eight v5e, none of which is
 # needed; into .venv-aot, 7 GB. One program at a time; a part of them: -m aot -k "h100 and mae".
 # With -m mutants: changes the code in many small ways and wants a test to fail for each; Cosmic Ray
@@ -21,4 +21,5 @@ install_mubert test
 
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
+.venv/bin/pyrefly check
 exec .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist worksteal "$@"
