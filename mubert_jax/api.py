@@ -137,10 +137,9 @@ def _images(frames: Frames) -> list[np.ndarray]:
     """One or several images, (H, W, 3) uint8 each."""
     if isinstance(frames, str | Path):
         return [read_image(Path(frames))]
-    images = [frames] if np.ndim(frames[0]) == 2 else list(frames)
+    one = np.ndim(frames[0]) == 2
+    images = [np.asarray(image) for image in ([frames] if one else frames)]
     for image in images:
-        if np.ndim(image) != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
-            raise UserError(
-                f"frames are (H, W, 3) uint8 RGB, not {np.shape(image)} {np.asarray(image).dtype}"
-            )
+        if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
+            raise UserError(f"frames are (H, W, 3) uint8 RGB, not {image.shape} {image.dtype}")
     return images

@@ -6,6 +6,7 @@ types and impossible values with one line each.
 """
 
 import dataclasses
+from collections.abc import Iterator
 
 import ml_collections
 
@@ -458,7 +459,7 @@ def to_dict(config: Config) -> dict:
 def flatten(config: Config) -> dict[str, object]:
     """Dotted key -> value, e.g. `{"model.dim": 512, ...}`."""
 
-    def walk(node, prefix):
+    def walk(node: dict, prefix: str) -> Iterator[tuple[str, object]]:
         for key, value in node.items():
             if isinstance(value, dict) and value:
                 yield from walk(value, f"{prefix}{key}.")

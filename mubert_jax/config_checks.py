@@ -1,10 +1,21 @@
 """What a config must hold to make sense, beyond the types of its keys."""
 
+from typing import TYPE_CHECKING
+
 from mubert_jax.errors import UserError
 
+if TYPE_CHECKING:
+    from mubert_jax.config import (
+        Config,
+        LossConfig,
+        ModelConfig,
+        RecognitionConfig,
+        SwappingConfig,
+    )
 
-def check(config):
-    """Raises UserError, naming the key, for a `config.Config` that cannot be run."""
+
+def check(config: "Config") -> None:
+    """Raises UserError, naming the key, for a config that cannot be run."""
     model, swapping = config.model, config.swapping
     crop, dino = config.loss.crop, config.loss.dino
     positive = {
@@ -108,11 +119,11 @@ def check(config):
     _check_recognition(config.recognition)
 
 
-def _in_the_middle(window, patch_size):
+def _in_the_middle(window: int, patch_size: int) -> bool:
     return window >= patch_size and (window - patch_size) % 2 == 0
 
 
-def _check_recognition(recognition):
+def _check_recognition(recognition: "RecognitionConfig") -> None:
     for key, least in {
         "epochs": 1,
         "batch_size": 1,
@@ -129,7 +140,7 @@ def _check_recognition(recognition):
     )
 
 
-def _check_blocks(swapping, model):
+def _check_blocks(swapping: "SwappingConfig", model: "ModelConfig") -> None:
     _require(
         swapping.min_block <= swapping.ratio * model.num_patches,
         f"config.swapping.min_block is {swapping.min_block}, more than config.swapping.ratio of "
@@ -137,7 +148,7 @@ def _check_blocks(swapping, model):
     )
 
 
-def _check_warp(loss, model):
+def _check_warp(loss: "LossConfig", model: "ModelConfig") -> None:
     warp, places = loss.warp, loss.warp.places
     _require(
         not loss.warp_weight or model.dma.kind != "none",
@@ -158,13 +169,13 @@ def _check_warp(loss, model):
     )
 
 
-def _divides(divisor, value, divisor_key, value_key):
+def _divides(divisor: int, value: int, divisor_key: str, value_key: str) -> None:
     _require(
         value % divisor == 0,
         f"config.{value_key} is {value}, not a multiple of config.{divisor_key} = {divisor}",
     )
 
 
-def _require(condition, message):
+def _require(condition: bool, message: str) -> None:
     if not condition:
         raise UserError(message)

@@ -1,4 +1,4 @@
-"""What each command reads of a config: the type of its `config` parameter.
+"""What each command reads of a config: the part that its `config` parameter is annotated by.
 
 A part has sections and keys that are called as those of `Config`; what it does not name, its
 command does not read: `only` keeps it from the command, and an override of it is refused. A key may
@@ -8,7 +8,8 @@ be read under a condition only (`config_values.given`), its own or that of the s
 import dataclasses
 import difflib
 import typing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, Any
 
 from mubert_jax.config import (
     MICRON_BERT,
@@ -21,57 +22,61 @@ from mubert_jax.config import (
     OptimizerConfig,
     PerceptionConfig,
     RecognitionConfig,
-    RecognizerConfig,
     RuntimeConfig,
     SwappingConfig,
     TrainingConfig,
-    WarpConfig,
     flatten,
 )
-from mubert_jax.config_values import Condition, from_values, given
+from mubert_jax.config_values import Condition, from_values
 from mubert_jax.errors import UserError
 
 
-def some(section: type, *names: str, **inside: type) -> type:
-    """A part of a section of `Config`: some of its keys, and parts of sections `inside` it."""
-    hints = typing.get_type_hints(section)
-    kept = [f for f in dataclasses.fields(section) if f.name in (*names, *inside)]
-    fields = [(f.name, inside.get(f.name, hints[f.name]), _copy(f)) for f in kept]
-    return dataclasses.make_dataclass(f"Part of {section.__name__}", fields, frozen=True)
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """The keys of a section that are read: its `names`, or all but these; and of sections in it."""
+
+    names: tuple[str, ...]
+    but: bool
+    inside: Mapping[str, "Keys"]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.inside or (name in self.names) != self.but
 
 
-def all_but(section: type, *names: str, **inside: type) -> type:
-    """A section of `Config` without some of its keys."""
-    kept = (f.name for f in dataclasses.fields(section) if f.name not in names)
-    return some(section, *kept, **inside)
+def some(*names: str, **inside: Keys) -> Keys:
+    """Some keys of a section, and some of the sections `inside` it."""
+    return Keys(names, False, inside)
 
 
-def _copy(field):
-    return dataclasses.field(default=field.default, metadata=field.metadata)
+def all_but(*names: str, **inside: Keys) -> Keys:
+    """A section without some of its keys."""
+    return Keys(names, True, inside)
+
+
+def where(key: str, *values: object, but: tuple[str, ...] = ()) -> Condition:
+    """A section is read where another key has one of the values; the names `but` in any case."""
+    return Condition(key, values, but)
 
 
 # Sections whose keys are those of an objective, of a recognizer network, of evaluators.
 OPEN = ("objective.options", "recognition.options", "evaluation")
-FRESH = ("training.init_from", "")
+IN_MICRON_BERT = where(*MICRON_BERT)
+FRESH = where("training.init_from", "")
+READINGS = some("reads", "pool")
 # `check` ties them to the model's sizes.
-TIED_BLOCKS = some(SwappingConfig, "ratio", "min_block")
-TIED_WARPS = some(
-    LossConfig,
-    "warp_weight",
-    warp=some(WarpConfig, "compressed"),
-)
-READINGS = some(RecognizerConfig, "reads", "pool")
+TiedBlocks = Annotated[SwappingConfig, some("ratio", "min_block")]
+TiedWarps = Annotated[LossConfig, some("warp_weight", warp=some("compressed"))]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class PretrainPart:
     """`mubert pretrain`: all but how a recognizer is trained."""
 
     objective: ObjectiveConfig
     model: ModelConfig
-    swapping: SwappingConfig = given(None, *MICRON_BERT)
-    augmentation: AugmentationConfig = given(None, *MICRON_BERT)
-    loss: LossConfig = given(None, *MICRON_BERT)
+    swapping: Annotated[SwappingConfig, IN_MICRON_BERT]
+    augmentation: Annotated[AugmentationConfig, IN_MICRON_BERT]
+    loss: Annotated[LossConfig, IN_MICRON_BERT]
     data: DataConfig
     optimizer: OptimizerConfig
     training: TrainingConfig
@@ -80,26 +85,28 @@ class PretrainPart:
     runtime: RuntimeConfig
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class AblatePart(PretrainPart):
     """`mubert ablate`: pretrainings, whose seeds a flag gives."""
 
-    training: all_but(TrainingConfig, "seed")
+    training: Annotated[TrainingConfig, all_but("seed")]
 
 
 @dataclasses.dataclass(frozen=True)
 class FinetunePart:
     """`mubert finetune`: a backbone from elsewhere brings its sizes and its reading with it."""
 
-    data: some(DataConfig, "path")
-    training: some(TrainingConfig, "init_from", "seed")
+    data: Annotated[DataConfig, some("path")]
+    training: Annotated[TrainingConfig, some("init_from", "seed")]
     recognition: RecognitionConfig
-    model: all_but(ModelConfig, recognizer=READINGS) = given(
-        None, *FRESH, but=("recognizer", "attention", "dtype")
-    )
-    swapping: TIED_BLOCKS = given(None, *FRESH)
-    loss: TIED_WARPS = given(None, *FRESH)
-    perception: PerceptionConfig = given(None, *FRESH)
+    model: Annotated[
+        ModelConfig,
+        all_but(recognizer=READINGS),
+        where("training.init_from", "", but=("recognizer", "attention", "dtype")),
+    ]
+    swapping: Annotated[TiedBlocks, FRESH]
+    loss: Annotated[TiedWarps, FRESH]
+    perception: Annotated[PerceptionConfig, FRESH]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,53 +114,53 @@ class ImportPart:
     """`mubert import`: what the weights compute, with teacher or without, and how one looks."""
 
     model: ModelConfig
-    swapping: TIED_BLOCKS
-    loss: some(LossConfig, "agreement", "dino", "crop")
-    data: some(DataConfig, "delta")
+    swapping: TiedBlocks
+    loss: Annotated[LossConfig, some("agreement", "dino", "crop")]
+    data: Annotated[DataConfig, some("delta")]
     perception: PerceptionConfig
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class StepPart:
     """`mubert bench step`, `sizes`, `devices`: flags give the batch and the steps."""
 
     objective: ObjectiveConfig
     model: ModelConfig
-    swapping: SwappingConfig = given(None, *MICRON_BERT)
-    augmentation: AugmentationConfig = given(None, *MICRON_BERT)
-    loss: LossConfig = given(None, *MICRON_BERT)
+    swapping: Annotated[SwappingConfig, IN_MICRON_BERT]
+    augmentation: Annotated[AugmentationConfig, IN_MICRON_BERT]
+    loss: Annotated[LossConfig, IN_MICRON_BERT]
     optimizer: OptimizerConfig
-    training: some(TrainingConfig, "micro_batches", "seed")
+    training: Annotated[TrainingConfig, some("micro_batches", "seed")]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class CheckpointPart(StepPart):
     """`mubert bench checkpoint`: a step, and where its state lies."""
 
-    runtime: some(RuntimeConfig, "mesh", "sharding", "keep_checkpoints")
+    runtime: Annotated[RuntimeConfig, some("mesh", "sharding", "keep_checkpoints")]
 
 
 @dataclasses.dataclass(frozen=True)
 class FoldsPart:
     """`mubert bench folds`: heads, and copies of a backbone, that learn from noise."""
 
-    model: all_but(ModelConfig, recognizer=READINGS)
-    swapping: TIED_BLOCKS
-    loss: TIED_WARPS
-    training: some(TrainingConfig, "seed")
-    recognition: all_but(
+    model: Annotated[ModelConfig, all_but(recognizer=READINGS)]
+    swapping: TiedBlocks
+    loss: TiedWarps
+    training: Annotated[TrainingConfig, some("seed")]
+    recognition: Annotated[
         RecognitionConfig,
-        *("protocol", "seeds", "network", "options", "features", "head_epochs", "published"),
-    )
+        all_but("protocol", "seeds", "network", "options", "features", "head_epochs", "published"),
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
 class InputPart:
     """`mubert bench input`: the side of the frames."""
 
-    model: some(ModelConfig, "image_size", "patch_size")
-    swapping: TIED_BLOCKS
-    loss: TIED_WARPS
+    model: Annotated[ModelConfig, some("image_size", "patch_size")]
+    swapping: TiedBlocks
+    loss: TiedWarps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,10 +169,15 @@ class NoPart:
 
 
 def read_by(function: Callable) -> type:
-    """The part of a config that a function reads: the type of its `config` or `configs`."""
-    hints = typing.get_type_hints(function)
-    kind = hints.get("config") or hints.get("configs", NoPart)
-    return typing.get_args(kind)[-1] if typing.get_args(kind) else kind
+    """The part of a config that a function reads: what its `config` or `configs` is annotated by.
+
+    `config: Annotated[Config, StepPart]`; `configs` holds several of them.
+    """
+    hints = typing.get_type_hints(function, include_extras=True)
+    hint = hints.get("config") or hints.get("configs", Annotated[Config, NoPart])
+    while typing.get_origin(hint) is not Annotated:
+        hint = typing.get_args(hint)[-1]
+    return typing.get_args(hint)[1]
 
 
 def keys_of(part: type) -> dict[str, tuple[Condition, ...]]:
@@ -173,26 +185,40 @@ def keys_of(part: type) -> dict[str, tuple[Condition, ...]]:
 
     A condition on a key that the command does not read is none: the command decides.
     """
-    found = dict(_keys(part, "", ()))
+    found = dict(_keys(part, all_but(), "", ()))
     return {key: tuple(c for c in of if c.key in found) for key, of in found.items()}
 
 
-def _keys(part, prefix, around) -> Iterator[tuple[str, tuple[Condition, ...]]]:
-    hints = typing.get_type_hints(part)
-    for field in dataclasses.fields(part):
-        own = field.metadata.get("given")
-        conditions = [c for c in around if not c.excepts(f"{prefix}{field.name}")]
-        if own:
-            conditions.append(dataclasses.replace(own, section=f"{prefix}{field.name}"))
-        if dataclasses.is_dataclass(hints[field.name]):
-            yield from _keys(hints[field.name], f"{prefix}{field.name}.", conditions)
+def _keys(
+    section: type, kept: Keys, prefix: str, around: tuple[Condition, ...]
+) -> Iterator[tuple[str, tuple[Condition, ...]]]:
+    hints = typing.get_type_hints(section, include_extras=True)
+    for field in dataclasses.fields(section):
+        if field.name not in kept:
+            continue
+        key = f"{prefix}{field.name}"
+        kind, *said = _annotations(hints[field.name])
+        own = [x for x in (*said, field.metadata.get("given")) if isinstance(x, Condition)]
+        conditions = (
+            *(c for c in around if not c.excepts(key)),
+            *(dataclasses.replace(c, section=key) for c in own),
+        )
+        if dataclasses.is_dataclass(kind):
+            inside = [x for x in said if isinstance(x, Keys)] or [all_but()]
+            yield from _keys(kind, kept.inside.get(field.name, inside[0]), f"{key}.", conditions)
         else:
-            yield f"{prefix}{field.name}", tuple(conditions)
+            yield key, conditions
+
+
+def _annotations(hint: object) -> tuple:
+    """What `Annotated` annotates and by what; of any other hint the hint alone."""
+    return typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
 
 
 def only(config: Config, part: type) -> Config:
     """The config with the keys of `part`, and everything else at its defaults."""
-    read, values = keys_of(part), {}
+    read = keys_of(part)
+    values: dict[str, Any] = {}
     for key, value in flatten(config).items():
         if section_or_key(key) in read:
             *sections, name = key.split(".")
@@ -205,7 +231,7 @@ def only(config: Config, part: type) -> Config:
 
 def refuse_unread(
     part: type, overrides: Iterable[str], configs: Sequence[Config], flags: Iterable[str] = ()
-):
+) -> None:
     """Raises UserError for the first overridden key that none of the configs has a use for.
 
     Args:
@@ -219,13 +245,12 @@ def refuse_unread(
         if key not in read:
             hint = _nearest(key, [k for k in read if _unbroken(read[k], configs)], flags)
             raise UserError(f"--config.{key}: this command does not read it; {hint}")
-        if _unbroken(read[key], configs):
-            continue
-        condition = _broken(read[key], configs[0])
-        raise UserError(
-            f"--config.{key}: it is read only {condition}, and here that is "
-            f"{flatten(configs[0])[condition.key]!r}"
-        )
+        broken = [_broken(read[key], config) for config in configs]
+        if (condition := broken[0]) and all(broken):
+            raise UserError(
+                f"--config.{key}: it is read only {condition}, and here that is "
+                f"{flatten(configs[0])[condition.key]!r}"
+            )
 
 
 def section_or_key(key: str) -> str:
@@ -233,7 +258,7 @@ def section_or_key(key: str) -> str:
     return next((open for open in OPEN if key.startswith(f"{open}.")), key)
 
 
-def _unbroken(conditions, configs) -> bool:
+def _unbroken(conditions: Iterable[Condition], configs: Iterable[Config]) -> bool:
     """Whether some config fulfils the conditions."""
     return any(_broken(conditions, config) is None for config in configs)
 

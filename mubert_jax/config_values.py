@@ -3,13 +3,20 @@
 import dataclasses
 import difflib
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mubert_jax.errors import UserError
 from mubert_jax.paths import path_argument
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
-def choice(default, *others):
+T = TypeVar("T")
+D = TypeVar("D", bound="DataclassInstance")
+
+
+def choice(default: str, *others: str) -> str:
     """A string field that takes one of the given values; the first is the default."""
     return dataclasses.field(default=default, metadata={"choices": (default, *others)})
 
@@ -47,7 +54,7 @@ class Condition:
         return f"where config.{self.key} {verb} {' or '.join(map(repr, self.values))}"
 
 
-def path_or(*words: str):
+def path_or(*words: str) -> str:
     """A string field that takes a local path, `~` for a home, or one of some words; empty is none.
 
     It holds the path that was meant.
@@ -55,24 +62,22 @@ def path_or(*words: str):
     return dataclasses.field(default="", metadata={"paths": words})
 
 
-def given(default, key: str, *values, but: tuple[str, ...] = ()):
+def given(default: T, key: str, *values: object, but: tuple[str, ...] = ()) -> T:
     """A field, or the default of one, that is read only where another key has such a value."""
-    field = default if isinstance(default, dataclasses.Field) else None
-    metadata = dict(field.metadata) if field else {}
-    return dataclasses.field(
-        default=field.default if field else default,
-        metadata=metadata | {"given": Condition(key, values, but)},
-    )
+    whole = isinstance(default, dataclasses.Field)
+    field: Any = default if whole else dataclasses.field(default=default)
+    metadata = {**field.metadata, "given": Condition(key, values, but)}
+    return dataclasses.field(default=field.default, metadata=metadata)
 
 
-def unless(default, key: str, *values):
+def unless(default: T, key: str, *values: object) -> T:
     """A field that is read only where another key has none of these values."""
     return dataclasses.field(
         default=default, metadata={"given": Condition(key, values, none_of=True)}
     )
 
 
-def from_values(cls, values, path: str):
+def from_values(cls: type[D], values: Any, path: str) -> D:
     """The dataclass `cls` with these values, sections nested; keys left out keep defaults.
 
     Raises:
@@ -97,7 +102,7 @@ def unknown(where: str, key: str, known: Iterable[str]) -> UserError:
     return UserError(f"unknown {where}; {hint}")
 
 
-def _convert(kind, field, value, path):
+def _convert(kind: Any, field: dataclasses.Field, value: Any, path: str) -> Any:
     if dataclasses.is_dataclass(kind):
         return from_values(kind, value, path)
     if "paths" in field.metadata:
@@ -121,7 +126,7 @@ def _convert(kind, field, value, path):
     return _scalar(kind, value, path)
 
 
-def _path(value, words, path):
+def _path(value: Any, words: tuple[str, ...], path: str) -> str:
     text = _scalar(str, value, path)
     if not text or text in words:
         return text
@@ -131,11 +136,11 @@ def _path(value, words, path):
         raise UserError(f"{path}: {error}") from error
 
 
-def _as_tuple(value):
+def _as_tuple(value: Sequence) -> tuple:
     return tuple(_as_tuple(v) if isinstance(v, (list, tuple)) else v for v in value)
 
 
-def _scalar(kind, value, path):
+def _scalar(kind: type, value: Any, path: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

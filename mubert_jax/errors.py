@@ -57,7 +57,7 @@ def kind_of(error: BaseException) -> type[UserError]:
             return type(cause)
         codes = {int(a or b) for a, b in _CODE_IN_TEXT.findall(str(cause))}
         if isinstance(cause, OSError):
-            codes.add(cause.errno)
+            codes.add(cause.errno or 0)
         if codes & _FULL:
             return DiskFull
         passing = isinstance(cause, (TimeoutError, ConnectionError)) and cause.errno != errno.EPIPE

@@ -1,4 +1,4 @@
-"""What a command will write is looked at before it works for hours, not after."""
+"""Checks, before a command works for hours, that its output can be written."""
 
 import os
 import tempfile
@@ -17,7 +17,7 @@ def check_output(
     folder: bool = False,
     suffixes: Iterable[str] = (),
     inputs: Iterable[Path | str | None] = (),
-):
+) -> None:
     """Raises UserError, naming the flag, where `output` could not be written.
 
     Nothing is made: missing folders are left to what writes.

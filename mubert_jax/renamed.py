@@ -6,7 +6,12 @@ checkpoints, exports and run folders is read without a word. An old name must no
 
 import functools
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 # What follows `mubert`: a verb, or a verb and its source or bench.
 # "bench old": "bench new", "old": "new"
@@ -137,7 +142,7 @@ def values(nested: dict, *, aloud: bool = False) -> dict:
     return current
 
 
-def _leaves(nested, above=()):
+def _leaves(nested: dict, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """(names down to it, value) of all that is no section, and of empty sections."""
     for name, value in nested.items():
         place = (*above, str(name))
@@ -147,7 +152,7 @@ def _leaves(nested, above=()):
             yield place, value
 
 
-def _put(nested, place, value):
+def _put(nested: dict, place: tuple[str, ...], value: object) -> None:
     *sections, name = place
     for section in sections:
         nested = nested.setdefault(section, {})
@@ -159,7 +164,7 @@ def _put(nested, place, value):
         nested[name] = value
 
 
-def _section(node, name):
+def _section(node: dict, name: str) -> dict:
     below = node.get(name, {})
     return below if isinstance(below, dict) else {}
 
@@ -174,27 +179,29 @@ def plan(saved: dict[str, str]) -> dict[str, str]:
     return current
 
 
-def config_dict(nested: dict):
+def config_dict(nested: dict) -> "ConfigDict":
     """Nested values as a ConfigDict; one that takes old names, too, if there are any."""
     from ml_collections import ConfigDict
 
     if not KEYS:
         return ConfigDict(nested)
 
+    renamed = functools.partial(key, aloud=True)
+
     class TakesOldNames(ConfigDict):
         """Reads an old name as the new one; what is written to one is moved by `values`."""
 
         _place: str | None = None  # the section that it is, "loss." say
 
-        def __getitem__(self, name):
-            if self._place is not None and name not in self._fields:
-                old = f"{self._place}{name}"
-                new = key(old, aloud=True)
+        def __getitem__(self, key: str):
+            if self._place is not None and key not in self._fields:
+                old = f"{self._place}{key}"
+                new = renamed(old)
                 if new != old:
                     return root[new]
-            return super().__getitem__(name)
+            return super().__getitem__(key)
 
-    def section(values, place):
+    def section(values: dict, place: str) -> ConfigDict:
         config = TakesOldNames(
             {
                 name: section(value, f"{place}{name}.") if isinstance(value, dict) else value
