@@ -6,7 +6,7 @@ checkpoints, exports and run folders is read without a word. An old name must no
 
 import functools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +152,7 @@ def _leaves(nested: dict, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
             yield place, value
 
 
-def _put(nested: dict, place: tuple[str, ...], value: object) -> None:
+def _put(nested: dict, place: Sequence[str], value: object) -> None:
     *sections, name = place
     for section in sections:
         nested = nested.setdefault(section, {})
