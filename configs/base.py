@@ -11,6 +11,7 @@ from mubert_jax.config import SHARDED, default_config
 
 def get_config():
     config = default_config()
+    # ViT-B (Dosovitskiy et al., 2021), with a decoder as deep as that of MAE (He et al., 2022).
     config.model.dim = 768
     config.model.depth = 12
     config.model.heads = 12

@@ -1,11 +1,12 @@
-"""The paper's size with what sees best on the synthetic benchmark: the library's defaults.
+"""The paper's size with what scores best on the synthetic benchmark: the library's defaults.
 
 Command:  mubert pretrain --config=configs/beyond.py --workdir=runs/beyond --config.data.path=DATA
 Cost:     as configs/pretrain.py
 Expected: at a small size, docs/benchmark.md; not run at this one
 
 DMA reads windows of pixels and learns from movements that are put on unlabelled frames; POI learns
-to expect where pairs move. On one device take a batch that fits: --config.training.batch_size=64.
+where movement is to be expected. On one device take a batch that fits:
+--config.training.batch_size=64.
 """
 
 from mubert_jax.config import default_config

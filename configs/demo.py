@@ -10,6 +10,7 @@ from mubert_jax.config import default_config
 
 def get_config():
     config = default_config()
+    # Small and short, for two CPU cores, with a high learning rate for so few steps.
     config.model.image_size = 128
     config.model.dim = 96
     config.model.depth = 3

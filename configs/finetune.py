@@ -6,7 +6,7 @@ Command:  mubert prepare casme2 --input=CASME2 --output=data/casme2 --size=112 -
 Cost:     under a minute for 250 clips and 26 folds, on 2 CPU cores
 Expected: docs/recognition.md; no licensed data set was at hand
 
-The backbone is the package's own; --config.training.init_from=RUN takes yours, of its own size.
+The backbone is the package's own; --config.training.init_from=RUN takes yours, at its own size.
 """
 
 from mubert_jax.config import default_config

@@ -1,4 +1,4 @@
-"""The paper to the letter, also where configs/pretrain.py departs from it.
+"""The paper to the letter, even where configs/pretrain.py departs from it.
 
 Command:  mubert pretrain --config=configs/paper_literal.py --workdir=runs/literal \
               --config.data.path=DATA

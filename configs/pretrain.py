@@ -5,15 +5,15 @@ Cost:     8 M frames × 100 epochs; the paper took three days on 32 A100
 Expected: not reproduced by anyone yet; no figure is claimed here
 
 Where the paper leaves a point open, or cannot work as written, the defaults of
-`mubert_jax/config.py` decide; docs/method.md lists the switches. What sees better on
-the synthetic benchmark is configs/beyond.py. On one device take
-a batch that fits: --config.training.batch_size=64.
+`mubert_jax/config.py` decide; docs/method.md lists the switches. configs/beyond.py scores better on
+the synthetic benchmark. On one device take a batch that fits: --config.training.batch_size=64.
 """
 
 from mubert_jax.config import paper_config
 
 
 def get_config():
+    # Section 5.2, which does not give the number of heads.
     config = paper_config()
     config.model.image_size = 224
     config.model.patch_size = 8

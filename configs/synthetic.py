@@ -14,6 +14,8 @@ from mubert_jax.config import default_config
 
 def get_config():
     config = default_config()
+    # Small and short, for two CPU cores: half the paper's side, so blocks are smaller, and δ fits
+    # into clips of 16 frames.
     config.model.image_size = 112
     config.model.dim = 128
     config.model.depth = 4

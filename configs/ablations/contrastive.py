@@ -1,4 +1,4 @@
-"""POI learns from telling frames apart by their crops, not from expecting movement.
+"""POI learns by telling frames apart by their crops, not by expecting movement.
 
 Command:  mubert pretrain --config=configs/ablations/contrastive.py --workdir=runs/contrastive \
               --config.data.path=DATA

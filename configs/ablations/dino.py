@@ -2,7 +2,7 @@
 
 Command:  mubert pretrain --config=configs/ablations/dino.py --workdir=runs/dino \
               --config.data.path=DATA
-Cost:     as configs/beyond.py twice, or more
+Cost:     twice that of configs/beyond.py, or more
 Expected: the maps stay what they are, at twice the cost or more
 """
 

@@ -1,4 +1,4 @@
-"""DMA's projection learns from reconstruction alone, no movements are put on frames.
+"""DMA's projection learns from reconstruction alone; no movements are put on frames.
 
 Command:  mubert pretrain --config=configs/ablations/no_warps.py --workdir=runs/no_warps \
               --config.data.path=DATA

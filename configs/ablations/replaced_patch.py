@@ -15,6 +15,7 @@ def get_config():
     config.model.poi.enabled = False
     config.loss.agreement = "none"
     config.loss.replaced_patch_weight = 1.0
+    # About what `loss.warp` puts on frames.
     config.augmentation.gain = 0.1
     config.augmentation.gradient = 0.1
     config.augmentation.noise = 4.0

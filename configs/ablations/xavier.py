@@ -1,9 +1,9 @@
-"""MB2 with the usual start of Q and K.
+"""MB2 with the usual initialisation of Q and K.
 
 Command:  mubert pretrain --config=configs/ablations/xavier.py --workdir=runs/xavier \
               --config.data.path=DATA
 Cost:     as configs/pretrain.py, or less
-Expected: maps below MB2's (in-face AUC 0.72, 0.77 there): diag(Â) starts at 1/N everywhere
+Expected: worse maps than MB2's (in-face AUC 0.72 instead of 0.77): diag(Â) starts at 1/N everywhere
 """
 
 from mubert_jax.config import paper_config

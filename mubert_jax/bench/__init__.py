@@ -1,1 +1,1 @@
-"""What a step, a pipeline or a map is worth, measured side by side in one run."""
+"""Benchmarks of steps, the input pipeline and maps; what is compared is measured in one run."""

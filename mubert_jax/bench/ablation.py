@@ -4,7 +4,9 @@ import csv
 import dataclasses
 import functools
 import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,6 +20,7 @@ from mubert_jax.motion_maps import chosen
 from mubert_jax.objectives import make_objective
 from mubert_jax.perception import emotions
 from mubert_jax.perception.benchmark import (
+    BenchmarkPair,
     Row,
     baseline_reader,
     baseline_rows,
@@ -27,6 +30,7 @@ from mubert_jax.perception.benchmark import (
     mass_on_face,
 )
 from mubert_jax.perception.maps import Perceiver
+from mubert_jax.perception.scores import Estimate
 from mubert_jax.perception.trained import Trained
 from mubert_jax.pretraining.run import run as pretrain
 from mubert_jax.recognition.metrics import uf1
@@ -40,8 +44,10 @@ DRAWN = (
     ("DMA × POI", "auc", "DMA × POI: AUC over the frame"),
     ("DMA × POI", "null", "DMA × POI: null test (0 is best)"),
 )
-# Under which condition the emotions of synthetic people are told apart.
+# The condition under which the emotions of synthetic people are told apart.
 EMOTIONS_UNDER = "lab"
+# The config, the method, the condition and the score of a row.
+Key = tuple[str, str, str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,32 +57,34 @@ class Benchmark:
     conditions: tuple[str, ...]
     subjects: int
 
-    @functools.cache  # noqa: B019 (one benchmark a run)
-    def pairs(self, condition: str, size: int, patch_size: int):
+    @functools.cache  # noqa: B019 (one benchmark per run)
+    def pairs(
+        self, condition: str, size: int, patch_size: int
+    ) -> list[tuple[BenchmarkPair, BenchmarkPair]]:
         return list(benchmark_pairs(condition, self.subjects, size, patch_size))
 
     @functools.cache  # noqa: B019
-    def labelled(self, size: int):
+    def labelled(self, size: int) -> emotions.Labelled:
         return emotions.labelled_pairs(EMOTIONS_UNDER, self.subjects, size)
 
 
 def ablate(
-    configs: dict[str, AblatePart],
+    configs: Mapping[str, AblatePart],
     seeds: int,
     workdir: Path,
     benchmark: Benchmark,
     console: Console,
-):
+) -> None:
     """Trains and scores what `workdir` does not hold yet, then writes the results.
 
-    Every run is a folder NAME-seedS that `mubert pretrain` could go on with; its scores are in
-    scores.json. Killed and started again, finished runs are taken as they are.
+    Every run is a folder NAME-seedS that `mubert pretrain` could continue; its scores are in
+    scores.json. Started again after it was killed, it keeps finished runs as they are.
 
-    Leaves results.csv (every score with its interval), results.md (mean and sample standard
+    Writes results.csv (every score with its interval), results.md (mean and sample standard
     deviation over the seeds) and results.png.
 
     Raises:
-      UserError: what a training or a benchmark raises; names the config.
+      UserError: a training or a benchmark raised it; the message names the config.
     """
     rows = []
     for name, config in configs.items():
@@ -98,7 +106,9 @@ def ablate(
     console.print((workdir / "results.md").read_text(), highlight=False, markup=False)
 
 
-def _run(name, seed, config: Config, folder: Path, benchmark: Benchmark, console) -> list[dict]:
+def _run(
+    name: str, seed: int, config: Config, folder: Path, benchmark: Benchmark, console: Console
+) -> list[dict[str, Any]]:
     finished = folder / "scores.json"
     asked = {"conditions": list(benchmark.conditions), "subjects": benchmark.subjects}
     if finished.exists():
@@ -111,8 +121,11 @@ def _run(name, seed, config: Config, folder: Path, benchmark: Benchmark, console
     return rows
 
 
-def _score(folder: Path, config: Config, benchmark: Benchmark):
-    """Rows of the features, and of DMA and DMA × POI, registered as the config says, with DMA."""
+def _score(folder: Path, config: Config, benchmark: Benchmark) -> Iterator[dict[str, Any]]:
+    """Rows of the features and, of a model with DMA, of DMA, DMA × POI and POI.
+
+    The frames of the maps are registered as the config says.
+    """
     trained = Trained.of_run(folder)
     model, params = trained.model, trained.params
     labelled = benchmark.labelled(config.model.image_size)
@@ -138,8 +151,8 @@ def _score(folder: Path, config: Config, benchmark: Benchmark):
         }
 
 
-def _baselines(size: int, patch: int, align: str, benchmark: Benchmark):
-    """Rows without learning, of frames that are registered like those of the learned maps."""
+def _baselines(size: int, patch: int, align: str, benchmark: Benchmark) -> Iterator[dict[str, Any]]:
+    """Rows without learning, whose frames are registered like those of the learned maps."""
     config = {"config": f"no training, {size} px, align={align}", "seed": 0}
     for condition in benchmark.conditions:
         pairs = benchmark.pairs(condition, size, patch)
@@ -151,29 +164,31 @@ def _baselines(size: int, patch: int, align: str, benchmark: Benchmark):
     yield config | _emotions("difference", emotions.pixel_changes(labelled), labelled)
 
 
-def _emotions(method, features, labelled):
+def _emotions(method: str, features: np.ndarray, labelled: emotions.Labelled) -> dict[str, Any]:
     found = emotions.recognition(features, labelled, uf1)
     return {"condition": EMOTIONS_UNDER, "method": method, "score": "UF1", **_bounds(found)}
 
 
-def _rows(condition, method, estimates):
+def _rows(
+    condition: str, method: str, estimates: Mapping[str, Estimate]
+) -> Iterator[dict[str, Any]]:
     for score in SCORES:
         bounds = _bounds(estimates[score])
         yield {"condition": condition, "method": method, "score": score, **bounds}
 
 
-def _bounds(estimate) -> dict:
+def _bounds(estimate: Estimate) -> dict[str, float]:
     return {"value": estimate.value, "low": estimate.low, "high": estimate.high}
 
 
-def write_results(rows: list[dict], workdir: Path):
-    """results.csv, results.md and results.png from one row a score."""
+def write_results(rows: Sequence[Mapping[str, Any]], workdir: Path) -> None:
+    """Writes results.csv, results.md and results.png from one row per score."""
     columns = ("config", "seed", "condition", "method", "score", "value", "low", "high")
     with replacing(workdir / "results.csv") as temporary, temporary.open("w", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-    groups: dict[tuple, list[float]] = {}
+    groups: dict[Key, list[float]] = {}
     for row in rows:
         key = row["config"], row["method"], row["condition"], row["score"]
         groups.setdefault(key, []).append(row["value"])
@@ -183,7 +198,9 @@ def write_results(rows: list[dict], workdir: Path):
     _picture(groups, conditions, lines, workdir / "results.png")
 
 
-def _markdown(groups, conditions, lines) -> str:
+def _markdown(
+    groups: Mapping[Key, list[float]], conditions: list[str], lines: list[tuple[str, str]]
+) -> str:
     text = []
     for score, title in (
         (SHOWN, "AUC inside the face"),
@@ -205,20 +222,30 @@ def _markdown(groups, conditions, lines) -> str:
     return "\n".join(text)
 
 
-def _with_score(score, groups, conditions, lines):
+def _with_score(
+    score: str,
+    groups: Collection[Key],
+    conditions: list[str],
+    lines: list[tuple[str, str]],
+) -> tuple[list[tuple[str, str]], list[str]]:
     """The lines and the conditions that have this score at all."""
     kept = [line for line in lines if any((*line, c, score) in groups for c in conditions)]
     return kept, [c for c in conditions if any((*line, c, score) in groups for line in kept)]
 
 
-def _cell(values) -> str:
+def _cell(values: Sequence[float] | None) -> str:
     if not values:
         return ""
     spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
     return f"{np.mean(values):.3f}{spread}"
 
 
-def _picture(groups, conditions, lines, path: Path):
+def _picture(
+    groups: Mapping[Key, list[float]],
+    conditions: list[str],
+    lines: list[tuple[str, str]],
+    path: Path,
+):
     """A row per config, a column per map and score under the last condition, a dot per seed."""
     kept, (*_, condition) = _with_score(SHOWN, groups, conditions, lines)
     configs = list(dict.fromkeys(config for config, method in kept if method not in NO_TRAINING))

@@ -1,8 +1,10 @@
-"""`mubert bench checkpoint`: what saving takes from the training, beside one step."""
+"""`mubert bench checkpoint`: how much of the training's time saving takes, beside one step."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,17 +17,17 @@ from mubert_jax.training.checkpoints import Checkpoints
 
 
 def bench_checkpoint(
-    config: CheckpointPart, batch_sizes: list[int], steps: int, console: Console
-) -> list[dict]:
+    config: CheckpointPart, batch_sizes: Sequence[int], steps: int, console: Console
+) -> list[dict[str, Any]]:
     """Saves the state of a run and restores it, `steps` times, in a temporary folder.
 
-    Returns one dict a batch size: the median step; how long `save` holds the training thread, that
-    over a step; how long until all is on the disk; how long a restore takes.
+    Returns one dict per batch size: the median time of a step; how long `save` blocks the training,
+    in seconds and in steps; how long until everything is on the disk; how long a restore takes.
     """
     return [_measure(config, size, steps, console) for size in batch_sizes]
 
 
-def _measure(config: Config, batch_size: int, count: int, console) -> dict:
+def _measure(config: Config, batch_size: int, count: int, console: Console) -> dict[str, Any]:
     config = resized(config, batch_size)
     step = TimedStep(config)
     one_step = float(np.median(step.seconds(count)))

@@ -1,8 +1,10 @@
-"""`mubert bench devices`: what splitting a step over devices costs, collectives counted."""
+"""`mubert bench devices`: what splitting a step over devices costs, and its collectives."""
 
 import collections
 import math
 import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -21,16 +23,16 @@ KINDS = (
     "collective-broadcast",
 )
 IN_A_LOOP = " in a loop"
-# Devices of a CPU.
+# Virtual devices of a CPU, up to the largest count in docs/scaling.md's table of collectives.
 VIRTUAL = 8
-# How many devices work as -> mesh (data, fsdp, tensor) and rules.
-PLANS = {
+# From a number of devices to the mesh (data, fsdp, tensor) and the sharding rules.
+PLANS: dict[str, Callable[[int], tuple[tuple[int, int, int], tuple]]] = {
     "data": lambda count: ((count, 1, 1), ((".*", ()),)),
     "fsdp": lambda count: ((1, count, 1), SHARDED),
 }
 
 
-# Of the text of a program.
+# Parts of the text of a compiled program.
 _COLLECTIVE = re.compile(rf" = (.*?) ({'|'.join(KINDS)})(-start)?\(")
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.-]+) \(.*\{$")
 _CALLED = re.compile(
@@ -40,11 +42,12 @@ _ARRAY = r"\w+\[[\d,]*\]"
 _UNDER_WAY = re.compile(rf"\((?:\([^()]*\)|{_ARRAY}), (\([^()]*\)|{_ARRAY})")
 
 
-def count_collectives(program: str) -> tuple[collections.Counter, collections.Counter]:
-    """Of the text of a compiled program: kind -> number, kind -> bytes of results on a device.
+def count_collectives(program: str) -> tuple[collections.Counter[str], collections.Counter[str]]:
+    """Counts the collectives in the text of a compiled program, and their bytes, by kind.
 
-    What lies in a loop is a kind of its own, "all-reduce in a loop": the number and the bytes are
-    those of one iteration, and how many there are the text does not say.
+    The bytes are those of the results on one device. Collectives in a loop are a kind of their own,
+    such as "all-reduce in a loop", counted for one iteration: the text does not say how many
+    iterations there are.
     """
     numbers, sizes = collections.Counter(), collections.Counter()
     computations = _computations(program)
@@ -58,7 +61,7 @@ def count_collectives(program: str) -> tuple[collections.Counter, collections.Co
 
 
 def _computations(program: str) -> dict[str, list[str]]:
-    """Name -> lines; those before the first have none."""
+    """The lines of each computation by its name, "" for those before the first."""
     found, name = collections.defaultdict(list), ""
     for line in program.splitlines():
         if start := _COMPUTATION.match(line):
@@ -68,7 +71,7 @@ def _computations(program: str) -> dict[str, list[str]]:
 
 
 def _in_loops(computations: dict[str, list[str]]) -> set[str]:
-    """The names of loops' conditions and bodies and of all that they call."""
+    """The names of the conditions and bodies of loops, and of all that these call."""
     calls = {
         name: [(line, called.lstrip("%")) for line in lines for called in _called(line)]
         for name, lines in computations.items()
@@ -88,10 +91,17 @@ def _called(line: str) -> list[str]:
 
 
 def _bytes(result: str, kind: str, start: str) -> int:
-    """Of a collective's type. Under way it is (operands, results, contexts), but for sums."""
+    """Size of a collective's results.
+
+    The type of an asynchronous start is (operands, results, contexts); only that of an all-reduce
+    may be the results alone.
+    """
     result = re.sub(r"\{.*?\}|/\*.*?\*/", "", result)
     if start and (kind != "all-reduce" or result.startswith("((")):
-        result = _UNDER_WAY.match(result)[1]
+        under_way = _UNDER_WAY.match(result)
+        if under_way is None:
+            raise ValueError(f"XLA starts {kind} with an unknown type: {result}")
+        result = under_way[1]
     return sum(
         math.prod(map(int, filter(None, shape.split(",")))) * _bits(dtype) // 8
         for dtype, shape in re.findall(r"(\w+)\[([\d,]*)\]", result)
@@ -99,19 +109,21 @@ def _bytes(result: str, kind: str, start: str) -> int:
 
 
 def _bits(dtype: str) -> int:
-    """Of one number: a flag (pred) takes a byte."""
-    return 8 if dtype == "pred" else int(re.search(r"\d+", dtype)[0])
+    """Size of a number; the type without a size in its name, pred, takes a byte."""
+    named = re.search(r"\d+", dtype)
+    return int(named[0]) if named else 8
 
 
 def bench_devices(
-    config: StepPart, batch_size: int, counts: list[int], steps: int, console: Console
-) -> list[dict]:
-    """Times one batch on so many devices each, data parallel and FSDP.
+    config: StepPart, batch_size: int, counts: Sequence[int], steps: int, console: Console
+) -> list[dict[str, Any]]:
+    """Times one batch on each of `counts` devices, data parallel and FSDP.
 
     On a CPU the devices are virtual and share its cores, so the rate shows what splitting costs,
     not what it gains.
 
-    Returns one dict a (plan, count): pairs/s, planned memory of one device, collectives a step.
+    Returns one dict per (plan, count): pairs per second, planned memory of one device, collectives
+    per step.
     """
     rows = []
     for plan, split in PLANS.items():

@@ -1,9 +1,10 @@
 """`mubert bench perception --picture`: what moved, and what each method sees of it.
 
-After Figure 7 of the paper: onset, apex, motion maps, DMA, POI, DMA × POI; and the
-truth, which no real recording has.
+After Figure 7 of the paper: onset, apex, motion maps, DMA, POI and DMA × POI, and the true
+movement, which is not known of a real recording.
 """
 
+import itertools
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,9 +17,16 @@ from mubert_jax.perception.benchmark import BenchmarkPair, benchmark_pairs
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.trained import Trained
 
-# Movements that are shown, in pixels of a 224-pixel frame: hard to see on a screen.
+# Range of the movements that are shown, in pixels of a 224-pixel frame: hard to see on a screen.
 AMPLITUDES = (0.7, 1.6)
 DRAWN = ("farneback", "eulerian")
+# The people among whom one with such a movement is sought, as many as the benchmark's default.
+SUBJECTS = 24
+# The percentile of a map's values at full colour, where it has no scale of its own: a few outliers
+# do not darken the rest.
+FULL_COLOUR = 99
+# Letters per line of a column's title: as wide as the column.
+TITLE = 22
 
 
 def picture(
@@ -27,35 +35,38 @@ def picture(
     align: str,
     path: Path,
     methods: Iterable[str] | None = None,
-):
-    """A row a condition, each another person, and one where nothing moves under the last of them.
+) -> None:
+    """Draws a row per condition, each of another person, and one of the last without movement.
 
     The motion maps `methods` (`DRAWN` if None) and the learned maps all see the frames after the
     same registration `align`.
     """
     model = trained.config.model
-    pairs, titles = [], []
+    shown = []
     for number, condition in enumerate(conditions):
-        drawn = benchmark_pairs(condition, 24, model.image_size, model.patch_size)
+        drawn = benchmark_pairs(condition, SUBJECTS, model.image_size, model.patch_size)
         fitting = ((a, b) for a, b in drawn if AMPLITUDES[0] <= a.amplitude <= AMPLITUDES[1])
-        for _ in range(number + 1):
-            moving, still = next(fitting)
-        pairs.append(moving)
-        titles.append(f"{condition}: {moving.amplitude:.1f} px")
-    pairs.append(still)
+        shown.append(next(itertools.islice(fitting, number, None)))
+    _, still = shown[-1]
+    pairs = [*(moving for moving, _ in shown), still]
+    titles = [
+        f"{condition}: {moving.amplitude:.1f} px"
+        for condition, (moving, _) in zip(conditions, shown, strict=True)
+    ]
     titles.append(f"{conditions[-1]}: nothing moves")
 
-    onset = np.stack([pair.onset for pair in pairs])
-    apex = np.stack([pair.apex for pair in pairs])
+    onset = [pair.onset for pair in pairs]
+    apex = [pair.apex for pair in pairs]
     aligned = np.stack([pair.registered(align) for pair in pairs])
-    maps = Perceiver(trained.model, trained.params, trained.config.perception)(onset, aligned)
+    perceiver = Perceiver(trained.model, trained.params, trained.config.perception)
+    maps = perceiver(np.stack(onset), aligned)
     truth = [pair.truth.displacement * 224 / model.image_size for pair in pairs]
     columns = [
         render.Column("onset", onset),
         render.Column("apex", apex),
         render.Column("what moved", truth, 1.0, "pixels at 224"),
         *(_column(load(name), align, pairs) for name in methods or DRAWN),
-        *render.learned(maps, trained.scale or float(np.percentile(maps.dma, 99)), "m"),
+        *render.learned(maps, trained.scale or float(np.percentile(maps.dma, FULL_COLOUR)), "m"),
     ]
     render.panel(columns, apex, titles, path)
 
@@ -63,5 +74,5 @@ def picture(
 def _column(method: MotionMap, align: str, pairs: list[BenchmarkPair]) -> render.Column:
     look = registered(method, align).strength
     seen = [look(pair.onset, pair.apex) for pair in pairs]
-    limit = method.limit or float(np.percentile(seen, 99))
-    return render.Column(textwrap.fill(method.title, 22), seen, limit, method.unit)
+    limit = method.limit or float(np.percentile(seen, FULL_COLOUR))
+    return render.Column(textwrap.fill(method.title, TITLE), seen, limit, method.unit)

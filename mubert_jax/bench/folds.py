@@ -2,8 +2,11 @@
 
 import dataclasses
 import time
+from collections.abc import Callable
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
@@ -15,18 +18,21 @@ from mubert_jax.recognition.inputs import FRAMES, Backbone
 from mubert_jax.recognition.network import train
 from mubert_jax.recognition.networks import make_network
 
-# As large as CASME II: 246 clips of 26 subjects, 5 classes.
+# The size of CASME II: 246 clips of 26 subjects, in 5 classes.
 CLIPS, FOLDS, CLASSES = 246, 26, 5
+# Copies of a backbone that are stacked if the config does not say; more would take more memory.
 FULL_FOLDS = 4
+# One of those that `recognition.weight_decay` tries; it has no influence on the time.
+WEIGHT_DECAY = 0.01
 
 
-def bench_folds(config: FoldsPart, steps: int, console: Console) -> list[dict]:
-    """Times the folds of a data set of `CLIPS` noise pairs, compiled before.
+def bench_folds(config: FoldsPart, steps: int, console: Console) -> list[dict[str, Any]]:
+    """Times the folds of a data set of `CLIPS` noise pairs, without compilation.
 
-    Frozen: heads on features of the config's number of patches. Full: a pass of `steps` steps over
-    `recognition.folds_at_once` folds, or `FULL_FOLDS`.
+    With a frozen backbone, heads on features of the config's number of patches. In full, an epoch
+    of `steps` steps over `recognition.folds_at_once` folds, or `FULL_FOLDS`.
 
-    Returns one dict a backbone: seconds one after the other, seconds stacked, the ratio.
+    Returns one dict per backbone: seconds one after the other, seconds stacked, their ratio.
     """
     rows = [_frozen(config), _full(config, steps, console)]
     for row in rows:
@@ -34,13 +40,13 @@ def bench_folds(config: FoldsPart, steps: int, console: Console) -> list[dict]:
     return rows
 
 
-def _frozen(config: Config) -> dict:
+def _frozen(config: Config) -> dict[str, Any]:
     random = np.random.default_rng(0)
     features = random.normal(size=(1 + config.recognition.copies, CLIPS, config.model.num_patches))
     label, train = random.integers(0, CLASSES, CLIPS), _train(FOLDS, CLIPS)
     decays = np.full(FOLDS, config.recognition.weight_decay[0])
 
-    def run(stacked):
+    def run(stacked: bool):
         return linear_probe.fit(
             features, label, train, decays, CLASSES, config.recognition, stacked
         )
@@ -53,7 +59,7 @@ def _frozen(config: Config) -> dict:
     }
 
 
-def _full(config: Config, steps: int, console) -> dict:
+def _full(config: Config, steps: int, console: Console) -> dict[str, Any]:
     recognition = config.recognition
     count, clips = recognition.folds_at_once or FULL_FOLDS, steps * recognition.batch_size
     recognizer = dataclasses.replace(config.model.recognizer, classes=CLASSES)
@@ -68,20 +74,22 @@ def _full(config: Config, steps: int, console) -> dict:
     network = make_network(config, Backbone(model, params))
     side = config.model.image_size
     read = {FRAMES: random.integers(0, 255, (1, clips, 2, side, side, 3), np.uint8)}
+    example = {FRAMES: jnp.asarray(read[FRAMES][0, :1])}
     label, marks = random.integers(0, CLASSES, clips), _train(count, clips)
 
-    def run(folds):
-        """Seconds of the second pass: the first one compiles."""
+    def run(folds: np.ndarray) -> float:
+        """Seconds of the second epoch: the first one compiles."""
         console.print(f"full: {len(folds)} fold(s) at a time", highlight=False)
+        keys = jax.random.split(jax.random.key(config.training.seed), len(folds))
         ends = []
         train(
             network,
-            jax.vmap(lambda fold: network.init(fold, read))(folds),
+            jax.vmap(lambda key: network.init(key, example))(keys),
             read,
             label,
             folds,
             marks[folds],
-            np.full(len(folds), 0.01),
+            np.full(len(folds), WEIGHT_DECAY),
             0,
             after_epoch=lambda epoch, losses: ends.append(time.perf_counter()),
         )
@@ -95,11 +103,13 @@ def _full(config: Config, steps: int, console) -> dict:
     }
 
 
-def _train(folds, clips):
+def _train(folds: int, clips: int) -> np.ndarray:
+    """Which clips each fold trains on, (folds, clips)."""
     return np.stack([np.arange(clips) % folds != fold for fold in range(folds)])
 
 
-def _seconds(run) -> float:
+def _seconds(run: Callable[[], tuple[Any, np.ndarray]]) -> float:
+    """Seconds of the second call: the first one compiles."""
     run()
     start = time.perf_counter()
     jax.block_until_ready(run()[0])

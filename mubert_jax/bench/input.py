@@ -2,7 +2,9 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -13,14 +15,25 @@ from mubert_jax.data.prepare import PrepareOptions, prepare
 from mubert_jax.data.rates import decode_rate, pipeline_rate
 from mubert_jax.data.records import encode_image
 
+# The fewest turns of which the median leaves out one that was disturbed.
+TURNS = 3
+# How many noise frames are made: more would vary the reads, and take longer to make.
+NOISE_FRAMES = 128
+
 
 def bench_input(
-    data: Path | None, config: InputPart, batch_sizes: list[int], seconds: float, console: Console
-) -> list[dict]:
-    """Pairs/s of `pretraining_batches` and of reading + decoding alone, in turns on the same cores.
+    data: Path | None,
+    config: InputPart,
+    batch_sizes: Sequence[int],
+    seconds: float,
+    console: Console,
+) -> list[dict[str, Any]]:
+    """Times `pretraining_batches` and bare reading and decoding, in turns on the same cores.
 
     `config.model.image_size` is the side of the frames stored in `data`; without `data`, PNG frames
     of that size, smooth and noisy like a face, are made in a temporary folder.
+
+    Returns one dict per batch size: the pairs per second of both, and their ratio.
     """
     size = config.model.image_size
     with tempfile.TemporaryDirectory() as folder:
@@ -30,11 +43,14 @@ def bench_input(
         return [_measure(pairs, batch_size, seconds, console) for batch_size in batch_sizes]
 
 
-def _measure(pairs, batch_size, seconds, console, turns: int = 3):
+def _measure(
+    pairs: FramePairs, batch_size: int, seconds: float, console: Console
+) -> dict[str, Any]:
     threads = len(os.sched_getaffinity(0))
     bare, whole = [], []
-    for turn in range(turns):
-        console.print(f"batch {batch_size}: turn {turn + 1} of {turns}", highlight=False)
+    for turn in range(TURNS):
+        console.print(f"batch {batch_size}: turn {turn + 1} of {TURNS}", highlight=False)
+        # The rates are of images.
         bare.append(decode_rate(pairs, seconds, threads) / 2)
         whole.append(pipeline_rate(pairs, seconds, threads, batch_size) / 2)
     return {
@@ -47,12 +63,12 @@ def _measure(pairs, batch_size, seconds, console, turns: int = 3):
     }
 
 
-def _noise_frames(folder: Path, size: int, console: Console, count: int = 128) -> Path:
+def _noise_frames(folder: Path, size: int, console: Console) -> Path:
     frames = folder / "clip"
     frames.mkdir()
     random = np.random.default_rng(0)
     smooth = np.cumsum(random.integers(-3, 4, (size, size, 3)), axis=1) + 128
-    for i in range(count):
+    for i in range(NOISE_FRAMES):
         image = np.clip(smooth + random.integers(-2, 3, smooth.shape) + i, 0, 255).astype(np.uint8)
         (frames / f"img{i}.png").write_bytes(encode_image(image, "png"))
     output = folder / "data"

@@ -1,9 +1,10 @@
-"""`mubert bench oracle`: what the same architecture reaches when it is told the truth."""
+"""`mubert bench oracle`: the scores that the same architecture reaches when told the truth."""
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import jax
 import numpy as np
@@ -28,20 +29,23 @@ from mubert_jax.perception.scores import moved_patches
 from mubert_jax.perception.trained import Trained
 from mubert_jax.synthetic.clip import SyntheticClip
 from mubert_jax.synthetic.nuisances import CONDITIONS, known_conditions
-from mubert_jax.training.objective import Objective
+from mubert_jax.training.objective import Metrics, Objective, Params
 from mubert_jax.training.state import create_state
 from mubert_jax.training.step import make_step
 from mubert_jax.training.views import normalise
 
-# The map and what it is multiplied by -> how it is scored.
+# The score of each map, by the map and what it is multiplied by.
 SCORES = {("DMA", ""): "auc_in_face", ("DMA", "POI"): "auc"}
+# As in configs/synthetic.py, with which the shipped weights were trained.
 BATCH = 16
 LEARNING_RATE = 1e-3
+# Global gradient norm above which gradients are scaled down: less is steadier and slower.
+CLIP_NORM = 1.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TruePairs:
-    """Pairs of training people: `onset`, `apex` (P, H, W, 3) uint8; the rest (P, N) boolean."""
+    """Pairs of training people: `onset`, `apex` (P, H, W, 3) uint8; the others (P, N) boolean."""
 
     onset: np.ndarray
     apex: np.ndarray
@@ -50,7 +54,7 @@ class TruePairs:
     face: np.ndarray
 
     def batches(self, seed: int) -> Iterator["TruePairs"]:
-        """Random ones, without end."""
+        """Endless random batches of `BATCH` pairs."""
         random = np.random.default_rng(seed)
         columns = [getattr(self, field.name) for field in dataclasses.fields(self)]
         while True:
@@ -60,25 +64,26 @@ class TruePairs:
 
 def bench_oracle(
     trained: Trained,
-    conditions: list[str],
+    conditions: Sequence[str],
     subjects: int,
     pairs: int,
     steps: int,
     console: Console,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Trains a copy of a model on the truth, and scores both on the test subjects.
 
     Args:
-      trained: the model; its architecture, and its weights to start from.
-      conditions: names of `nuisances.CONDITIONS`; trained on in turn, tested each.
-      subjects: how many test subjects.
-      pairs: how many pairs of other people to train on, each of another clip.
-      steps: of training, `BATCH` pairs each.
-      console: shows the table.
+      trained: the model, whose weights the copy starts from.
+      conditions: names of `nuisances.CONDITIONS`: the copy trains on them in turn, and each is
+        tested.
+      subjects: the number of test subjects.
+      pairs: the number of pairs to train on, each of another clip, of other people.
+      steps: the number of training steps, `BATCH` pairs each.
+      console: where the table is shown.
 
     Returns:
-      One row a (condition, map): the model's score, the copy's after half the steps, the oracle's,
-      and the share of the way from chance to it.
+      One row per (condition, map): the scores of the model, of the copy after half the steps and
+      of the oracle, and the share of the way from chance to the oracle.
 
     Raises:
       UserError: unknown condition, too few subjects, a model without DMA.
@@ -89,7 +94,7 @@ def bench_oracle(
     console.print(f"Drawing {pairs} pairs, then {steps} steps", highlight=False)
     truth = true_pairs(conditions, pairs, model.image_size, model.patch_size, align)
     halfway, told = train_on_truth(trained, truth, steps)
-    # The copy learns m × S·N, so that is how it is read.
+    # The copy learns m × S·N, so it is read in the same way.
     as_learnt = PerceptionConfig(poi="attention")
     readers = {
         who: learned_reader(Perceiver(trained.model, params, reading, batch=1))
@@ -125,14 +130,16 @@ def bench_oracle(
 
 
 def share_of_the_way(reached: float, oracle: float) -> float:
-    """From chance, an AUC of 0.5, to the oracle's: 0 at chance, 1 there."""
+    """How far an AUC is from chance, 0.5, to the oracle's: 0 at chance, 1 at the oracle's."""
     return (reached - 0.5) / (oracle - 0.5)
 
 
-def true_pairs(conditions, count: int, size: int, patch_size: int, align: str) -> TruePairs:
-    """Onset and registered apex of the first `count` training people, a clip each."""
+def true_pairs(
+    conditions: Iterable[str], count: int, size: int, patch_size: int, align: str
+) -> TruePairs:
+    """Onset and registered apex of the first `count` training people, one clip of each."""
 
-    def draw(subject, condition):
+    def draw(subject: int, condition: str) -> tuple[np.ndarray, ...]:
         clip = SyntheticClip(subject, 0, 0, CONDITIONS[condition], size)
         onset, apex = (clip.frame(number) for number in (clip.course.onset, clip.course.apex))
         truth = clip.truth(clip.course.onset, clip.course.apex, patch_size)
@@ -146,21 +153,23 @@ def true_pairs(conditions, count: int, size: int, patch_size: int, align: str) -
 
 
 class ToldTheTruth(Objective):
-    """m learns what moved inside the face, m × S·N what moved over the frame."""
+    """Supervised training: m learns what moved inside the face, m × S·N what moved anywhere."""
 
     def __init__(self, trained: Trained):
         self.model, self.params = trained.model, trained.params
 
-    def init(self, key):
+    def init(self, key: jax.Array) -> Params:
         return self.params
 
-    def views(self, key, batch):
+    def views(self, key: jax.Array, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
         frames = side_by_side(normalise(batch["onset"]), normalise(batch["apex"]))
         return batch | {"frames": frames}
 
-    def loss(self, params, extra, views, progress):
+    def loss(
+        self, params: Params, extra: dict, views: Mapping[str, jax.Array], progress: jax.Array
+    ) -> tuple[jax.Array, tuple[Metrics, dict]]:
         variables = {"params": params}
-        encoded = self.model.apply(variables, views["frames"], method="encode")
+        encoded: Any = self.model.apply(variables, views["frames"], method="encode")
         onset, apex = encoded.split(2)
         found = self.model.apply(variables, onset, apex, method="difference")
         moved, still, face = views["moved"], views["still"], views["face"]
@@ -169,13 +178,14 @@ class ToldTheTruth(Objective):
         return inside + losses.warp(weighed, moved, still), ({}, {})
 
 
-def train_on_truth(trained: Trained, truth: TruePairs, steps: int) -> tuple[dict, dict]:
-    """The weights after half of `steps` and after all."""
+def train_on_truth(trained: Trained, truth: TruePairs, steps: int) -> tuple[Params, Params]:
+    """Returns the weights after half of `steps`, rounded down, and after all of them."""
     schedule = optax.cosine_decay_schedule(LEARNING_RATE, steps)
-    tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule))
+    tx = optax.chain(optax.clip_by_global_norm(CLIP_NORM), optax.adamw(schedule))
     objective, key = ToldTheTruth(trained), jax.random.key(0)
     step = jax.jit(make_step(objective, tx, steps, key))
     state = jax.device_put(create_state(objective, tx, key))
+    halfway = state.params
     for number, batch in enumerate(itertools.islice(truth.batches(seed=0), steps)):
         if number == steps // 2:
             halfway = state.params
@@ -183,7 +193,7 @@ def train_on_truth(trained: Trained, truth: TruePairs, steps: int) -> tuple[dict
     return halfway, state.params
 
 
-def _table(rows) -> Table:
+def _table(rows: Iterable[tuple[str, ...]]) -> Table:
     table = Table(
         title="mubert bench oracle: AUC [95 % interval over subjects]",
         caption="oracle: the same architecture, told the truth; halfway: after half the steps",

@@ -1,6 +1,8 @@
-"""`mubert bench perception`: the synthetic benchmark, every row read alike, as tables."""
+"""`mubert bench perception`: the tables of the synthetic benchmark, whose rows are read alike."""
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from rich import box
@@ -10,6 +12,7 @@ from rich.table import Table
 from mubert_jax.config import PerceptionConfig
 from mubert_jax.motion_maps import MotionMap, chosen
 from mubert_jax.perception.benchmark import (
+    BenchmarkPair,
     Reader,
     Row,
     baseline_maps,
@@ -23,11 +26,11 @@ from mubert_jax.perception.benchmark import (
     times,
 )
 from mubert_jax.perception.maps import Perceiver
-from mubert_jax.perception.scores import paired_difference
+from mubert_jax.perception.scores import Estimate, paired_difference
 from mubert_jax.perception.trained import Trained
 from mubert_jax.synthetic.nuisances import known_conditions
 
-# Side of a patch where no model says it.
+# The paper's side of a patch, in pixels, for a benchmark without a model.
 PATCH = 8
 SCORES = {
     "auc_in_face": "AUC inside the face",
@@ -36,43 +39,47 @@ SCORES = {
     "pointing": "strongest patch has moved",
     "correlation": "strength follows the amplitude (rank correlation)",
 }
-# What is compared: score -> what every map is multiplied by, and what the column is called.
+# By score that is compared: what every map is multiplied by, and the title of the column.
 COMPARED = {
     "auc_in_face": ("", "AUC, face"),
     "auc": ("POI", "AUC, frame, ×\N{NO-BREAK SPACE}POI"),
     "null": ("POI", "null test, ×\N{NO-BREAK SPACE}POI"),
     "pointing": ("POI", "strongest patch, ×\N{NO-BREAK SPACE}POI"),
 }
-# From this width on a cell is one line.
+# Terminal width, in columns, from which on a cell takes one line instead of two: about what the
+# tables then need.
 WIDE = 112
+# Letters of an interval, "[0.12, 0.34]", and of one with signs.
+INTERVAL, SIGNED_INTERVAL = 12, 14
 
 
 def bench_perception(
     trained: Trained | None,
-    conditions: list[str],
+    conditions: Sequence[str],
     subjects: int,
     size: int,
     align: str,
     console: Console,
     methods: Iterable[str] | None = None,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Scores baselines without learning and, if given, a model's maps on test subjects.
 
-    Every row is given as recorded and registered, alone and times POI; registration and POI are
+    Every map is scored as recorded and registered, alone and times POI; registration and POI are
     the same for all.
 
     Args:
-      trained: its image size and patch are taken. None: baselines alone.
+      trained: the model, which sets the size of the frames and patches; None for baselines alone.
       conditions: names of `nuisances.CONDITIONS`.
-      subjects: how many test subjects.
-      size: of the frames, without a model.
+      subjects: the number of test subjects.
+      size: the side of the frames without a model, in pixels.
       align: one of `alignment.ALIGNERS`.
-      console: shows the tables as they come.
+      console: where the tables are shown, each as it is ready.
       methods: names of `motion_maps`, the baselines; None takes all that need no extra.
 
     Returns:
-      One row a (condition, difficulty, method, registration, times), each score with its `low` and
-      `high`; and one a (condition, baseline): DMA's scores less its, both registered.
+      One row per (condition, difficulty, method, registration, times), each score with its `low`
+      and `high`; and one per (condition, baseline) of DMA's scores less the baseline's, both
+      registered.
 
     Raises:
       UserError: unknown condition or method, too few subjects.
@@ -96,7 +103,8 @@ def bench_perception(
             ]
         overall = {row: difficulties["all"] for row, difficulties in found.items()}
         for name in SCORES:
-            console.print(_table(condition, name, overall, align, listed, perceiver, console.width))
+            learned = perceiver is not None
+            console.print(_table(condition, name, overall, align, listed, learned, console.width))
         if perceiver is not None:
             less = differences(overall, align, listed)
             console.print(_less_table(condition, less, console.width))
@@ -113,16 +121,16 @@ def bench_perception(
 def everything(
     trained: Trained, perceiver: Perceiver, baselines: Mapping[str, MotionMap]
 ) -> Reader:
-    """Baselines and DMA, alone, × POI and × the true face; what DMA's parts do; the paper's.
+    """Reads baselines and DMA, alone, × POI and × the true face, DMA's parts, and the paper's maps.
 
-    POI is that of `perceiver`, focused, for all but the rows × S·N, where it is as the attention
-    has it. "DMA" × POI is read as `focus.evidence`; "DMA, plain product" × POI is not.
+    POI is that of `perceiver`, focused; the rows × S·N take it straight from the attention. "DMA" ×
+    POI is read by `focus.evidence`; "DMA, plain product" × POI is their product.
     """
     patch = trained.config.model.patch_size
     as_paper = PerceptionConfig(map="diagonal", poi="attention")
     literal = Perceiver(trained.model, trained.params, as_paper, batch=1)
 
-    def read(pair, align):
+    def read(pair: BenchmarkPair, align: str) -> dict[tuple[str, str], np.ndarray]:
         seen = learned_maps(perceiver, pair, align)
         paper = learned_maps(literal, pair, align)
         poi, dma = seen.poi[0], seen.dma[0]
@@ -139,40 +147,50 @@ def everything(
     return read
 
 
-def differences(overall, align: str, listed: Iterable[str]) -> dict:
-    """Baseline -> score -> DMA's less its own, both registered, paired over people."""
+def differences(
+    overall: Mapping[Row, Mapping[str, Estimate]], align: str, listed: Iterable[str]
+) -> dict[str, dict[str, Estimate]]:
+    """DMA's scores less a baseline's, by baseline and score; both registered, paired by person."""
 
-    def less(method, name):
-        times, _ = COMPARED[name]
-        ours, theirs = (overall[Row(who, align, times)] for who in ("DMA", method))
+    def less(method: str, name: str) -> Estimate:
+        what, _ = COMPARED[name]
+        ours, theirs = (overall[Row(who, align, what)] for who in ("DMA", method))
         return paired_difference(ours[name], theirs[name])
 
     return {method: {name: less(method, name) for name in COMPARED} for method in listed}
 
 
-def _named(row: Row) -> dict:
+def _named(row: Row) -> dict[str, Any]:
     return {"method": row.method, "registration": row.align, "times": row.times}
 
 
-def _cells(estimates) -> dict:
+def _cells(estimates: Mapping[str, Estimate]) -> dict[str, float]:
     cells = {}
     for name, estimate in estimates.items():
         cells |= {name: estimate.value, f"{name} low": estimate.low, f"{name} high": estimate.high}
     return cells
 
 
-def _table(condition, name, overall, align, listed, perceiver, width) -> Table:
-    """One score: a line per method, a column per way of reading it."""
+def _table(
+    condition: str,
+    name: str,
+    overall: Mapping[Row, Mapping[str, Estimate]],
+    align: str,
+    listed: Sequence[str],
+    learned: bool,
+    width: int,
+) -> Table:
+    """The table of one score: a line per method, a column per way of reading it."""
     table = _empty(f"{condition}: {SCORES[name]}", "mean [95 % interval over people]")
-    times_poi = ["POI"] if perceiver is not None else []
+    times_poi = ["POI"] if learned else []
     for what in ("", *times_poi):
         for how in ("as recorded", "registered"):
             heading = f"{how}, ×\N{NO-BREAK SPACE}{what}" if what else how
-            table.add_column(heading, justify="right", min_width=12)
+            table.add_column(heading, justify="right", min_width=INTERVAL)
     lines = [(method, ("", *times_poi), method) for method in listed]
     told = [(f"{method} × true face", ("true face",), method) for method in listed]
     lines += [line for line in told if line[2] in ("difference", "Eulerian magnification")]
-    if perceiver is not None:
+    if learned:
         lines += [
             ("DMA", ("", "POI"), "DMA"),
             ("m × POI, plain product", (None, "POI"), "DMA, plain product"),
@@ -180,29 +198,31 @@ def _table(condition, name, overall, align, listed, perceiver, width) -> Table:
             ("1 - diag(Â), × S·N", ("", "S·N"), "1 - diag(Â)"),
         ]
     for label, whats, method in lines:
-        read = [Row(method, how, what) for what in whats for how in ("none", align)]
-        cells = [_cell(overall[row][name], width) if row.times is not None else "" for row in read]
+        cells = [
+            "" if what is None else _cell(overall[Row(method, how, what)][name], width)
+            for what, how in itertools.product(whats, ("none", align))
+        ]
         table.add_row(label, *cells, style="bold" if label == "DMA" else None)
     return table
 
 
-def _less_table(condition, less, width) -> Table:
+def _less_table(condition: str, less: Mapping[str, Mapping[str, Estimate]], width: int) -> Table:
     title = f"{condition}: DMA less each baseline, both registered"
     table = _empty(title, "paired over people; below 0 is better for DMA in the null test alone")
     for _, heading in COMPARED.values():
-        table.add_column(heading, justify="right", min_width=14)
+        table.add_column(heading, justify="right", min_width=SIGNED_INTERVAL)
     for method, estimates in less.items():
         table.add_row(method, *(_cell(estimates[name], width, "+") for name in COMPARED))
     return table
 
 
-def _empty(title, caption) -> Table:
+def _empty(title: str, caption: str) -> Table:
     table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("method")
     return table
 
 
-def _cell(estimate, width, sign="") -> str:
+def _cell(estimate: Estimate, width: int, sign: str = "") -> str:
     if np.isnan(estimate.value):
         return "–"
     between = " " if width >= WIDE else "\n"

@@ -1,30 +1,32 @@
-"""`mubert bench sizes`: how rate and memory of a training step grow with image, width and depth."""
+"""`mubert bench sizes`: the growth of a step's time and memory with image, width and depth."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from rich.console import Console
 
-from mubert_jax.bench.timed import TimedStep, resized
+from mubert_jax.bench.timed import PEAK_REPEATS, TimedStep, resized
 from mubert_jax.config import Config
 from mubert_jax.config_parts import StepPart
 from mubert_jax.objectives import make_objective
 from mubert_jax.training import flops
 
-# What is halved and doubled, one at a time.
+# The sizes that are halved and doubled, one at a time.
 GROWTH = ("image_size", "dim", "depth")
 
 
 def bench_sizes(
-    config: StepPart, batch_sizes: list[int], steps: int, console: Console
-) -> list[dict]:
+    config: StepPart, batch_sizes: Sequence[int], steps: int, console: Console
+) -> list[dict[str, Any]]:
     """Times a step at the config's size, and with one of image, width, depth halved and doubled.
 
-    All at the first of `batch_sizes`; the config's own size at the others, too. One device.
+    All on one device at the first of `batch_sizes`; the config's own size at the others, too.
 
-    Returns one dict a size. The share is of the matmul peak measured beside; planned memory is
-    XLA's plan of one step.
+    Returns one dict per size. Shares are of the matmul peak, measured at each size; planned memory
+    is XLA's plan of one step.
     """
     asked = [(config.model, size) for size in batch_sizes]
     for field in GROWTH:
@@ -40,11 +42,12 @@ def bench_sizes(
     return rows
 
 
-def _measure(config: Config, steps: int) -> dict:
+def _measure(config: Config, steps: int) -> dict[str, Any]:
     model, batch_size = config.model, config.training.batch_size
     step = TimedStep(config)
     pairs_per_second = batch_size / float(np.median(step.seconds(steps)))
     counted = make_objective(config).flops_per_pair()
+    peak = flops.matmul_peak(step.dtype, repeats=PEAK_REPEATS)
     return {
         "image": model.image_size,
         "patches": model.num_patches,
@@ -54,6 +57,6 @@ def _measure(config: Config, steps: int) -> dict:
         "M parameters": sum(x.size for x in jax.tree.leaves(step.abstract_state.params)) / 1e6,
         "GFLOP per pair": counted / 1e9,
         "pairs/s": pairs_per_second,
-        "of the peak": pairs_per_second * counted / flops.matmul_peak(step.dtype, repeats=3),
+        "of the peak": pairs_per_second * counted / peak,
         "planned GB": step.planned_bytes() / 1e9,
     }

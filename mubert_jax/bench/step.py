@@ -2,41 +2,47 @@
 
 import resource
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from rich.console import Console
 
-from mubert_jax.bench.timed import TimedStep, resized
+from mubert_jax.bench.timed import PEAK_REPEATS, TimedStep, resized
+from mubert_jax.config import Config
 from mubert_jax.config_parts import StepPart
 from mubert_jax.objectives import make_objective
 from mubert_jax.training import flops
 
 
 def bench_step(
-    config: StepPart, batch_sizes: list[int], steps: int, peers: list[str], console: Console
-) -> list[dict]:
+    config: StepPart, batch_sizes: Sequence[int], steps: int, peers: Sequence[str], console: Console
+) -> list[dict[str, Any]]:
     """Times `steps` training steps at each batch size on the default device.
 
-    The `peers`, steps of the PyTorch model of the same sizes (DMA, POI, decoder, AdamW), run in
-    turns with ours, so that all meet the same machine: `torch` is plain eager, `torch-sdpa` has
-    fused attention, `torch-compile` is compiled as well.
+    The `peers`, steps of the PyTorch model of the same sizes (DMA, POI, decoder, AdamW), take turns
+    with ours, so that all meet the same machine: `torch` is plain eager, `torch-sdpa` has fused
+    attention, `torch-compile` is compiled as well.
 
-    Returns one dict a batch size. Rates are the median step's; the matmul peak is measured in the
-    same run; planned memory is XLA's plan (arguments + temporaries) of one step.
+    Returns one dict per batch size. Rates are those of the median step; the matmul peak is measured
+    in the same run; planned memory is XLA's plan (arguments + temporaries) of one step.
     """
     return [_measure(config, size, steps, peers, console) for size in batch_sizes]
 
 
-def _measure(config, batch_size, steps, peers, console):
+def _measure(
+    config: Config, batch_size: int, steps: int, peers: Sequence[str], console: Console
+) -> dict[str, Any]:
     config = resized(config, batch_size, mesh=(1, 1, 1))
     console.print(f"batch {batch_size}: compiling", highlight=False)
     ours = TimedStep(config)
-    contenders = [ours]
+    others = []
     if peers:
         from mubert_jax.bench.torch_step import TorchPeer
 
-        contenders += [TorchPeer(name, config, ours.batch, ours.dtype) for name in peers]
+        others = [TorchPeer(name, config, ours.batch, ours.dtype) for name in peers]
+    contenders = [ours, *others]
     seconds = [[] for _ in contenders]
     peaks = []
     for contender in contenders:
@@ -47,7 +53,7 @@ def _measure(config, batch_size, steps, peers, console):
             start = time.perf_counter()
             contender()
             times.append(time.perf_counter() - start)
-        peaks.append(flops.matmul_peak(ours.dtype, repeats=3))
+        peaks.append(flops.matmul_peak(ours.dtype, repeats=PEAK_REPEATS))
     pairs_per_second = batch_size / float(np.median(seconds[0]))
     counted = make_objective(config).flops_per_pair()
     peak = float(np.median(peaks))
@@ -66,15 +72,15 @@ def _measure(config, batch_size, steps, peers, console):
         "planned memory, GB": ours.planned_bytes() / 1e9,
         "peak memory, GB": _peak_bytes() / 1e9,
     }
-    for name, peer, times in zip(peers, contenders[1:], seconds[1:], strict=True):
+    for name, peer, times in zip(peers, others, seconds[1:], strict=True):
         peer.close()
         theirs = batch_size / float(np.median(times))
         row |= {f"{name}, pairs/s": theirs, f"ratio to {name}": pairs_per_second / theirs}
     return row
 
 
-def _peak_bytes():
-    """The device's own peak; on CPU the process's peak resident memory."""
+def _peak_bytes() -> int:
+    """The device's own peak memory; on a CPU, the peak resident memory of the process."""
     statistics = jax.devices()[0].memory_stats() or {}
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     return statistics.get("peak_bytes_in_use", resident)

@@ -1,7 +1,7 @@
 """The `mubert` command: parses, calls one function, prints.
 
-A verb is a file of this package, named as it is, with a `SUMMARY` and an `EXAMPLE` for its help,
-`add_flags(parser)` and `run(args, console)`; and its name in `VERBS`.
+A verb is a module of this package with the verb's name, which is listed in `VERBS`. It defines
+`SUMMARY` and `EXAMPLE` for its help, `add_flags(parser)` and `run(args, console)`.
 """
 
 import importlib
@@ -9,6 +9,7 @@ import keyword
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import ModuleType
 
 from rich.console import Console
@@ -20,7 +21,7 @@ from mubert_jax.config_values import unknown
 from mubert_jax.errors import UserError, kind_of, readable
 from mubert_jax.quiet import quiet
 
-# In the order of the help.
+# In the order in which the help lists them.
 VERBS = (
     "prepare",
     "pretrain",
@@ -36,31 +37,33 @@ VERBS = (
 
 
 def command() -> int:
-    """The installed `mubert`: `main` in a process of its own."""
+    """The installed command `mubert`: `main` in a process of its own."""
     from mubert_jax.training.heap import keep_freed_memory
 
     keep_freed_memory()
-    os.environ["MPLBACKEND"] = "Agg"  # pictures are files; no window, no display
+    os.environ["MPLBACKEND"] = "Agg"  # pictures go to files, without a window or a display
     sys.unraisablehook = _but_for_abandoned_reads(sys.unraisablehook)
     try:
         code = main()
         sys.stdout.flush()
         return code
-    except BrokenPipeError:  # whoever read our output, `head` say, has gone
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # 128 + SIGPIPE
     except KeyboardInterrupt:
         print("mubert: stopped", file=sys.stderr)
-        # A shell ends its loop only if the signal is what ended us.
+        # A shell stops its loop only if the process died of the signal itself.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
         return 128 + signal.SIGINT
 
 
-def _but_for_abandoned_reads(hook):
-    """`hook` without what tensorstore's reads find that Orbax leaves when the first one failed."""
+def _but_for_abandoned_reads(
+    hook: Callable[["sys.UnraisableHookArgs"], object],
+) -> Callable[["sys.UnraisableHookArgs"], None]:
+    """`hook`, silent about the tensorstore reads that Orbax abandons when one of them fails."""
 
-    def filtered(unraisable):
+    def filtered(unraisable: "sys.UnraisableHookArgs"):
         if "Event loop is closed" not in str(unraisable.exc_value):
             hook(unraisable)
 
@@ -68,7 +71,11 @@ def _but_for_abandoned_reads(hook):
 
 
 def main(words: list[str] | None = None) -> int:
-    """Runs `mubert VERB ...`: 0 when done, the code of `errors` after one line on what failed."""
+    """Runs `mubert VERB ...` and returns its exit code.
+
+    A failure that the user can mend is printed in one line; its code is that of its kind in
+    `errors`.
+    """
     words = renamed.command(sys.argv[1:] if words is None else words)
     parser, verbs = _parser()
     if not words:
@@ -88,7 +95,7 @@ def main(words: list[str] | None = None) -> int:
                 raise UserError(f"{rest[0]} goes after `{args.parser.prog}`")
             raise unknown(f"argument {rest[0]}", flag, flags)
         args.overrides = overrides
-        with quiet("absl"):  # Orbax logs tracebacks of what reaches the user as one line
+        with quiet("absl"):  # Orbax logs a traceback of what we tell in one line
             return args.run(args, Console()) or 0
     except (UserError, OSError) as error:
         failure = readable(error)
@@ -113,5 +120,5 @@ def _parser() -> tuple[Parser, dict[str, Parser]]:
 
 
 def _module(verb: str) -> ModuleType:
-    """The verb's file; that of a word of Python, such as `import`, ends in `_`."""
+    """The module of a verb; its name ends in `_` if the verb is a Python keyword, like `import`."""
     return importlib.import_module(f"{__name__}.{verb}{'_' * keyword.iskeyword(verb)}")

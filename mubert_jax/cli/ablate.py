@@ -1,7 +1,12 @@
 """`mubert ablate`."""
 
+from argparse import Namespace
+
+from rich.console import Console
+
 from mubert_jax.cli import flag_types as types
 from mubert_jax.cli import flags
+from mubert_jax.cli.parser import Parser
 from mubert_jax.cli.say import say
 from mubert_jax.errors import UserError
 from mubert_jax.outputs import check_output
@@ -13,7 +18,7 @@ EXAMPLE = (
 )
 
 
-def add_flags(parser):
+def add_flags(parser: Parser) -> None:
     add = parser.add_argument
     add(
         "--configs",
@@ -35,7 +40,7 @@ def add_flags(parser):
     flags.benchmark(parser)
 
 
-def run(args, console) -> int:
+def run(args: Namespace, console: Console) -> int:
     from mubert_jax.bench.ablation import Benchmark, ablate
     from mubert_jax.perception.benchmark import enough_subjects
     from mubert_jax.synthetic.nuisances import known_conditions

@@ -1,9 +1,11 @@
 """`mubert bench`: what is measured, with which flags, and how it is shown."""
 
 import json
+from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -16,11 +18,16 @@ from mubert_jax.data.files import write_text, writing_errors
 from mubert_jax.errors import UserError
 from mubert_jax.outputs import PICTURES, check_output
 
+if TYPE_CHECKING:  # ml_collections, which the help does without
+    from mubert_jax.config import Config
+
 SUMMARY = "speed and memory of the training step or of the input"
 EXAMPLE = "mubert bench step --config=configs/pretrain.py --batch-size=4"
+# At the paper's size that takes seconds and 4 GB on two CPU cores (docs/performance.md).
+BATCH_SIZE = 4
 
 
-def add_flags(parser):
+def add_flags(parser: Parser) -> None:
     benches = parser.add_subparsers(metavar="BENCH", dest="what", required=True)
     for name, bench in BENCHES.items():
         one = add_verb(benches, name, bench.summary, f"mubert bench {name}{bench.example}")
@@ -30,8 +37,8 @@ def add_flags(parser):
         one.set_defaults(overrides=())
 
 
-def run(args, console: Console):
-    """Runs a bench, prints its table and writes its rows as JSON where `args.output` says."""
+def run(args: Namespace, console: Console) -> None:
+    """Runs a bench, prints its table and writes its rows as JSON to `args.output`, if given."""
     bench = BENCHES[args.what]
     read = [getattr(args, name, None) for name in ("checkpoint", "config")]
     if args.output:
@@ -45,7 +52,7 @@ def run(args, console: Console):
         _write(args.output, rows)
 
 
-def _perception(args, console):
+def _perception(args: Namespace, console: Console):
     from mubert_jax.bench.figure import picture
     from mubert_jax.bench.perception import PATCH, bench_perception
     from mubert_jax.interop.opening import SHIPPED, open_trained
@@ -64,7 +71,7 @@ def _perception(args, console):
     return rows
 
 
-def _oracle(args, console):
+def _oracle(args: Namespace, console: Console):
     from mubert_jax.bench.oracle import bench_oracle
     from mubert_jax.interop.opening import SHIPPED, open_trained
 
@@ -73,68 +80,68 @@ def _oracle(args, console):
     return bench_oracle(trained, args.conditions, args.subjects, args.pairs, steps, console)
 
 
-def _step(args, console):
+def _step(args: Namespace, console: Console):
     from mubert_jax.bench.step import bench_step
 
     config = _config(args, bench_step)
     return bench_step(config, args.batch_size, args.steps, args.peer, console)
 
 
-def _input(args, console):
+def _input(args: Namespace, console: Console):
     from mubert_jax.bench.input import bench_input
 
     config = _config(args, bench_input)
     return bench_input(args.data, config, args.batch_size, args.seconds, console)
 
 
-def _sizes(args, console):
+def _sizes(args: Namespace, console: Console):
     from mubert_jax.bench.sizes import bench_sizes
 
     config = _config(args, bench_sizes)
     return bench_sizes(config, args.batch_size, args.steps, console)
 
 
-def _devices(args, console):
+def _devices(args: Namespace, console: Console):
     import jax
 
     from mubert_jax.bench.devices import VIRTUAL, bench_devices
 
     config = _config(args, bench_devices)
-    # What a CPU is to be split into has to be said before JAX looks at it.
+    # JAX splits a CPU only if it is told so before its first look at it.
     jax.config.update("jax_num_cpu_devices", VIRTUAL)
     powers = [2**i for i in range(len(jax.devices()).bit_length())]
     counts = [count for count in powers if args.batch_size % count == 0]
     return bench_devices(config, args.batch_size, counts, args.steps, console)
 
 
-def _folds(args, console):
+def _folds(args: Namespace, console: Console):
     from mubert_jax.bench.folds import bench_folds
 
     config = _config(args, bench_folds)
     return bench_folds(config, args.steps, console)
 
 
-def _checkpoint(args, console):
+def _checkpoint(args: Namespace, console: Console):
     from mubert_jax.bench.checkpoint import bench_checkpoint
 
     config = _config(args, bench_checkpoint)
     return bench_checkpoint(config, args.batch_size, args.steps, console)
 
 
-def _config(args, function):
+def _config(args: Namespace, function: Callable) -> "Config":
     (config,) = flags.configs(args, function, [args.config])
     return config
 
 
-def _config_is_not_read(args):
+def _config_is_not_read(args: Namespace):
     from mubert_jax.config_files import key_of
     from mubert_jax.config_parts import NoPart, refuse_unread
 
     refuse_unread(NoPart, map(key_of, args.overrides), [], args.parser.flags().values())
 
 
-def _rows(title: str, rows: list[dict]) -> Table:
-    """One line per row."""
+def _rows(title: str, rows: list[dict[str, Any]]) -> Table:
+    """A table of a line per row."""
     table = Table(title=title)
     for name in rows[0]:
         table.add_column(name, justify="right")
@@ -143,8 +150,8 @@ def _rows(title: str, rows: list[dict]) -> Table:
     return table
 
 
-def _columns(title: str, rows: list[dict]) -> Table:
-    """One line per figure, one column per row of `rows`: readable on a narrow terminal."""
+def _columns(title: str, rows: list[dict[str, Any]]) -> Table:
+    """A table of a line per figure and a column per row, which fits a narrow terminal."""
     table = Table(title=title, show_header=False, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column(no_wrap=True)
     for _ in rows:
@@ -154,13 +161,13 @@ def _columns(title: str, rows: list[dict]) -> Table:
     return table
 
 
-def _shown(value) -> str:
+def _shown(value: object) -> str:
     if not isinstance(value, float):
         return str(value)
     return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
 
 
-def _write(path: Path, rows):
+def _write(path: Path, rows: list[dict[str, Any]]):
     with writing_errors(path, "choose another --output"):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(rows, indent=2) + "\n")
@@ -177,18 +184,22 @@ def _config_flag(parser: Parser):
 
 
 def _batch_sizes(parser: Parser):
-    _batch_size(parser, nargs="+", default=[4])
+    _batch_size(parser, "+", [BATCH_SIZE])
 
 
-def _batch_size(parser: Parser, **several):
-    arguments = {"default": 4} | several
+def _batch_size(parser: Parser, nargs: str | None = None, default: int | list[int] = BATCH_SIZE):
     parser.add_argument(
-        "--batch-size", metavar="B", type=types.count, help="pairs per step (4)", **arguments
+        "--batch-size",
+        metavar="B",
+        type=types.count,
+        nargs=nargs,
+        default=default,
+        help=f"pairs per step ({BATCH_SIZE})",
     )
 
 
 def _steps(default: int, help: str = "how many are timed") -> Callable[[Parser], None]:
-    def add(parser):
+    def add(parser: Parser):
         parser.add_argument(
             "--steps",
             metavar="N",
@@ -222,7 +233,7 @@ def _input_flags(parser: Parser):
         "--seconds",
         metavar="S",
         type=types.positive,
-        default=5.0,
+        default=5.0,  # a longer time averages over more of the machine's other work
         help="time of each measurement (%(default)s)",
     )
 
@@ -234,7 +245,7 @@ def _perception_flags(parser: Parser):
         "--size",
         metavar="N",
         type=types.count,
-        default=112,
+        default=112,  # that of the shipped weights
         help="pixels (%(default)s)",
     )
     add(
@@ -251,7 +262,7 @@ def _oracle_flags(parser: Parser):
         "--pairs",
         metavar="N",
         type=types.count,
-        default=1500,
+        default=1500,  # more people show more, and take longer to draw
         help="to train on (%(default)s)",
     )
 
@@ -261,20 +272,22 @@ class Bench:
     """One thing that is measured.
 
     Attributes:
-      measure: (args, console) -> rows.
-      summary: what it is.
-      flags: each adds flags that it reads to a parser.
-      table: shows (title, rows); None where `measure` shows them.
-      example: what may follow its name.
+      measure: makes the rows from the arguments and a console.
+      summary: a noun phrase for the help.
+      flags: functions that add the flags that it reads to a parser.
+      table: lays out a title and rows; None if `measure` prints them itself.
+      example: the arguments of an example, after its name.
     """
 
-    measure: Callable
+    measure: Callable[[Namespace, Console], list[dict[str, Any]]]
     summary: str
     flags: tuple[Callable[[Parser], None], ...]
-    table: Callable[[str, list[dict]], Table] | None = None
+    table: Callable[[str, list[dict[str, Any]]], Table] | None = None
     example: str = ""
 
 
+# The default steps are few: at the paper's size each takes seconds on a CPU. The oracle's 1000 are
+# those of docs/benchmark.md, where its score has stopped growing after half of them.
 BENCHES = {
     "step": Bench(
         _step,

@@ -1,9 +1,19 @@
 """`mubert evaluate`."""
 
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
 from mubert_jax.cli import flag_types as types
+from mubert_jax.cli.parser import Parser
 from mubert_jax.cli.say import say
 from mubert_jax.errors import UserError
 from mubert_jax.outputs import check_output
+
+if TYPE_CHECKING:  # pandas and matplotlib, which the help does without
+    from mubert_jax.recognition.report import Report
 
 SUMMARY = "saved predictions -> UF1, UAR and a report"
 EXAMPLE = (
@@ -12,7 +22,7 @@ EXAMPLE = (
 )
 
 
-def add_flags(parser):
+def add_flags(parser: Parser) -> None:
     add = parser.add_argument
     add(
         "--workdir",
@@ -48,7 +58,7 @@ def add_flags(parser):
     )
 
 
-def run(args, console):
+def run(args: Namespace, console: Console) -> None:
     from mubert_jax.recognition.report import evaluate_file, evaluate_logs, evaluate_run
 
     given = [name for name in ("workdir", "predictions", "megc_log") if getattr(args, name)]
@@ -77,6 +87,6 @@ def run(args, console):
     say_report(report, output, console)
 
 
-def say_report(report, folder, console):
+def say_report(report: "Report", folder: Path, console: Console) -> None:
     say(console, "\n".join([report.title, *report.lines()]))
     say(console, f"Done: {folder}/results.html, results.md, results.csv, megc2019_seed*.txt")

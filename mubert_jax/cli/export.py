@@ -1,13 +1,18 @@
 """`mubert export`."""
 
+from argparse import Namespace
+
+from rich.console import Console
+
 from mubert_jax.cli import flag_types as types
 from mubert_jax.cli import flags
+from mubert_jax.cli.parser import Parser
 
 SUMMARY = "a checkpoint -> PyTorch, safetensors, ONNX or StableHLO"
 EXAMPLE = "mubert export --checkpoint=runs/mine --format=torch --output=model.pth"
 
 
-def add_flags(parser):
+def add_flags(parser: Parser) -> None:
     add = parser.add_argument
     flags.trained(parser, required=True)
     add(
@@ -31,7 +36,7 @@ def add_flags(parser):
     )
 
 
-def run(args, console):
+def run(args: Namespace, console: Console) -> None:
     from mubert_jax.interop.exporting import export
     from mubert_jax.recognition.predictions import emotions_of
 

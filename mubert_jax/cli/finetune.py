@@ -1,9 +1,13 @@
 """`mubert finetune`."""
 
+from argparse import Namespace
 from pathlib import Path
+
+from rich.console import Console
 
 from mubert_jax.cli import flags
 from mubert_jax.cli.evaluate import say_report
+from mubert_jax.cli.parser import Parser
 from mubert_jax.cli.say import say
 from mubert_jax.outputs import check_output
 
@@ -14,7 +18,7 @@ EXAMPLE = (
 )
 
 
-def add_flags(parser):
+def add_flags(parser: Parser) -> None:
     flags.run(parser)
     parser.add_argument(
         "--allow-contamination",
@@ -23,7 +27,7 @@ def add_flags(parser):
     )
 
 
-def run(args, console) -> int:
+def run(args: Namespace, console: Console) -> int:
     from mubert_jax.recognition.cross_validation import RESUME
     from mubert_jax.recognition.finetune import finetune, stored_options
     from mubert_jax.training.preemption import EXIT_CODE, sigterm_as_interrupt

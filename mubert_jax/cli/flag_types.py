@@ -1,4 +1,4 @@
-"""What the flags take, as `type=` of argparse: paths and numbers, refused in one line."""
+"""Types of flags for argparse's `type=`: paths and numbers, refused in one line."""
 
 import argparse
 import math
@@ -14,8 +14,8 @@ HAAR = "haar"
 
 
 def path(text: str) -> Path:
-    """A local file or folder; `~` is the home."""
-    if any(ord(letter) < 32 for letter in text):
+    """A local file or folder; `~` is the home directory."""
+    if any(ord(letter) < 32 for letter in text):  # ASCII's control characters
         raise argparse.ArgumentTypeError(f"{text!r} has a line break or the like in it; rename it")
     try:
         return path_argument(text)
@@ -31,22 +31,22 @@ def file(text: str) -> Path:
 
 
 def config_file(text: str) -> Path:
-    """A config file, which may have an old name."""
+    """A config file, which may be given by an old name."""
     return renamed.file(path(text))
 
 
 def checkpoint(text: str) -> str:
-    """Where weights are: a path, or `shipped` for the package's own."""
+    """A source of weights: a path, or `shipped` for the package's own."""
     return text if text == SHIPPED else str(path(text))
 
 
 def detector(text: str) -> str:
-    """`haar`, or the path of a file."""
+    """A face detector: `haar`, or the path of a file."""
     return text if text == HAAR else str(path(text))
 
 
 def count(text: str) -> int:
-    """A whole number from 1 on."""
+    """A positive whole number."""
     try:
         value = int(text)
     except ValueError:
@@ -76,7 +76,7 @@ def up_to(most: float) -> Callable[[str], float]:
     return read
 
 
-def _number(text):
+def _number(text: str) -> float:
     try:
         value = float(text)
     except ValueError:

@@ -1,17 +1,22 @@
-"""Flags that several verbs have, and what they mean together."""
+"""Flags that several verbs share, and the checks of their combinations."""
 
-from collections.abc import Callable, Iterable
+from argparse import Namespace
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mubert_jax.cli import flag_types as types
 from mubert_jax.cli.parser import Parser
 from mubert_jax.errors import UserError
 
+if TYPE_CHECKING:  # ml_collections, which the help does without
+    from mubert_jax.config import Config
+
 ALIGN = ("none", "ecc", "robust")
 
 
-def run(parser: Parser):
-    """A config file, overrides of it, and the folder of what comes of it."""
+def run(parser: Parser) -> None:
+    """A config file, overrides of its keys, and the folder of the results."""
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -23,21 +28,21 @@ def run(parser: Parser):
     parser.set_defaults(overrides=())
 
 
-def workdir(parser: Parser, help: str):
+def workdir(parser: Parser, help: str) -> None:
     parser.add_argument("--workdir", metavar="DIR", type=types.path, required=True, help=help)
 
 
-def overrides(parser: Parser, help: str):
-    """Overrides where no `--config=FILE` says that there are some."""
+def overrides(parser: Parser, help: str) -> None:
+    """Overrides of keys, for a verb that has no `--config=FILE` whose help would mention them."""
     parser.add_argument("--config.KEY=VALUE", dest="config", metavar="", help=help)
     parser.set_defaults(overrides=())
 
 
-def configs(args, function: Callable, paths: Iterable[Path]) -> list:
-    """What `function` reads of config files, overridden; refuses overrides that it does not read.
+def configs(args: Namespace, function: Callable, paths: Sequence[Path]) -> list["Config"]:
+    """The part of each config file that `function` reads, with the command line's overrides.
 
     Raises:
-      UserError: as `config_files.load_part`.
+      UserError: as `config_files.load_part`, also for an override that `function` does not read.
     """
     from mubert_jax.config_files import load_part
     from mubert_jax.config_parts import read_by
@@ -45,8 +50,8 @@ def configs(args, function: Callable, paths: Iterable[Path]) -> list:
     return load_part(read_by(function), paths, args.overrides, args.parser.flags().values())
 
 
-def crop(parser: Parser):
-    """How a face is cut out."""
+def crop(parser: Parser) -> None:
+    """How a face is cut out; the defaults and limits are those of `PrepareOptions`."""
     add = parser.add_argument
     add(
         "--crop",
@@ -70,15 +75,15 @@ def crop(parser: Parser):
     )
 
 
-def frames(parser: Parser, video: str):
-    """Two images or a video, which `video` describes."""
+def frames(parser: Parser, video: str) -> None:
+    """Two images, or a video, whose help is `video`."""
     add = parser.add_argument
     add("--onset", metavar="FILE", type=types.path, help="the first image")
     add("--apex", metavar="FILE", type=types.path, help="the second image")
     add("--video", metavar="FILE", type=types.path, help=video)
 
 
-def check_frames(args):
+def check_frames(args: Namespace) -> None:
     """Raises UserError unless either a video or two images are given."""
     if not args.video and not (args.onset and args.apex):
         raise UserError("give --video=V, or both --onset=A and --apex=B")
@@ -88,8 +93,8 @@ def check_frames(args):
         raise UserError("--delta is for a --video; two images are as far apart as they are")
 
 
-def trained(parser: Parser, default: str | None = None, required: bool = False):
-    """Where weights are."""
+def trained(parser: Parser, default: str | None = None, required: bool = False) -> None:
+    """The source of the weights."""
     parser.add_argument(
         "--checkpoint",
         metavar="FROM",
@@ -101,9 +106,10 @@ def trained(parser: Parser, default: str | None = None, required: bool = False):
     )
 
 
-def benchmark(parser: Parser):
-    """On whom known movements are looked for."""
+def benchmark(parser: Parser) -> None:
+    """The conditions and the people of the synthetic benchmark."""
     add = parser.add_argument
     conditions = ["clean", "light", "drift", "all"]
     add("--conditions", nargs="+", default=conditions, metavar="NAME", help="what else changes")
+    # docs/benchmark.md was measured on 24; more people narrow the intervals and take longer.
     add("--subjects", metavar="N", type=types.count, default=24, help="test people (%(default)s)")

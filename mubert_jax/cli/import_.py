@@ -1,7 +1,12 @@
 """`mubert import`."""
 
+from argparse import Namespace
+
+from rich.console import Console
+
 from mubert_jax.cli import flag_types as types
 from mubert_jax.cli import flags
+from mubert_jax.cli.parser import Parser
 from mubert_jax.cli.say import say
 from mubert_jax.errors import UserError
 from mubert_jax.outputs import check_output
@@ -10,7 +15,7 @@ SUMMARY = "an official .pth, or an export of ours -> a checkpoint"
 EXAMPLE = "mubert import --input=CASME2-is224-p8-b16-ep200.pth --workdir=runs/official"
 
 
-def add_flags(parser):
+def add_flags(parser: Parser) -> None:
     parser.add_argument(
         "--input",
         metavar="FILE",
@@ -22,7 +27,7 @@ def add_flags(parser):
     flags.overrides(parser, "what the file does not show, or another image size")
 
 
-def run(args, console):
+def run(args: Namespace, console: Console) -> None:
     from mubert_jax.interop.importing import import_weights
 
     if args.config is not None:

@@ -3,14 +3,14 @@
 import re
 
 PREFIX = "--config."
-# A flag is no value; a negative number is one.
+# A flag is not a value, but a negative number is.
 _FLAG = re.compile(r"--|-(?![\d.]|inf|nan)")
 
 
 def take_overrides(words: list[str]) -> tuple[list[str], list[str]]:
     """The words without overrides, and the overrides as `--config.KEY=VALUE`.
 
-    One that no value follows stays `--config.KEY`, which is true for a key that is true or false.
+    An override that no value follows stays `--config.KEY`, which sets a boolean key to true.
     """
     rest, overrides, i = [], [], 0
     while i < len(words):

@@ -1,14 +1,19 @@
 """`mubert perceive`."""
 
+from argparse import Namespace
+
+from rich.console import Console
+
 from mubert_jax.cli import flag_types as types
 from mubert_jax.cli import flags
+from mubert_jax.cli.parser import Parser
 from mubert_jax.outputs import PICTURES, check_output
 
 SUMMARY = "two images or a video -> maps of micro-movement"
 EXAMPLE = "mubert perceive --onset=a.png --apex=b.png --output=maps.png"
 
 
-def add_flags(parser):
+def add_flags(parser: Parser) -> None:
     add = parser.add_argument
     flags.trained(parser, "shipped")
     flags.frames(parser, "a video, instead of two images")
@@ -27,7 +32,7 @@ def add_flags(parser):
         "--pairs",
         metavar="N",
         type=types.count,
-        default=4,
+        default=4,  # as many rows as a screen shows
         help="rows for a video (%(default)s)",
     )
     add(
@@ -44,7 +49,7 @@ def add_flags(parser):
     )
 
 
-def run(args, console):
+def run(args: Namespace, console: Console) -> None:
     from mubert_jax.interop.opening import open_trained
     from mubert_jax.perception import perceive
 

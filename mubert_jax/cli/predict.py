@@ -1,7 +1,12 @@
 """`mubert predict`."""
 
+from argparse import Namespace
+
+from rich.console import Console
+
 from mubert_jax.cli import flag_types as types
 from mubert_jax.cli import flags
+from mubert_jax.cli.parser import Parser
 from mubert_jax.cli.say import say
 from mubert_jax.outputs import PICTURES, check_output
 
@@ -9,7 +14,7 @@ SUMMARY = "two images or a video -> the probability of each emotion"
 EXAMPLE = "mubert predict --checkpoint=runs/casme2 --video=V.mp4 --output=prediction.png"
 
 
-def add_flags(parser):
+def add_flags(parser: Parser) -> None:
     add = parser.add_argument
     add(
         "--checkpoint",
@@ -28,7 +33,7 @@ def add_flags(parser):
     )
 
 
-def run(args, console):
+def run(args: Namespace, console: Console) -> None:
     from mubert_jax.perception.perceive import PerceiveOptions
     from mubert_jax.recognition.predict import Recognizer, draw, show
 

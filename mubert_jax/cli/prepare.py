@@ -1,19 +1,24 @@
-"""`mubert prepare`: which of its flags go with which source, and what comes next."""
+"""`mubert prepare`: which of its flags go with which source, and which command comes next."""
 
 import argparse
+from argparse import Namespace
 from pathlib import Path
+from typing import Any
+
+from rich.console import Console
 
 from mubert_jax import renamed
 from mubert_jax.cli import flag_types as types
 from mubert_jax.cli import flags
+from mubert_jax.cli.parser import Parser
 from mubert_jax.cli.say import say
 from mubert_jax.errors import UserError
 
 SUMMARY = "videos, images or a labelled data set -> records"
 EXAMPLE = "mubert prepare video --input=videos/ --output=data/mine"
-# Flags for labelled sets.
+# Flags of labelled sets alone.
 LABELLED = ("annotation", "classes", "apex", "damaged", "lenient")
-# Flags of `synthetic`: fields of `Cast`.
+# Flags of `synthetic` alone: fields of `Cast`, whose defaults the help repeats.
 CAST = {
     "subjects": "people (60)",
     "first_subject": "number of the first (0; from 100000: test)",
@@ -24,7 +29,7 @@ CAST = {
 }
 
 
-def add_flags(parser):
+def add_flags(parser: Parser) -> None:
     add = parser.add_argument
     add(
         "source",
@@ -46,7 +51,7 @@ def add_flags(parser):
         "--size",
         metavar="N",
         type=int,
-        default=224,
+        default=224,  # the paper's image size, section 5.2
         help="side of the stored frames in pixels (%(default)s)",
     )
     flags.crop(parser)
@@ -84,15 +89,21 @@ def add_flags(parser):
     )
     add("--lenient", action="store_true", help="labelled: leave out doubtful clips")
     for name, text in CAST.items():
-        kind = {"nargs": "+"} if name == "conditions" else {"type": int}
-        add(f"--{name.replace('_', '-')}", help=f"synthetic: {text}", metavar="N", **kind)
+        several = name == "conditions"
+        add(
+            f"--{name.replace('_', '-')}",
+            help=f"synthetic: {text}",
+            metavar="N",
+            nargs="+" if several else None,
+            type=str if several else int,
+        )
 
 
 def _source(name: str) -> str:
     return renamed.subcommand("prepare", name)
 
 
-def run(args, console):
+def run(args: Namespace, console: Console) -> None:
     from mubert_jax.data import prepare as frames
     from mubert_jax.data.plan import PrepareOptions
     from mubert_jax.data.sets import is_labelled
@@ -126,9 +137,12 @@ def run(args, console):
     if others := [name for name in LABELLED if getattr(args, name)]:
         raise UserError(f"--{others[0]} is for labelled sets (casme2, samm, ...) alone")
     path = _one_path(args, "input")
-    if path is None and not synthetic:
+    if synthetic:
+        input = Cast(size=args.size, photos=path, **given)
+    elif path is not None:
+        input = path
+    else:
         raise UserError(f"{args.source} needs --input=PATH, a file or folder")
-    input = Cast(size=args.size, photos=path, **given) if synthetic else path
     console.print(
         frames.prepare(args.source, input, args.output, PrepareOptions(**shaping), console)
     )
@@ -139,7 +153,7 @@ def run(args, console):
     )
 
 
-def _prepare_pairs(args, shaping, console):
+def _prepare_pairs(args: Namespace, shaping: dict[str, Any], console: Console):
     from mubert_jax.data.labelled.labelled_set import PairOptions
     from mubert_jax.data.labelled.prepare import prepare_pairs
     from mubert_jax.data.sets import load_set
@@ -158,7 +172,9 @@ def _prepare_pairs(args, shaping, console):
     _say_finetune(args, console)
 
 
-def _prepare_synthetic(args, shaping, given, console):
+def _prepare_synthetic(
+    args: Namespace, shaping: dict[str, Any], given: dict[str, Any], console: Console
+):
     from mubert_jax.data.labelled.labelled_set import PairOptions
     from mubert_jax.data.labelled.synthetic import prepare_synthetic
     from mubert_jax.data.sets.synthetic import Cast
@@ -175,7 +191,7 @@ def _prepare_synthetic(args, shaping, given, console):
     _say_finetune(args, console)
 
 
-def _say_finetune(args, console):
+def _say_finetune(args: Namespace, console: Console):
     say(
         console,
         f"Next: mubert finetune --config=configs/finetune.py --config.data.path={args.output} "
@@ -189,7 +205,7 @@ def _say_finetune(args, console):
     )
 
 
-def _one_path(args, flag) -> Path | None:
+def _one_path(args: Namespace, flag: str) -> Path | None:
     given = getattr(args, flag) or []
     if len(given) > 1:
         raise UserError(f"{args.source} takes one --{flag}, not {' '.join(given)}")
@@ -203,8 +219,8 @@ def _path(text: str, flag: str) -> Path:
         raise UserError(f"--{flag}: {error}") from error
 
 
-def _named_paths(args, flag) -> dict[str, Path]:
-    """NAME=PATH of each value of a flag."""
+def _named_paths(args: Namespace, flag: str) -> dict[str, Path]:
+    """The path by its name, from the values NAME=PATH of a flag."""
     named = {}
     for word in getattr(args, flag) or []:
         name, equals, path = word.partition("=")

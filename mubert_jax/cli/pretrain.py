@@ -1,8 +1,11 @@
 """`mubert pretrain`."""
 
+from argparse import Namespace
+
 from rich.console import Console
 
 from mubert_jax.cli import flags
+from mubert_jax.cli.parser import Parser
 from mubert_jax.cli.say import say
 from mubert_jax.outputs import check_output
 
@@ -13,14 +16,14 @@ EXAMPLE = (
 )
 
 
-def add_flags(parser):
+def add_flags(parser: Parser) -> None:
     flags.run(parser)
     parser.add_argument(
         "--pod", action="store_true", help="this is one of several processes; see launch/"
     )
 
 
-def run(args, console) -> int:
+def run(args: Namespace, console: Console) -> int:
     from mubert_jax.pretraining.run import run as pretrain
     from mubert_jax.training import pod
     from mubert_jax.training.preemption import EXIT_CODE, Preempted
