@@ -7,10 +7,20 @@ import numpy as np
 
 from mubert_jax.data.video import grey
 
+# At most 50 steps, as OpenCV's default has it; a ten times smaller change of the correlation ends
+# them, for shifts of a fraction of a pixel.
 _CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-4)
+# A share of the side: a larger limit would take out more of the head's drift, and let more failed
+# fits through.
 _LARGEST_SHIFT = 0.15
-# Of the median deviation in the face's ellipse: what a fit leaves at most, half of the variance.
+# A fit may leave half of the variance: this share of the median deviation in the face's ellipse.
+# Another picture leaves more.
 _LARGEST_RESIDUAL = 0.5**0.5
+# Cauchy's weights with this scale are 95 % as efficient as least squares under normal noise
+# (Holland and Welsch, 1977).
+_CAUCHY_SCALE = 2.385
+# The standard deviation of normal noise over its median absolute deviation.
+_SIGMA_OF_MEDIAN = 1.4826
 
 
 def align_ecc(image: np.ndarray, template: np.ndarray) -> np.ndarray:
@@ -28,7 +38,7 @@ def align_ecc(image: np.ndarray, template: np.ndarray) -> np.ndarray:
     start = np.eye(2, 3, dtype=np.float32)
     try:
         _, warp = cv2.findTransformECC(
-            grey_template, grey_image, start, cv2.MOTION_EUCLIDEAN, _CRITERIA, None, 5
+            grey_template, grey_image, start, cv2.MOTION_EUCLIDEAN, _CRITERIA
         )
     except cv2.error:
         return image
@@ -77,12 +87,12 @@ def align_robust(image: np.ndarray, template: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class MotionAndLight:
-    """How one picture became another, but for what moved by itself.
+    """How one picture became another, apart from what moved by itself.
 
     Attributes:
       motion: (3,): shift along x and y in pixels, turn in radians, as `move` takes it.
-      gain: (H, W), what the light did.
-      residual: (H, W) grey levels that are left.
+      gain: (H, W), the change of the light.
+      residual: (H, W), the grey levels that remain.
     """
 
     motion: np.ndarray
@@ -90,24 +100,35 @@ class MotionAndLight:
     residual: np.ndarray
 
 
-def fit_motion_and_light(source, target, inside, rounds: int = 5) -> MotionAndLight:
+def fit_motion_and_light(
+    source: np.ndarray, target: np.ndarray, inside: np.ndarray, rounds: int = 5
+) -> MotionAndLight:
     """Fits `target` = light(move(`source`)) where `inside`; all (H, W), grey floats and a mask.
 
-    Gauss-Newton steps of the motion, light linear in each, weights after Cauchy.
+    The motion is found by Gauss-Newton steps, each linear in the light, with Cauchy's weights.
+
+    Args:
+      rounds: the number of steps, at least one; by default enough for the fit to converge.
     """
     height, width = source.shape
     rows, columns = np.mgrid[:height, :width].astype(np.float64)
     y, x = rows / height - 0.5, columns / width - 0.5
-    motion = np.zeros(3)
-    for _ in range(rounds):
+
+    def step(motion: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         moved = move(source.astype(np.float32), motion).astype(np.float64)
         dy, dx = np.gradient(moved)
         turn = dy * (columns - width / 2) - dx * (rows - height / 2)
         terms = np.stack([moved, x * moved, y * moved, dx, dy, turn], -1)
         found = _cauchy(terms[inside], (target - moved)[inside])
+        return found, target - moved - terms @ found
+
+    motion = np.zeros(3)
+    found, residual = step(motion)
+    for _ in range(rounds - 1):
         motion = motion + found[3:]
+        found, residual = step(motion)
     gain = 1 + found[0] + found[1] * x + found[2] * y
-    return MotionAndLight(motion, gain, target - moved - terms @ found)
+    return MotionAndLight(motion + found[3:], gain, residual)
 
 
 def move(image: np.ndarray, motion: np.ndarray) -> np.ndarray:
@@ -125,24 +146,35 @@ def move(image: np.ndarray, motion: np.ndarray) -> np.ndarray:
     )
 
 
-def _cauchy(terms, target, rounds: int = 5):
-    """Least squares whose residuals count less the larger they are."""
-    weights = np.ones(len(target))
+def _cauchy(terms: np.ndarray, target: np.ndarray, rounds: int = 4) -> np.ndarray:
+    """Least squares, then `rounds` times again with residuals that count less the larger they are.
+
+    The weights settle within the default number of rounds.
+    """
+    found = _weighted(terms, target, np.ones(len(target)))
     for _ in range(rounds):
-        weighted = (terms * weights[:, None]).T
-        found = np.linalg.lstsq(weighted @ terms, weighted @ target, rcond=None)[0]
         left = np.abs(target - terms @ found)
-        spread = 2.385 * max(1.4826 * float(np.median(left)), 1e-3)
-        weights = 1 / (1 + (left / spread) ** 2)
+        # The floor, far below a grey level, keeps equal pictures from a division by 0.
+        spread = _CAUCHY_SCALE * max(_SIGMA_OF_MEDIAN * float(np.median(left)), 1e-3)
+        found = _weighted(terms, target, 1 / (1 + (left / spread) ** 2))
     return found
 
 
-def _spread(values):
-    return np.median(np.abs(values - np.median(values)))
+def _weighted(terms: np.ndarray, target: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    weighted = (terms * weights[:, None]).T
+    return np.linalg.lstsq(weighted @ terms, weighted @ target, rcond=None)[0]
+
+
+def _spread(values: np.ndarray) -> float:
+    return float(np.median(np.abs(values - np.median(values))))
 
 
 def face_ellipse(shape: tuple[int, int]) -> np.ndarray:
-    """(H, W) mask of the ellipse in which the face of a cropped frame lies."""
+    """(H, W) mask of the ellipse in which the face of a cropped frame lies.
+
+    Where it lies is an assumption: a smaller one would leave out parts of many faces, a larger one
+    would take in what is behind them.
+    """
     height, width = shape
     rows, columns = np.mgrid[:height, :width]
     y, x = (rows + 0.5) / height - 0.52, (columns + 0.5) / width - 0.5

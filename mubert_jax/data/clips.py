@@ -27,25 +27,28 @@ class Frames(ABC):
     Images are (H, W, 3) uint8 RGB. Whatever cannot be read raises UserError.
 
     Attributes:
-      files: what they are read from; of a folder, the folder or the images that are needed.
-      whole: the frames that these are a part of, or themselves.
+      files: the files that they are read from, or the folder of these.
       has_end: whether no frame can ever have followed the last one, as in a video file. Folders of
         images are thinned out by their owners.
-      note: what a user should know of the frames read so far, "" where all is well.
     """
 
     files: tuple[Path, ...]
     has_end = False
-    note = ""
+
+    @property
+    def note(self) -> str:
+        """What a user should know about the frames read so far, "" where all is well."""
+        return ""
 
     @property
     def whole(self) -> "Frames":
+        """The frames that these are a part of, or themselves."""
         return self
 
     @property
     @abstractmethod
     def expected(self) -> int:
-        """How many frames there should be; 0 where only reading them all tells."""
+        """How many frames there should be; 0 where only reading all of them tells."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
@@ -59,25 +62,25 @@ class Frames(ABC):
     def read(self, numbers: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
         """These frames as (number, image), ascending and each once, read in one pass.
 
-        A number that is not there, or whose frame is damaged, raises UserError with its name.
+        A number that is not there, or whose frame is damaged, raises a UserError that names it.
         """
 
 
 class NumberedFrames(Frames):
-    """Frames whose numbers can be told without decoding them, which annotations need."""
+    """Frames whose numbers are known without decoding them, which annotations need."""
 
     @abstractmethod
     def numbers(self, reach: int | None = None) -> Sequence[int]:
         """The numbers of all frames, ascending.
 
         Args:
-          reach: the highest number that matters; None stands for all. Up to it, what a video's
-            header promises is believed, as `read` finds out.
+          reach: the highest number that matters; None stands for all. Up to it, a video's header
+            is believed, as `read` finds out whether it was right.
         """
 
     @abstractmethod
     def part(self, numbers: Collection[int]) -> "NumberedFrames":
-        """These frames alone."""
+        """These frames only."""
 
 
 class ImageFrames(NumberedFrames):
@@ -85,8 +88,8 @@ class ImageFrames(NumberedFrames):
 
     Args:
       images: frame numbers and files, in any order.
-      files: what the user calls the place, where that is not the images themselves.
-      whole: as the attribute.
+      files: the place, as the user knows it; the images themselves if None.
+      whole: the frames that these are a part of; None for these themselves.
     """
 
     def __init__(
@@ -126,7 +129,7 @@ class ImageFrames(NumberedFrames):
     def read(self, numbers: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
         for number in sorted(set(numbers)):
             if number not in self._paths:
-                raise UserError(f"{printable(self)}: no image of frame {number}")
+                raise UserError(f"{printable(str(self))}: no image of frame {number}")
             yield number, self._reader.read(self._paths[number])
 
     def numbers(self, reach: int | None = None) -> list[int]:
@@ -141,12 +144,12 @@ class VideoFrames(NumberedFrames):
     """A video file, always decoded from its beginning: a decoder that seeks may land elsewhere.
 
     Args:
-      path: of the file.
-      first: number of its first frame.
-      whole: as the attribute.
+      path: the file.
+      first: the number of its first frame.
+      whole: the frames that these are a part of; None for these themselves.
 
     Attributes:
-      first: as the argument.
+      first: the number of the first frame.
     """
 
     has_end = True
@@ -184,13 +187,13 @@ class VideoFrames(NumberedFrames):
         last = None
         for last, image in self:
             if wanted and last > wanted[-1]:
-                raise UserError(f"{printable(self)}: frame {wanted[-1]} is damaged")
+                raise UserError(f"{printable(str(self))}: frame {wanted[-1]} is damaged")
             if wanted and last == wanted[-1]:
                 yield wanted.pop(), image
             if not wanted:
                 return
         raise UserError(
-            f"{printable(self)}: frame {wanted[-1]} cannot be read, the video ends with frame "
+            f"{printable(str(self))}: frame {wanted[-1]} cannot be read, the video ends with frame "
             f"{last}" + (" and is cut short" if self._promised(wanted[-1]) else "")
         )
 
@@ -220,22 +223,26 @@ class Unreadable(Frames):
     def expected(self) -> int:
         return self._expected
 
-    def _refuse(self, *_):
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
         raise UserError(self._reason)
 
-    __iter__ = sample = read = _refuse
+    def sample(self, count: int) -> list[np.ndarray]:
+        raise UserError(self._reason)
+
+    def read(self, numbers: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
+        raise UserError(self._reason)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """One movement that is annotated in a recording, by numbers of frames that are there.
+    """One movement that is annotated in a recording, by the numbers of frames that are there.
 
     Attributes:
       annotation: what the sheet says.
-      label: its class, as a number; class_name: by name.
+      label, class_name: the number and the name of its class.
       fps: frames per second; 0 where unknown.
       onset, apex: frame numbers; the apex is None where it is to be found in `candidates`.
-      candidates: numbers of the frames after the onset, up to the offset.
+      candidates: the numbers of the frames after the onset, up to the offset.
       apex_source: as in `PairRecord`.
       offset: frame number; -1 where unknown.
       repairs: what was mended; notes: what is odd but was left as it is.
@@ -255,7 +262,7 @@ class Interval:
 
     @property
     def key(self) -> str:
-        """Everything that shapes the record of a pair but the pixels, as one text."""
+        """Everything but the pixels that shapes the record of a pair, as one text."""
         a = self.annotation
         return (
             f"{a.name} {self.label} {self.onset} {self.apex} {self.offset} {self.apex_source} "
@@ -271,7 +278,7 @@ class Clip:
       name: unique in the data set, like a relative path.
       subject: who is seen.
       frames: where its frames are.
-      intervals: what is annotated in them; empty in a set of frames, one in a set of pairs.
+      intervals: the annotated movements; none in a set of frames, one in a set of pairs.
     """
 
     name: str
@@ -281,20 +288,19 @@ class Clip:
 
     @property
     def num_frames(self) -> int:
-        """Images that are stored of it, for progress and sizes; 0 where unknown."""
+        """How many of its images are stored, for progress and sizes; 0 where unknown."""
         return 2 * len(self.intervals) or self.frames.expected
 
 
 def sequences(clips: Iterable[Clip]) -> list[Clip]:
     """Whole recordings with everything that is annotated in each: a set of sequences.
 
-    This is what work on long video starts from, where the movements are to be found: a clip of a
-    recording gives its frames, all of them and in order, and its intervals say where they are, by
-    onset, apex (None where nobody annotated one) and offset. Recordings in which nothing is
-    annotated are not among them.
+    Work on spotting movements in long video starts from these: a recording's clip has all of its
+    frames, in order, and its intervals give the onset, the apex (None where nobody annotated one)
+    and the offset of each movement. Recordings without an annotation are left out.
 
     Args:
-      clips: of labelled sets, as `collect` gives them: one interval each.
+      clips: clips with one interval each, as the `collect` of a labelled set gives them.
 
     Returns:
       One clip per recording, sorted by name; intervals are sorted by their onset.

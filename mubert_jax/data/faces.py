@@ -1,4 +1,4 @@
-"""One square face box a clip, and the crop it gives.
+"""One square face box per clip, and the crop that it gives.
 
 The box is the same for every frame of a clip, so cropping adds no motion.
 """
@@ -9,13 +9,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
+import cv2.data
 import numpy as np
 
 from mubert_jax.errors import UserError
 
+# Frames of a clip in which its face is looked for: more take longer, and steady the median.
 SAMPLED_FRAMES = 15
+# Larger frames are shrunk to this side in pixels: a smaller one is faster, and misses small faces.
 _DETECTION_SIDE = 640
+# Intersection over union from which two detections are one face: a larger one would lose a head
+# that moves, a smaller one would take neighbours for one person.
 _SAME_FACE_OVERLAP = 0.4
+# YuNet's confidence in a face, below OpenCV's default of 0.9: `clip_box` puts up with false faces
+# in some frames, and has nothing to go by without any.
+_LEAST_SCORE = 0.6
 
 
 class Box(NamedTuple):
@@ -27,7 +35,7 @@ class Box(NamedTuple):
 
 
 class Detection(NamedTuple):
-    """A face in pixels of the frame it was found in, with the detector's confidence."""
+    """A face in pixels of the frame that it was found in, with the detector's confidence."""
 
     x: float
     y: float
@@ -53,11 +61,13 @@ class HaarDetector:
             )
         small, scale = _shrink(image)
         grey = cv2.equalizeHist(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY))
+        # The cascade's own window has 24 pixels. Faces below an eighth of the frame are left out:
+        # to look for them takes longer and gives more false positives.
         smallest = max(24, min(grey.shape) // 8)
         faces, _, scores = self._local.cascade.detectMultiScale3(
             grey,
-            scaleFactor=1.1,
-            minNeighbors=5,
+            scaleFactor=1.1,  # OpenCV's default
+            minNeighbors=5,  # more than its default of 3, for fewer false positives
             minSize=(smallest, smallest),
             outputRejectLevels=True,
         )
@@ -86,7 +96,7 @@ class YuNetDetector:
         try:
             if not hasattr(self._local, "network"):
                 self._local.network = cv2.FaceDetectorYN.create(
-                    str(self._path), "", (width, height), score_threshold=0.6
+                    str(self._path), "", (width, height), score_threshold=_LEAST_SCORE
                 )
             self._local.network.setInputSize((width, height))
             _, faces = self._local.network.detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
@@ -102,7 +112,7 @@ class YuNetDetector:
 
 
 def make_detector(name: str) -> Detector:
-    """`haar`, or the path of a YuNet .onnx file; UserError for anything else."""
+    """The detector for "haar" or the path of a YuNet .onnx file; UserError for anything else."""
     return HaarDetector() if name == "haar" else YuNetDetector(name)
 
 
@@ -123,13 +133,13 @@ def _overlap(a: Detection, b: Detection) -> float:
 def clip_box(frames: Sequence[np.ndarray], detector: Detector, margin: float) -> Box | None:
     """The face box of a clip, in pixels of `frames[0]`; None where no frame shows a face.
 
-    The face is the one found in most of the frames (a stray false positive is in few of them), at
-    its median position and size over those frames.
+    The face is the one that is found in most of the frames, as a false positive is in few of them.
+    Its position and size are the medians over those frames.
 
     Args:
       frames: some frames of the clip, each (H, W, 3) uint8 RGB.
-      detector: finds faces in one frame.
-      margin: what to add on each side, as a fraction of the face's side.
+      detector: the detector of faces in one frame.
+      margin: what is added on each side, as a fraction of the face's side.
     """
     height, width = frames[0].shape[:2]
     found = []

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +15,7 @@ except ImportError:  # Windows has no advisory locks of this kind
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Generator[Path]:
     """Gives a temporary path that takes the place of `path`, durably, if the block succeeds.
 
     A reader sees the old file or the whole new one. The temporary file goes when the block fails.
@@ -45,7 +45,7 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def writing_errors(directory: Path, remedy: str) -> Iterator[None]:
+def writing_errors(directory: Path, remedy: str) -> Generator[None]:
     """Turns a full disk, a missing permission and the like into a UserError with `remedy`.
 
     Trouble that passes has one remedy: the same command again.
@@ -67,7 +67,7 @@ def writing_errors(directory: Path, remedy: str) -> Iterator[None]:
 
 
 @contextmanager
-def exclusive(path: Path) -> Iterator[None]:
+def exclusive(path: Path) -> Generator[None]:
     """Holds an advisory lock on `path` for the block; a lock held elsewhere is a UserError.
 
     The system frees the lock when the process dies. File systems without locks are let through.

@@ -20,8 +20,8 @@ def check_complete(directory: Path, example: str, kind: str | None = None) -> No
     """UserError unless `directory` holds a finished data set.
 
     Args:
-      directory: what should be one.
-      example: source and input of a `mubert prepare` that would make one.
+      directory: the folder in question.
+      example: the source and input of a `mubert prepare` that would make one.
       kind: "frames" or "pairs"; None takes both.
     """
     if not directory.is_dir():
@@ -48,10 +48,10 @@ def check_complete(directory: Path, example: str, kind: str | None = None) -> No
 
 
 def subjects_of(directory: str | os.PathLike) -> tuple[str, ...]:
-    """Everyone in a prepared `frames` or `pairs` folder, sorted; UserError where it is none.
+    """Everyone in a prepared `frames` or `pairs` folder, sorted; UserError for another folder.
 
-    In a `pairs` folder a subject begins with its data set ("casme2/sub01"); in a `frames` folder it
-    is what the folders of the input were called ("sub01").
+    In a `pairs` folder a subject begins with its data set ("casme2/sub01"); in a `frames` folder
+    subjects are named after the folders of the input ("sub01").
     """
     directory = Path(directory)
     check_complete(directory, "video --input VIDEOS")
@@ -66,7 +66,7 @@ def plan_of(directory: Path) -> Plan | None:
 
 
 def synthetic_space(directory: Path) -> str | None:
-    """The space of the people of a folder of `mubert prepare synthetic`; None for real ones.
+    """The space of the people in a folder made by `mubert prepare synthetic`; None for real people.
 
     Another seed makes other people. Faces on photographs are real.
     """
@@ -82,12 +82,12 @@ def people_of_frames(
 ) -> tuple[frozenset[Person], bool]:
     """Who is seen in a `frames` folder, and whether they could all be told apart.
 
-    Data sets that are known by their folders are known here too where the folder was prepared by a
-    version that did not.
+    Data sets that are known by the names of their folders are recognised here, too, for folders
+    that an older version prepared without recognising them.
 
     Args:
-      videos, subjects: as the index has them, of every video.
-      fingerprint: of the data, which stands for a source without a name.
+      videos, subjects: the name and the subject of every video, as the index has them.
+      fingerprint: the fingerprint of the data, which stands for a source without a name.
     """
     if synthetic := synthetic_space(directory):
         return frozenset(Person.elsewhere(synthetic, subject) for subject in subjects), True

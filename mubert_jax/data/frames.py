@@ -4,6 +4,7 @@ import hashlib
 import os
 from functools import cached_property
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -14,7 +15,23 @@ from mubert_jax.data.records import decode_frame, decode_image
 from mubert_jax.data.source import RecordSource
 from mubert_jax.errors import UserError
 
+# A batch holds δ as int32.
 _LARGEST_DELTA = 2**31 - 1
+
+
+class FramePair(TypedDict):
+    """A current frame and its reference.
+
+    Attributes:
+      current, reference: (H, W, 3) uint8 RGB.
+      index: the global index of the example, modulo 2**32.
+      delta: frames from current to reference.
+    """
+
+    current: np.ndarray
+    reference: np.ndarray
+    index: np.uint32
+    delta: np.int32
 
 
 class FramePairs:
@@ -25,11 +42,13 @@ class FramePairs:
 
     Args:
       directory: a folder made by `mubert prepare`.
-      delta: smallest and largest temporal distance in frames, both included.
+      delta: smallest and largest temporal distance in frames, both included; the paper's by
+        default (section 5.2).
       image_size: height and width that the stored images must have.
 
     Raises:
-      UserError: no such data set, half prepared, damaged, no pair in it, images of another size.
+      UserError: the data set is missing, half prepared, damaged, without any pair, or has images
+        of another size.
     """
 
     def __init__(
@@ -39,7 +58,7 @@ class FramePairs:
         image_size: int = 224,
     ):
         self.directory = Path(directory)
-        self.delta = (int(delta[0]), int(delta[1]))
+        self.delta = delta[0], delta[1]
         self.image_size = image_size
         if not 1 <= self.delta[0] <= self.delta[1]:
             raise UserError(
@@ -112,7 +131,7 @@ class FramePairs:
         i: int,
         seed: int,
         out: tuple[np.ndarray, np.ndarray] | tuple[None, None] = (None, None),
-    ) -> dict[str, np.ndarray]:
+    ) -> FramePair:
         """Current frame `i` and its reference, δ drawn uniformly among the valid ones.
 
         δ is a function of (seed, global_index, i) alone.
@@ -122,10 +141,6 @@ class FramePairs:
           i: which current frame, 0 <= i < len(self).
           seed: any non-negative integer below 2**64.
           out: two (H, W, 3) uint8 arrays to decode into, such as rows of a batch.
-
-        Returns:
-          current, reference: (H, W, 3) uint8 RGB; index: global_index, uint32 (modulo 2**32);
-          delta: int32, frames from current to reference.
         """
         position = self._eligible[i]
         deltas = self.deltas(i)

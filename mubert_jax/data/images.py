@@ -1,4 +1,4 @@
-"""Image files as RGB arrays; deeper ones than eight bits get one scale a clip."""
+"""Image files as RGB arrays; images of more than eight bits get one scale per clip."""
 
 import struct
 import zlib
@@ -13,6 +13,7 @@ from mubert_jax.data.quiet import quiet_opencv
 from mubert_jax.errors import UserError
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+# Depths that cameras and file formats have.
 _BITS = (8, 10, 12, 14, 16, 24, 32)
 
 
@@ -21,18 +22,18 @@ class ClipImages:
 
     Eight-bit images are read as they are. Where others hold 16 bits or floats, the depth is the
     smallest usual one that holds the largest value of the clip: cameras of 10 or 12 bits fill the
-    lower bits, and a scale of each image's own would make the clip flicker.
+    lower bits, and a scale for each image would make the clip flicker.
 
     Args:
       paths: every image of the clip.
     """
 
-    def __init__(self, paths: Sequence[Path]):
+    def __init__(self, paths: Sequence[str | Path]):
         self._paths = paths
         self._largest: dict[np.dtype, float] = {}
 
-    def read(self, path: Path) -> np.ndarray:
-        """One of them as (H, W, 3) uint8 RGB; UserError when it is missing or not an image."""
+    def read(self, path: str | Path) -> np.ndarray:
+        """One of the images as (H, W, 3) uint8 RGB; UserError if it is missing or not an image."""
         image = _decoded(path)
         if image.dtype != np.uint8:
             image = _eight_bits(image, self._largest_of(image.dtype))
@@ -40,7 +41,7 @@ class ClipImages:
 
     @property
     def note(self) -> str:
-        """What the images read so far were scaled by; empty where all had eight bits."""
+        """The scales of the images read so far; empty where all had eight bits."""
         return "; ".join(
             f"{dtype} images, read as of {_depth(dtype, largest)}"
             for dtype, largest in self._largest.items()
@@ -63,7 +64,7 @@ def read_images(paths: Sequence[str | Path]) -> list[np.ndarray]:
     return [clip.read(path) for path in paths]
 
 
-def _largest_values(paths: Sequence[Path], dtype: np.dtype) -> Iterator[float]:
+def _largest_values(paths: Sequence[str | Path], dtype: np.dtype) -> Iterator[float]:
     for path in paths:
         try:
             image = _decoded(path)
@@ -99,7 +100,7 @@ def _depth(dtype: np.dtype, largest: float) -> str:
 
 
 def _decoded(path: str | Path) -> np.ndarray:
-    """(H, W, 3) BGR of the depth that the file has, turned as its EXIF data say."""
+    """(H, W, 3) BGR with the depth of the file, turned as its EXIF data say."""
     try:
         encoded = np.fromfile(path, np.uint8)
     except OSError as error:
@@ -108,7 +109,7 @@ def _decoded(path: str | Path) -> np.ndarray:
         ) from error
     if not encoded.size:
         raise UserError(f"{printable(path)}: not an image, the file is empty; copy it again")
-    if not _whole(memoryview(encoded)):
+    if not _whole(encoded.data):
         raise UserError(f"{printable(path)}: not an image, the PNG is damaged; copy it again")
     image = _imdecode(encoded, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     if image is None:
@@ -129,7 +130,10 @@ def _imdecode(encoded: np.ndarray, flags: int) -> np.ndarray | None:
 
 
 def _whole(encoded: memoryview) -> bool:
-    """Whether a PNG is complete and undamaged, as libpng prints a line for each that is not."""
+    """Whether a PNG is complete and undamaged; libpng would print a line for one that is not.
+
+    Anything but a PNG passes.
+    """
     if encoded[:8] != _PNG:
         return True
     position = len(_PNG)

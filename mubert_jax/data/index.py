@@ -7,6 +7,7 @@ import zipfile
 from collections import defaultdict
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +19,10 @@ from mubert_jax.data.tfrecord import TFRecordFile
 from mubert_jax.errors import UserError
 
 INDEX_FILE = "index.npz"
-_FORMAT = 1
+_FORMAT = 1  # raised when older index files can no longer be read
 _SHARD_OF = re.compile(r"-(\d{5})-of-(\d{5})$")
 _TFRECORD = re.compile(r"\.tfrecords?([-_.]?\d+([-_]?of[-_]?\d+)?)?$")
+# Half of the 1,024 files that a process may usually have open.
 _MAX_OPEN_FILES = 512
 _log = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ _log = logging.getLogger(__name__)
 def list_shards(directory: Path) -> list[Path]:
     """The shards of a folder in order; UserError when there is none or one is missing.
 
-    Hidden files and leftovers of copying (`._x`, `x.part`, `x (1)`) are no shards.
+    Hidden files and leftovers of copying (`._x`, `x.part`, `x (1)`) are not shards.
     """
     names = [name for name in sorted(os.listdir(directory)) if not foreign(name)]
     shards = [name for name in names if _TFRECORD.search(name)]
@@ -37,7 +39,7 @@ def list_shards(directory: Path) -> list[Path]:
             f"{directory}: no *.tfrecord* file here; make one with "
             f"`mubert prepare SOURCE --input VIDEOS --output {directory}`"
         )
-    present = defaultdict(set)
+    present: dict[tuple[str, int], set[int]] = defaultdict(set)
     for name in shards:
         if match := _SHARD_OF.search(name):
             present[name[: match.start()], int(match[2])].add(int(match[1]))
@@ -95,7 +97,7 @@ class Index:
         frame: list[int],
         subjects: list[str],
     ) -> "Index":
-        """An index of the shards now in `directory`, from one list entry a record."""
+        """An index of the shards now in `directory`; the lists have one entry per record."""
         shards = list_shards(directory)
         stats = [path.stat() for path in shards]
         subject_of = dict(zip(reversed(videos), reversed(subjects), strict=True))
@@ -117,8 +119,8 @@ class Index:
     def open(cls, directory: Path) -> "Index":
         """The saved index where it fits the shards on disk, else a rebuilt one, saved if possible.
 
-        Raises UserError when there are no shards, one is missing, damaged, or shorter than
-        dataset_info.json says: cut between two records, a shard looks whole.
+        Raises UserError when there are no shards, or one is missing, damaged, or shorter than
+        dataset_info.json says, as a shard that is cut between two records looks whole.
         """
         saved = cls._load(directory)
         if saved is not None and saved._fits(directory):
@@ -141,8 +143,8 @@ class Index:
 
     @classmethod
     def build(cls, directory: Path) -> "Index":
-        """Reads every record of every shard; raises UserError as `open`."""
-        columns: dict[str, list] = {
+        """Reads every record of every shard; raises UserError as `open` does."""
+        columns: dict[str, list[Any]] = {
             name: [] for name in ("shard", "offset", "length", "videos", "frame", "subjects")
         }
         for shard, file in enumerate(open_shards(list_shards(directory))):

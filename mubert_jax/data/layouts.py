@@ -1,7 +1,7 @@
 """Who is seen in a clip, by the folders that it lies in.
 
-The data sets of this field are known by their folders wherever these lie, so that a person has the
-same name in unlabelled frames as in labelled pairs.
+The data sets of this field are recognised by their folders wherever these lie, so that a person has
+the same name in unlabelled frames as in labelled pairs.
 """
 
 import re
@@ -20,9 +20,9 @@ class Layout:
     """The folders of one data set; patterns are for paths in lower case, "/cropped/sub01/ep02_01f".
 
     Attributes:
-      name: of the data set.
-      subject: how it writes the number of a subject.
-      alone: a pattern that tells the data set, and in its group the number.
+      name: the data set's name.
+      subject: the format in which it writes the number of a subject.
+      alone: a pattern that only this data set fits, with the number in its group.
       below: a pattern for the number, below a folder with the name of the data set.
     """
 
@@ -32,12 +32,12 @@ class Layout:
     below: str
 
     def alone_in(self, path: str) -> str | None:
-        """The subject in `path`, if it shows the data set too."""
+        """The subject in `path`, if the path shows the data set, too."""
         found = [*re.finditer(self.alone, path)] if self.alone else []
         return self._subject(found[-1]) if found else None
 
     def below_in(self, path: str) -> str | None:
-        """The subject in what `path` has below the folder with the name of the data set."""
+        """The subject in the part of `path` below the folder with the name of the data set."""
         inner = path[self._named(path) :] if self._named(path) else ""
         found = re.search(self.below, inner)
         return self._subject(found) if found else None
@@ -46,7 +46,7 @@ class Layout:
         """Whether a folder of `path` bears the name of the data set."""
         return self._named(path) is not None
 
-    def _subject(self, found: re.Match) -> str:
+    def _subject(self, found: re.Match[str]) -> str:
         return f"{self.name}/{self.subject.format(int(found[1]))}"
 
     def _named(self, path: str) -> int | None:
@@ -60,7 +60,7 @@ class Layout:
 
 
 def _beginnings(folder: str) -> Iterator[str]:
-    """`smic`, `smic_all` and `smic_all_cropped` of the last of them."""
+    """`smic`, `smic_all` and `smic_all_cropped` for `smic_all_cropped`."""
     yield from (folder[: gap.start()] for gap in re.finditer(r"[\W_]+", folder))
     yield folder
 
@@ -69,7 +69,7 @@ _EP = r"/sub0*(\d+)/ep\d+_\w+(?=[/.]|$)"
 _SUB = r"/sub0*(\d+)(?=[/.]|$)"
 LAYOUTS = (
     Layout("casme2", "sub{:02d}", _EP, _SUB),
-    # The first CASME has the folders of CASME II; where only its own name is there, it is that.
+    # The first CASME has the folders of CASME II: it is told from that only by its own name.
     Layout("casme", "sub{:02d}", None, _SUB),
     Layout("casme3", "spNO.{}", r"/spno\.?0*(\d+)(?=[/_.]|$)", r"/spno\.?0*(\d+)(?=[/_.]|$)"),
     Layout("cas(me)^2", "s{}", None, r"/s?0*(\d+)(?=[/_.]|$)"),
@@ -83,6 +83,8 @@ LAYOUTS = (
         r"/s0*(\d+)(?=[/_.]|$)",
     ),
 )
+# How many of the folders that the input lies in are looked at, too: with more, a folder that has
+# nothing to do with the data is more likely to be taken for a data set's.
 _INPUT_FOLDERS = 3
 _LIKE_A_SUBJECT = re.compile(
     r"(?:s|sub|subj|subject|p|participant|person|pp|vp|spno)[._ -]?\d+", re.IGNORECASE
@@ -90,10 +92,10 @@ _LIKE_A_SUBJECT = re.compile(
 
 
 def known_subject(relative: PurePath, input: Path) -> str | None:
-    """Who is seen in a clip of a data set that is known by its folders, such as "casme2/sub01".
+    """Who is seen in a clip of a data set that its folders show, such as "casme2/sub01".
 
     Args:
-      relative: the clip's path below `input`, of which the last folders count too.
+      relative: the clip's path below `input`, whose own last folders count, too.
     """
     for folder in dict.fromkeys((input.absolute(), input.resolve())):
         parts = (*folder.parts[1:][-_INPUT_FOLDERS:], *relative.parts)
@@ -110,15 +112,16 @@ def known_subject(relative: PurePath, input: Path) -> str | None:
 
 
 def with_subjects(clips: Sequence[Clip], input: Path, folder: int | None = None) -> list[Clip]:
-    """The clips with who is seen in them, by their names, which are paths below `input`.
+    """The clips with their subjects, taken from their names, which are paths below `input`.
 
-    Without `folder` this is a subject of a known data set, or the first folder.
+    Without `folder` the subject is that of a known data set, or else the first folder.
 
     Args:
-      folder: which folder of a name is the subject's, from 1.
+      folder: the number of the folder in a name that is the subject's, from 1.
 
     Raises:
-      UserError: a first folder, that of one subject, holds several that are called like subjects.
+      UserError: a first folder, which would be one subject, holds several that are called like
+        subjects.
     """
     if folder is not None:
         return [replace(clip, subject=_at(clip, folder, input)) for clip in clips]
@@ -150,7 +153,7 @@ def _at(clip: Clip, folder: int, input: Path) -> str:
 
 
 def subjects_in_one(names: Iterable[str]) -> dict[str, list[str]]:
-    """First folders that are not called like a subject, and what they hold that is, if several.
+    """First folders that are not called like a subject, but hold several that are.
 
     Args:
       names: paths of clips.

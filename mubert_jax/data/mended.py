@@ -8,13 +8,13 @@ from mubert_jax.data.clips import Clip
 
 
 def changed_since(record: Path, clips: Sequence[Clip]) -> tuple[str, ...]:
-    """Names of the clips of which a file is newer than `record`, written when they were tried."""
+    """Names of the clips with a file newer than `record`, written when they were tried."""
     tried = record.stat().st_mtime_ns
     return tuple(clip.name for clip in clips if _newest(clip.frames.files) > tried)
 
 
 def _newest(files: Iterable[Path]) -> int:
-    """When a file, or one in the folder, was last written or put there, in nanoseconds."""
+    """When one of the files, or a file in one of the folders, last changed, in nanoseconds."""
     paths = list(files)
     for folder in [path for path in paths if path.is_dir()]:
         paths += [folder / name for name in os.listdir(folder)]

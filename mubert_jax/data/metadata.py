@@ -5,6 +5,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,11 +17,11 @@ _KINDS = {"frames": FrameRecord, "pairs": PairRecord}
 
 
 def shard_name(kind: str, shard: int, shards: int) -> str:
-    """The file name TFDS expects, such as `frames-train.tfrecord-00000-of-00004`."""
+    """The file name that TFDS expects, such as `frames-train.tfrecord-00000-of-00004`."""
     return f"{kind}-train.tfrecord-{shard:05d}-of-{shards:05d}"
 
 
-def _features(kind: str, size: int, encoding: str, emotions: Sequence[str]):
+def _features(kind: str, size: int, encoding: str, emotions: Sequence[str]) -> dict[str, Any]:
     import tensorflow_datasets as tfds
 
     image = tfds.features.Image(shape=(size, size, 3), dtype=np.uint8, encoding_format=encoding)
@@ -55,7 +56,7 @@ def write_metadata(
       directory: holds the shards, named by `shard_name`.
       kind: "frames" or "pairs".
       shard_lengths: records in each shard.
-      num_bytes: bytes of all shards.
+      num_bytes: the size of all shards.
       size: height and width of the stored images in pixels.
       encoding: "png" or "jpeg".
       description: one sentence for readers of the data set.
@@ -93,7 +94,7 @@ def write_metadata(
 
 
 def shard_lengths(directory: Path) -> list[int] | None:
-    """Records in each shard as dataset_info.json states them; None where nothing states them.
+    """Records per shard, as dataset_info.json states them; None where nothing states them.
 
     Raises:
       UserError: the file is damaged.

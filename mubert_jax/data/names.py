@@ -7,7 +7,7 @@ _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
 
 
 def printable(name: str | PurePath) -> str:
-    r"""A file name on one line of valid Unicode; all else becomes escapes such as `\xe9` or `\n`.
+    r"""A file name on one line of valid Unicode; all else is escaped, such as `\xe9` or `\n`.
 
     Bytes that are not UTF-8 come from Python as surrogates, which no record or report can hold.
     """

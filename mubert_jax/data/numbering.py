@@ -14,7 +14,7 @@ from mubert_jax.errors import UserError
 UNNUMBERED = "image without a frame number in its name"
 UNLIKE = "image named unlike the others of its folder"
 _NUMBER = re.compile(r"\d+")
-_LARGEST = 2**63 - 1
+_LARGEST = 2**63 - 1  # records and the index hold int64
 
 Named = tuple[tuple[int, ...], Path]
 """The numbers in the name of an image, and the image."""
@@ -27,10 +27,11 @@ def numbered_images(paths: list[Path], passed: PassedOver) -> list[tuple[int, Pa
     every name ends in 50. Images without a number, and the few whose names are unlike all the
     others (previews, posters, copies), are left out and told to `passed`.
 
-    Raises UserError when no image has a number, two have the same, or no number in the names can
-    be told to be the frame's.
+    Raises UserError when no image has a number, two have the same, or the frame number cannot be
+    told from the other numbers in the names.
     """
-    alike, left_out = defaultdict(list), []
+    alike: dict[str, list[Named]] = defaultdict(list)
+    left_out = []
     for path in sorted(paths):
         if numbers := _numbers(path):
             alike[_NUMBER.sub("#", _stem(path)).casefold()].append((numbers, path))
@@ -43,6 +44,7 @@ def numbered_images(paths: list[Path], passed: PassedOver) -> list[tuple[int, Pa
         )
     groups = sorted(alike.values(), key=len, reverse=True)
     others = [path for group in groups[1:] for _, path in group]
+    # With more odd names than half of the others, nobody can say which ones are the frames.
     if groups and len(groups[0]) >= 2 * len(others):
         left_out += [(UNLIKE, path) for path in others]
         groups = groups[:1]
@@ -71,7 +73,7 @@ def _ordered(images: list[tuple[int, Path]]) -> list[tuple[int, Path]]:
 
 
 def _position(images: list[Named]) -> int:
-    """Which of the numbers of names that are alike counts the frames."""
+    """Which number counts the frames, in names that are alike but for their numbers."""
     rows = np.array([numbers for numbers, _ in images], object)
     changing = [i for i, column in enumerate(rows.T) if len(set(column)) > 1]
     telling = [i for i in changing if len(set(rows[:, i])) == len(rows)]
@@ -90,7 +92,7 @@ def _position(images: list[Named]) -> int:
     )
 
 
-def _ascending(column) -> bool:
+def _ascending(column: np.ndarray) -> bool:
     return all(a < b for a, b in zip(column, column[1:], strict=False))
 
 

@@ -4,8 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+# The brightest pixel, in grey levels of 255: 12 bits read as 16 give at most 15, 13 bits 31.
 DARKEST = 32
 DARK = "nearly black; were they made with more than 8 bits?"
+# Share of the announced frames below which the rest is reported as lost: headers are often a few
+# frames off.
 _WHOLE = 0.9
 
 
@@ -25,8 +28,8 @@ class FramesSeen:
         """What is odd, in words.
 
         Args:
-          numbers: of the frames, in order.
-          announced: how many the file promises, 0 where unknown.
+          numbers: the frame numbers, in order.
+          announced: the number of frames that the file promises, 0 where unknown.
         """
         if len(numbers) < _WHOLE * announced:
             yield f"{len(numbers)} frames could be read, its file announces {announced}"
@@ -40,5 +43,5 @@ class FramesSeen:
 
 
 def typical_step(numbers: np.ndarray) -> int:
-    """The median distance of successive frame numbers, which ascend; 1 where there is none."""
+    """The median distance between successive numbers, which ascend; 1 for a single one."""
     return int(np.median(np.diff(numbers))) if len(numbers) > 1 else 1

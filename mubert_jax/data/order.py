@@ -5,6 +5,8 @@ from functools import lru_cache
 
 import numpy as np
 
+# The top bit of Philox's 128-bit key. It is 0 in the keys that δ is drawn with, whose top half is
+# the seed alone.
 _ORDER_STREAM = 1 << 127
 
 
@@ -12,12 +14,12 @@ class ShuffledEpochs:
     """Which example has a global index: a function of (seed, size, global index) alone.
 
     Epoch e holds the global indices [e·size, (e+1)·size) and covers every example once. Grain's own
-    shuffle costs 0.4 ms an index below some thousand examples (it walks cycles of 2**16) and gives
-    epoch e of seed s and epoch e - 1 of seed s + 1 the same order. Here one epoch is sorted at
-    once: 2 s, 32 MB kept for 8 million examples. NumPy promises to keep the stream of Philox.
+    shuffle costs 0.4 ms per index below some thousand examples (it walks cycles of 2**16) and gives
+    epoch e of seed s and epoch e - 1 of seed s + 1 the same order. Here an epoch is sorted at once:
+    8 million examples take 2 s and 32 MB. NumPy promises to keep the stream of Philox.
 
     Args:
-      size: examples in the data set, below 2**32.
+      size: the number of examples in the data set, below 2**32.
       seed: 0 <= seed < 2**32.
     """
 

@@ -23,19 +23,20 @@ class LabelledPairs:
       onset, apex: (P, H, W, 3) uint8 RGB.
       label: (P,) int64, rows of `classes`.
       classes: C class names in label order.
-      subject: P names with their data set, such as "casme2/sub01", one spelling a person.
+      subject: P names with their data set, such as "casme2/sub01", one spelling per person.
       clip: P names, each unique for its subject.
-      dataset: P names, such as "casme2", one spelling a data set.
-      records: P `PairRecord`s with everything annotated, as stored, their images left empty.
+      dataset: P names, such as "casme2", one spelling per data set.
+      records: P `PairRecord`s with everything that is annotated, their images left empty.
       notes: which spellings were taken for one person or class, and how many pairs show no
         movement.
 
     Args:
-      directory: a folder made by `mubert prepare` of a labelled set.
+      directory: a folder that `mubert prepare` made from a labelled set.
       image_size: height and width that the stored images must have.
 
     Raises:
-      UserError: no such data set, one of frames, half prepared, damaged, images of another size.
+      UserError: the data set is missing, of frames, half prepared, damaged, or has images of
+        another size.
     """
 
     def __init__(self, directory: str | os.PathLike, image_size: int = 224):

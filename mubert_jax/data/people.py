@@ -1,4 +1,4 @@
-"""Who is one person, and what is one class, however they are spelt.
+"""Which names are one person's, and which are one class's, however they are spelt.
 
 Tables and folders spell one name in several ways: `01` and `1`, `S03` and `s03`, full-width digits,
 blanks that do not show. Folds, contamination, reports and tables all compare names by `plain`.
@@ -8,14 +8,14 @@ import functools
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 SYNTHETIC = "made-up "
-"""How the spaces of synthetic people begin, as weights hold them: none of them is anybody else."""
+"""The beginning of the spaces of synthetic people, also in weights: they are nobody else."""
 
 FRAMES = "frames "
-"""How the spaces of unlabelled frames begin; a fingerprint follows."""
+"""The beginning of the spaces of unlabelled frames; a fingerprint follows."""
 
 KNOWN = {"casme2": "sub", "casme3": "spno", "cas(me)^2": "s", "mmew": "s", "samm": "", "smic": "s"}
 """Data sets whose subjects are numbered, and what their owners write before the number."""
@@ -37,14 +37,14 @@ _BEFORE_NUMBERS = ("subject", "participant", "person", "patient", "proband", "sp
 # Letters of other scripts that are drawn as these Latin ones.
 _DRAWN_ALIKE = str.maketrans("асеіјорѕухѵαικοντυ", "aceijopsyxvaikovtu")
 _SIGNS = re.compile(r"(?:(?<=(\d))|)[\W_]+(?:(?=(\d))|)")
-_LISTED = 5
+_LISTED = 5  # rows in one message; the rest is "..."
 
 
 @functools.lru_cache(maxsize=65536)
 def plain(name: str) -> str:
     """The normal form of a person's or a class's name: two names with one form are one.
 
-    Capitals, blanks (but between two numbers), forms of a letter or digit (NFKC), zeros before a
+    Capitals, blanks (except between two numbers), forms of a letter or digit (NFKC), zeros before a
     number and ".0" behind a whole one do not count.
     """
     name = visible(unicodedata.normalize("NFKC", name))
@@ -57,7 +57,7 @@ def plain(name: str) -> str:
 
 
 def visible(name: str) -> str:
-    """The name without what does not show; blanks of any kind are one space, dashes a hyphen."""
+    """The name without invisible characters; any blanks are one space, any dash is a hyphen."""
     signs = _DASHES.sub("-", _UNSEEN.sub("", name))
     shown = (
         " " if sign.isspace() else sign
@@ -82,12 +82,12 @@ def data_set(name: str) -> str:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody by the data set and by a name that is theirs alone in it.
+    """Somebody, by a data set and a name that is theirs alone in it.
 
     Attributes:
-      space: where the name is one person's: a data set's normal form; `SYNTHETIC` and a seed;
+      space: what the name is unique in: the normal form of a data set, `SYNTHETIC` and a seed, or
         `FRAMES` and a fingerprint.
-      name: normal form; in a data set of `KNOWN` the number alone.
+      name: its normal form; in a data set of `KNOWN` the number alone.
     """
 
     space: str
@@ -95,9 +95,10 @@ class Person:
 
     @classmethod
     def of(cls, dataset: str, subject: str) -> "Person":
-        """Who is `subject` of `dataset`; the subject may bear its data set ("casme2/sub01").
+        """The person `subject` of `dataset`; the subject may bear its data set ("casme2/sub01").
 
-        One of `KNOWN` that a subject bears counts more than what a table is called.
+        A data set of `KNOWN` that the subject bears takes precedence over `dataset`, which may be
+        the name of a table.
         """
         borne = data_set(subject.rpartition("/")[0])
         dataset = borne if borne in KNOWN else dataset
@@ -106,7 +107,7 @@ class Person:
 
     @classmethod
     def elsewhere(cls, space: str, subject: str) -> "Person":
-        """Who is `subject` of what is no data set: of a space of `SYNTHETIC` or `FRAMES`."""
+        """The person `subject` of a space of `SYNTHETIC` or `FRAMES`, which is not a data set."""
         return cls(space, plain(subject))
 
     @property
@@ -122,7 +123,7 @@ def _own(dataset: str, subject: str) -> str:
 
 
 def called(name: str, subjects: Iterable[str]) -> list[str]:
-    """Those of `subjects` whom `name` means, with their data set ("casme2/sub01") or without."""
+    """The `subjects` that `name` may mean, with its data set ("casme2/sub01") or without."""
     subjects = list(subjects)
     whole = [subject for subject in subjects if plain(subject) == plain(name)]
     own = [subject for subject in subjects if plain(subject.rpartition("/")[2]) == plain(name)]
@@ -145,7 +146,7 @@ def _number(name: str) -> str | None:
 
 
 def loose(name: str) -> str:
-    """`plain` without signs between letters ("s_03" is "s3"), letters of one look as one."""
+    """`plain` without signs between letters ("s_03" is "s3"); letters that look alike are one."""
     name = plain(name).translate(_DRAWN_ALIKE)
     return _SIGNS.sub(lambda signs: "-" if signs[1] and signs[2] else "", name)
 
@@ -153,15 +154,15 @@ def loose(name: str) -> str:
 def alike(one: str, other: str) -> bool:
     """Whether two names may be one person's though their forms differ: "sub01" and "1"."""
     one, other = loose(one), loose(other)
-    parts = [_NUMBERED.fullmatch(name) for name in (one, other)]
-    if one == other or not all(parts):
+    first, second = _NUMBERED.fullmatch(one), _NUMBERED.fullmatch(other)
+    if one == other or first is None or second is None:
         return one == other
-    (letters, number), (others, another) = (part.groups() for part in parts)
+    (letters, number), (others, another) = first.groups(), second.groups()
     return number == another and (letters.startswith(others) or others.startswith(letters))
 
 
 def might_be_called(name: str) -> set[str]:
-    """`loose` forms of the names that are `alike` this one and that people give."""
+    """The `loose` forms of names that are `alike` this one and that people give."""
     name = loose(name)
     parts = _NUMBERED.fullmatch(name)
     if not parts:
@@ -181,8 +182,8 @@ class Merged:
     """Names in one spelling each.
 
     Attributes:
-      names: of every row.
-      several: the chosen spelling -> each spelling -> its rows, where there are several.
+      names: the name of every row.
+      several: chosen spelling -> each spelling -> its rows, for names with several.
     """
 
     names: list[str]
@@ -192,10 +193,10 @@ class Merged:
 def merged(
     names: Sequence[str], key: Callable[[str], object] = plain, rows: Sequence[int] | None = None
 ) -> Merged:
-    """One spelling, the commonest or else the first, for all names of one `key`.
+    """One spelling, the commonest or else the first, for all names with one `key`.
 
     Args:
-      rows: what the rows are called in `Merged.several`; their places if not given.
+      rows: the numbers of the rows for `Merged.several`; their places if None.
     """
     rows = range(len(names)) if rows is None else rows
     spelt: dict[object, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
@@ -203,7 +204,7 @@ def merged(
         spelt[key(name)][name].append(row)
     chosen = {}
     for form, spellings in spelt.items():
-        counts = Counter()
+        counts: Counter[str] = Counter()
         for name, where in spellings.items():
             counts[visible(name)] += len(where)
         chosen[form] = counts.most_common(1)[0][0]
@@ -213,11 +214,11 @@ def merged(
 
 @dataclass(frozen=True)
 class MergedPeople:
-    """Data sets and subjects of every row in one spelling each, and what has to be said of it.
+    """The data set and the subject of every row, with one spelling each, and what was merged.
 
     Attributes:
       notes: which spellings were taken for one.
-      warnings: which were not, though they may be one person.
+      warnings: which were not, though they may be one person's.
     """
 
     datasets: list[str]
@@ -229,12 +230,12 @@ class MergedPeople:
 def merged_people(
     datasets: Sequence[str], subjects: Sequence[str], rows: Sequence[int] | None = None
 ) -> MergedPeople:
-    """One spelling for every data set and for every person of it.
+    """One spelling for every data set and for every person in it.
 
     Args:
-      datasets, subjects: of each row; a subject may bear its data set ("casme2/sub01"), and all of
-        the set do in what is returned where one does.
-      rows: their numbers for messages; without them the rows are counted.
+      datasets, subjects: one of each per row; a subject may bear its data set ("casme2/sub01"), and
+        where one does, all subjects of the set do in the result.
+      rows: the numbers of the rows for messages; if None, messages say how many clips there are.
     """
     places = range(len(subjects)) if rows is None else rows
     sets = merged(datasets, data_set, places)
@@ -257,10 +258,10 @@ def merged_people(
 def merged_classes(
     names: Sequence[str], rows: Sequence[int] | None = None
 ) -> tuple[list[str], list[str]]:
-    """Class names (or labels) in one spelling each, and notes on what was taken for one.
+    """Class names (or labels) in one spelling each, and notes on which were taken for one.
 
     Args:
-      rows: of labels, for the notes.
+      rows: the row numbers of labels, for the notes.
     """
     found = merged(names, plain, rows)
     notes = []
@@ -270,26 +271,31 @@ def merged_classes(
     return found.names, notes
 
 
-def _one(what: str, spelt: dict[str, list[int]], name: str, rows) -> str:
+def _one(
+    what: str, spelt: Mapping[str, Sequence[int]], name: str, rows: Sequence[int] | None
+) -> str:
     listed = _listed(spelt, rows)
     return f"{what} {listed} are taken for one, {name!r}"
 
 
-def _listed(spelt: dict[str, list[int]], rows) -> str:
+def _listed(spelt: Mapping[str, Sequence[int]], rows: Sequence[int] | None) -> str:
     *first, last = (f"{name!r} ({_rows(where, rows)})" for name, where in spelt.items())
     return f"{', '.join(first)} and {last}"
 
 
-def _rows(where: list[int], rows) -> str:
+def _rows(where: Sequence[int], rows: Sequence[int] | None) -> str:
     if rows is None:
         return f"{len(where)} clip" + "s" * (len(where) > 1)
     listed = ", ".join(map(str, where[:_LISTED])) + ", ..." * (len(where) > _LISTED)
     return f"row{'s' * (len(where) > 1)} {listed}"
 
 
-def _alike(dataset: str, names: list[str], where: list[int], rows) -> list[str]:
-    """Warnings of names that may be one person's."""
-    rows_of, by_number = defaultdict(list), defaultdict(list)
+def _alike(
+    dataset: str, names: Sequence[str], where: Sequence[int], rows: Sequence[int] | None
+) -> list[str]:
+    """Warnings about names that may be one person's."""
+    rows_of: dict[str, list[int]] = defaultdict(list)
+    by_number: dict[str, list[str]] = defaultdict(list)
     for name, row in zip(names, where, strict=True):
         rows_of[name].append(row)
     for name in rows_of:

@@ -1,11 +1,11 @@
 """Batches of frame pairs as a function of (seed, global step), by Grain.
 
 The order of the transformations is the contract: shuffle over the whole data set, repeat, number
-every example, batch, and only then take the rows that are asked for. So a batch depends neither on
-the number of processes or threads nor on where the stream was started.
+every example, batch, and only then take the requested rows. So a batch depends neither on the
+number of processes or threads nor on where the stream was started.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import grain
@@ -15,7 +15,8 @@ from mubert_jax.data.frames import FramePairs
 from mubert_jax.data.order import ShuffledEpochs
 from mubert_jax.errors import UserError
 
-# Examples that a training may see; more than any will, and little enough for Grain to count.
+# The length of the endless stream: more examples than any training will see, and few enough for
+# Grain to count.
 ENOUGH = 2**48
 
 
@@ -25,10 +26,10 @@ def pretraining_batches(
     batch_size: int,
     seed: int,
     start_step: int = 0,
-    rows: Sequence[int] | None = None,
+    rows: Sequence[int] | np.ndarray | None = None,
     reader_threads: int = 8,
     prefetch: int = 4,
-) -> Iterator[dict[str, np.ndarray]]:
+) -> Generator[dict[str, np.ndarray]]:
     """An endless stream of the global batches from `start_step` on, or of some rows of each.
 
     The data are reshuffled each epoch, an epoch may end inside a batch, and a data set smaller than
@@ -37,10 +38,10 @@ def pretraining_batches(
     Args:
       pairs: the current frames and their references.
       batch_size: B, over all processes.
-      seed: of order and δ, 0 <= seed < 2**32.
+      seed: the seed of the order and of δ, 0 <= seed < 2**32.
       start_step: the global step of the first batch.
       rows: the b rows of every global batch that this process needs, from 0 to B - 1 and in the
-        order in which it gets them; None: all of them.
+        order in which it gets them; all of them if None.
       reader_threads: threads that read and decode.
       prefetch: batches prepared ahead.
 
@@ -48,9 +49,9 @@ def pretraining_batches(
       current, reference (b, H, W, 3) uint8 RGB; index (b,) uint32, the global index of the example.
 
     Raises:
-      UserError: batch size or seed out of range; and while iterating, what `FramePairs.pair`
-        raises.
-      ValueError: rows that no batch has, or none.
+      UserError: the batch size or the seed is out of range, or, while iterating, an image is
+        damaged.
+      ValueError: no rows, or rows that no batch has.
     """
     if batch_size < 1:
         raise UserError(f"batch_size {batch_size}: choose 1 or more")
@@ -65,7 +66,7 @@ def pretraining_batches(
     shuffled = ShuffledEpochs(len(pairs), seed)
 
     def numbers(own_index: int) -> tuple[int, int]:
-        """Of this process's n-th example: its global index, and the pair that is due."""
+        """The global index and the current frame of this process's example `own_index`."""
         step, place = divmod(own_index, len(rows))
         global_index = step * batch_size + rows[place]
         return global_index, shuffled(global_index)
@@ -81,7 +82,7 @@ def _read(
     seed: int,
     reader_threads: int,
     prefetch: int,
-) -> Iterator[dict[str, np.ndarray]]:
+) -> Generator[dict[str, np.ndarray]]:
     turns = range(min(reader_threads, block))
     shape = (block, pairs.image_size, pairs.image_size, 3)
     readers = ThreadPoolExecutor(reader_threads, "mubert-pairs")

@@ -1,4 +1,4 @@
-"""What a run of `mubert prepare` will write, fixed and saved before it writes anything."""
+"""What a run of `mubert prepare` will write; it is fixed and saved before anything is written."""
 
 import dataclasses
 import json
@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mubert_jax.data.clips import Clip
 from mubert_jax.data.files import write_text
@@ -16,13 +17,15 @@ from mubert_jax.errors import UserError
 
 PLAN_FILE = "prepare.json"
 PROGRESS_FOLDER = ".progress"
-_FORMAT = 1
+_FORMAT = 1  # raised when older plans can no longer be read
+# Larger shards lose more work when a run is killed, smaller ones make more files.
 _SHARD_BYTES = 256 * 2**20
+# Rough, and used only to size the shards.
 _BYTES_PER_PIXEL = {"png": 1.7, "jpeg": 0.4}
 CROPS = ("face", "center", "none")
 ENCODINGS = tuple(_BYTES_PER_PIXEL)
 ALIGNMENTS = ("none", "ecc", "robust")
-# What sources were called when older folders were made -> what they are called now.
+# Names of sources in older folders -> their present names.
 _RENAMED = {"controlled": "synthetic"}
 
 
@@ -32,17 +35,18 @@ class PrepareOptions:
 
     Attributes:
       size: height and width of the stored images in pixels.
-      crop: "face" (one box a clip), "center" (largest centred square), "none" (whole frame).
+      crop: "face" (one box per clip), "center" (largest centred square), "none" (whole frame).
       detector: "haar", or the path of a YuNet .onnx file.
-      margin: added on each side of the face box, as a fraction of its side.
+      margin: what is added on each side of the face box, as a fraction of its side: a small one
+        cuts chins off, a large one leaves fewer pixels to the face.
       encoding: "png" (lossless) or "jpeg"; JPEG noise is as large as a micro-movement.
       align: "none", or how to register every frame to the first of its clip.
-      workers: threads; None takes one a processor. Has no influence on the records.
+      workers: threads, one per processor if None; without influence on the records.
       exclude_subjects: subjects to leave out, such as those of a test set.
-      subject_folder: which folder below the input is called like the subject, from 1; None knows
-        the data sets of this field and takes the first folder elsewhere.
+      subject_folder: which folder below the input is called like the subject, from 1; None
+        recognises the data sets of this field and takes the first folder elsewhere.
 
-    Raises UserError for a value outside these.
+    Raises UserError for a value out of range.
     """
 
     size: int = 224
@@ -80,17 +84,17 @@ class Plan:
     """One run: where from, how, which clips, and which of them go into which shard.
 
     Attributes:
-      source: name of the data set's module.
-      input: absolute path of what is read, or what is drawn.
+      source: the name of the data set's module.
+      input: the absolute path of the input, or a description of what is drawn.
       options: the options that shape the records, all but `workers`.
-      clips: names of the clips kept, in order; consecutive ones share a shard.
+      clips: the names of the clips kept, in order; consecutive ones share a shard.
       excluded: (name, subject) of the clips of excluded subjects.
-      shard_clips: number of clips in each shard.
+      shard_clips: the number of clips in each shard.
     """
 
     source: str
     input: str
-    options: dict
+    options: dict[str, Any]
     clips: list[str]
     excluded: list[list[str]]
     shard_clips: list[int]
@@ -147,7 +151,7 @@ class Plan:
         write_text(output / PLAN_FILE, json.dumps(content, indent=1))
 
     def differences(self, saved: "Plan") -> list[str]:
-        """What is different in `saved`, in words; how clips are grouped into shards is ignored."""
+        """The differences of `saved`, in words; how clips are grouped into shards is ignored."""
         found = [
             f"{name} is {getattr(saved, name)} there and {getattr(self, name)} now"
             for name in ("source", "input")
@@ -174,7 +178,7 @@ def _only_foreign(folder: Path) -> bool:
 
 
 def _excluded(names: Sequence[str], subjects: set[str], input: object) -> set[str]:
-    """The subjects that are meant, however they are spelt; with a data set before them or not."""
+    """The subjects that `names` mean, however spelt, with a data set before them or without."""
     excluded = set()
     for name in names:
         meant = called(name, sorted(subjects))

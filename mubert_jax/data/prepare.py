@@ -1,6 +1,6 @@
 """`mubert prepare`: clips in, a data set of records out, safe to kill and to start again.
 
-While it runs, everything but the plan is in `.progress/`: one shard file and one report for each
+While it runs, everything but the plan is in `.progress/`: one shard file and one report per
 finished shard. The shards get their final names, and the folder its `dataset_info.json`, only when
 all are there, so a half-made folder never looks whole.
 """
@@ -8,18 +8,20 @@ all are there, so a half-made folder never looks whole.
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import cv2
 from rich.console import Console
 
 from mubert_jax.data.clips import Clip
-from mubert_jax.data.faces import make_detector
+from mubert_jax.data.faces import Detector, make_detector
 from mubert_jax.data.files import exclusive, writing_errors
 from mubert_jax.data.index import Index
 from mubert_jax.data.layouts import with_subjects
@@ -28,7 +30,14 @@ from mubert_jax.data.metadata import INFO_FILE, shard_name, write_metadata
 from mubert_jax.data.plan import PLAN_FILE, PROGRESS_FOLDER, Plan, PrepareOptions
 from mubert_jax.data.progress import PrepareProgress
 from mubert_jax.data.records import load_protos
-from mubert_jax.data.report import ClipReport, PrepareReport, write_page, write_report
+from mubert_jax.data.report import (
+    ClipReport,
+    PrepareReport,
+    SetReport,
+    shard_bytes,
+    write_page,
+    write_report,
+)
 from mubert_jax.data.searching import PassedOver
 from mubert_jax.data.sets import is_labelled, load_set
 from mubert_jax.data.sets.synthetic import Cast
@@ -39,27 +48,56 @@ from mubert_jax.errors import UserError
 _RESUME = "run the same command again, finished shards are kept"
 
 
-class FrameSet:
-    """What is particular to `frames` sets; a set of another kind overrides it."""
+Report = TypeVar("Report", bound=SetReport)
+
+
+class SetKind(ABC, Generic[Report]):
+    """What is particular to one kind of data set, and the report of it.
+
+    Attributes:
+      kind: "frames" or "pairs".
+      emotions: class names in label order; pairs only.
+      writer: the class that writes the shards.
+    """
+
+    kind: str
+    emotions: tuple[str, ...] = ()
+    writer: type[ShardWriter]
+
+    @abstractmethod
+    def save_report(self, output: Path, clips: Sequence[ClipReport]) -> None:
+        """Writes into `output` what became of every clip, including excluded ones."""
+
+    @abstractmethod
+    def load_report(self, output: Path) -> Report:
+        """The report of a complete data set."""
+
+    @abstractmethod
+    def describe(self, report: Report, source: str) -> str:
+        """One sentence for readers of the data set."""
+
+
+class FrameSet(SetKind[PrepareReport]):
+    """A `frames` set.
+
+    Args:
+      passed: what the input holds besides clips.
+    """
 
     kind = "frames"
-    emotions: tuple[str, ...] = ()
     writer = ShardWriter
 
     def __init__(self, passed: PassedOver):
         self._passed = passed
 
-    def save_report(self, output: Path, clips: list[ClipReport]) -> None:
-        """Writes into `output` what became of every clip, excluded ones too."""
+    def save_report(self, output: Path, clips: Sequence[ClipReport]) -> None:
         write_report(output, clips)
         write_page(output, self.load_report(output))
 
     def load_report(self, output: Path) -> PrepareReport:
-        """The report of a complete data set."""
         return replace(PrepareReport.load(output), passed=self._passed)
 
     def describe(self, report: PrepareReport, source: str) -> str:
-        """One sentence for readers of the data set."""
         return f"Frames of {report.kept} clips, made by `mubert prepare {source}`."
 
 
@@ -70,21 +108,21 @@ def prepare(
     options: PrepareOptions | None = None,
     console: Console | None = None,
 ) -> PrepareReport:
-    """Makes a `frames` data set of every clip of `input`.
+    """Makes a `frames` data set of all clips in `input`.
 
-    Started again after it was killed, it goes on where it stopped; on a complete data set of the
+    Started again after it was killed, it goes on where it stopped; with a complete data set of the
     same plan it does nothing.
 
     Args:
-      source: name of a module in `mubert_jax.data.sets`, such as "video" or "frames".
-      input: file or folder with the clips; for "synthetic", whom to draw.
+      source: the name of a module in `mubert_jax.data.sets`, such as "video" or "frames".
+      input: the file or folder with the clips; for "synthetic", whom to draw.
       output: folder for the data set; new, empty, or begun by the same command.
       options: how to crop and store.
-      console: where progress is shown; stderr if not given.
+      console: where progress is shown; stderr if None.
 
     Raises:
-      UserError: unknown source, nothing to read, an output that holds something else, a full disk,
-        no clip with a face.
+      UserError: the source is unknown, there is nothing to read, the output holds something else,
+        the disk is full, or no clip shows a face.
     """
     input = input if isinstance(input, Cast) else Path(input)
     output, options = Path(output), options or PrepareOptions()
@@ -103,22 +141,22 @@ def prepare(
 
 
 def make_set(
-    recipe: FrameSet,
+    recipe: SetKind[Report],
     plan: Plan,
     clips: Sequence[Clip],
     output: Path,
     options: PrepareOptions,
     console: Console,
-):
-    """Carries out `plan` from where an earlier run left it; the recipe's report.
+) -> Report:
+    """Carries out `plan` from where an earlier run left it, and gives the recipe's report.
 
     Args:
-      recipe: what kind of records, and how they are reported.
-      plan: of this run; the one saved in `output` must be the same.
-      clips: everything the plan names.
+      recipe: the kind of the records, and how they are reported.
+      plan: the plan of this run; one that is saved in `output` must be the same.
+      clips: all clips that the plan names.
       output, options, console: as for `prepare`.
 
-    Raises UserError as `prepare`.
+    Raises UserError as `prepare` does.
     """
     saved = Plan.load(output)
     if saved is not None and (differences := plan.differences(saved)):
@@ -160,7 +198,7 @@ def _shard_path(folder: Path, shard: int) -> Path:
 
 
 @contextmanager
-def _single_threaded_opencv() -> Iterator[None]:
+def _single_threaded_opencv() -> Generator[None]:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -174,15 +212,16 @@ def _write_shards(
     folder: Path,
     shards: Sequence[Sequence[Clip]],
     options: PrepareOptions,
-    detector,
+    detector: Detector | None,
     console: Console,
 ) -> list[list[ClipReport]]:
-    """Writes the shards that have no report yet; the reports of all, in order."""
+    """Writes the shards that have no report yet, and gives the reports of all, in order."""
     load_protos()
-    reports = {
-        shard: _still_true(_shard_path(folder, shard), clips) for shard, clips in enumerate(shards)
-    }
-    todo = [shard for shard, report in reports.items() if report is None]
+    reports: dict[int, list[ClipReport]] = {}
+    for shard, clips in enumerate(shards):
+        if (report := _still_true(_shard_path(folder, shard), clips)) is not None:
+            reports[shard] = report
+    todo = [shard for shard in range(len(shards)) if shard not in reports]
     stop = threading.Event()
     with (
         PrepareProgress(
@@ -192,7 +231,7 @@ def _write_shards(
         ThreadPoolExecutor(options.threads, "mubert-encode") as encoders,
         ThreadPoolExecutor(options.threads, "mubert-read") as readers,
     ):
-        for shard in set(reports) - set(todo):
+        for shard in reports:
             for clip in shards[shard]:
                 progress.skip(clip.name)
         writer = writer_of(options, detector, encoders, progress, stop)
@@ -211,7 +250,7 @@ def _write_shards(
 
 
 def _still_true(path: Path, clips: Sequence[Clip]) -> list[ClipReport] | None:
-    """The report of a finished shard; None where a clip that it dropped has changed since."""
+    """The report of a finished shard; None if there is none or a dropped clip has changed since."""
     report = read_shard_report(path)
     dropped = {clip.name for clip in report or () if clip.status == "dropped"}
     tried = [clip for clip in clips if clip.name in dropped and path.exists()]
@@ -239,12 +278,12 @@ def _nothing_kept(input: str, reports: list[list[ClipReport]]) -> UserError:
 
 
 def _finish(
-    recipe: FrameSet,
+    recipe: SetKind[Report],
     output: Path,
     plan: Plan,
     options: PrepareOptions,
     reports: list[list[ClipReport]],
-):
+) -> Report:
     """Names the shards, then writes report, index and metadata; can be killed and run again."""
     folder = output / PROGRESS_FOLDER
     filled = [n for n, shard in enumerate(reports) if any(clip.frames for clip in shard)]
@@ -267,7 +306,7 @@ def _finish(
         output,
         kind=recipe.kind,
         shard_lengths=[sum(len(clip.frames) for clip in reports[shard]) for shard in filled],
-        num_bytes=report.bytes,
+        num_bytes=shard_bytes(output),
         size=options.size,
         encoding=options.encoding,
         description=recipe.describe(report, plan.source),
@@ -278,7 +317,7 @@ def _finish(
 
 
 def _index(output: Path, reports: list[list[ClipReport]]) -> Index:
-    columns: dict[str, list] = {
+    columns: dict[str, list[Any]] = {
         name: [] for name in ("shard", "offset", "length", "videos", "frame", "subjects")
     }
     for shard, clips in enumerate(reports):

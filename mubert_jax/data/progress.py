@@ -6,7 +6,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-_SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_LINES = 10.0  # often enough to see it live, rare enough for a log
 
 
 class PrepareProgress:
@@ -14,7 +14,7 @@ class PrepareProgress:
 
     Args:
       console: where to draw.
-      expected: frames announced by each clip, by name.
+      expected: clip name -> number of frames that it announces.
     """
 
     def __init__(self, console: Console, expected: dict[str, int]):
@@ -22,6 +22,7 @@ class PrepareProgress:
         self._expected = {name: max(1, count) for name, count in expected.items()}
         self._lock = threading.Lock()
         self._frames = self._clips = 0
+        self._total = sum(self._expected.values())
         self._start = self._last_line = time.monotonic()
         self._bar = Progress(
             SpinnerColumn(),
@@ -32,14 +33,14 @@ class PrepareProgress:
             disable=not console.is_terminal,
             transient=True,
         )
-        self._task = self._bar.add_task("", total=sum(self._expected.values()), text="")
+        self._task = self._bar.add_task("", total=self._total, text="")
 
     def __enter__(self) -> "PrepareProgress":
         self._show()
         self._bar.start()
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._bar.stop()
 
     def frame(self) -> None:
@@ -50,7 +51,7 @@ class PrepareProgress:
         self._show()
 
     def clip(self, name: str, frames: int) -> None:
-        """A clip is through, with `frames` frames counted for it by `frame`."""
+        """A clip is finished, after `frame` was called for it `frames` times."""
         with self._lock:
             self._clips += 1
         self._bar.advance(self._task, self._expected[name] - frames)
@@ -60,9 +61,8 @@ class PrepareProgress:
         """A clip was stored by an earlier run."""
         with self._lock:
             self._clips += 1
-            self._bar.update(
-                self._task, total=self._bar.tasks[self._task].total - self._expected[name]
-            )
+            self._total -= self._expected[name]
+            self._bar.update(self._task, total=self._total)
 
     def _show(self) -> None:
         now = time.monotonic()

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import cv2
@@ -13,13 +13,13 @@ _level = 0
 
 
 @contextmanager
-def quiet_opencv() -> Iterator[None]:
-    """Keeps OpenCV from printing what the caller reports; for any number of threads at a time.
+def quiet_opencv() -> Generator[None]:
+    """Keeps OpenCV from printing what the caller reports; any number of threads may be inside.
 
-    FFmpeg within it is told so once, when the process first reads a video.
+    FFmpeg within it reads its level once, when the process first reads a video.
     """
     global _silent, _level
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET
     logging = cv2.utils.logging
     with _lock:
         if not _silent:

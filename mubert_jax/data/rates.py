@@ -13,11 +13,13 @@ from mubert_jax.data.frames import FramePairs
 from mubert_jax.data.pipeline import pretraining_batches
 from mubert_jax.data.records import decode_frame
 
+# Enough to spread the reads over the shards; each is read once, to find its image, before the time
+# starts.
 _SAMPLED_RECORDS = 4096
 
 
 def decode_rate(pairs: FramePairs, seconds: float, threads: int) -> float:
-    """Images/s of nothing but `pread` and `cv2.imdecode` of the data set's own frames.
+    """Images per second of only `pread` and `cv2.imdecode`, for the data set's own frames.
 
     Reads in random order from `threads` threads for `seconds`; no CRC, no protocol buffer, no copy,
     so it bounds what any pipeline can reach on the same processors.
@@ -61,7 +63,7 @@ def decode_rate(pairs: FramePairs, seconds: float, threads: int) -> float:
 def pipeline_rate(
     pairs: FramePairs, seconds: float, threads: int, batch_size: int, prefetch: int = 4
 ) -> float:
-    """Images/s (two a pair) that `pretraining_batches` delivers once it runs steadily."""
+    """Images per second (two per pair) of `pretraining_batches`, once it runs steadily."""
     batches = pretraining_batches(
         pairs, batch_size=batch_size, seed=0, reader_threads=threads, prefetch=prefetch
     )

@@ -5,8 +5,11 @@ happens at the first record and not when this module is imported. While it runs,
 threads fail (it replaces `__import__`): call `load_protos` before starting threads.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
+from types import ModuleType
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -51,7 +54,10 @@ class PairRecord:
     apex_source: str = "annotated"
 
 
-_READERS = {
+Record = TypeVar("Record", FrameRecord, PairRecord)
+
+# Type of a field -> its value in a proto's feature.
+_READERS: dict[Any, Callable[[Any], Any]] = {
     bytes: lambda feature: feature.bytes_list.value[0],
     str: lambda feature: feature.bytes_list.value[0].decode(),
     int: lambda feature: feature.int64_list.value[0],
@@ -61,7 +67,7 @@ _READERS = {
 
 
 @cache
-def load_protos():
+def load_protos() -> tuple[ModuleType, ModuleType]:
     """The modules (tf_example_pb2, tf_feature_pb2); to be called before threads use records."""
     from tensorflow_datasets.proto import tf_example_generated_pb2, tf_feature_generated_pb2
 
@@ -84,7 +90,7 @@ def _encode(record: FrameRecord | PairRecord) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def _parse(record: bytes):
+def _parse(record: bytes) -> Mapping[str, Any]:
     examples, _ = load_protos()
     try:
         return examples.Example.FromString(record).features.feature
@@ -92,7 +98,7 @@ def _parse(record: bytes):
         raise UserError("a record is not a tf.train.Example; is this a mubert data set?") from error
 
 
-def _decode(kind: type, features):
+def _decode(kind: type[Record], features: Mapping[str, Any]) -> Record:
     values = {}
     for field in fields(kind):
         try:
@@ -121,14 +127,14 @@ def encode_pair(record: PairRecord) -> bytes:
 
 
 def decode_pair(record: bytes) -> PairRecord:
-    """The inverse of `encode_pair` (`fps` to float32 precision); UserError as `decode_frame`."""
+    """The inverse of `encode_pair` (`fps` to float32 precision); errors as for `decode_frame`."""
     return _decode(PairRecord, _parse(record))
 
 
 def describe(record: bytes) -> tuple[str, int, str]:
     """(video, frame number, subject) of a record of either kind.
 
-    A pair counts as its onset, in a video "SUBJECT/CLIP": clip names repeat between subjects.
+    A pair is described by its onset, in a video "SUBJECT/CLIP", as subjects share clip names.
     """
     features = _parse(record)
     if "onset" in features:
@@ -156,7 +162,7 @@ def decode_image(encoded: bytes, out: np.ndarray | None = None) -> np.ndarray:
 
 
 def encode_image(image: np.ndarray, encoding: str) -> bytes:
-    """(H, W, 3) uint8 RGB to PNG (lossless) or JPEG (quality 95) bytes."""
+    """(H, W, 3) uint8 RGB to PNG (lossless) or JPEG (quality 95, OpenCV's default) bytes."""
     suffix, flags = {"png": (".png", []), "jpeg": (".jpg", [cv2.IMWRITE_JPEG_QUALITY, 95])}[
         encoding
     ]

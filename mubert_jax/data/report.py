@@ -2,6 +2,7 @@
 
 import csv
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from mubert_jax.data.searching import PassedOver
 REPORT_FILE = "report.csv"
 MARKDOWN_FILE = "report.md"
 _COLUMNS = ("clip", "subject", "status", "frames", "reason", "box_x", "box_y", "box_side")
-_LISTED = 20
+_LISTED = 20  # reasons in a summary, to keep it on one screen
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,11 @@ class ClipReport:
     """One clip: kept, dropped (with the reason), or excluded by its subject.
 
     Attributes:
-      reason: why it was dropped; of a kept clip, what is odd about it.
+      reason: why it was dropped; for a kept clip, what is odd about it.
       box: the crop in pixels of the source frames; None where the whole frame is stored.
-      frames: frame numbers stored, in order.
-      lengths: bytes of each of their records.
-      apex: frame number of a pair's apex; `frames` holds its onset.
+      frames: the numbers of the stored frames, in order.
+      lengths: the size of each of their records in bytes.
+      apex: the frame number of a pair's apex; `frames` holds its onset.
     """
 
     name: str
@@ -52,20 +53,37 @@ class Lines:
         yield from (Text(line) for line in self.lines())
 
 
-@dataclass(frozen=True)
-class PrepareReport(Lines):
+@dataclass(frozen=True, kw_only=True)
+class SetReport(Lines, ABC):
     """The outcome of one `mubert prepare`; print it, or take `lines()`.
 
     Attributes:
-      output: the data-set folder.
-      kept: number of clips stored; `frames` and `bytes` are over these.
-      dropped: (clip, reason) of each clip left out, excluded subjects not counted.
-      noted: (clip, what is odd) of clips stored, such as videos that end early.
-      excluded: number of clips left out with their subject.
-      subjects: who is in the data set, sorted.
-      passed: what the input holds besides clips.
       already_complete: nothing was done, the folder was complete.
+      passed: what the input holds besides clips.
       mended: dropped clips whose files have changed since.
+    """
+
+    already_complete: bool = False
+    passed: PassedOver = field(default_factory=PassedOver)
+    mended: tuple[str, ...] = ()
+
+    @property
+    @abstractmethod
+    def dropped_clips(self) -> list[str]:
+        """Names of the dropped clips."""
+
+
+@dataclass(frozen=True)
+class PrepareReport(SetReport):
+    """The outcome of one `mubert prepare` of a `frames` set.
+
+    Attributes:
+      output: the data-set folder.
+      kept: the number of clips stored, which `frames` and `bytes` are over.
+      dropped: (clip, reason) of each clip left out, except those of excluded subjects.
+      noted: (clip, what is odd) of clips stored, such as videos that end early.
+      excluded: the number of clips left out with their subject.
+      subjects: who is in the data set, sorted.
     """
 
     output: Path
@@ -76,12 +94,9 @@ class PrepareReport(Lines):
     dropped: tuple[tuple[str, str], ...] = ()
     noted: tuple[tuple[str, str], ...] = ()
     excluded: int = 0
-    passed: PassedOver = field(default_factory=PassedOver)
-    already_complete: bool = False
-    mended: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """The summary, one fact a line."""
+        """The summary, one fact per line."""
         lines = [
             f"{self.output}: "
             + ("already complete, nothing to do" if self.already_complete else "done"),
@@ -106,7 +121,6 @@ class PrepareReport(Lines):
 
     @property
     def dropped_clips(self) -> list[str]:
-        """Names of the dropped clips."""
         return [name for name, _ in self.dropped]
 
     @classmethod
@@ -119,12 +133,17 @@ class PrepareReport(Lines):
             output=output,
             kept=len(kept),
             frames=sum(int(row["frames"]) for row in kept),
-            bytes=sum(path.stat().st_size for path in output.glob("[!.]*.tfrecord-*")),
+            bytes=shard_bytes(output),
             subjects=tuple(sorted({row["subject"] for row in kept})),
             dropped=tuple((r["clip"], r["reason"]) for r in rows if r["status"] == "dropped"),
             noted=tuple((r["clip"], r["reason"]) for r in kept if r["reason"]),
             excluded=sum(row["status"] == "excluded" for row in rows),
         )
+
+
+def shard_bytes(output: Path) -> int:
+    """The size of all shards in a folder."""
+    return sum(path.stat().st_size for path in output.glob("[!.]*.tfrecord-*"))
 
 
 def count(number: int, noun: str) -> str:
@@ -133,9 +152,9 @@ def count(number: int, noun: str) -> str:
 
 
 def by_reason(clips: Sequence[tuple[str, str]]) -> list[str]:
-    """A line a reason with its first (clip, reason) and how many more, the most frequent first.
+    """One line per reason, with its first clip and how many more there are; most frequent first.
 
-    Reasons that differ in paths and numbers alone are one.
+    Reasons that differ only in paths and numbers are one.
     """
     alike: dict[str, list[tuple[str, str]]] = {}
     for name, reason in clips:
@@ -148,7 +167,7 @@ def by_reason(clips: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def not_retried(mended: Sequence[str]) -> str:
-    """That dropped clips stay dropped, and which of them have other files now."""
+    """The line on dropped clips staying dropped, and on which of them have other files now."""
     if not mended:
         return "Dropped clips are not tried again here; for that prepare into a new --output"
     more = f" and {len(mended) - 1:,} more" if len(mended) > 1 else ""

@@ -34,7 +34,7 @@ _ADVICE = {kind: advice for kind, (_, advice) in _KINDS.items()} | {
     "video": "`mubert prepare video` reads it",
     "image": "`mubert prepare frames` reads it",
 }
-_LISTED = 20
+_LISTED = 20  # kinds in a message, to keep it on one screen
 
 LINK_AGAIN = "link to a folder or file that is read already"
 SYSTEM_FOLDER = "hidden, system or thumbnail folder"
@@ -45,7 +45,7 @@ class PassedOver:
     """What a search did not take, counted by kind, each kind with its first example.
 
     Args:
-      root: what examples are named relative to.
+      root: the folder that examples are named relative to, if they are in it.
     """
 
     def __init__(self, root: Path | None = None):
@@ -54,13 +54,13 @@ class PassedOver:
 
     def add(self, kind: str, path: Path) -> None:
         """One more of `kind`, a noun in the singular."""
-        inside = self._root in path.parents
-        shown = path.relative_to(self._root) if inside else path
+        root = self._root
+        shown = path.relative_to(root) if root is not None and root in path.parents else path
         number, example = self._found.get(kind, (0, printable(shown)))
         self._found[kind] = number + 1, example
 
     def add_file(self, path: Path) -> None:
-        """One more file, its kind told from its suffix."""
+        """One more file, whose suffix tells its kind."""
         suffix = path.suffix.lower()
         known = 1 < len(suffix) <= 6 and suffix[1:].isalnum() and not suffix[1:].isdigit()
         other = f"{suffix} file" if known else "other file"
@@ -73,7 +73,7 @@ class PassedOver:
             self._found[kind] = mine + number, first
 
     def words(self) -> list[str]:
-        """Such as "3 x HEIC image (s1/a.HEIC): convert to PNG", one a kind, the largest first."""
+        """A line per kind, largest first, like "3 x HEIC image (s1/a.HEIC): convert to PNG"."""
         ordered = sorted(self._found.items(), key=lambda item: (-item[1][0], item[0]))
         return [
             f"{number:,} x {kind} ({example})"
@@ -105,12 +105,12 @@ def folders(
 ) -> Iterator[tuple[Path, list[Path]]]:
     """Yields (folder, its files) for `input` and every folder below it, in a fixed order.
 
-    Links are followed, each folder is visited once, and under its own name rather than a link's.
+    Links are followed, and each folder is visited once, under its own name rather than a link's.
 
     Args:
       input: where to begin.
       passed: is told of foreign files and folders, broken links and what may not be read.
-      enter: whether to list a folder.
+      enter: whether to list a given folder.
     """
     own, linked = [(input, os.path.realpath(input))], []
     visited = set()
@@ -136,12 +136,12 @@ def folders(
 
 
 def files_in(folder: Path, passed: PassedOver) -> list[Path]:
-    """The files of one folder by name; foreign ones and what cannot be read is told to `passed`."""
+    """The files of one folder by name; `passed` is told of foreign and unreadable ones."""
     return [path for path, kind in _entries(folder, passed) if kind == "file"]
 
 
 def _entries(folder: Path, passed: PassedOver) -> Iterator[tuple[Path, str]]:
-    """(path, "file", "folder" or "link" to a folder) by name, without what is foreign."""
+    """(path, "file", "folder" or "link" to a folder) by name, without foreign ones."""
     try:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
@@ -168,7 +168,7 @@ def _entries(folder: Path, passed: PassedOver) -> Iterator[tuple[Path, str]]:
 def files_with(
     suffixes: frozenset[str], input: Path, passed: PassedOver
 ) -> Iterator[tuple[Path, list[Path]]]:
-    """Yields (folder, its files with one of `suffixes`) as `folders`; counts the other files."""
+    """Yields (folder, its files with one of `suffixes`) as `folders` does; counts other files."""
     for folder, files in folders(input, passed):
         wanted = []
         for path in files:

@@ -5,8 +5,9 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -32,7 +33,7 @@ from mubert_jax.data.tfrecord import TFRecordWriter
 from mubert_jax.errors import UserError
 
 NO_FACE = "no face found"
-_FEWEST = 2
+_FEWEST = 2  # a movement takes two frames
 
 
 class StoppedError(Exception):
@@ -58,7 +59,7 @@ class ShardWriter:
     stop: threading.Event
 
     def write(self, path: Path, clips: Sequence[Clip]) -> list[ClipReport]:
-        """Writes `path`, then, when that is safe on the disk, its report beside it (.json).
+        """Writes `path` and, when that is safe on the disk, its report beside it (.json).
 
         A clip that cannot be read or shows no face is dropped whole, and reported.
         """
@@ -130,17 +131,19 @@ class ShardWriter:
 
 
 def read_shard_report(path: Path) -> list[ClipReport] | None:
-    """The report of the shard at `path`, or None where the shard is not finished."""
+    """The report of the shard at `path`; None where the shard is not finished."""
     try:
-        rows = json.loads(path.with_suffix(".json").read_text())
+        rows: list[dict[str, Any]] = json.loads(path.with_suffix(".json").read_text())
     except FileNotFoundError:
         return None
-    return [ClipReport(**{**row, "box": row["box"] and Box(*row["box"])}) for row in rows]
+    return [replace(ClipReport(**row), box=row["box"] and Box(*row["box"])) for row in rows]
 
 
 def crop_frame(image: np.ndarray, shape: tuple[int, int], box: Box | None, size: int) -> np.ndarray:
-    """The box of a frame as (size, size, 3) uint8; a frame not of `shape`, to which the box
-    belongs, is brought to it first."""
+    """The box of a frame as (size, size, 3) uint8.
+
+    A frame is first brought to `shape`, (height, width), which the box belongs to.
+    """
     if box is not None and image.shape[:2] != shape:
         image = cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA)
     return crop_and_resize(image, box, size)

@@ -17,8 +17,8 @@ class RecordSource:
       directory: the folder with the shards.
 
     Raises:
-      UserError: no shards, a missing shard, or (also at each read) damaged bytes; names the shard,
-        the record in the shard and its byte offset.
+      UserError: there are no shards, one is missing, or (also at each read) bytes are damaged; the
+        message names the shard, the record in it and its byte offset.
     """
 
     def __init__(self, directory: str | os.PathLike):

@@ -9,6 +9,7 @@ import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import google_crc32c
 
@@ -20,6 +21,7 @@ FRAMING_BYTES = _HEADER.size + _FOOTER.size
 
 
 def _masked_crc(data: bytes) -> int:
+    """The CRC rotated and shifted by a constant, both as the format prescribes."""
     crc = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
@@ -37,7 +39,7 @@ class TFRecordWriter:
     def __enter__(self) -> "TFRecordWriter":
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._file.close()
 
     def write(self, record: bytes) -> None:
@@ -52,7 +54,7 @@ class TFRecordWriter:
         return self._file.tell()
 
     def truncate(self, offset: int) -> None:
-        """Takes back every record from byte `offset` (a value of `tell`) on."""
+        """Takes back all records from byte `offset` (a value of `tell`) on."""
         self._file.seek(offset)
         self._file.truncate()
 
@@ -62,7 +64,7 @@ class TFRecordFile:
 
     Args:
       path: the shard.
-      keep_open: hold the file descriptor between reads; without it a data set of thousands of
+      keep_open: keep the file descriptor between reads; without it, a data set of thousands of
         shards stays below the limit of open files.
     """
 
@@ -72,15 +74,15 @@ class TFRecordFile:
         self._descriptor: int | None = None
         self._lock = threading.Lock()
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "keep_open": self._keep_open}
 
-    def __setstate__(self, state: dict) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)
 
     def __del__(self) -> None:
-        if getattr(self, "_descriptor", None) is not None:
-            os.close(self._descriptor)
+        if (descriptor := getattr(self, "_descriptor", None)) is not None:
+            os.close(descriptor)
 
     def read(self, number: int, offset: int, length: int) -> bytes:
         """The data of record `number` of this shard, `length` bytes framed at byte `offset`.

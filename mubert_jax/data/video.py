@@ -2,12 +2,13 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import DTypeLike
 
 from mubert_jax.data.images import read_image as read_image
 from mubert_jax.data.images import read_images as read_images
@@ -23,17 +24,20 @@ IMAGE_SUFFIXES = frozenset(
     ".avif .bmp .dib .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()
 )
 _NUMBER = re.compile(r"\d+")
-# Packets of a transport stream begin with this byte; the second is here, or, where each has a time
-# stamp of four bytes before it, there.
+# Packets of a transport stream begin with this byte. The second one is at byte 188, or at 196 where
+# each has a time stamp of four bytes before it.
 _SYNC, _SECOND, _SECOND_STAMPED = b"G", 188, 196
+# A header that promises so many frames that each would have fewer bytes is not believed.
 _LEAST_FRAME_BYTES = 8
+# The end of a video looks like a damaged frame: a larger number bridges longer gaps, and reads on
+# for longer behind the end.
 _MOST_LOST_IN_A_ROW = 500
-# Frames by which two time stamps may be off: containers round them to milliseconds.
+# Share of a frame by which two time stamps may be off: containers round them to milliseconds.
 _EVEN = 0.25
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[cv2.VideoCapture]:
+def _open(path: Path) -> Generator[cv2.VideoCapture]:
     if not path.is_file():
         raise UserError(f"{printable(path)}: no such video file; check the path")
     with _readable_name(path) as name, quiet_opencv():
@@ -49,8 +53,8 @@ def _open(path: Path) -> Iterator[cv2.VideoCapture]:
 
 
 @contextmanager
-def _readable_name(path: Path) -> Iterator[str]:
-    """A name that FFmpeg takes for a file: an absolute one, and one of valid Unicode."""
+def _readable_name(path: Path) -> Generator[str]:
+    """A name that FFmpeg takes for a file: absolute, and valid Unicode."""
     name = str(path.absolute())
     try:
         name.encode()
@@ -62,7 +66,7 @@ def _readable_name(path: Path) -> Iterator[str]:
 
 
 def is_video(path: Path) -> bool:
-    """Whether a file with the suffix of a video is one; .ts and .mts may be TypeScript as well."""
+    """Whether a file with the suffix of a video is one: .ts and .mts may be TypeScript, too."""
     if path.suffix.lower() not in (".ts", ".mts"):
         return True
     try:
@@ -92,8 +96,8 @@ def _announced(path: Path, capture: cv2.VideoCapture) -> int:
 def read_video(path: str | os.PathLike) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (frame number from 0, (H, W, 3) uint8 RGB) in order.
 
-    Numbers go on behind frames that cannot be decoded, so those are missing. Where time
-    stamps ran evenly until then, they also count those that the decoder passes over in silence.
+    A frame that cannot be decoded counts, and its number is missing. Where the time stamps were
+    even until then, they also count the frames that the decoder passes over in silence.
 
     Raises UserError when the file is missing, is not a video, or holds no frame.
     """
@@ -118,25 +122,26 @@ class _Clock:
     """Counts frames by their time stamps where decoding failed.
 
     Args:
-      capture: asked after each frame.
+      capture: the video, which is asked for its time after each frame.
     """
 
     def __init__(self, capture: cv2.VideoCapture):
         self._capture = capture
         self._rate = capture.get(cv2.CAP_PROP_FPS) / 1000
         self._even = self._rate > 0
-        self._number = self._time = None
+        self._last: tuple[int, float] | None = None
 
     def number(self, counted: int, lost: int) -> int:
         """The number of the frame just read, which would be `counted` behind `lost` failures."""
         time = self._capture.get(cv2.CAP_PROP_POS_MSEC)
-        if self._number is not None:
-            steps = (time - self._time) * self._rate
+        if self._last is not None:
+            number, then = self._last
+            steps = (time - then) * self._rate
             if lost and self._even:
-                counted = max(counted, self._number + round(steps))
+                counted = max(counted, number + round(steps))
             elif abs(steps - 1) > _EVEN:
                 self._even = False
-        self._number, self._time = counted, time
+        self._last = counted, time
         return counted
 
 
@@ -158,8 +163,8 @@ def _no_frame(path: Path) -> UserError:
 def sample_video(path: str | os.PathLike, count: int) -> list[np.ndarray]:
     """The first frame and up to `count - 1` others spread evenly; raises UserError as `read_video`.
 
-    Seeks instead of decoding the whole file, so the positions are only about even; where the file
-    is not as its header says, it is decoded.
+    Seeks instead of decoding the whole file, so the positions are only about even; a file that is
+    not as its header says is decoded.
     """
     path = Path(path)
     with _open(path) as capture:
@@ -184,8 +189,8 @@ def _sought(capture: cv2.VideoCapture, announced: int, count: int) -> list[np.nd
     return images
 
 
-def grey(images: np.ndarray, dtype=np.float64) -> np.ndarray:
-    """Luma of RGB images (..., 3), as `dtype`."""
+def grey(images: np.ndarray, dtype: DTypeLike = np.float64) -> np.ndarray:
+    """Luma of RGB images (..., 3) by ITU-R BT.601, as in OpenCV, as `dtype`."""
     return images.astype(dtype) @ np.array([0.299, 0.587, 0.114], dtype)
 
 

@@ -1,9 +1,9 @@
-"""What can be seen of a movement between two frames without learning it: one module per method.
+"""Maps of the movement between two frames, without learning: one module per method.
 
-A module of this folder defines `METHOD`, a `MotionMap`, and the method is called by the module's
-name: a baseline of `mubert bench perception --methods NAME`, a feature of the recognizer
+A module of this folder defines `METHOD`, a `MotionMap`, and gives the method its name: a baseline
+of `mubert bench perception --methods NAME`, a feature of the recognizer
 (`config.recognition.features=NAME`), a column of `mubert bench perception --picture`. Nothing else
-has to be touched. Modules whose names begin with an underscore hold what several methods share.
+has to be touched. Modules whose names begin with an underscore hold code that methods share.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mubert_jax import discovery
 from mubert_jax.config_values import unknown
@@ -25,16 +26,17 @@ class MotionMap:
     """A method: called with onset and apex, (H, W, 3) RGB in grey levels of 255, it gives its map.
 
     Attributes:
-      title: what its rows are called in tables.
+      title: the name of its rows in tables.
       gives: "map" (H, W), which may be signed, or "flow" (H, W, 2), (x, y) in pixels.
-      see: (onset, apex) -> that, of uint8 frames.
-      reads_face: `see` is given the mask of the face, too, (H, W) boolean.
-      takes_floats: `see` takes float32 frames as they are, such as augmented copies; for others
-        they are cut to whole levels.
-      unit: of its values; limit: the value at full colour in pictures, None for their strongest
-        hundredth.
-      extra: of this package's installation, called like the module that it brings, such as "torch";
-        `see` imports it when it is called, so that everybody else does without.
+      see: (onset, apex) -> map or flow, for uint8 frames.
+      reads_face: whether `see` takes the mask of the face, too, (H, W) boolean.
+      takes_floats: whether `see` takes float32 frames as they are, such as augmented copies; for
+        other methods they are cut to whole levels.
+      unit: the unit of its values.
+      limit: the value at full colour in pictures, None for their strongest hundredth; a smaller one
+        shows fainter movements and saturates sooner.
+      extra: the extra of this package that it needs, named like the module that this brings, such
+        as "torch"; `see` imports it when it is called, so that nobody else needs it.
     """
 
     title: str
@@ -46,8 +48,10 @@ class MotionMap:
     limit: float | None = None
     extra: str = ""
 
-    def __call__(self, onset, apex, face: np.ndarray | None = None) -> np.ndarray:
-        """The map; `face` is where the face of a cropped frame lies if nobody knows better."""
+    def __call__(
+        self, onset: ArrayLike, apex: ArrayLike, face: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The map; `face` is where the face of a cropped frame usually lies if not given."""
         onset, apex = np.asarray(onset), np.asarray(apex)
         if not self.takes_floats:
             onset, apex = (frame.astype(np.uint8, copy=False) for frame in (onset, apex))
@@ -55,13 +59,15 @@ class MotionMap:
             return self.see(onset, apex)
         return self.see(onset, apex, face_ellipse(onset.shape[:2]) if face is None else face)
 
-    def strength(self, onset, apex, face: np.ndarray | None = None) -> np.ndarray:
+    def strength(
+        self, onset: ArrayLike, apex: ArrayLike, face: np.ndarray | None = None
+    ) -> np.ndarray:
         """How much moves, (H, W): the length of a flow, a map without its sign."""
         return length(self(onset, apex, face))
 
 
 def length(seen: np.ndarray) -> np.ndarray:
-    """Of a flow (H, W, 2), or of a map (H, W): (H, W), not negative."""
+    """The strength of a flow (H, W, 2) or of a map (H, W): (H, W), not negative."""
     return np.abs(seen) if seen.ndim == 2 else np.linalg.norm(seen, axis=-1)
 
 
@@ -74,7 +80,7 @@ def load(name: str) -> MotionMap:
     """The method of this name, ready to be called.
 
     Raises:
-      UserError: there is none, with the nearest name; or its extra is not installed.
+      UserError: there is none (the message has the nearest name), or its extra is not installed.
     """
     method = _method(name)
     if method.extra and importlib.util.find_spec(method.extra) is None:
@@ -86,26 +92,26 @@ def load(name: str) -> MotionMap:
 
 
 def chosen(names: Iterable[str] | None = None) -> dict[str, MotionMap]:
-    """Name -> method, of these names or, without any, of all that need no extra; as `load`."""
+    """Name -> method for these names or, if None, for all methods without an extra; as `load`."""
     if names is None:
         return {name: _method(name) for name in available() if not _method(name).extra}
     return {name: load(name) for name in names}
 
 
 def registered(method: str | MotionMap, align: str) -> MotionMap:
-    """The method, which registers the apex to the onset before it looks.
+    """The method, applied after the apex is registered to the onset.
 
     Args:
       align: one of `alignment.ALIGNERS`, or "none".
 
     Raises:
-      UserError: as `load`; no such registration.
+      UserError: as for `load`, or there is no such registration.
     """
     method = load(method) if isinstance(method, str) else method
     if align not in ("none", *ALIGNERS):
         raise unknown(f"registration {align!r}", align, ("none", *ALIGNERS))
 
-    def see(onset, apex, *face):
+    def see(onset: np.ndarray, apex: np.ndarray, *face: np.ndarray) -> np.ndarray:
         return method.see(onset, aligned(align, apex, onset), *face)
 
     title = f"{method.title}, registered ({align})"

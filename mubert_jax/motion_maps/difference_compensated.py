@@ -1,12 +1,14 @@
 """The change of the grey levels that a robust least-squares fit of light and drift leaves."""
 
+import numpy as np
+
 from mubert_jax.data.alignment import fit_motion_and_light
 from mubert_jax.data.video import grey
 from mubert_jax.motion_maps import MotionMap
 
 
-def compensated(onset, apex, face):
-    """The fit is over the face."""
+def compensated(onset: np.ndarray, apex: np.ndarray, face: np.ndarray) -> np.ndarray:
+    """What a fit over the face leaves, in grey levels."""
     return fit_motion_and_light(grey(onset), grey(apex), face).residual
 
 

@@ -9,12 +9,14 @@ import numpy as np
 from mubert_jax.data.video import grey
 from mubert_jax.motion_maps import MotionMap
 
-MAGNIFICATION = 10.0
+MAGNIFICATION = 10.0  # only the scale of the map, as it is linear; its `limit` goes with it
+# Bands of an octave each, without the finest, which holds most of the noise. More of them take in
+# larger structures, and changes of the light with them.
 LEVELS = 4
 
 
-def eulerian(onset, apex):
-    """Grey levels, `MAGNIFICATION` times."""
+def eulerian(onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
+    """The change in grey levels, `MAGNIFICATION` times."""
     change = grey(apex) - grey(onset)
     total, low = np.zeros_like(change), change
     for level in range(LEVELS):

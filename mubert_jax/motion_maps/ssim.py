@@ -1,16 +1,17 @@
 """1 - SSIM, structural similarity (Wang et al., 2004), of the grey frames."""
 
 import cv2
+import numpy as np
 
 from mubert_jax.data.video import grey
 from mubert_jax.motion_maps import MotionMap
 
 
-def dissimilarity(onset, apex):
-    """Gaussian windows of 1.5 pixels."""
+def dissimilarity(onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
+    """1 - SSIM in Gaussian windows; their width and the constants are those of the paper."""
     a, b = grey(onset), grey(apex)
 
-    def mean(image):
+    def mean(image: np.ndarray) -> np.ndarray:
         return cv2.GaussianBlur(image, (11, 11), 1.5)
 
     mean_a, mean_b = mean(a), mean(b)

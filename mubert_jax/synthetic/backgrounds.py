@@ -1,11 +1,14 @@
-"""What is behind the face: a small pool that all clips share, or something new every time."""
+"""What is behind the face: a small pool that all clips share, or something new every time.
+
+The numbers are those of drawings and come from no measurement.
+"""
 
 import cv2
 import numpy as np
 
 from mubert_jax.synthetic.drawing import fractal
 
-POOL = 4
+POOL = 4  # rooms: one for each function that draws one
 
 
 def shared_background(random: np.random.Generator, size: int) -> np.ndarray:
@@ -42,19 +45,19 @@ def mosaic_background(random: np.random.Generator, size: int) -> np.ndarray:
     return np.where(second, colours[1][tile], colours[0][tile]).astype(np.float32)
 
 
-def _wall(random, size):
+def _wall(random: np.random.Generator, size: int) -> np.ndarray:
     rows, columns = np.mgrid[:size, :size] / size
     light = 0.75 - 0.25 * np.hypot(rows - 0.2, columns - 0.7)
     return _tinted(light, (0.85, 0.88, 0.9), random, 0.012)
 
 
-def _curtain(random, size):
+def _curtain(random: np.random.Generator, size: int) -> np.ndarray:
     columns = np.mgrid[:size, :size][1] / size
     folds = 0.45 + 0.12 * np.sin(columns * 46 + 2 * np.sin(columns * 9))
     return _tinted(folds, (0.55, 0.62, 0.85), random, 0.02)
 
 
-def _shelf(random, size):
+def _shelf(random: np.random.Generator, size: int) -> np.ndarray:
     picture = np.full((size, size, 3), 0.25, np.float32)
     for row in range(4):
         top, x = int(row * size / 4), 0
@@ -67,7 +70,7 @@ def _shelf(random, size):
     return cv2.GaussianBlur(picture, (0, 0), size / 350)
 
 
-def _bricks(random, size):
+def _bricks(random: np.random.Generator, size: int) -> np.ndarray:
     rows, columns = np.mgrid[:size, :size] / size
     row = np.floor(rows * 14)
     joint = ((rows * 14) % 1 < 0.08) | ((columns * 7 + 0.5 * (row % 2)) % 1 < 0.04)
@@ -75,6 +78,11 @@ def _bricks(random, size):
     return _tinted(light, (0.9, 0.62, 0.5), random, 0.02)
 
 
-def _tinted(light, tint, random, roughness):
+def _tinted(
+    light: np.ndarray,
+    tint: tuple[float, float, float],
+    random: np.random.Generator,
+    roughness: float,
+) -> np.ndarray:
     light = light + roughness * fractal(random, len(light), 30, 3)
     return np.clip(light[..., None] * np.array(tint, np.float32), 0, 1).astype(np.float32)

@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,19 +18,21 @@ from mubert_jax.synthetic.movements import EMOTIONS, Course, Movement
 from mubert_jax.synthetic.nuisances import Nuisances
 from mubert_jax.synthetic.photos import LANDMARKS, cut_out
 
-# Pictures are drawn and moved at this many times their size, so that moving blurs nothing.
+# Pictures are drawn and moved at this many times their size, so that moving blurs nothing: more
+# blurs less, and costs its square.
 OVERSAMPLING = 2
+# Pixels of a 224-pixel frame: from below what interpolation and noise leave to what anybody sees.
 AMPLITUDES = (0.3, 3.0)
-# Those of them that a person would see on a screen.
+# The part of this range that a person would see on a screen.
 VISIBLE = (1.0, 3.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Truth:
-    """What moves between two frames, a value a patch; g patches a side, all (g, g).
+    """What moves between two frames, with one value per patch: (g, g) for g patches per side.
 
     Attributes:
-      displacement: mean length of the local movement, in pixels; the head's own is not in it.
+      displacement: mean length of the local movement, in pixels, without that of the head.
       visible: mean of |movement · image gradient|, in grey levels of 255: a smooth patch that moves
         shows nothing.
       face: share of the patch that is face.
@@ -41,16 +45,16 @@ class Truth:
 
 @dataclasses.dataclass(frozen=True)
 class SyntheticClip:
-    """A clip, a function of its fields alone.
+    """A clip, which is a function of its fields alone.
 
     Attributes:
-      subject, index: who, and which of the subject's clips.
+      subject, index: who is seen, and which of the subject's clips this is.
       seed: another seed gives other people and other clips.
       nuisances: what else changes, and how the face moves.
-      size: side of the frames in pixels.
-      frames: how many there are.
-      amplitudes: range of the movement at its apex, in pixels of a 224-pixel frame.
-      labelled: the movement shows an emotion; if not, it is anywhere in 3 of 10 clips.
+      size: the side of the frames in pixels.
+      frames: the number of frames.
+      amplitudes: the range of the movement at its apex, in pixels of a 224-pixel frame.
+      labelled: whether every movement shows an emotion; if not, it is anywhere in 3 of 10 clips.
       photo: a photograph of the subject, instead of a drawing.
     """
 
@@ -91,11 +95,12 @@ class SyntheticClip:
         return Course.draw(self._random(2), self.frames)
 
     @functools.cached_property
-    def _path(self):
+    def _path(self) -> Any:
+        """The paths of head, background and light; only `nuisances` knows their type."""
         return self.nuisances.path.draw(self._random(3))
 
     @functools.cached_property
-    def _drawn(self):
+    def _drawn(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Person, face mask, background and displacement at the apex, oversampled."""
         canvas = self.size * OVERSAMPLING
         if self.photo is None:
@@ -106,7 +111,7 @@ class SyntheticClip:
         return person, face, background, self.movement.field(self.pose, canvas)
 
     @functools.cached_property
-    def _recorded(self):
+    def _recorded(self) -> Callable[[int], np.ndarray]:
         """Number -> frame."""
         dice = functools.partial(self._random, 5)
         return self.nuisances.recording(self._clean, self.frames, self._path, dice)
@@ -116,7 +121,7 @@ class SyntheticClip:
         return self._recorded(number)
 
     def truth(self, onset: int, apex: int, patch_size: int) -> Truth:
-        """What moves from one frame to the other, in the coordinates of the second."""
+        """What moves from frame `onset` to frame `apex`, in the coordinates of the second."""
         share = self.course.share(apex) - self.course.share(onset)
         _, face, _, field = self._drawn
         moved = cv2.warpAffine(
@@ -164,6 +169,6 @@ class SyntheticClip:
 
 
 def patch_means(image: np.ndarray, patch_size: int) -> np.ndarray:
-    """Mean of every patch: (H, H) -> (g, g)."""
+    """The mean of every patch: (H, H) -> (g, g)."""
     grid = len(image) // patch_size
     return image.reshape(grid, patch_size, grid, patch_size).mean((1, 3))

@@ -1,15 +1,19 @@
 """Draws a person as a layer of colour and opacity, lit and textured.
 
 All functions work on a grid of face coordinates (see `identity`), so that a picture of any size is
-the same person.
+the same person. The numbers are those of a drawing and come from no measurement.
 """
 
 import dataclasses
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
 
 from mubert_jax.synthetic.identity import Identity
+
+Part = tuple[np.ndarray, np.ndarray]
+"""RGB in [0, 1], (size, size, 3) or (3,), and the mask (size, size) of where it is drawn."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,11 +21,11 @@ class Pose:
     """Where the face is in a square frame of side 1, and how it is lit.
 
     Attributes:
-      center: of the face, as (x, y).
-      half_width: of the face.
-      roll: in radians.
-      light: direction towards the light, as (x, y, z), z towards the camera; y points down.
-      ambient: share of the light that comes from everywhere.
+      center: the middle of the face, as (x, y).
+      half_width: half of the width of the face.
+      roll: the turn of the face in the picture, in radians.
+      light: the direction towards the light, as (x, y, z), z towards the camera; y points down.
+      ambient: the share of the light that comes from everywhere.
     """
 
     center: tuple[float, float]
@@ -50,7 +54,7 @@ class Pose:
 
 
 def draw_person(identity: Identity, pose: Pose, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Layer (size, size, 4), RGB in [0, 1] and opacity, and the face's own mask (size, size)."""
+    """A layer (size, size, 4), RGB in [0, 1] and opacity, and the mask (size, size) of the face."""
     x, y = pose.to_face(size)
     softness = 1.5 / (pose.half_width * size)
     person = _Person(identity, x, y, softness, pose.half_width * size)
@@ -67,13 +71,13 @@ def draw_person(identity: Identity, pose: Pose, size: int) -> tuple[np.ndarray, 
     return layer, face
 
 
-def smooth_step(distance, softness):
-    """1 inside (negative distance), 0 outside, a soft edge between."""
+def smooth_step(distance: np.ndarray, softness: float) -> np.ndarray:
+    """1 inside (at a negative distance), 0 outside, with a soft edge between."""
     return 1 / (1 + np.exp(np.clip(distance / (0.5 * softness), -30, 30)))
 
 
 def fractal(random: np.random.Generator, size: int, coarsest: int, octaves: int) -> np.ndarray:
-    """Smooth noise (size, size) of mean 0 and deviation 1; `coarsest` cells a side at first."""
+    """Smooth noise (size, size) of mean 0 and deviation 1, from `coarsest` cells per side on."""
     total = np.zeros((size, size), np.float32)
     for octave in range(octaves):
         cells = min(size, coarsest * 2**octave)
@@ -82,13 +86,13 @@ def fractal(random: np.random.Generator, size: int, coarsest: int, octaves: int)
     return (total - total.mean()) / (total.std() + 1e-9)
 
 
-def _over(layer, rgb, mask):
+def _over(layer: np.ndarray, rgb: np.ndarray, mask: np.ndarray) -> None:
     mask = np.clip(mask, 0, 1)[..., None].astype(np.float32)
     layer[..., :3] = layer[..., :3] * (1 - mask) + rgb * mask
     layer[..., 3:] = layer[..., 3:] * (1 - mask) + mask
 
 
-def _shade(colour, normal, pose, gloss):
+def _shade(colour: np.ndarray, normal: np.ndarray, pose: Pose, gloss: np.ndarray) -> np.ndarray:
     light = np.array(pose.light) / np.linalg.norm(pose.light)
     lambert = np.clip(normal @ light, 0, None)
     half = light + np.array((0, 0, 1))
@@ -99,9 +103,18 @@ def _shade(colour, normal, pose, gloss):
 
 
 class _Person:
-    """The parts of one face on one grid; each part is (RGB, mask)."""
+    """The parts of one face on one grid.
 
-    def __init__(self, identity: Identity, x, y, softness: float, pixels: float):
+    Args:
+      identity: whose face it is.
+      x, y: (size, size) face coordinates.
+      softness: the width of soft edges, in face half-widths.
+      pixels: the pixels of a face half-width.
+    """
+
+    def __init__(
+        self, identity: Identity, x: np.ndarray, y: np.ndarray, softness: float, pixels: float
+    ):
         self.id, self.x, self.y, self.softness, self.pixels = identity, x, y, softness, pixels
         self.random = np.random.default_rng([identity.seed, 2])
         self.size = len(x)
@@ -110,7 +123,7 @@ class _Person:
         self.pores = fractal(self.random, self.size, 96, 3)
         self.strands = self._strands()
 
-    def _strands(self):
+    def _strands(self) -> np.ndarray:
         """Noise that is long in one direction, bent a little: hair."""
         noise = self.random.standard_normal((self.size, self.size)).astype(np.float32)
         long = cv2.GaussianBlur(noise, (0, 0), sigmaX=0.7, sigmaY=self.size / 40)
@@ -120,22 +133,27 @@ class _Person:
         bent = cv2.remap(long, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
         return bent / bent.std()
 
-    def gauss(self, center, sigma, mirrored=False):
+    def gauss(
+        self,
+        center: tuple[float, float],
+        sigma: float | tuple[float, float],
+        mirrored: bool = False,
+    ) -> np.ndarray:
         x = self.side if mirrored else self.x
-        sx, sy = (sigma, sigma) if np.isscalar(sigma) else sigma
+        sx, sy = sigma if isinstance(sigma, tuple) else (sigma, sigma)
         return np.exp(-(((x - center[0]) / sx) ** 2 + ((self.y - center[1]) / sy) ** 2) / 2)
 
-    def outline(self):
+    def outline(self) -> np.ndarray:
         """Signed distance to the face's edge, roughly in face half-widths."""
         below = np.clip(self.y / self.id.height, 0, None)
         width = 1 - self.id.jaw * below**2
         radius = np.sqrt((self.x / width) ** 2 + (self.y / self.id.height) ** 2)
         return (radius - 1) * 0.9
 
-    def face_mask(self):
+    def face_mask(self) -> np.ndarray:
         return smooth_step(self.outline(), self.softness)
 
-    def height_map(self):
+    def height_map(self) -> np.ndarray:
         """The face as a relief, in half-widths."""
         i = self.id
         inside = np.clip(1 - (self.x**2 + (self.y / i.height) ** 2) * 0.97, 0.02, None)
@@ -162,18 +180,18 @@ class _Person:
             relief -= 0.012 * i.wrinkles * crease
         return relief + 0.0022 * self.fine + 0.0010 * self.pores
 
-    def normals(self, face):
+    def normals(self, face: np.ndarray) -> np.ndarray:
         relief = cv2.GaussianBlur(self.height_map().astype(np.float32), (0, 0), 1.0)
         dy, dx = np.gradient(relief * self.pixels)
         normal = np.stack([-dx, -dy, np.ones_like(dx)], axis=-1)
         return normal / np.linalg.norm(normal, axis=-1, keepdims=True)
 
-    def gloss_map(self):
+    def gloss_map(self) -> np.ndarray:
         i = self.id
         shine = self.gauss((0, i.nose[1] - 0.05), 0.16) + self.gauss((0, -0.75), (0.4, 0.25))
         return i.gloss * (0.3 + shine + self.gauss((0.5, i.eye[1] + 0.3), 0.2, mirrored=True))
 
-    def skin(self, face):
+    def skin(self, face: np.ndarray) -> np.ndarray:
         i = self.id
         colour = np.broadcast_to(np.array(i.skin, np.float32), (*self.x.shape, 3)).copy()
         colour *= (1 + 0.035 * self.fine + 0.03 * self.pores)[..., None]
@@ -199,7 +217,7 @@ class _Person:
             colour = colour * (1 - mix) + np.array(i.hair) * mix
         return colour
 
-    def features(self):
+    def features(self) -> Iterator[Part]:
         yield from self.eyes()
         yield from self.brows()
         yield from self.nostrils()
@@ -208,7 +226,7 @@ class _Person:
         if self.id.glasses:
             yield self.glasses()
 
-    def eyes(self):
+    def eyes(self) -> Iterator[Part]:
         i = self.id
         u = (self.side - i.eye[0]) / i.eye_size[0]
         v = (self.y - i.eye[1] - 0.015 * u) / i.eye_size[1]
@@ -241,7 +259,7 @@ class _Person:
         skin = np.array(i.skin) * 0.5
         yield skin, 0.55 * (np.abs(u) < 0.95) * smooth_step(crease - 0.007, self.softness)
 
-    def brows(self):
+    def brows(self) -> Iterator[Part]:
         i = self.id
         u = (self.side - i.brow[0]) / i.brow_size[0]
         bend = i.brow[1] + i.brow_arch * (u - 0.25) ** 2 - 0.03 * u
@@ -250,13 +268,13 @@ class _Person:
         mask = smooth_step(distance, self.softness * 2) * smooth_step(np.abs(u) - 1, 0.15)
         yield np.array(i.hair) * 0.8, mask * np.clip(0.75 + 0.22 * self.strands, 0.25, 1)
 
-    def nostrils(self):
+    def nostrils(self) -> Iterator[Part]:
         i = self.id
         wing = (i.nose_size[0] * 0.5, i.nose[1] + 0.045)
         hole = self.gauss(wing, (i.nose_size[0] * 0.25, 0.020), mirrored=True)
         yield np.array(i.skin) * 0.22, 0.85 * np.clip(hole * 1.4 - 0.25, 0, 1)
 
-    def mouth(self):
+    def mouth(self) -> Iterator[Part]:
         i = self.id
         half, upper, lower = i.mouth_size
         u = self.x / half
@@ -277,7 +295,7 @@ class _Person:
         corner = self.gauss((half * 0.98, i.mouth[1] + 0.01), 0.028, mirrored=True)
         yield np.array(i.skin) * 0.4, 0.6 * corner
 
-    def hair(self):
+    def hair(self) -> Part:
         i = self.id
         if i.hair_style == 0:
             return np.array(i.hair), np.zeros_like(self.x)
@@ -288,7 +306,7 @@ class _Person:
         mask = smooth_step(np.minimum(above, sides), self.softness * 3)
         return self._hair_colour(), mask
 
-    def back_hair(self):
+    def back_hair(self) -> Part:
         i = self.id
         if i.hair_style < 3:
             return np.array(i.hair), np.zeros_like(self.x)
@@ -296,23 +314,23 @@ class _Person:
         reach = np.maximum(reach + 0.03 * self.fine, self.y - i.height * 1.35)
         return self._hair_colour() * 0.8, smooth_step(reach, self.softness * 3)
 
-    def _hair_colour(self):
+    def _hair_colour(self) -> np.ndarray:
         light = 1 + 0.30 * np.tanh(self.strands) + 0.25 * self.gauss((-0.3, -1.0), (0.5, 0.25))
         return np.array(self.id.hair) * light[..., None]
 
-    def ears(self, colour):
+    def ears(self, colour: np.ndarray) -> Part:
         ear = np.hypot((self.side - 1.0) / 0.13, (self.y - self.id.eye[1] - 0.18) / 0.26) - 1
         rgb = np.array(self.id.skin) * (0.72 + 0.12 * np.cos(ear * 9))[..., None]
         return rgb, smooth_step(ear * 0.13, self.softness)
 
-    def neck(self, pose):
+    def neck(self, pose: Pose) -> Part:
         width = 0.62 + 0.12 * np.clip(self.y - 1.4, 0, None)
         distance = np.maximum(self.side - width, 0.5 - self.y)
         shadow = 0.5 + 0.3 * np.clip((self.y - self.id.height) / 0.5, 0, 1)
         rgb = np.array(self.id.skin) * (shadow * (1 - 0.25 * self.side))[..., None]
         return rgb, smooth_step(distance, self.softness)
 
-    def body(self):
+    def body(self) -> Part:
         shoulder = self.id.height + 0.38 + 0.42 * np.clip(self.side - 0.5, 0, None) ** 1.3
         stripes = 1 + 0.16 * np.sign(np.sin(self.x * 14 * self.id.jaw * 3 + self.y * 4))
         weave = 1 + 0.06 * self.pores + 0.06 * self.fine
@@ -320,7 +338,7 @@ class _Person:
         rgb = np.array(self.id.clothes) * (pattern * weave)[..., None]
         return rgb, smooth_step(shoulder - self.y, self.softness * 2)
 
-    def glasses(self):
+    def glasses(self) -> Part:
         i = self.id
         ring = np.hypot((self.side - i.eye[0]) / 0.30, (self.y - i.eye[1] - 0.02) / 0.22) - 1
         frame = np.abs(ring) * 0.25 - 0.018

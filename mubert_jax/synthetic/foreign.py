@@ -1,8 +1,8 @@
 """A recording that shares nothing with what the training puts on frames.
 
-Light, noise, compression and movement of every other condition are of the same kind as those that
-`training.warps` draws, so a model may have learnt the kind. Here a hand trembles, the camera
-counts photons and encodes a video, and the face is a mesh; see `mesh`.
+Light, noise, compression and movement in every other condition are of the same kind as those that
+`training.warps` draws, so a model may have learnt the kind. Here a hand trembles, the camera counts
+photons and encodes a video, and the face is a mesh; see `mesh`.
 """
 
 import dataclasses
@@ -19,11 +19,12 @@ from mubert_jax.errors import UserError
 from mubert_jax.synthetic.backgrounds import mosaic_background
 from mubert_jax.synthetic.mesh import MeshMovement
 
-DISPLAY_GAMMA = 2.2
+DISPLAY_GAMMA = 2.2  # the usual approximation of sRGB
 # OpenCV's wheels encode no H.264. VP9 is the strongest codec that they do encode: like H.264 it
 # predicts from moved blocks and filters their edges.
 CODEC, SUFFIX = "vp09", ".mp4"
-FRAMES_A_SECOND = 30.0
+FRAMES_A_SECOND = 30.0  # as in CAS(ME)3
+# Kinks of a tremor in a clip, two per frame of the default 24: fewer would make it smoother.
 STEPS = 48
 
 
@@ -40,7 +41,7 @@ class Tremor:
         return cls(walks / np.abs(walks).max(1, keepdims=True))
 
     def at(self, time: float) -> np.ndarray:
-        """The eight walks at `time`, the clip's own from 0 to 1."""
+        """The eight walks at `time`, from 0 to 1 over the clip."""
         places = np.linspace(0, 1, STEPS + 1)
         return np.array([np.interp(time, places, walk) for walk in self.walks])
 
@@ -49,11 +50,15 @@ class Tremor:
 class Foreign:
     """Strengths, for `SyntheticClip.nuisances`; lengths are pixels of a 224-pixel frame.
 
+    `drift`, `turn` and `background` are those of the condition "busy-lab".
+
     Attributes:
       drift, turn (degrees), zoom (relative): how the head moves as a whole over a clip.
       background: how far the background moves; it is a mosaic, never the same twice.
-      exposure: relative change of the light that falls in; gamma: of the exponent of the display.
-      electrons: that a white pixel holds, counted with Poisson noise; read_noise: added to them.
+      exposure: relative change of the light that falls in.
+      gamma: relative change of the display's exponent.
+      electrons: what a white pixel holds, counted with Poisson noise.
+      read_noise: standard deviation of the noise that is added to them, in electrons.
     """
 
     drift: float = 1.5
@@ -65,15 +70,15 @@ class Foreign:
     electrons: float = 4000.0
     read_noise: float = 10.0
 
-    movement: ClassVar = MeshMovement
-    path: ClassVar = Tremor
+    movement: ClassVar[type[MeshMovement]] = MeshMovement
+    path: ClassVar[type[Tremor]] = Tremor
     for_training: ClassVar[bool] = False
 
     def draw_background(self, random: np.random.Generator, size: int) -> np.ndarray:
         return mosaic_background(random, size)
 
     def head_motion(self, path: Tremor, time: float, size: int) -> np.ndarray:
-        """(2, 3) matrix that takes a pixel of this frame to where it was drawn."""
+        """The (2, 3) matrix that takes a pixel of this frame to where it was drawn."""
         walks = path.at(time)
         scale = 1 + self.zoom * walks[3]
         matrix = cv2.getRotationMatrix2D((size / 2, size / 2), self.turn * walks[2], scale)
@@ -81,7 +86,7 @@ class Foreign:
         return matrix
 
     def background_motion(self, path: Tremor, time: float, size: int) -> np.ndarray:
-        """(x, y) by which the background is away from where it was drawn, in pixels of `size`."""
+        """The distance (x, y) of the background from where it was drawn, in pixels of `size`."""
         return self.background * size / 224 / np.sqrt(2) * path.at(time)[4:6]
 
     def recording(
@@ -98,7 +103,9 @@ class Foreign:
         ]
         return through_codec(video).__getitem__
 
-    def _exposed(self, picture, walks, random) -> np.ndarray:
+    def _exposed(
+        self, picture: np.ndarray, walks: np.ndarray, random: np.random.Generator
+    ) -> np.ndarray:
         """Photons, electrons, grey levels: [0, 1] floats -> uint8."""
         light = np.clip(picture, 0, 1) ** DISPLAY_GAMMA * (1 + self.exposure * walks[6])
         electrons = random.poisson(light * self.electrons).astype(np.float64)
@@ -112,7 +119,7 @@ def through_codec(frames: list[np.ndarray]) -> list[np.ndarray]:
     """The frames (H, W, 3), uint8 RGB, as a video file of `CODEC` keeps them.
 
     Raises:
-      UserError: OpenCV has no encoder for it, or lost a frame.
+      UserError: OpenCV has no encoder for it, or a frame was lost.
     """
     height, width = frames[0].shape[:2]
     even = (width + width % 2, height + height % 2)

@@ -1,13 +1,14 @@
 """A synthetic person: proportions, colours and light, all drawn from one seed.
 
-Lengths are in face half-widths, from the middle of the face, x to the right and y downwards.
+Lengths are in face half-widths, from the middle of the face, x to the right and y downwards. The
+ranges and colours are those of a drawing and come from no measurement.
 """
 
 import dataclasses
 
 import numpy as np
 
-# From light to dark, RGB in [0, 1], linear enough for shading.
+# From light to dark, RGB in [0, 1]; near enough to linear for shading.
 SKIN = np.array(
     [
         (0.96, 0.80, 0.72),
@@ -36,16 +37,18 @@ class Identity:
     """One subject. Landmarks are (x, y); those of a pair of features are for the right side.
 
     Attributes:
-      seed: from which the textures are drawn.
-      height: half-height of the face; jaw: how far it narrows towards the chin, 0 to 1.
-      eye, eye_size: centre of an eye, its half-width and half-opening.
-      brow, brow_size: middle of a brow, its half-length and half-thickness; brow_arch: its bend.
-      nose: its tip; nose_size: half-width of the wings, strength of the bridge.
-      mouth: its centre; mouth_size: half-width, fullness of the upper and the lower lip.
+      seed: the seed of the textures.
+      height: half-height of the face.
+      jaw: how far the face narrows towards the chin, 0 to 1.
+      eye, eye_size: centre of an eye; its half-width and half-opening.
+      brow, brow_size, brow_arch: middle of a brow; its half-length and half-thickness; its bend.
+      nose, nose_size: tip of the nose; half-width of its wings and strength of its bridge.
+      mouth, mouth_size: its centre; its half-width, and fullness of the upper and the lower lip.
       skin, hair, iris, lips, clothes: RGB in [0, 1].
-      hair_style: 0 bald, 1 short, 2 full, 3 long; hairline: its height over the middle of the face.
+      hair_style: 0 bald, 1 short, 2 full, 3 long.
+      hairline: its height over the middle of the face.
       beard, freckles, wrinkles, blush, gloss: strengths from 0 to 1.
-      glasses: whether worn.
+      glasses: whether glasses are worn.
     """
 
     seed: int
@@ -104,6 +107,8 @@ class Identity:
             iris=tuple(IRIS[random.integers(len(IRIS))] * uniform(0.8, 1.2)),
             lips=tuple(np.clip(skin * (1.0, 0.68, 0.68) * uniform(0.85, 1.05), 0, 1)),
             clothes=tuple(uniform(0.08, 0.85, 3)),
+            # NumPy gives an int64, whatever its stubs say.
+            # pyrefly: ignore[unnecessary-type-conversion]
             hair_style=int(random.choice(4, p=(0.08, 0.37, 0.3, 0.25))),
             hairline=uniform(0.62, 0.86) * height,
             beard=float(random.random() < 0.3) * uniform(0.3, 1.0),
@@ -111,10 +116,11 @@ class Identity:
             wrinkles=uniform(0.0, 1.0) ** 2,
             blush=uniform(0.0, 0.6),
             gloss=uniform(0.05, 0.5),
-            glasses=bool(random.random() < 0.2),
+            glasses=random.random() < 0.2,
         )
 
 
-def _between(palette, position):
+def _between(palette: np.ndarray, position: float) -> np.ndarray:
+    """The colour at `position` between the rows of a palette."""
     low = int(min(position, len(palette) - 2))
     return palette[low] + (palette[low + 1] - palette[low]) * (position - low)

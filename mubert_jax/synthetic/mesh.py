@@ -1,11 +1,13 @@
-"""What moves in a face, another way: landmarks that pull a mesh of triangles with them.
+"""What moves in a face, in another way: landmarks that pull a mesh of triangles with them.
 
-Nothing here is shared with `movements` but which action units an emotion has, nor with what
-`training.warps` puts on frames: inside a triangle the movement is affine, at its edges it
-breaks off, and each landmark goes a little its own way.
+Nothing is shared with `movements` except which action units an emotion has, and nothing with what
+`training.warps` puts on frames: inside a triangle the movement is affine, at its edges it breaks
+off, and each landmark goes a little its own way. Places and directions are like those of the Facial
+Action Coding System, and come from no measurement.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 from scipy.interpolate import LinearNDInterpolator
@@ -14,8 +16,8 @@ from mubert_jax.synthetic.drawing import Pose
 from mubert_jax.synthetic.identity import Identity
 from mubert_jax.synthetic.movements import EMOTIONS
 
-# Action unit -> landmark -> where it goes, outwards and downwards, at full strength.
-PULLS = {
+# Action unit -> landmark -> how far it goes outwards and downwards, at full strength.
+PULLS: dict[int, dict[str, tuple[float, float]]] = {
     1: {"inner brow": (0, -1), "middle brow": (0, -0.4)},
     2: {"outer brow": (0.1, -1), "middle brow": (0, -0.5)},
     4: {"inner brow": (-0.6, 0.8), "middle brow": (-0.3, 0.4)},
@@ -42,13 +44,13 @@ PULLS = {
         "jaw": (0, 0.5),
     },
 }
-# Landmarks of one side hold still with these; `CONTOUR` more go around the face.
+# Landmarks that hold still, as do `CONTOUR` more points around the face.
 FIXED = ("inner forehead", "outer forehead", "inner eye", "outer eye", "nose bridge", "nose tip")
-CONTOUR = 14
+CONTOUR = 14  # fewer would make large triangles at the edge of the face
 
 
 def landmarks(person: Identity) -> dict[str, tuple[float, float]]:
-    """Name -> (x, y) in face coordinates, those of a pair on the right side."""
+    """Name -> (x, y) in face coordinates, on the right side for a pair."""
     brow, eye, nose, mouth = person.brow, person.eye, person.nose, person.mouth
     width, opening = person.eye_size
     lips = person.mouth_size[0]
@@ -84,8 +86,9 @@ class MeshMovement:
     """What one clip shows, as `movements.Movement`, but pulled at the points of a mesh.
 
     Attributes:
-      points: (V, 2) in face coordinates; pulls: (V, 2), the longest of length 1.
-      amplitude: of the longest at the apex, in pixels of a 224-pixel frame.
+      points: (V, 2) in face coordinates.
+      pulls: (V, 2), the longest of length 1.
+      amplitude: the length of the longest at the apex, in pixels of a 224-pixel frame.
     """
 
     emotion: str
@@ -95,7 +98,10 @@ class MeshMovement:
     amplitude: float
 
     @classmethod
-    def of_emotion(cls, random, identity: Identity, emotion: str, amplitude: float):
+    def of_emotion(
+        cls, random: np.random.Generator, identity: Identity, emotion: str, amplitude: float
+    ) -> "MeshMovement":
+        """The landmarks of one of the sets of action units that show the emotion."""
         sets = EMOTIONS[emotion]
         units = sets[random.integers(len(sets))]
         wanted: dict[str, np.ndarray] = {}
@@ -105,7 +111,9 @@ class MeshMovement:
         return cls._pulled(random, identity, wanted, emotion, units, amplitude)
 
     @classmethod
-    def anywhere(cls, random, identity: Identity, amplitude: float) -> "MeshMovement":
+    def anywhere(
+        cls, random: np.random.Generator, identity: Identity, amplitude: float
+    ) -> "MeshMovement":
         """One landmark in a random direction, its twin the other way round; no emotion."""
         names = [name for name in landmarks(identity) if name not in FIXED]
         angle = random.uniform(0, 2 * np.pi)
@@ -113,8 +121,16 @@ class MeshMovement:
         return cls._pulled(random, identity, wanted, "none", (), amplitude)
 
     @classmethod
-    def _pulled(cls, random, identity, wanted, emotion, units, amplitude):
-        """Each landmark goes up to 30° astray and not quite as far as its neighbours."""
+    def _pulled(
+        cls,
+        random: np.random.Generator,
+        identity: Identity,
+        wanted: Mapping[str, np.ndarray],
+        emotion: str,
+        units: tuple[int, ...],
+        amplitude: float,
+    ) -> "MeshMovement":
+        """Each landmark goes up to 30° astray, and not quite as far as its neighbours."""
         points, pulls = [], []
         for name, (x, y) in landmarks(identity).items():
             for side in (1, -1) if x else (1,):

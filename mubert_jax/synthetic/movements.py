@@ -1,7 +1,7 @@
 """What moves in a face: action-unit-like movements, the emotions made of them, and their course.
 
-An action unit is a sum of Gaussian windows, each shifted one way. It is *like* the unit of that
-number in the Facial Action Coding System, in place and direction; nothing more is claimed.
+An action unit is a sum of Gaussian windows, each shifted in one direction. It is *like* the unit of
+that number in the Facial Action Coding System, in place and direction; nothing more is claimed.
 """
 
 import dataclasses
@@ -18,9 +18,9 @@ class Shift:
     """One Gaussian window that moves, on both sides of the face unless it is in the middle.
 
     Attributes:
-      center: of the window's right half, in face coordinates.
-      direction: of the movement, outwards and downwards; its length weighs this window.
-      sigma: width of the window along x and y, in face half-widths.
+      center: the middle of the window on the right side, in face coordinates.
+      direction: where it moves, outwards and downwards; the length weighs this window.
+      sigma: the width of the window along x and y, in face half-widths.
     """
 
     center: tuple[float, float]
@@ -50,7 +50,7 @@ ACTION_UNITS: dict[int, Callable[[Identity], list[Shift]]] = {
 }
 
 # Emotion -> the sets of action units that may show it.
-EMOTIONS = {
+EMOTIONS: dict[str, tuple[tuple[int, ...], ...]] = {
     "happiness": ((6, 12), (12,)),
     "surprise": ((1, 2), (1, 2, 5), (1, 2, 26)),
     "disgust": ((9,), (4, 9), (9, 10)),
@@ -61,7 +61,14 @@ EMOTIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Movement:
-    """What one clip shows: where, how far at the apex (pixels of a 224-pixel frame), as what."""
+    """What moves in one clip.
+
+    Attributes:
+      emotion, action_units: what it shows; "none" and nothing for a movement anywhere.
+      shifts: where it moves.
+      amplitude: how far at the apex, in pixels of a 224-pixel frame.
+      one_sided: whether only the right side of the face moves.
+    """
 
     emotion: str
     action_units: tuple[int, ...]
@@ -70,15 +77,20 @@ class Movement:
     one_sided: bool
 
     @classmethod
-    def of_emotion(cls, random, identity: Identity, emotion: str, amplitude: float) -> "Movement":
+    def of_emotion(
+        cls, random: np.random.Generator, identity: Identity, emotion: str, amplitude: float
+    ) -> "Movement":
+        """One of the sets of action units that show the emotion; 15 in 100 are one-sided."""
         sets = EMOTIONS[emotion]
         units = sets[random.integers(len(sets))]
         shifts = tuple(shift for unit in units for shift in ACTION_UNITS[unit](identity))
-        return cls(emotion, units, shifts, amplitude, one_sided=bool(random.random() < 0.15))
+        return cls(emotion, units, shifts, amplitude, one_sided=random.random() < 0.15)
 
     @classmethod
-    def anywhere(cls, random, identity: Identity, amplitude: float) -> "Movement":
-        """One window at a random place of the face, in a random direction; no emotion."""
+    def anywhere(
+        cls, random: np.random.Generator, identity: Identity, amplitude: float
+    ) -> "Movement":
+        """One window at a random place in the face, in a random direction; no emotion."""
         angle, turn = random.uniform(0, 2 * np.pi, 2)
         radius = np.sqrt(random.uniform(0, 0.7))
         center = radius * np.cos(angle), radius * np.sin(angle) * identity.height
@@ -87,7 +99,10 @@ class Movement:
         return cls("none", (), (shift,), amplitude, one_sided=True)
 
     def field(self, pose: Pose, size: int) -> np.ndarray:
-        """Displacement at the apex (size, size, 2), (x, y) in pixels of that size; peak exact."""
+        """Displacement at the apex (size, size, 2), (x, y) in pixels of that size.
+
+        The longest has exactly the length of the amplitude.
+        """
         x, y = pose.to_face(size)
         total = np.zeros((2, size, size), np.float32)
         for shift in self.shifts:
@@ -106,7 +121,7 @@ class Movement:
 
 @dataclasses.dataclass(frozen=True)
 class Course:
-    """When it happens, in frames: still until `onset`, furthest at `apex`, still from `offset`."""
+    """When the face moves, in frames: after `onset`, furthest at `apex`, and until `offset`."""
 
     onset: int
     apex: int
@@ -117,11 +132,11 @@ class Course:
     def draw(cls, random: np.random.Generator, frames: int) -> "Course":
         onset = int(random.integers(2, max(3, frames // 4)))
         offset = int(random.integers(frames - max(2, frames // 4), frames - 1))
-        apex = int(round(onset + (offset - onset) * random.uniform(0.35, 0.6)))
+        apex = round(onset + (offset - onset) * random.uniform(0.35, 0.6))
         return cls(onset, apex, offset, frames)
 
     def share(self, frame: float) -> float:
-        """How much of the movement is there, 0 to 1."""
+        """How much of the movement there is at a frame, 0 to 1."""
         if frame <= self.apex:
             way = (frame - self.onset) / (self.apex - self.onset)
         else:

@@ -1,4 +1,4 @@
-"""What changes between two frames and is no movement of the face."""
+"""What changes between two frames and is not a movement of the face."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -12,7 +12,8 @@ from mubert_jax.synthetic.backgrounds import shared_background, textured_backgro
 from mubert_jax.synthetic.foreign import Foreign
 from mubert_jax.synthetic.movements import Movement
 
-_CAMERA = 10.0  # pixels of a 224-pixel frame
+# Pixels of a 224-pixel frame: more than a background moves, so that its place says nothing.
+_CAMERA = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Wander:
         )
 
     def at(self, time: float) -> np.ndarray:
-        """The eight paths at `time`, the clip's own from 0 to 1."""
+        """The eight paths at `time`, from 0 to 1 over the clip."""
         return np.sin(self.phase + 2 * np.pi * self.speed * time)
 
 
@@ -47,7 +48,7 @@ class Nuisances:
       gradient: the same from one side of the frame to the other.
       flicker: standard deviation of the light from frame to frame.
       noise: standard deviation of the sensor, in grey levels of 255 at middle grey.
-      quality: of JPEG compression; 0 for none.
+      quality: the quality of JPEG compression; 0 for none.
       background: how far the background moves over a clip.
       textured: a new background every time, instead of the shared pool.
     """
@@ -62,15 +63,15 @@ class Nuisances:
     background: float = 0.0
     textured: bool = False
 
-    movement: ClassVar = Movement
-    path: ClassVar = Wander
+    movement: ClassVar[type[Movement]] = Movement
+    path: ClassVar[type[Wander]] = Wander
     for_training: ClassVar[bool] = True
 
     def draw_background(self, random: np.random.Generator, size: int) -> np.ndarray:
         return (textured_background if self.textured else shared_background)(random, size)
 
     def head_motion(self, path: Wander, time: float, size: int) -> np.ndarray:
-        """(2, 3) matrix that takes a pixel of this frame to where it was drawn."""
+        """The (2, 3) matrix that takes a pixel of this frame to where it was drawn."""
         paths = path.at(time)
         pixels = self.drift * size / 224 / np.sqrt(2)
         matrix = cv2.getRotationMatrix2D((size / 2, size / 2), self.turn * paths[2], 1.0)
@@ -78,10 +79,10 @@ class Nuisances:
         return matrix
 
     def background_motion(self, path: Wander, time: float, size: int) -> np.ndarray:
-        """(x, y) by which the background is away from where it was drawn, in pixels of `size`.
+        """The distance (x, y) of the background from where it was drawn, in pixels of `size`.
 
-        A still one is away too, by up to `_CAMERA`, as if the camera stood elsewhere each time: no
-        single frame is to show whether its background moves.
+        A still one is away, too, by up to `_CAMERA`, as if the camera stood elsewhere each time: no
+        single frame may show whether its background moves.
         """
         camera = _CAMERA * (np.array([path.phase[7], path.angle[1]]) / np.pi - 1)
         moved = self.background / np.sqrt(2) * path.at(time)[3:5]
@@ -96,22 +97,24 @@ class Nuisances:
     ) -> Callable[[int], np.ndarray]:
         """Number -> frame (size, size, 3) uint8, each recorded by itself."""
 
-        def frame(number):
+        def frame(number: int) -> np.ndarray:
             picture, dice = clean(number), random(number)
             gain = self._light(path, number / frames, len(picture), dice)
             return self._record(picture * gain[..., None], dice)
 
         return frame
 
-    def _light(self, path, time, size, random) -> np.ndarray:
-        """Gain of every pixel (size, size)."""
+    def _light(
+        self, path: Wander, time: float, size: int, random: np.random.Generator
+    ) -> np.ndarray:
+        """The gain of every pixel, (size, size)."""
         paths = path.at(time)
         rows, columns = np.mgrid[:size, :size].astype(np.float32) / size - 0.5
         across = columns * np.cos(path.angle[0]) + rows * np.sin(path.angle[0])
         flicker = self.flicker * random.standard_normal()
         return 1 + self.gain * paths[5] + self.gradient * paths[6] * across + flicker
 
-    def _record(self, picture, random) -> np.ndarray:
+    def _record(self, picture: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """The camera: sensor noise, quantisation, compression; [0, 1] floats -> uint8."""
         grain = self.noise * np.sqrt(0.4 + 1.2 * np.clip(picture, 0, 1))
         levels = picture * 255 + grain * random.standard_normal(picture.shape)
@@ -120,11 +123,16 @@ class Nuisances:
             return frame
         options = [cv2.IMWRITE_JPEG_QUALITY, self.quality]
         _, data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), options)
-        return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        if decoded is None:
+            raise UserError("this OpenCV cannot read the JPEG images that it writes; reinstall it")
+        return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
 
 
+# A head that is held still and steady lamps, as in a recording lab; the others are for one nuisance
+# at a time, or for all. The strengths are assumptions: larger ones make the benchmark harder.
 LAB = Nuisances(drift=1.5, turn=0.4, gain=0.03, gradient=0.03, flicker=0.005, noise=1.5)
-CONDITIONS = {
+CONDITIONS: dict[str, Nuisances | Foreign] = {
     "clean": Nuisances(),
     "lab": LAB,
     "busy-lab": dataclasses.replace(LAB, background=4.0),
@@ -149,7 +157,7 @@ CONDITIONS = {
 
 
 def known_conditions(names: Iterable[str]) -> tuple[str, ...]:
-    """The names as a tuple; UserError for one that is not in `CONDITIONS`."""
+    """The names as a tuple; UserError for a name that is not in `CONDITIONS`."""
     if unknown := [name for name in names if name not in CONDITIONS]:
         raise UserError(f"--conditions {unknown[0]}: choose from {', '.join(CONDITIONS)}")
     return tuple(names)

@@ -225,14 +225,21 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             "a picture has more pixels along a side than its 3 colours"
         ),
         "@dataclasses.dataclass(frozen=False)": "nothing assigns to a fit",
-        "def fit_motion_and_light(source, target, inside, rounds: int = 4) -> MotionAndLight:": (
+        "source: np.ndarray, target: np.ndarray, inside: np.ndarray, rounds: int = 4": (
             "it has converged before"
         ),
-        "def fit_motion_and_light(source, target, inside, rounds: int = 6) -> MotionAndLight:": (
+        "source: np.ndarray, target: np.ndarray, inside: np.ndarray, rounds: int = 6": (
             "it has converged before"
         ),
-        "def _cauchy(terms, target, rounds: int = 4):": "the weights have settled before",
-        "def _cauchy(terms, target, rounds: int = 6):": "the weights have settled before",
+        "for _ in range(rounds + 1):": "it has converged before",
+        "for _ in range(rounds - 2):": "it has converged before",
+        "for _ in range(rounds - 0):": "it has converged before",
+        "def _cauchy(terms: np.ndarray, target: np.ndarray, rounds: int = 3) -> np.ndarray:": (
+            "the weights have settled before"
+        ),
+        "def _cauchy(terms: np.ndarray, target: np.ndarray, rounds: int = 5) -> np.ndarray:": (
+            "the weights have settled before"
+        ),
         "y, x = rows * height - 0.5, columns / width - 0.5": LIGHT,
         "y, x = rows / height + 0.5, columns / width - 0.5": LIGHT,
         "y, x = rows / height - -0.5, columns / width - 0.5": LIGHT,
@@ -241,7 +248,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "y, x = rows / height - 0.5, columns / width - -0.5": LIGHT,
         "y, x = rows / height - 0.5, columns / width - 1.5": LIGHT,
         "y, x = rows / height - 1.5, columns / width - 0.5": LIGHT,
-        "weights = 2 / np.sqrt(1 + (left / spread) ** 2)": "weights count beside each other alone",
+        "found = _weighted(terms, target, 2 / (1 + (left / spread) ** 2))": (
+            "weights count beside each other alone"
+        ),
         "return (x / 0.28) ** 2 + (y / 0.36) ** 2 <= 1": (
             "the middle of no pixel is on the ellipse to the last bit"
         ),

@@ -1,4 +1,4 @@
-"""What a sheet says about a clip, which class that is, and what becomes of it."""
+"""What a sheet says about a clip, the class that this is, and what becomes of the clip."""
 
 import math
 import re
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 NO_MOVEMENT = "onset and apex are the same frame"
-"""The note of a kept clip whose two images are one; reports count it, in these very words."""
+"""The note of a kept clip whose two images are one; reports count it by these very words."""
 
 
 class Refused(Exception):
@@ -23,15 +23,15 @@ class Annotation:
     """One annotated clip; frame numbers are None where the sheet gives none.
 
     Attributes:
-      dataset: name of the data set, such as "casme2".
-      subject: who is seen, as `subject` of a record without the data set.
-      clip: unique for the subject.
-      places: keys of the folder of its frames, as `LabelledSet.locate` gives them, best first.
+      dataset: the name of the data set, such as "casme2".
+      subject: who is seen, as in `subject` of a record but without the data set.
+      clip: a name that is unique for the subject.
+      places: keys of the folder with its frames, as `LabelledSet.locate` gives them, best first.
       onset, apex, offset: frame numbers.
       emotion: as annotated, in lower case.
       action_units: as annotated.
-      row: of the sheet; 0 where there is no sheet.
-      notes: what else the sheet holds that is not used.
+      row: the row of the sheet; 0 without a sheet.
+      notes: entries of the sheet that are not used.
     """
 
     dataset: str
@@ -59,7 +59,7 @@ class Annotation:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A clip that is not stored; `refused` where a strict run must not go on without it."""
+    """A clip that is not stored; `refused` if a strict run must not go on without it."""
 
     name: str
     person: str
@@ -76,12 +76,12 @@ _EITHER = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 
 
 def is_missing(text: str) -> bool:
-    """Whether a cell is blank or says that it is, as R, pandas and Excel do: NA, NaN, #N/A."""
+    """Whether a cell is blank, or says so as R, pandas and Excel do: NA, NaN, #N/A."""
     return not text or text.lower() in _MISSING
 
 
 def measure(text: str, what: str) -> float | None:
-    """A cell as a number, with the signs of any country; None where there is none.
+    """A cell as a number, with the signs of any country; None if there is none.
 
     Raises Refused for anything else, and for 1,200, which may be a fraction or thousands.
     """
@@ -117,12 +117,13 @@ def _doubt(what: str, text: str) -> str:
 
 @dataclass(frozen=True)
 class ClassScheme:
-    """One way to class a data set.
+    """One mapping of a data set's emotions to classes.
 
     Attributes:
       classes: names in label order.
-      emotions: annotated emotion in lower case -> class; None for one that is left out.
-      published: clips of each class by the owners' own count; subjects: people, None if not said.
+      emotions: annotated emotion in lower case -> class, None if it is left out.
+      published: class -> clips by the owners' own count.
+      subjects: people by that count, None if unknown.
       excluded: "SUBJECT/CLIP" of clips that are left out -> why.
     """
 
@@ -133,7 +134,7 @@ class ClassScheme:
     excluded: Mapping[str, str] = field(default_factory=dict)
 
     def label(self, annotation: Annotation) -> int:
-        """The number of the class; LeftOut or Refused where the clip has none."""
+        """The number of the class; LeftOut or Refused if the clip has none."""
         if why := self.excluded.get(f"{annotation.subject}/{annotation.clip}"):
             raise LeftOut(why)
         if not annotation.emotion:

@@ -8,18 +8,19 @@ from mubert_jax.data.alignment import face_ellipse, fit_motion_and_light
 from mubert_jax.data.video import grey
 
 SIDE = 64
-"""Pixels of the crops that are compared; larger ones take 8 times as long and find the same."""
+"""Side in pixels of the crops that are compared; larger ones took 8 times as long and found the
+same apexes."""
 
 
 def changes(onset: np.ndarray, frames: Sequence[np.ndarray]) -> np.ndarray:
     """How much the face of each frame differs from the onset's, in grey levels.
 
-    Shift, turn and light of the whole head are fitted and taken out first: a head that drifts
-    differs most at the end of every clip.
+    Shift, turn and light of the whole head are fitted and removed first: a head that drifts differs
+    most at the end of every clip.
 
     Args:
       onset: (H, W, 3) uint8 RGB, cropped to the face.
-      frames: T of the same size.
+      frames: T frames of the same size.
 
     Returns:
       (T,) float64: mean absolute residual inside the face, smoothed over three frames.

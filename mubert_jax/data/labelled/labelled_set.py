@@ -1,7 +1,7 @@
-"""Labelled data sets, and the one way in which all are read: `collect` gives their clips.
+"""Labelled data sets, which are all read in one way: `collect` gives their clips.
 
-`LabelledSet` is a set of the field as one file of `mubert_jax.data.sets` describes it, `Composite`
-several of them as one, `PairTable` anyone's own table.
+`LabelledSet` is a set of the field as a file of `mubert_jax.data.sets` describes it, `Composite` is
+several of them as one, and `PairTable` is anyone's own table.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from mubert_jax.data.clips import Clip, ImageFrames, Interval, VideoFrames
 from mubert_jax.data.labelled.annotation import (
@@ -45,13 +46,13 @@ from mubert_jax.errors import UserError
 
 @dataclass(frozen=True)
 class PairOptions(PrepareOptions):
-    """`PrepareOptions` and what labels need.
+    """`PrepareOptions`, and what labels need.
 
     Attributes:
       classes: which of the set's class mappings; None takes its first.
-      apex: "midpoint" or "auto": the apex of a clip without an annotated one; None takes the
-        midpoint where a set has no apexes at all, and leaves such clips out elsewhere.
-      damaged: lists of frames that are not to be used.
+      apex: "midpoint" or "auto", the apex of a clip without an annotated one; None takes the
+        midpoint in a set that has no apexes at all, and leaves such clips out of other sets.
+      damaged: files that list frames not to be used.
       lenient: leave out clips that may be wrong, and list them, instead of stopping.
     """
 
@@ -71,15 +72,15 @@ class Collected:
     """What was found, before any image is read.
 
     Attributes:
-      clips: to be stored, in any order.
-      dropped: not to be stored.
+      clips: the clips to be stored, in any order.
+      dropped: the clips not to be stored.
       classes: names in label order.
-      published: clips of each class by the owners' count, empty where there is none.
+      published: class -> clips by the owners' count, empty if there is no such count.
       published_subjects: people by the owners' count, or None.
       annotation: the files with the annotations, or the folder that stands for them.
-      notes: what has to be said of people and classes (which spellings were taken for one), and of
-        how frames are counted.
-      passed: what the folder of the frames holds besides.
+      notes: lines on people and classes (which spellings were taken for one), and on how frames are
+        counted.
+      passed: what else the folder with the frames holds.
     """
 
     clips: Sequence[Clip]
@@ -93,12 +94,12 @@ class Collected:
 
     @property
     def fingerprint(self) -> str:
-        """8 hex digits over all that shapes the records but the pixels."""
+        """8 hex digits over everything but the pixels that shapes the records."""
         text = "\n".join(sorted(clip.intervals[0].key for clip in self.clips))
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
     def check(self, lenient: bool) -> "Collected":
-        """Itself; UserError in a strict run that refuses clips, or where none is left."""
+        """Gives itself; UserError if a strict run refuses clips, or if none is left."""
         refused = [clip for clip in self.dropped if clip.refused]
         if refused and not lenient:
             raise UserError(
@@ -136,7 +137,7 @@ COLUMNS = {
     "action_units": ("Action Units", "Action Unit", "AU", "AUs"),
     "emotion": ("Estimated Emotion", "Emotion"),
 }
-"""What most sheets call their columns, written with or without blanks and capitals."""
+"""Names of columns in most sheets, written with or without blanks and capitals."""
 
 Found = tuple[list[Annotation], list[Dropped]]
 """The annotations of a data set, and what could not be read as one."""
@@ -147,21 +148,21 @@ class LabelledSet:
     """One data set.
 
     Attributes:
-      name: as `mubert prepare` calls it; title: as its owners do.
+      name, title: the names that `mubert prepare` and the owners give it.
       fps: frames per second.
-      example: path of one frame below the input, for messages.
+      example: the path of one frame below the input, for messages.
       locate: path parts of a folder -> key of the clip or video in it, or None.
-      annotate: a row of the sheet -> what it says; raises Refused.
+      annotate: a row of the sheet -> its annotation; raises Refused or LeftOut.
       schemes: class mappings by their number of classes, the usual one first.
       columns, optional, sheet: as `read_rows` takes them.
-      sheet_name: regular expression for the letters and digits of the sheet's file name.
+      sheet_name: a regular expression for the letters and digits of the sheet's file name.
       skipped: folders not to look into, in lower case.
       damaged_frame: a line of the owners' lists of damaged frames -> key and frame number; None
-        where there are no such lists.
+        if there are no such lists.
       has_apex: whether the owners annotated apexes.
-      first_frame: number that the annotations give to the first frame of a video.
-      annotate_folders: what the folders alone say, None where they do not tell; onset and offset
-        are then the first and last frame.
+      first_frame: the number that the annotations give to the first frame of a video.
+      annotate_folders: gives the annotations that the folders alone tell, with the first and last
+        frame as onset and offset; None if they tell none.
     """
 
     name: str
@@ -182,7 +183,7 @@ class LabelledSet:
     annotate_folders: Callable[[ClipFolders], Found | None] | None = None
 
     def scheme(self, classes: int | None) -> ClassScheme:
-        """The mapping with that many classes, the usual one for None; UserError if it has none."""
+        """The mapping with that many classes, for None the usual one; UserError if it has none."""
         classes = next(iter(self.schemes)) if classes is None else classes
         if classes not in self.schemes:
             known = " or ".join(map(str, self.schemes))
@@ -198,8 +199,8 @@ class LabelledSet:
           options: the class mapping, and what to do about apexes and doubtful clips.
 
         Raises:
-          UserError: no such folder, no clip in it, no sheet or a wrong one, no such mapping, and
-            in a strict run a clip that may be wrong.
+          UserError: the folder does not exist or holds no clip, the sheet is missing or wrong,
+            there is no such mapping, or, in a strict run, a clip may be wrong.
         """
         scheme = self.scheme(options.classes)
         damaged = self._damaged(options.damaged)
@@ -230,7 +231,9 @@ class LabelledSet:
         ).check(options.lenient)
 
     def _damaged(self, lists: tuple[str, ...]) -> dict[str, set[int]]:
-        if lists and self.damaged_frame is None:
+        if not lists:
+            return {}
+        if self.damaged_frame is None:
             raise UserError(f"--damaged {lists[0]}: there are no such lists for {self.name}")
         return read_damaged(map(Path, lists), self.damaged_frame, self.example)
 
@@ -313,7 +316,7 @@ class LabelledSet:
 
 
 def _with_damage(annotation: Annotation, damaged: set[int]) -> Annotation:
-    """Says in a note which of the annotated frames are in the lists of damaged ones."""
+    """The annotation with a note on each of its frames that is in a list of damaged ones."""
     notes = tuple(
         f"{what} {number} is in the list of damaged frames"
         for what, number in (("onset", annotation.onset), ("apex", annotation.apex))
@@ -327,31 +330,35 @@ def _content(annotation: Annotation) -> Annotation:
 
 
 def annotation_of(
-    row: Row, dataset: str, subject: str, clip: str, places: tuple[str, ...], **other
+    row: Row, dataset: str, subject: str, clip: str, places: tuple[str, ...], **other: Any
 ) -> Annotation:
     """The annotation of a row whose subject and clip are known; Refused for odd frame numbers.
 
-    `other` are fields of `Annotation` that are not what the columns say.
+    `other` holds fields of `Annotation` that differ from the columns.
     """
-    fields = {
-        "onset": frame_number(row.text("onset"), "onset"),
-        "apex": frame_number(row.text("apex"), "apex"),
-        "offset": frame_number(row.text("offset"), "offset"),
-        "emotion": row.identifier("emotion").lower(),
-        "action_units": row.text("action_units"),
-        "row": row.number,
-    }
-    return Annotation(dataset, subject, clip, places, **(fields | other))
+    annotation = Annotation(
+        dataset,
+        subject,
+        clip,
+        places,
+        onset=frame_number(row.text("onset"), "onset"),
+        apex=frame_number(row.text("apex"), "apex"),
+        offset=frame_number(row.text("offset"), "offset"),
+        emotion=row.identifier("emotion").lower(),
+        action_units=row.text("action_units"),
+        row=row.number,
+    )
+    return replace(annotation, **other)
 
 
 @dataclass(frozen=True)
 class Composite:
-    """The clips of all `members`, classed alike.
+    """The clips of all `members`, with the same classes.
 
     Attributes:
-      name: as `mubert prepare` calls it.
+      name: the name that `mubert prepare` gives it.
       members: the data sets; each has a mapping with `classes` classes.
-      classes: how many.
+      classes: the number of classes.
       subjects: people by the owners' count.
     """
 
@@ -366,9 +373,9 @@ class Composite:
         annotation: Mapping[str, Path] | None,
         options: PairOptions,
     ) -> Collected:
-        """As `LabelledSet.collect`, from a folder (and a sheet) a member, by its name.
+        """As `LabelledSet.collect`, from one folder (and one sheet) per member, by its name.
 
-        `options.apex` is for members without annotated apexes alone.
+        `options.apex` is only for members without annotated apexes.
         """
         if options.classes not in (None, self.classes):
             raise UserError(f"--classes {options.classes}: {self.name} has {self.classes} classes")
@@ -418,7 +425,7 @@ PAIR_COLUMNS = {
     "action_units": ("action units", "AU"),
     "fps": ("fps",),
 }
-"""What people call the columns of their own tables."""
+"""Names of columns in people's own tables."""
 
 _NEEDED = ("onset", "label", "subject")
 _TRUSTED = tuple(f"{name} is " for name in ("apex", "video", "offset", "first_frame"))
@@ -426,14 +433,14 @@ _TRUSTED = tuple(f"{name} is " for name in ("apex", "video", "offset", "first_fr
 
 @dataclass(frozen=True)
 class PairTable:
-    """The set of anyone's own clips; classes are the labels of the table, sorted.
+    """Anyone's own clips; the classes are the labels of the table, sorted.
 
     A row names two image files as onset and apex; or a video, or a folder of numbered images, in
     its column `video`, and onset, apex and offset are then frame numbers. The first frame of a
-    video is 0, as in all that `mubert` prints, or what the column `first frame` says.
+    video is 0, as in everything that `mubert` prints, or what the column `first frame` says.
 
-    Without a column `clip`, a clip is named by the path of its onset, or by the video's and the
-    number of its onset; without `dataset`, the data set by the table's file name.
+    Without a column `clip`, a clip is named by the path of its onset, or by that of the video and
+    the number of the onset; without `dataset`, the data set is named by the table's file.
     """
 
     name: str = "pairs"
@@ -443,8 +450,9 @@ class PairTable:
     ) -> Collected:
         """The clips of the table `annotation`, whose paths are below `input`, or beside the table.
 
-        Raises UserError: no table, a column missing; in a strict run also a missing image or video,
-        a frame number that it cannot have, a row without label or subject, two rows of one clip.
+        Raises UserError if the table or a column is missing; in a strict run also for a missing
+        image or video, an impossible frame number, a row without label or subject, and two rows of
+        one clip.
         """
         if annotation is None:
             raise UserError("pairs needs --annotation TABLE, with onset, apex, label and subject")
@@ -528,7 +536,7 @@ def _annotation(row: Row, stem: str) -> Annotation:
 
 
 def _one_spelling(annotations: list[Annotation]) -> tuple[list[Annotation], tuple[str, ...]]:
-    """The annotations with one spelling a person and a class, and what is to be said of them."""
+    """The annotations with one spelling per person and class, and lines on what was merged."""
     rows = [one.row for one in annotations]
     people = merged_people(
         [one.dataset for one in annotations], [one.subject for one in annotations], rows
@@ -549,15 +557,15 @@ def _labelled(row: Row) -> bool:
 
 
 class _RowReader:
-    """Makes clips of the rows of a table.
+    """Makes clips from the rows of a table.
 
     Args:
-      files: finds what a row names.
-      classes: in label order.
+      files: finds the files that a row names.
+      classes: class names in label order.
       apex: how to find an apex that a row with a video does not give, or None.
 
     Attributes:
-      passed: what the folders that are named in the place of videos hold besides.
+      passed: what else the folders hold that are named in the place of videos.
     """
 
     def __init__(self, files: NamedFiles, classes: tuple[str, ...], apex: str | None):
@@ -586,8 +594,13 @@ class _RowReader:
     def _of_video(self, row: Row, one: Annotation, fps: float) -> Clip:
         path, respelt = self._find(row, "video", folders=True)
         first = frame_number(row.text("first_frame"), "first frame") or 0
-        numbers = {name: frame_number(row.text(name), name) for name in ("onset", "apex", "offset")}
-        one = replace(one, **numbers, notes=row.notes)
+        one = replace(
+            one,
+            onset=frame_number(row.text("onset"), "onset"),
+            apex=frame_number(row.text("apex"), "apex"),
+            offset=frame_number(row.text("offset"), "offset"),
+            notes=row.notes,
+        )
         frames = self._frames_at(path, first)
         label = self.classes.index(one.emotion)
         clip = match(one, frames, fps, label, one.emotion, self._apex)
@@ -623,7 +636,7 @@ class _RowReader:
 
 
 def _counting(clips: Sequence[Clip]) -> tuple[str, ...]:
-    """How the frames of videos are counted, where there are videos, as nothing in them tells."""
+    """A line on how the frames of videos are counted, as nothing in a video tells."""
     videos = [clip.frames for clip in clips if isinstance(clip.frames, VideoFrames)]
     if not videos:
         return ()

@@ -1,4 +1,4 @@
-"""What is annotated against what is on the disk: folders, videos, files, and frames in them."""
+"""Annotations matched with what is on the disk: folders, videos, files, and frames in them."""
 
 import logging
 import math
@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cache, cached_property, partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NamedTuple
 
 from mubert_jax.data.clips import Clip, ImageFrames, Interval, NumberedFrames, VideoFrames
 from mubert_jax.data.labelled.annotation import NO_MOVEMENT, Annotation, LeftOut, Refused
@@ -26,15 +27,15 @@ class ClipFolders:
     A video stands for the folder that would have its name without the suffix.
 
     Args:
-      input: the folder to search; folders are known by the last parts of their paths, so any
+      input: the folder to search; folders are recognised by the last parts of their paths, so any
         parent of the clips will do.
-      locate: path parts of a folder -> key of the clip or video it holds, or None.
+      locate: path parts of a folder -> key of the clip or video in it, or None.
       skipped: names of folders not to look into, in lower case.
-      damaged: numbers of frames that are not to be used, by key.
-      first_frame: number of the first frame of a video.
+      damaged: key -> numbers of frames that are not to be used.
+      first_frame: the number of the first frame of a video.
 
     Attributes:
-      passed: what was found besides, in the folders that were looked into.
+      passed: what else was found in the folders that were looked into.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class ClipFolders:
 
     @cached_property
     def places(self) -> dict[str, list[Path]]:
-        """Folders by key, several where a key is found several times; else videos.
+        """Key -> folders, several if the key is found several times; or else videos.
 
         Clip folders are not listed for this, as a video of CAS(ME)3 has thousands of frames; links
         are followed.
@@ -92,7 +93,7 @@ class ClipFolders:
         return self._locate(folder.absolute().parts)
 
     def frames(self, keys: Sequence[str]) -> NumberedFrames:
-        """The frames under the first key that is there; Refused where none is, or it is twice."""
+        """The frames under the first key that is there; Refused if none is, or if it is twice."""
         places = next((self.places[key] for key in keys if key in self.places), [])
         if not places:
             raise Refused(f"no folder or video {' or '.join(keys)} below {self._input}")
@@ -112,12 +113,12 @@ def frames_at(path: Path, first: int, passed: PassedOver) -> NumberedFrames:
     """The frames of a folder of images, or of a video file.
 
     Args:
-      path: of the folder or file; a folder without images may hold one video.
-      first: number of the first frame of a video.
+      path: the folder or file; a folder without images may hold one video.
+      first: the number of the first frame of a video.
       passed: is told of what else a folder holds.
 
     Raises:
-      Refused: no image, or ones whose numbers cannot be told.
+      Refused: there is no image, or the frame numbers cannot be told.
     """
     if not path.is_dir():
         return VideoFrames(path, first)
@@ -155,10 +156,10 @@ RESPELT = "its file's name is written otherwise on the disk (capitals, accents o
 
 
 class NamedFiles:
-    """The files below a folder by the names that a table gives them.
+    """The files below a folder, by the names that a table gives them.
 
     Args:
-      folder: what the names are relative to.
+      folder: the folder that the names are relative to.
     """
 
     def __init__(self, folder: Path):
@@ -166,18 +167,18 @@ class NamedFiles:
         self._names = cache(_names)
 
     def find(self, name: str, folders: bool = False) -> tuple[Path, str]:
-        r"""The file, and `RESPELT` where its name is not quite the given one, else "".
+        r"""The file, and `RESPELT` if its name is not quite the given one, else "".
 
-        "\" is taken for "/" where that finds a file. What is not found is looked for once more
-        without regard to capitals and to how accents and blanks are encoded.
+        "\" is taken for "/" if that finds a file. A file that is not found is searched for once
+        more regardless of capitals and of how accents and blanks are encoded.
 
         Args:
-          name: as the table has it.
+          name: the name in the table.
           folders: whether a folder will do, too.
 
         Raises:
-          Refused: no such file, a folder, several that differ in capitals alone, a path of
-            another computer.
+          Refused: there is no such file, it is a folder, several differ only in capitals, or the
+            path is one of another computer.
         """
         kind = Path.exists if folders else Path.is_file
         ways = dict.fromkeys((name, name.strip("\"'"), _forward(name)))
@@ -202,7 +203,7 @@ class NamedFiles:
         except Refused:
             return False
 
-    def _respelt(self, path: Path, kind) -> list[Path]:
+    def _respelt(self, path: Path, kind: Callable[[Path], bool]) -> list[Path]:
         try:
             parts = path.relative_to(self._folder).parts
         except ValueError:
@@ -257,7 +258,7 @@ def _names(folder: Path) -> dict[str, list[str]]:
     return {key: sorted(names) for key, names in found.items()}
 
 
-def _is(path: Path, kind) -> bool:
+def _is(path: Path, kind: Callable[[Path], bool]) -> bool:
     try:
         return kind(path)
     except (OSError, ValueError):  # a name that no file can have
@@ -271,17 +272,17 @@ _log = logging.getLogger(__name__)
 
 
 def read_damaged(lists: Iterable[Path], frame_of: FrameOf, example: str) -> dict[str, set[int]]:
-    """Damaged frame numbers by the key of their video; empty lines are passed over.
+    """Key of a video -> its damaged frames; empty lines are passed over.
 
     Lines that name no frame are counted in a warning.
 
     Args:
-      lists: text files or workbooks, a frame a line or row.
-      frame_of: understands a line; of a row, the cells with blanks between them.
+      lists: text files or workbooks with one frame per line or row.
+      frame_of: reads a line, or the cells of a row with blanks between them.
       example: such a line, for messages.
 
     Raises:
-      UserError: no such list, none of its lines names a frame.
+      UserError: a list does not exist, or none of its lines names a frame.
     """
     found: dict[str, set[int]] = {}
     for path in lists:
@@ -306,7 +307,7 @@ def read_damaged(lists: Iterable[Path], frame_of: FrameOf, example: str) -> dict
 
 
 def _lines(path: Path) -> list[tuple[str, str]]:
-    """Where each filled line is, and the line."""
+    """Each filled line, after where it is."""
     try:
         encoded = path.read_bytes()
     except OSError as error:
@@ -322,16 +323,20 @@ def _lines(path: Path) -> list[tuple[str, str]]:
 
 
 APEX_CHOICES = ("midpoint", "auto")
+# From the onset to the apex or offset, far beyond any micro-expression (up to half a second, says
+# the paper's abstract): anything longer is a typing mistake, such as a digit too many.
 _LONGEST_SECONDS = 10.0
+# From the onset to the offset; longer clips are kept with a note, as CAS(ME)3 has 72 of them.
 _UNUSUAL_SECONDS = 2.0
 
 
 def usable_numbers(
     frames: NumberedFrames, damaged: Collection[int], reach: int | None = None
 ) -> Sequence[int]:
-    """The numbers of frames that are not `damaged`, ascending, at least one; `reach` as there.
+    """The numbers of the frames that are not `damaged`, ascending, at least one.
 
-    Raises LeftOut for a video that cannot be decoded, Refused where all are damaged.
+    `reach` is as for `NumberedFrames.numbers`. Raises LeftOut for a video that cannot be decoded,
+    Refused if all frames are damaged.
     """
     try:
         numbers = frames.numbers(reach)
@@ -354,22 +359,24 @@ def match(
 ) -> Clip:
     """The clip with its onset and apex among the frames, and what had to be mended for that.
 
-    - Onset or apex not there: the nearest frame that is, inside the clip, at most half the way
-      between the two off. A number behind the last frame of a video is a mistake instead.
-    - Offset before the onset, or more than 10 s after it: unknown.
-    - No apex, or one after the offset: by `apex`, where that is given.
+    - An onset or apex that is not there is replaced by the nearest frame that is, inside the clip
+      and at most half the way between the two off. A number behind the last frame of a video is a
+      mistake instead.
+    - An offset before the onset, or more than 10 s after it, counts as unknown.
+    - A missing apex, or one after the offset, is found by `apex`, if that is given.
 
     Args:
-      annotation: the clip.
-      frames: of its folder or video.
-      fps: frames per second; 0 where unknown: then no time is too long.
-      label, class_name: its class.
-      apex: "midpoint", "auto" or None: how to find an apex that is not annotated.
+      annotation: what is annotated.
+      frames: the frames of its folder or video.
+      fps: frames per second; 0 if unknown, and then no time is too long.
+      label, class_name: the number and the name of its class.
+      apex: how to find an apex that is not annotated: "midpoint", "auto" or None.
       damaged: numbers of frames that are not to be used.
 
     Raises:
-      LeftOut: no apex, and `apex` is None; a video that cannot be decoded.
-      Refused: no onset, apex before the onset or too late, no frame on the disk.
+      LeftOut: there is no apex and `apex` is None, or a video cannot be decoded.
+      Refused: there is no onset, the apex is before the onset or too late, or no frame is on the
+        disk.
     """
     repairs: list[str] = []
     notes = list(annotation.notes)
@@ -381,8 +388,7 @@ def match(
     if offset is not None and not 0 <= offset - onset <= (_LONGEST_SECONDS * fps or math.inf):
         repairs.append(f"offset {offset} left out, the onset is {onset}")
         offset = None
-    peak = _peak(annotation, onset, offset, fps, apex, repairs)
-    end = peak if peak is not None else offset
+    peak, end, source = _peak(annotation, onset, offset, fps, apex, repairs)
     if frames.has_end:
         _check_ends(frames, numbers, onset, peak, offset)
     if not any(onset <= number <= max(end, offset or 0) for number in numbers):
@@ -395,18 +401,15 @@ def match(
     later = tuple(number for number in numbers if onset < number <= (offset or end))
     if peak is None:
         if not later:
-            raise Refused(f"no frame on the disk after the onset {onset}, up to {offset}")
+            raise Refused(f"no frame on the disk after the onset {onset}, up to {end}")
         if apex == "midpoint":
-            peak = min(later, key=lambda number: abs(2 * number - onset - offset))
-        source = apex
-    else:
-        source = "annotated"
-        if peak not in numbers:
-            reach = max(1, (peak - onset) // 2)
-            last = peak + reach if offset is None else min(offset, peak + reach)
-            span = (max(onset + 1, peak - reach), last)
-            peak = _moved("apex", peak, span, numbers, repairs)
-            source = "nearest"
+            peak = min(later, key=lambda number: abs(2 * number - onset - end))
+    elif peak not in numbers:
+        reach = max(1, (peak - onset) // 2)
+        last = peak + reach if offset is None else min(offset, peak + reach)
+        span = (max(onset + 1, peak - reach), last)
+        peak = _moved("apex", peak, span, numbers, repairs)
+        source = "nearest"
     if peak == onset:
         notes.append(NO_MOVEMENT)
     if offset is not None and offset not in numbers:
@@ -431,8 +434,14 @@ def match(
     return Clip(annotation.name, annotation.person, frames.part(needed), (interval,))
 
 
-def _check_ends(frames, numbers, onset: int, peak: int | None, offset: int | None) -> None:
-    """Refused where the numbers cannot be those of this video."""
+def _check_ends(
+    frames: NumberedFrames,
+    numbers: Sequence[int],
+    onset: int,
+    peak: int | None,
+    offset: int | None,
+) -> None:
+    """Raises Refused if the numbers cannot be those of this video."""
     first, last = numbers[0], numbers[-1]
     if (
         offset is not None
@@ -458,8 +467,28 @@ def _onset(annotation: Annotation, numbers: Sequence[int]) -> int:
     return annotation.onset
 
 
-def _peak(annotation, onset, offset, fps, apex, repairs) -> int | None:
-    """The annotated apex if it can be used; None where it is to be found from the offset."""
+class _Peak(NamedTuple):
+    """The apex of a clip.
+
+    Attributes:
+      frame: the annotated apex if it can be used; None if it is to be found up to the offset.
+      end: the last frame that matters: the apex, or else the offset.
+      source: as `Interval.apex_source`.
+    """
+
+    frame: int | None
+    end: int
+    source: str
+
+
+def _peak(
+    annotation: Annotation,
+    onset: int,
+    offset: int | None,
+    fps: float,
+    apex: str | None,
+    repairs: list[str],
+) -> _Peak:
     peak = annotation.apex
     if peak is not None and peak < onset:
         raise Refused(f"apex {peak} before onset {onset}")
@@ -469,7 +498,7 @@ def _peak(annotation, onset, offset, fps, apex, repairs) -> int | None:
     elif peak is not None and peak - onset > (_LONGEST_SECONDS * fps or math.inf):
         wrong = f"apex {peak} is {(peak - onset) / fps:.0f} s after onset {onset}"
     if peak is not None and wrong is None:
-        return peak
+        return _Peak(peak, peak, "annotated")
     if apex is None:
         if wrong is None:
             raise LeftOut("no apex annotated (--apex midpoint or auto would find one)")
@@ -478,10 +507,12 @@ def _peak(annotation, onset, offset, fps, apex, repairs) -> int | None:
         raise Refused(f"{wrong or 'no apex annotated'}, and no usable offset to find one")
     if wrong is not None:
         repairs.append(f"{wrong}, {apex} taken")
-    return None
+    return _Peak(None, offset, apex)
 
 
-def _moved(what: str, frame: int, span: tuple[int, int], numbers, repairs: list[str]) -> int:
+def _moved(
+    what: str, frame: int, span: tuple[int, int], numbers: Sequence[int], repairs: list[str]
+) -> int:
     inside = [number for number in numbers if span[0] <= number <= span[1]]
     if not inside:
         raise Refused(f"{what} {frame} is not on the disk, nor any frame of {span[0]} to {span[1]}")

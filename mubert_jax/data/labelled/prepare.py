@@ -1,7 +1,7 @@
-"""`mubert prepare casme2` and the like: annotated clips in, a data set of pair records out."""
+"""`mubert prepare casme2` and the like: annotated clips in, a data set of pairs out."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from mubert_jax.data.labelled.apex import SIDE, automatic_apex
 from mubert_jax.data.labelled.labelled_set import Collected, PairOptions
 from mubert_jax.data.labelled.report import PairsReport, save_report
 from mubert_jax.data.plan import Plan
-from mubert_jax.data.prepare import FrameSet, make_set
+from mubert_jax.data.prepare import SetKind, make_set
 from mubert_jax.data.records import PairRecord, encode_image, encode_pair
 from mubert_jax.data.report import ClipReport
 from mubert_jax.data.sets import load_set
@@ -30,7 +30,7 @@ Where = str | os.PathLike | Mapping[str, str | os.PathLike] | None
 class PairWriter(ShardWriter):
     """Writes shards of `PairRecord`s, both images cropped by one box, that of the onset's face.
 
-    `write` is given clips of one interval each.
+    `write` takes clips with one interval each.
     """
 
     def _write_clip(self, writer: TFRecordWriter, clip: Clip) -> ClipReport:
@@ -103,8 +103,13 @@ def _find_apex(onset: np.ndarray, later: Iterator[tuple[int, np.ndarray]], box: 
     return numbers[automatic_apex(crop_and_resize(onset, box, SIDE), frames)]
 
 
-class PairSet(FrameSet):
-    """What is particular to a `pairs` set of these clips."""
+class PairSet(SetKind[PairsReport]):
+    """A `pairs` set.
+
+    Args:
+      source: the name of the data set's module.
+      collected: its clips, and what was found besides.
+    """
 
     kind = "pairs"
     writer = PairWriter
@@ -114,7 +119,7 @@ class PairSet(FrameSet):
         self._source = source
         self._collected = collected
 
-    def save_report(self, output: Path, clips: list[ClipReport]) -> None:
+    def save_report(self, output: Path, clips: Sequence[ClipReport]) -> None:
         title = f"{self._source}, {len(self.emotions)} classes"
         save_report(output, title, self._collected, clips)
 
@@ -136,20 +141,23 @@ def prepare_pairs(
     """Makes a `pairs` data set of every clip that can be used; restarts as `prepare` does.
 
     Args:
-      source: name of a module in `mubert_jax.data.sets` that defines `SET`.
-      input: the folder with the frames; for a composite, one by the name of each member; for
-        "pairs", what the paths of the table are relative to, the table's folder if None.
-      output: folder for the data set; new, empty, or begun by the same command.
+      source: the name of a module in `mubert_jax.data.sets` that defines `SET`.
+      input: the folder with the frames; for a composite, one folder by the name of each member; for
+        "pairs", the folder that the table's paths are relative to, the table's own if None.
+      output: the folder for the data set; new, empty, or begun by the same command.
       options: the classes, and how to crop and store.
       annotation: the sheet (by member for a composite); None looks for it in the input.
-      console: where progress is shown; stderr if not given.
+      console: where progress is shown; stderr if None.
 
     Raises:
-      UserError: as `prepare`, and as `LabelledSet.collect`.
+      UserError: as for `prepare` and `LabelledSet.collect`.
     """
     options = options or PairOptions()
-    collected = load_set(source).SET.collect(_paths(input), _paths(annotation), options)
-    return store(source, _shown(input, annotation), collected, output, options, console)
+    place, sheet = _paths(input), _paths(annotation)
+    collected = load_set(source).SET.collect(place, sheet, options)
+    if place is None and isinstance(sheet, Path):
+        place = sheet.parent
+    return store(source, _shown(place), collected, output, options, console)
 
 
 def store(
@@ -160,7 +168,7 @@ def store(
     options: PairOptions,
     console: Console | None,
 ) -> PairsReport:
-    """Makes the data set of what was `collected`; the plan names `input`. As `prepare_pairs`."""
+    """Makes the data set of what was `collected`, as `prepare_pairs`; the plan names `input`."""
     clips = sorted(collected.clips, key=lambda clip: clip.name)
     plan = Plan.make(source, input, options, clips)
     content = f"{len(clips)} clips ({collected.fingerprint})"
@@ -175,7 +183,7 @@ def _paths(where: Where) -> Path | dict[str, Path] | None:
     return None if where is None else Path(where)
 
 
-def _shown(input: Where, annotation: Where) -> Path | str:
-    if isinstance(input, Mapping):
-        return " ".join(f"{name}={Path(path).resolve()}" for name, path in sorted(input.items()))
-    return Path(annotation).parent if input is None else Path(input)
+def _shown(input: Path | dict[str, Path] | None) -> Path | str | None:
+    if isinstance(input, dict):
+        return " ".join(f"{name}={path.resolve()}" for name, path in sorted(input.items()))
+    return input

@@ -3,7 +3,7 @@
 import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from mubert_jax.data.clips import Clip
@@ -13,12 +13,12 @@ from mubert_jax.data.labelled.labelled_set import Collected
 from mubert_jax.data.report import (
     REPORT_FILE,
     ClipReport,
-    Lines,
+    SetReport,
     count,
     not_retried,
     passed_section,
+    shard_bytes,
 )
-from mubert_jax.data.searching import PassedOver
 
 MARKDOWN_FILE = "report.md"
 STATUSES = ("kept", "repaired", "dropped", "excluded")
@@ -38,20 +38,17 @@ _COLUMNS = (
     "box_y",
     "box_side",
 )
-_LISTED = 12
+_LISTED = 12  # notes or reasons in a summary, to keep it on one screen
 
 
 @dataclass(frozen=True)
-class PairsReport(Lines):
-    """The outcome of one `mubert prepare` of a labelled set; print it, or take `lines()`.
+class PairsReport(SetReport):
+    """The outcome of one `mubert prepare` of a labelled set.
 
     Attributes:
       output: the data-set folder.
       rows: one per clip, as in report.csv; `status` is one of STATUSES; repaired ones are stored.
       classes, published, published_subjects, notes: as in `Collected`.
-      already_complete: nothing was done, the folder was complete.
-      passed: as in `Collected`.
-      mended: dropped clips whose files have changed since.
     """
 
     output: Path
@@ -60,9 +57,6 @@ class PairsReport(Lines):
     published: Mapping[str, int]
     published_subjects: int | None
     notes: Sequence[str] = ()
-    already_complete: bool = False
-    passed: PassedOver = field(default_factory=PassedOver)
-    mended: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, output: Path, collected: Collected) -> "PairsReport":
@@ -80,7 +74,7 @@ class PairsReport(Lines):
         )
 
     def with_status(self, *statuses: str) -> list[Mapping[str, str]]:
-        """The rows of these statuses."""
+        """The rows with one of these statuses."""
         return [row for row in self.rows if row["status"] in statuses]
 
     @property
@@ -95,8 +89,8 @@ class PairsReport(Lines):
 
     @property
     def bytes(self) -> int:
-        """Bytes of all shards."""
-        return sum(path.stat().st_size for path in self.output.glob("[!.]*.tfrecord-*"))
+        """The size of all shards."""
+        return shard_bytes(self.output)
 
     @property
     def subjects(self) -> tuple[str, ...]:
@@ -105,12 +99,11 @@ class PairsReport(Lines):
 
     @property
     def dropped_clips(self) -> list[str]:
-        """Names of the dropped clips."""
         return [row["clip"] for row in self.with_status("dropped")]
 
     @property
     def class_counts(self) -> dict[str, int]:
-        """Stored clips of each class, in label order."""
+        """Class -> stored clips, in label order."""
         counts = Counter(row["class"] for row in self.stored)
         return {name: counts[name] for name in self.classes}
 
@@ -134,7 +127,7 @@ class PairsReport(Lines):
         ]
 
     def lines(self) -> list[str]:
-        """The summary, one fact a line."""
+        """The summary, one fact per line."""
         state = "already complete, nothing to do" if self.already_complete else "done"
         counts = Counter(row["status"] for row in self.rows)
         lines = [
@@ -221,8 +214,9 @@ def save_report(
 
     Args:
       output: the data-set folder.
-      title: of the page.
-      collected: what was found; reports: what became of its clips.
+      title: the title of the page.
+      collected: what was found.
+      reports: what became of its clips.
     """
     clips = {clip.name: clip for clip in collected.clips}
     rows = [_row(clips[report.name], report) for report in reports]
@@ -273,7 +267,7 @@ def _row(clip: Clip, report: ClipReport) -> dict[str, object]:
 
 
 def _by_reason(rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """A line a reason, the ones of many clips first."""
+    """One line per reason, the ones of many clips first."""
     first: dict[str, str] = {}
     for row in rows:
         first.setdefault(row["reason"], _name(row))
@@ -294,12 +288,12 @@ def _published(here: int, published: int | None) -> str:
     return f" (published: {published})"
 
 
-def _compared(name: str, here: int, published: int | None) -> tuple:
+def _compared(name: str, here: int, published: int | None) -> tuple[str, int, int | str, str]:
     if published is None:
         return name, here, "", ""
     return name, here, published, f"**{here - published:+d}**" if here != published else ""
 
 
-def _table(header: Sequence, rows: Sequence[Sequence]) -> list[str]:
+def _table(header: Sequence[object], rows: Sequence[Sequence[object]]) -> list[str]:
     lines = [header, ["---"] * len(header), *rows]
     return ["| " + " | ".join(str(c).replace("|", "\\|") for c in line) + " |" for line in lines]

@@ -1,10 +1,10 @@
 """Any table that people keep annotations in, as rows by the names of their columns.
 
-What kind of file it is, its content tells and not its suffix: a text is decoded (in which encoding,
-nobody says) and cut into cells by each usual delimiter, a workbook (.xlsx, .xls) is opened; either
-becomes a `Grid` of cells. Copies of one sheet differ: lines above the header, blank columns, other
-spellings, other sheets in the workbook. So the header is looked for, and columns are taken by name
-alone.
+The kind of a file is told from its content, not from its suffix: a text is decoded (no file says in
+which encoding) and cut into cells by each usual delimiter, a workbook (.xlsx, .xls) is opened;
+either becomes a `Grid` of cells. Copies of one sheet differ in lines above the header, blank
+columns, spellings, and other sheets in the workbook. So the header is searched for, and columns are
+taken only by name.
 """
 
 import codecs
@@ -16,12 +16,12 @@ import re
 import unicodedata
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mubert_jax.errors import UserError
 
@@ -40,34 +40,33 @@ class Grid:
     Attributes:
       lines: cells by the number that a spreadsheet program shows for their row, ascending. A cell
         is a str, int, float, bool, date, time or `Unsolved`; "" where it is blank.
-      hidden: numbers of the rows that the program does not show, as filters do.
+      hidden: numbers of the rows that the program does not show, such as filtered ones.
       visible: whether the program shows the sheet.
       text: whether the sheet was a text file, whose rows cannot be longer than its header.
     """
 
-    lines: dict[int, list[object]]
+    lines: Mapping[int, Sequence[object]]
     hidden: frozenset[int] = field(default_factory=frozenset)
     visible: bool = True
     text: bool = False
 
 
 WITHIN = 60
-"""Rows in which the header is looked for."""
+"""The first rows, in which the header is searched for: SAMM's is the 14th. More take longer."""
 
 Columns = Mapping[str, Sequence[str]]
-"""What is read -> how its header may be spelt, the likeliest first."""
+"""Name of a column -> how its header may be spelt, the likeliest first."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What was found of a header.
+    """A header, as far as one was found.
 
     Attributes:
-      row: its number, of the lower one where it takes two; 0 for none.
-      places: where the cells of each column are, counted from 0; several where there are several
-        columns of one name.
-      missing: the columns it must have and lacks.
-      names: all its cells as `plain` gives them.
+      row: the number of its row, the lower one where it takes two; 0 for none.
+      places: name -> the columns with that name, counted from 0.
+      missing: the columns that it must have and lacks.
+      names: all of its cells, as `plain` gives them.
     """
 
     row: int
@@ -81,8 +80,15 @@ def plain(name: object) -> str:
     return re.sub(r"[^a-z0-9]", "", unicodedata.normalize("NFKC", str(name)).lower())
 
 
+Line = tuple[int, list[str]]
+"""The number of a row, and its cells as `plain` gives them."""
+
+Candidate = tuple[int, list[str], list[set[str]]]
+"""The number and the cells of a row that may be the header, and how each cell may be spelt."""
+
+
 def find_header(grid: Grid, columns: Columns, optional: Sequence[str]) -> Header:
-    """The first row that has all columns, or the first two that have; else what lacks fewest."""
+    """The first row, or else two rows, with all columns; if there is none, what lacks fewest."""
     lines = [(n, [plain(cell) for cell in line]) for n, line in list(grid.lines.items())[:WITHIN]]
     best = Header(0, {}, [name for name in columns if name not in optional])
     for row, names, spellings in _one_row(lines) + _two_rows(lines):
@@ -95,12 +101,12 @@ def find_header(grid: Grid, columns: Columns, optional: Sequence[str]) -> Header
     return best
 
 
-def _one_row(lines):
+def _one_row(lines: Sequence[Line]) -> list[Candidate]:
     return [(row, names, [{name} for name in names]) for row, names in lines]
 
 
-def _two_rows(lines):
-    """ "Frame" above "onset" may be spelt "onset", "frame" or "frameonset"."""
+def _two_rows(lines: Sequence[Line]) -> list[Candidate]:
+    """Two rows as one header: "frame" above "onset" may be "onset", "frame" or "frameonset"."""
     found = []
     for (_, above), (row, below) in zip(lines, lines[1:], strict=False):
         above = above + [""] * (len(below) - len(above))
@@ -113,7 +119,7 @@ def _two_rows(lines):
 
 
 def _places(spellings: Sequence[set[str]], columns: Columns) -> dict[str, list[int]]:
-    found = {}
+    found: dict[str, list[int]] = {}
     for name, known in columns.items():
         for spelling in known:
             at = [i for i, cell in enumerate(spellings) if plain(spelling) in cell]
@@ -124,7 +130,7 @@ def _places(spellings: Sequence[set[str]], columns: Columns) -> dict[str, list[i
 
 
 def row_names(grid: Grid, header: Header) -> int:
-    """1 where each row has a name of its own before the first column, as R writes them, else 0."""
+    """1 if each row has a name of its own before the first column, as R writes them, else 0."""
     below = [line for number, line in grid.lines.items() if number > header.row]
     named = {str(line[0]) for line in below if len(line) == len(header.names) + 1}
     ends = any(str(line[-1]).strip() for line in below)
@@ -133,7 +139,7 @@ def row_names(grid: Grid, header: Header) -> int:
 
 WORKBOOK_SUFFIXES = (".xlsx", ".xlsm", ".xls")
 SHEET_SUFFIXES = (*WORKBOOK_SUFFIXES, ".csv", ".tsv")
-"""Of files that are looked for; a file that is named may have any."""
+"""Suffixes of the files that are searched for; a file that is named may have any."""
 
 _WHOLE = re.compile(r"\d+\.0")
 _LINE_ENDS = re.compile(r"\s*[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
@@ -149,12 +155,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Row:
-    """One annotated row: `number` as a spreadsheet program shows it, and cells by column.
+    """One annotated row.
 
-    A cell is as stored (int, float, str, date); "" where it is blank or the sheet lacks the column.
-    `problem` says why the row cannot be trusted, if it cannot; `notes` which optional cells were
-    taken as blank for the same reasons. `others` are the cells of columns that were not asked for,
-    by their headers.
+    Attributes:
+      number: as a spreadsheet program shows it.
+      cells: column -> cell as stored (int, float, str, date); "" where it is blank or the sheet
+        lacks the column.
+      problem: why the row cannot be trusted, if it cannot.
+      notes: which optional cells were taken as blank for the same reasons.
+      others: header -> cell of the columns that were not requested.
     """
 
     number: int
@@ -164,45 +173,45 @@ class Row:
     others: Mapping[str, str] = field(default_factory=dict)
 
     def text(self, column: str) -> str:
-        """The cell as text in one line without blanks around it; a whole number has no ".0"."""
+        """The cell as one line of text without blanks around it; a whole number has no ".0"."""
         return _text(self.cells.get(column, ""))
 
     def identifier(self, column: str) -> str:
-        """The text without any blank, with the digits and letters of ASCII for wide ones."""
+        """The text without any blank; wide digits and letters become those of ASCII."""
         return "".join(unicodedata.normalize("NFKC", self.text(column)).split())
 
 
 Fits = Callable[[Row], bool]
-"""Whether a row names what is there, such as a file on the disk."""
+"""Whether a row names something that is there, such as a file on the disk."""
 
 
 def read_rows(
     path: Path,
-    columns: Mapping[str, Sequence[str]],
+    columns: Columns,
     optional: Sequence[str] = (),
     sheet: str | None = None,
     *,
     fits: Fits | None = None,
     with_problems: bool = False,
 ) -> list[Row]:
-    """The rows below the header that has all columns; rows that are blank in them are left out.
+    """The rows below the header that has all columns, except rows that are blank in all of them.
 
-    Hidden columns and rows, such as a filter leaves, are read, too, the rows with a warning; so is
-    a hidden sheet where no other one has the columns. What is written in cells that are merged
-    over several rows counts for all of them.
+    Hidden columns and rows, such as filtered ones, are read, too, the rows with a warning; so is a
+    hidden sheet if no other one has the columns. A cell that is merged over several rows counts for
+    all of them.
 
     Args:
       path: the file.
-      columns: what is read -> how its header may be spelt, the likeliest first; capitals, blanks
-        and signs do not count.
+      columns: name -> how the header may be spelt, the likeliest first; capitals, blanks and signs
+        do not count.
       optional: the columns that a sheet may lack.
-      sheet: the one to take where a workbook has it.
-      fits: settles in which encoding a text that is not UTF-8 was written.
-      with_problems: gives rows with a `problem`, too, instead of raising for the first.
+      sheet: the sheet to take where a workbook has it.
+      fits: settles the encoding of a text that is not UTF-8.
+      with_problems: whether to give rows with a `problem`, too, instead of raising for the first.
 
     Raises:
-      UserError: no such file, not a table, no sheet with the columns, or several, a row with a
-        problem, an encoding that cannot be told.
+      UserError: the file does not exist, is not a table, has no sheet with the columns, or several,
+        has a row with a problem, or its encoding cannot be told.
     """
     rows = _text_rows(path, columns, optional, fits)
     if rows is None:
@@ -213,7 +222,9 @@ def read_rows(
     return rows
 
 
-def _workbook_rows(path, columns, optional, sheet) -> list[Row]:
+def _workbook_rows(
+    path: Path, columns: Columns, optional: Sequence[str], sheet: str | None
+) -> list[Row]:
     found = read_workbook(path, path.read_bytes()[:4])
     if not found:
         raise UserError(f"{path}: no cell is filled; is it the right file?")
@@ -233,7 +244,9 @@ def _workbook_rows(path, columns, optional, sheet) -> list[Row]:
     return _rows(path, found[fitting[0]], headers[fitting[0]], optional)
 
 
-def _text_rows(path, columns, optional, fits) -> list[Row] | None:
+def _text_rows(
+    path: Path, columns: Columns, optional: Sequence[str], fits: Fits | None
+) -> list[Row] | None:
     """The rows of a text file, None for a workbook."""
     encoded = _bytes(path)
     if encoded[:4] in (ZIP, OLD):
@@ -267,14 +280,17 @@ def _bytes(path: Path) -> bytes:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check --annotation") from error
 
 
-def _table(path, text: str, columns, optional) -> tuple[str, Grid, Header]:
-    """Delimiter, cells and header under the delimiter that gives most of the columns.
+Table = tuple[str, Grid, Header]
+"""A delimiter, and the cells and the header under it."""
 
-    Of several that give as many, the one under which the rows are as long as the header; blanks
-    are the last to be tried.
+
+def _table(path: Path, text: str, columns: Columns, optional: Sequence[str]) -> Table:
+    """The table under the delimiter that gives most of the columns.
+
+    Among several, it is the one under which most rows are as long as the header; blanks come last.
     """
 
-    def likeliness(item):
+    def likeliness(item: Table) -> tuple[int, bool, int]:
         delimiter, grid, header = item
         width = len(grid.lines.get(header.row, ()))
         same = sum(len(line) == width for line in grid.lines.values())
@@ -287,7 +303,14 @@ def _table(path, text: str, columns, optional) -> tuple[str, Grid, Header]:
     return min(tables, key=likeliness)
 
 
-def _chosen(path, oddness, rows, columns, optional, fits) -> int:
+def _chosen(
+    path: Path,
+    oddness: Sequence[float],
+    rows: Sequence[list[Row]],
+    columns: Columns,
+    optional: Sequence[str],
+    fits: Fits | None,
+) -> int:
     """Which of the readings of a text is meant; UserError where that cannot be told."""
     if len(rows) == 1:
         return 0
@@ -308,7 +331,9 @@ def _chosen(path, oddness, rows, columns, optional, fits) -> int:
     return first
 
 
-def _difference(rows: Sequence[Row], others: Sequence[Row], needed) -> tuple[int, str, str]:
+def _difference(
+    rows: Sequence[Row], others: Sequence[Row], needed: Sequence[str]
+) -> tuple[int, str, str]:
     for row, other in zip(rows, others, strict=False):
         for name in needed:
             if row.text(name) != other.text(name):
@@ -316,7 +341,7 @@ def _difference(rows: Sequence[Row], others: Sequence[Row], needed) -> tuple[int
     return 0, f"{len(rows)} rows", f"{len(others)} rows"
 
 
-def _rows(path: Path, grid: Grid, header: Header, optional) -> list[Row]:
+def _rows(path: Path, grid: Grid, header: Header, optional: Sequence[str]) -> list[Row]:
     named = row_names(grid, header)
     below = {
         number: line[named:]
@@ -343,9 +368,15 @@ def _rows(path: Path, grid: Grid, header: Header, optional) -> list[Row]:
     return rows
 
 
-def _place(path: Path, name: str, places: Sequence[int], header: Header, below) -> int:
-    """Where a column is; of several of its name the filled one, UserError where they differ."""
-    filled = {}
+def _place(
+    path: Path,
+    name: str,
+    places: Sequence[int],
+    header: Header,
+    below: Mapping[int, Sequence[object]],
+) -> int:
+    """The place of a column, the filled one of several; UserError if several filled ones differ."""
+    filled: dict[tuple[str, ...], int] = {}
     for at in places:
         cells = tuple(_text(line[at]) if at < len(line) else "" for line in below.values())
         if any(cells):
@@ -369,7 +400,7 @@ def _surplus(line: Sequence[object], grid: Grid, header: Header) -> str:
 
 
 def _distrust(name: str, cell: object) -> str:
-    """Why a cell does not say what was entered; "" where it may."""
+    """Why a cell does not say what was entered; "" if it may."""
     if isinstance(cell, Unsolved):
         return (
             f"{name} is the formula {cell.formula[:40]} without a result; open the sheet in a "
@@ -395,7 +426,7 @@ def _text(cell: object) -> str:
     return text[:-2] if _WHOLE.fullmatch(text) else text
 
 
-def _no_header(path: Path, headers: Mapping[str, Header], columns) -> UserError:
+def _no_header(path: Path, headers: Mapping[str, Header], columns: Columns) -> UserError:
     name, nearest = min(headers.items(), key=lambda item: len(item[1].missing))
     lacking = ", ".join(
         f"{column} ({' or '.join(map(repr, columns[column][:2]))})" for column in nearest.missing
@@ -419,9 +450,9 @@ _FORMULA_OF_TEXT = re.compile(r'="([^"]*)"')
 def grids(text: str) -> dict[str, Grid]:
     """The table by each delimiter under which it can be read, the likeliest first.
 
-    The order does not settle which is right: the one under which the header fits is. Excel's first
-    line "sep=;" settles it. Rows are numbered as Excel does, which counts a cell of several lines
-    once and does not show "sep=;".
+    The order does not settle which is right: it is the one under which the header fits. Excel's
+    first line "sep=;" does settle it. Rows are numbered as in Excel, which counts a cell of several
+    lines once and does not show "sep=;".
     """
     said = _SAID.match(text)
     if said:
@@ -438,7 +469,7 @@ def grids(text: str) -> dict[str, Grid]:
 
 
 def check_quotes(path: Path, text: str, delimiter: str) -> None:
-    """UserError where a quotation mark that is never closed makes one cell of several rows."""
+    """Raises UserError if a quotation mark that is never closed makes one cell of several rows."""
     text = text[said.end() :] if (said := _SAID.match(text)) else text
     row = 1
     try:
@@ -465,7 +496,7 @@ def _reader(text: str, delimiter: str, strict: bool = False):
 
 
 def _cell(text: str) -> str:
-    """The cell; `="001"` is how to keep Excel from dropping the zeros."""
+    """The cell, which may be `="001"` to keep Excel from dropping the zeros."""
     match = _FORMULA_OF_TEXT.fullmatch(text.strip())
     return match[1] if match else text
 
@@ -480,26 +511,26 @@ _MARKS = (
 _LEGACY = dict.fromkeys(
     ("cp1252", "gb18030", "cp932", "cp949", "cp950", "cp1251", "mac_roman"), True
 ) | {"cp1250": False}
-"""What spreadsheet programs write by default, by the language of the computer.
+"""Encodings that spreadsheet programs write by default, depending on the computer's language.
 
-False for one that is too near to another to be told from it by its looks.
+False is for one that is too near to another to be told from it by its looks.
 """
 _WESTERN = frozenset("ŒœŠšŽžŸ€…–—‘’“”„•°§£¡¿«»ºª·´±²³µ½¼¾×©®™\u00a0")
 _COMMON = {"gb2312": range(0xB0, 0xD8), "cp932": range(0x88, 0x98), "cp950": range(0xA4, 0xC7)}
 """First bytes of the ideographs in everyday use; the rarer ones come after them."""
 _BEYOND_ASCII = re.compile(r"[^\0-\x7f]")
-_LOOKED_AT = 1000
+_LOOKED_AT = 1000  # characters that are judged: more would take longer
 
 
 class Reading(NamedTuple):
-    """What a file may say; `oddness` as below, infinite for one that only its use can prove."""
+    """A text that a file may hold; its `oddness` is infinite if only its use can prove it."""
 
     text: str
     oddness: float
 
 
 def readings(encoded: bytes) -> list[Reading]:
-    """Every text that the bytes may be, the likeliest first; one where there is no doubt.
+    """Every text that the bytes may be, the likeliest first; only one if there is no doubt.
 
     A mark at the start, or being valid UTF-8, leaves no doubt.
     """
@@ -520,7 +551,7 @@ def readings(encoded: bytes) -> list[Reading]:
 
 
 def oddness(text: str) -> float:
-    """How little the characters beyond ASCII look like words: 0 for ones that do, about 1 else."""
+    """How little the characters beyond ASCII look like words: 0 if they do, about 1 if not."""
     found = list(islice(_BEYOND_ASCII.finditer(text), _LOOKED_AT))
     odd = (_odd(text[m.start() - 1 : m.start()], m[0], text[m.end() : m.end() + 1]) for m in found)
     return sum(odd) / max(1, len(found))
@@ -581,14 +612,14 @@ RESAVE = "open it in a spreadsheet program and save it as .xlsx"
 
 
 def read_workbook(path: Path, start: bytes) -> dict[str, Grid]:
-    """Its sheets by name, in order, empty ones left out.
+    """The sheets of a workbook by name, in order, without empty ones.
 
     Args:
       path: the file.
       start: its first bytes, `ZIP` or `OLD`, which tell the kind whatever the file is called.
 
     Raises:
-      UserError: another kind of document, damaged, protected by a password.
+      UserError: it is another kind of document, damaged, or protected by a password.
     """
     try:
         with warnings.catch_warnings():
@@ -611,9 +642,8 @@ def _read_new(path: Path) -> dict[str, Grid]:
             raise UserError(f"{path}: not a workbook of Excel; {RESAVE}")
     with open(path, "rb") as file:  # openpyxl goes by the suffix of a path
         book = openpyxl.load_workbook(file)
-        results = None
-        if any(cell.data_type == "f" for sheet in book.worksheets for cell in _cells(sheet)):
-            results = openpyxl.load_workbook(file, data_only=True)
+        solved = any(cell.data_type == "f" for sheet in book.worksheets for cell in _cells(sheet))
+        results = openpyxl.load_workbook(file, data_only=True) if solved else book
     grids = {}
     for sheet in book.worksheets:
         lines: dict[int, list[object]] = {}
@@ -631,23 +661,24 @@ def _read_new(path: Path) -> dict[str, Grid]:
 
 
 def _formula(value: object) -> str:
-    """What a cell with a formula holds: a text, or an object for one of a whole range."""
+    """The text of a formula, which may be an object if it is for a whole range."""
     return str(getattr(value, "text", value))
 
 
-def _cells(sheet):
+def _cells(sheet: Any) -> list[Any]:
     """The cells that the file holds; going through all rows would make up to a million others."""
     return list(sheet._cells.values())
 
 
 def _read_old(path: Path) -> dict[str, Grid]:
     import xlrd
+    from xlrd.biffh import XLRDError
 
     if "EncryptedPackage".encode("utf-16-le") in path.read_bytes():
         raise UserError(f"{path}: protected by a password; save a copy without one")
     try:
-        book = xlrd.open_workbook(path, formatting_info=True, logfile=io.StringIO())
-    except xlrd.XLRDError as error:
+        book = xlrd.open_workbook(str(path), formatting_info=True, logfile=io.StringIO())
+    except XLRDError as error:
         if "encrypted" in str(error):
             raise UserError(f"{path}: protected by a password; save a copy without one") from error
         raise
@@ -664,7 +695,7 @@ def _read_old(path: Path) -> dict[str, Grid]:
     return grids
 
 
-def _old_value(cell, datemode: int) -> object:
+def _old_value(cell: Any, datemode: Any) -> object:
     import xlrd
 
     if cell.ctype == xlrd.XL_CELL_DATE:
@@ -685,7 +716,7 @@ def _put(lines: dict[int, list[object]], row: int, column: int, value: object) -
 
 
 def _fill(lines: dict[int, list[object]], first: int, last: int, column: int) -> None:
-    """Gives the rows of a merged cell what is written in its first one."""
+    """Gives all rows of a merged cell the content of its first one."""
     line = lines.get(first, [])
     if len(line) >= column:
         for row in range(first + 1, last + 1):
@@ -693,5 +724,5 @@ def _fill(lines: dict[int, list[object]], first: int, last: int, column: int) ->
                 _put(lines, row, column, line[column - 1])
 
 
-def _grid(lines: dict[int, list[object]], hidden, visible: bool) -> Grid:
+def _grid(lines: dict[int, list[object]], hidden: Iterable[int], visible: bool) -> Grid:
     return Grid(dict(sorted(lines.items())), frozenset(hidden) & lines.keys(), visible)

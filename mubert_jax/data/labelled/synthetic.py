@@ -17,17 +17,17 @@ from mubert_jax.errors import UserError
 from mubert_jax.synthetic.clip import VISIBLE, SyntheticClip
 from mubert_jax.synthetic.nuisances import CONDITIONS
 
-# Its stem names the data set in every record and prediction, in those of older folders, too.
+# Its stem names the data set in every record and prediction, including those of older folders.
 TABLE = "controlled.csv"
 
 
 def prepare_synthetic(
     cast: Cast, output: str | os.PathLike, options: PairOptions, console: Console | None = None
 ) -> PairsReport:
-    """Draws onset and apex of every clip of `cast`, and makes a `pairs` set of them.
+    """Draws the onset and the apex of every clip of `cast`, and makes a `pairs` set of them.
 
     Raises:
-      UserError: as `prepare`.
+      UserError: as for `prepare`.
     """
     with TemporaryDirectory() as folder:
         record(cast, Path(folder))
@@ -35,10 +35,10 @@ def prepare_synthetic(
         return store("synthetic", cast, collected, output, options, console)
 
 
-def record(cast: Cast, folder: Path):
+def record(cast: Cast, folder: Path) -> None:
     """Writes the frames as PNG and `TABLE`: onset, apex, label, subject, clip, action units."""
 
-    def draw(number, index):
+    def draw(number: int, index: int) -> tuple[str, ...]:
         condition = cast.conditions[(number + index) % len(cast.conditions)]
         clip = SyntheticClip(
             number,

@@ -1,9 +1,9 @@
-"""The data sets `mubert prepare` knows: one module a set, found by its name.
+"""The data sets that `mubert prepare` knows: one module per set, found by its name.
 
-A module of frames defines `clips(input: Path) -> list[Clip]`, which raises UserError when it finds
-nothing, saying what it searched for and where. (`synthetic` reads nothing: its input is a `Cast`.)
-A module of labelled pairs defines `SET`, with `collect` as `LabelledSet` has it. `clips.sequences`
-makes of what it collects a set of sequences: whole recordings with all intervals annotated in them.
+A module of frames defines `clips(input: Path) -> list[Clip]`, which raises a UserError when it
+finds nothing, saying what it searched for and where. (`synthetic` reads nothing: its input is a
+`Cast`.) A module of labelled pairs defines `SET`, with `collect` as `LabelledSet` has it. From what
+it collects, `clips.sequences` makes whole recordings with all intervals annotated in them.
 """
 
 import difflib
@@ -29,5 +29,5 @@ def load_set(name: str) -> ModuleType:
 
 
 def is_labelled(name: str) -> bool:
-    """Whether a data set is of labelled pairs; UserError as `load_set`."""
+    """Whether a data set is one of labelled pairs; UserError as for `load_set`."""
     return hasattr(load_set(name), "SET")

@@ -25,7 +25,7 @@ def locate(parts: tuple[str, ...]) -> str | None:
 
 
 def annotate(row: Row) -> Annotation:
-    """What a row says; subjects are 1, "01" or "sub01"."""
+    """The annotation in a row; subjects are 1, "01" or "sub01"."""
     subject = _SUBJECT.fullmatch(row.identifier("subject"))
     clip = row.identifier("clip")
     clip = clip[:2].upper() + clip[2:].lower()

@@ -1,12 +1,13 @@
 """CAS(ME)3 part A: `spNO.1/a/color/175.jpg`, 30 frames per second, 1280x720, 94 subjects.
 
 The sheet is cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx. A video holds several clips, so a clip is
-the video's letter and its onset, `a_175`. Depth images beside the colour are not looked at; folders
-of single clips, `spNO.1_a_175/175.jpg`, are read too. The owners' lists of damaged frames and of
+the video's letter and its onset, `a_175`. Depth images beside the colour images are not read;
+folders of single clips, `spNO.1_a_175/175.jpg`, are. The owners' lists of damaged frames and of
 frames of poor quality, `exception/*.txt`, are for `--damaged`.
 """
 
 import re
+from collections.abc import Callable, Sequence
 
 from mubert_jax.data.labelled.annotation import (
     Annotation,
@@ -29,7 +30,9 @@ _CLASSES = ("disgust", "surprise", "others", "fear", "anger", "sad", "happy")
 _SPELT = {"other": "others", "sadness": "sad", "happiness": "happy"}
 
 
-def _scheme(classes, class_of, published) -> ClassScheme:
+def _scheme(
+    classes: tuple[str, ...], class_of: Callable[[str], str | None], published: Sequence[int]
+) -> ClassScheme:
     emotions = {name: class_of(name) for name in _CLASSES}
     emotions |= {spelt: emotions[name] for spelt, name in _SPELT.items()}
     return ClassScheme(classes, emotions, dict(zip(classes, published, strict=True)), 94)
@@ -56,7 +59,7 @@ def damaged_frame(line: str) -> tuple[str, int] | None:
 
 
 def annotate(row: Row) -> Annotation:
-    """What a row says; the letter of a video may be a capital."""
+    """The annotation in a row; the letter of a video may be a capital."""
     subject = _SUBJECT.fullmatch(row.identifier("subject"))
     video = row.identifier("clip").lower()
     if not subject or not _VIDEO.fullmatch(video):

@@ -14,8 +14,8 @@ def clips(input: Path, passed: PassedOver | None = None) -> list[Clip]:
     """One clip per folder with images, `input` itself included, frames ordered by number.
 
     A clip is named by its path below `input`; who is seen in it is left to
-    `layouts.with_subjects`. A folder whose frames cannot be told is a clip that raises when it is
-    read. Raises UserError when there is no image; what else is there is told to `passed`.
+    `layouts.with_subjects`. A folder whose frame numbers cannot be told is a clip that raises when
+    it is read. Raises UserError when there is no image; other files are told to `passed`.
     """
     passed = PassedOver(input) if passed is None else passed
     if not input.is_dir():

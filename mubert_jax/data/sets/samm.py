@@ -21,7 +21,7 @@ def locate(parts: tuple[str, ...]) -> str | None:
 
 
 def annotate(row: Row) -> Annotation:
-    """What a row says; subjects are 6 or "006", and in the clip's name."""
+    """The annotation in a row; subjects are 6 or "006", and in the clip's name."""
     clip, subject = row.identifier("clip"), row.identifier("subject")
     named = _CLIP.fullmatch(clip)
     if not named or not subject.isdecimal():

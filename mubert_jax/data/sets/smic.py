@@ -19,7 +19,7 @@ _CODES = {name[:2]: name for name in _CLASSES}
 
 
 def _known(name: str) -> tuple[str, str, str] | None:
-    """Subject, clip and emotion in a clip's name."""
+    """The subject, clip and emotion in a clip's name."""
     match = _CLIP.fullmatch(name)
     if match is None:
         return None
@@ -38,7 +38,7 @@ def locate(parts: tuple[str, ...]) -> str | None:
 
 
 def annotate(row: Row) -> Annotation:
-    """What a row says; the emotion is in the clip's name too."""
+    """The annotation in a row; the emotion is in the clip's name, too."""
     known = _known(row.identifier("clip"))
     if known is None:
         raise Refused(f"clip {row.text('clip')!r} is not of SMIC (such as s1_ne_01)")
@@ -56,13 +56,16 @@ def annotate(row: Row) -> Annotation:
 
 
 def annotate_folders(folders: ClipFolders) -> tuple[list[Annotation], list[Dropped]] | None:
-    """What the cropped release says by its folders alone; None for another release."""
-    clips = {clip: paths[0] for clip, paths in sorted(folders.places.items())}
+    """The annotations in the folders of the cropped release; None for another release."""
+    clips = {
+        known: paths[0]
+        for clip, paths in sorted(folders.places.items())
+        if (known := _known(clip)) is not None
+    }
     if not {path.parent.name.lower() for path in clips.values()} <= set(_CLASSES):
         return None
     found, dropped = [], []
-    for clip, path in clips.items():
-        subject, _, emotion = _known(clip)
+    for (subject, clip, emotion), path in clips.items():
         one = Annotation("smic", subject, clip, (clip,), None, None, None, emotion)
         said = path.parent.name.lower()
         if said == emotion:

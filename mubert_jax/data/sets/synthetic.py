@@ -15,7 +15,7 @@ from mubert_jax.errors import UserError
 from mubert_jax.synthetic.clip import SyntheticClip
 from mubert_jax.synthetic.nuisances import CONDITIONS, known_conditions
 
-# Subjects from here on are for testing: `mubert bench perception` takes them, no training may.
+# Subjects from here on are for testing: `mubert bench perception` takes them, and no training may.
 FIRST_TEST_SUBJECT = 100_000
 
 
@@ -24,11 +24,11 @@ class Cast:
     """Which clips are made.
 
     Attributes:
-      subjects: how many people; first_subject: the number of the first.
-      clips: recordings of each.
-      frames: of each recording.
-      conditions: names of `nuisances.CONDITIONS`, which the clips of a subject take in turn; test
-        people alone take one that is not for training.
+      subjects, first_subject: how many people, and the number of the first.
+      clips: recordings per person.
+      frames: frames per recording.
+      conditions: names of `nuisances.CONDITIONS`, which the clips of a subject take in turn; only
+        test people take one that is not for training.
       seed: another seed makes other people.
       size: side of the frames in pixels.
       photos: a folder of photographs, one sub-folder per subject, instead of drawings; `subjects`
@@ -63,9 +63,9 @@ class Cast:
 
 
 def clips(cast: Cast, passed: PassedOver | None = None) -> list[Clip]:
-    """One clip a recording, of any condition; movements show an emotion or are anywhere.
+    """One clip per recording, in any condition; movements show an emotion or are anywhere.
 
-    What a folder of photographs holds besides them is told to `passed`.
+    Other files in a folder of photographs are told to `passed`.
     """
     passed = PassedOver(cast.photos) if passed is None else passed
     numbers = range(cast.first_subject, cast.first_subject + cast.subjects)
@@ -85,7 +85,7 @@ def read_subjects(folder: Path, passed: PassedOver) -> dict[str, list[Path]]:
     """Subject -> photographs, one sub-folder per subject; other files are told to `passed`.
 
     Raises:
-      UserError: no such folder, or no photograph in any sub-folder.
+      UserError: the folder does not exist, or no sub-folder holds a photograph.
     """
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; --input takes one sub-folder per subject")
@@ -124,7 +124,7 @@ def _clip(cast: Cast, subject: int, person: str, index: int, photo: Path | None)
 
 
 class _Drawn(Frames):
-    """The frames of a recording that is drawn anew whenever it is asked for."""
+    """The frames of a recording that is drawn anew at every request."""
 
     def __init__(self, make: Callable[[], SyntheticClip], count: int, name: Path):
         self._make, self._count, self.files = make, count, (name,)

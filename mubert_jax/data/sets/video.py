@@ -16,8 +16,8 @@ def clips(input: Path, passed: PassedOver | None = None) -> list[Clip]:
     """One clip per video file below `input`, or of `input` itself.
 
     A clip is named by its path below `input` without the suffix; who is seen in it is left to
-    `layouts.with_subjects`. Raises UserError when there is no video file; what else is there is
-    told to `passed`.
+    `layouts.with_subjects`. Raises UserError when there is no video file; other files are told to
+    `passed`.
     """
     passed = PassedOver(input) if passed is None else passed
     if input.is_file():
