@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from mubert_jax.config import DinoConfig
 from mubert_jax.models.vit import gelu
 
-# As in PyTorch's `F.normalize`, which the official head uses.
+# As in PyTorch's `F.normalize`, which DINO's head uses.
 SMALLEST_NORM = 1e-12
 
 
