@@ -1,7 +1,8 @@
 """The loss, eq. (13): reconstruction, eq. (14), and the agreements H of eq. (10).
 
 A new agreement is one function of `(student, teacher, center, config, progress)` that returns
-`(loss, statistics)`, and one line in `AGREEMENTS`.
+`(loss, statistics)`, and one line in `AGREEMENTS`. `teacher` and `center` are None where it has no
+teacher; `progress` runs from 0 to 1 over the training.
 """
 
 import dataclasses
@@ -17,8 +18,15 @@ from mubert_jax.models.dma import motion_log_odds
 from mubert_jax.models.projector import unit
 from mubert_jax.models.vit import patchify
 
+# The weight of the moved patches in `warp`: a larger one finds weaker movements and lets more still
+# patches light up.
 MOVED_SHARE = 0.3
+# How fast the gradient of `expectation` fades, per nat of cross-entropy above a uniform S: a larger
+# one ignores more outliers, and more pairs that are only hard.
 OUTLIER_SHARPNESS = 4.0
+
+# What an agreement returns: the loss, and statistics of the batch.
+Loss = tuple[jax.Array, dict[str, jax.Array]]
 
 
 @flax.struct.dataclass
@@ -26,7 +34,7 @@ class Features:
     """What an agreement compares: float32 features of a batch of frames and of their crops.
 
     `frames_and_crops` (1 + G, B, K), the frame I_{t+δ} itself first; `local_crops` (L, B, K). K is
-    the contextual token's size, or the projector's where the agreement has a teacher.
+    the size of the contextual token, or of the projection where the agreement has a teacher.
     """
 
     frames_and_crops: jax.Array
@@ -35,33 +43,34 @@ class Features:
 
 @dataclasses.dataclass(frozen=True)
 class Agreement:
-    """A `loss` and what it needs: crops of the frame, an EMA teacher and a projector."""
+    """A `loss`, and whether it needs crops of the frame, and an EMA teacher with a projector."""
 
-    loss: Callable
+    loss: Callable[..., Loss]
     crops: bool = True
     teacher: bool = False
 
 
-def reconstruction(predicted_BxNxP, target_BxNxP):
-    """L_r of eq. (14): mean square error over all patches, normalised pixels."""
+def reconstruction(predicted_BxNxP: jax.Array, target_BxNxP: jax.Array) -> jax.Array:
+    """L_r of eq. (14): the mean square error over all patches, in normalised pixels."""
     return jnp.mean(jnp.square(predicted_BxNxP - target_BxNxP))
 
 
-def replaced_patch(diagonal_BxN, swap_mask_BxN):
+def replaced_patch(diagonal_BxN: jax.Array, swap_mask_BxN: jax.Array) -> jax.Array:
     """-log-likelihood of the swap mask if diag(Â) is the probability that a patch was kept.
 
     Swapped and kept patches count alike, however many there are. Beyond the paper.
     """
+    # Clipped so that both logarithms are finite in float32.
     diagonal_BxN = jnp.clip(diagonal_BxN, 1e-6, 1 - 1e-6)
     swapped = jnp.mean(-jnp.log1p(-diagonal_BxN), where=swap_mask_BxN)
     kept = jnp.mean(-jnp.log(diagonal_BxN), where=~swap_mask_BxN)
     return 0.5 * (swapped + kept)
 
 
-def warp(map_BxN, moved_BxN, still_BxN):
-    """Binary cross-entropy of the calibrated map with movements that are known.
+def warp(map_BxN: jax.Array, moved_BxN: jax.Array, still_BxN: jax.Array) -> jax.Array:
+    """Binary cross-entropy of the calibrated map with known movements.
 
-    Moved patches count `MOVED_SHARE`, still ones the rest, however many there are; patches that
+    Moved patches weigh `MOVED_SHARE`, still ones the rest, however many there are; patches that
     are neither do not count. Beyond the paper.
     """
     entropy_BxN = optax.sigmoid_binary_cross_entropy(motion_log_odds(map_BxN), moved_BxN)
@@ -70,11 +79,11 @@ def warp(map_BxN, moved_BxN, still_BxN):
     return MOVED_SHARE * moved + (1 - MOVED_SHARE) * still
 
 
-def change(current_BxHxWxC, reference_BxHxWxC, patch_size: int):
-    """What a pair shows of movement, (B, N): the variance of I_t - I_{t+δ} in each patch.
+def change(current_BxHxWxC: jax.Array, reference_BxHxWxC: jax.Array, patch_size: int) -> jax.Array:
+    """How much movement a pair shows, (B, N): the variance of I_t - I_{t+δ} in each patch.
 
-    A patch that is only brighter shows none. It needs no network: DMA's map, which asks whether a
-    patch moved at all, spreads over walls and silhouettes, and POI after it. Beyond the paper.
+    A patch that only becomes brighter shows none. It needs no network: DMA's map, which asks
+    whether a patch moved at all, would spread POI over walls and silhouettes. Beyond the paper.
     """
     difference = patchify(current_BxHxWxC - reference_BxHxWxC, patch_size)
     channels = current_BxHxWxC.shape[-1]
@@ -82,12 +91,12 @@ def change(current_BxHxWxC, reference_BxHxWxC, patch_size: int):
     return jnp.mean(jnp.var(difference, axis=2), axis=-1)
 
 
-def expectation(scores_BxN, change_BxN):
-    """How badly S, seen in one frame, foretells where the pair changes.
+def expectation(scores_BxN: jax.Array, change_BxN: jax.Array) -> jax.Array:
+    """How badly S, computed from one frame, predicts where the pair changes.
 
-    Cross-entropy of S with the square root of what `change` shows above its upper quartile. A pair
-    that is foretold worse than by a uniform S is an outlier, such as a background that moves, and
-    its gradient fades. Beyond the paper.
+    The cross-entropy of S with the square root of what `change` shows above its upper quartile. A
+    pair that S predicts worse than a uniform S would is an outlier, such as one whose background
+    moves, and its gradient fades. Beyond the paper.
     """
     above_BxN = change_BxN - jnp.quantile(change_BxN, 0.75, axis=-1, keepdims=True)
     target_BxN = jnp.sqrt(jnp.maximum(above_BxN, 0))
@@ -98,19 +107,25 @@ def expectation(scores_BxN, change_BxN):
     return uniform - jnp.mean(jax.nn.softplus(logits_B)) / OUTLIER_SHARPNESS
 
 
-def no_agreement(student: Features, teacher, center, config: LossConfig, progress):
-    """Without POI training: L_agg = 0."""
+def no_agreement(
+    student: Features, teacher: None, center: None, config: LossConfig, progress: jax.Array
+) -> Loss:
+    """No agreement: L_agg = 0."""
     return jnp.zeros(()), {}
 
 
-def mse(student: Features, teacher, center, config: LossConfig, progress):
+def mse(
+    student: Features, teacher: None, center: None, config: LossConfig, progress: jax.Array
+) -> Loss:
     """L_agg of eq. (15): MSE(p^CT, p^CT of the crop). Collapses alone: watch `contextual_std`."""
     frame, crops = student.frames_and_crops[:1], student.frames_and_crops[1:]
     return jnp.mean(jnp.square(crops - frame)), {}
 
 
-def contrastive(student: Features, teacher, center, config: LossConfig, progress):
-    """InfoNCE: p^CT of a frame is to be nearest to p^CT of its own crop, among all of the batch.
+def contrastive(
+    student: Features, teacher: None, center: None, config: LossConfig, progress: jax.Array
+) -> Loss:
+    """InfoNCE: among all crops of the batch, a frame's own crop should have the nearest p^CT.
 
     Beyond the paper. It cannot collapse: tokens that are all alike have the loss log B.
     """
@@ -124,12 +139,18 @@ def contrastive(student: Features, teacher, center, config: LossConfig, progress
     return -0.5 * jnp.mean(of_frames + of_crops), {}
 
 
-def dino(student: Features, teacher: Features, center, config: LossConfig, progress):
+def dino(
+    student: Features,
+    teacher: Features,
+    center: jax.Array,
+    config: LossConfig,
+    progress: jax.Array,
+) -> Loss:
     """Cross-entropy of every student view with every other teacher view.
 
     The teacher sees the frame and its full-size crops, centred by `center` (K,) and sharpened by a
-    temperature that warms up over `warmup_fraction` of the training; `progress` runs from 0 to 1.
-    The statistics are the `center` of this batch alone.
+    temperature that warms up over `warmup_fraction` of the training. The statistics are the
+    `center` of this batch alone.
     """
     dino = config.dino
     warm = jnp.clip(progress / max(dino.warmup_fraction, 1e-9), 0, 1)
@@ -141,7 +162,8 @@ def dino(student: Features, teacher: Features, center, config: LossConfig, progr
     log_probabilities_VxBxK = jax.nn.log_softmax(student_VxBxK / dino.student_temperature)
     entropy_GxV = -jnp.einsum("gbk,vbk->gv", targets_GxBxK, log_probabilities_VxBxK)
     entropy_GxV /= teacher_GxBxK.shape[1]
-    other_GxV = 1.0 - jnp.eye(*entropy_GxV.shape)
+    teacher_views, student_views = entropy_GxV.shape
+    other_GxV = 1.0 - jnp.eye(teacher_views, student_views)
     loss = jnp.sum(entropy_GxV * other_GxV) / jnp.sum(other_GxV)
     return loss, {"center": jnp.mean(teacher_GxBxK, axis=(0, 1))}
 
@@ -154,6 +176,6 @@ AGREEMENTS = {
 }
 
 
-def contextual_std(contextual_token_BxD):
+def contextual_std(contextual_token_BxD: jax.Array) -> jax.Array:
     """Standard deviation of p^CT over the batch, mean over dimensions; near 0 is a collapse."""
     return jnp.mean(jnp.std(contextual_token_BxD, axis=0))

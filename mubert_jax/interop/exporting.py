@@ -1,7 +1,7 @@
 """`mubert export`: a checkpoint -> PyTorch, safetensors, ONNX or StableHLO."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,12 +33,12 @@ SUFFIXES = {
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """What there is to write of a checkpoint.
+    """What an export may write of a checkpoint.
 
     Attributes:
-      config, weights: as trained.
-      tensors: the state dict under the official names, `recognizer.*` only if it was asked for.
-      description: what travels with the tensors.
+      config, weights: As trained.
+      tensors: The state dict under the official names, `recognizer.*` only if it was asked for.
+      description: What travels with the tensors.
     """
 
     config: Config
@@ -54,20 +54,20 @@ def export(
     recognizer: bool,
     console: Console,
     emotions: Sequence[str] | None = None,
-):
-    """Writes `output` whole or not at all, and says what the other side does not have.
+) -> None:
+    """Writes `output` whole or not at all, and says how the official model differs.
 
     Args:
-      checkpoint: what `open_trained` takes.
-      format: a key of `FORMATS`.
-      output: the file.
-      recognizer: write `recognizer.*` too, which the official classes do not load.
-      console: is told what was written and left out.
-      emotions: names of the recognizer's classes; those that an exported file has are kept.
+      checkpoint: What `open_trained` takes.
+      format: A key of `FORMATS`.
+      output: The file.
+      recognizer: Whether to write `recognizer.*` too, which the official classes do not load.
+      console: Shows what was written and left out.
+      emotions: The names of the recognizer's classes; None keeps those that an exported file has.
 
     Raises:
-      UserError: no checkpoint, no such place to write, PyTorch or ONNX is needed and not installed,
-        disk full.
+      UserError: There is no checkpoint, `output` cannot be written, PyTorch or ONNX is needed and
+        not installed, or the disk is full.
     """
     check_output("--output", output, inputs=[located(checkpoint)])
     _check_suffix(output, format)
@@ -99,7 +99,7 @@ def _check_suffix(output: Path, format: str):
 
 
 def differences(config: Config, recognizer: bool) -> list[str]:
-    """What the official model has that ours lacks, and the other way round."""
+    """What the official model has that ours lacks, and vice versa."""
     model, dma = config.model, config.model.dma
     notes = []
     if dma.kind == "none":
@@ -137,8 +137,8 @@ def differences(config: Config, recognizer: bool) -> list[str]:
     return notes
 
 
-def _describe(trained: Trained, tensors, emotions) -> Description:
-    """The config as trained, without the author's paths, for the tensors that are written."""
+def _describe(trained: Trained, tensors: Iterable[str], emotions: Sequence[str] | None):
+    """Describes the named tensors: the config as trained, without the author's paths."""
     values = config_lib.to_dict(trained.config)
     values["data"]["path"] = values["training"]["init_from"] = ""
     if not any(name.startswith("recognizer.") for name in tensors):
@@ -164,11 +164,11 @@ def _safetensors(exported: Exported, output: Path) -> str:
 
 
 def _onnx(exported: Exported, output: Path) -> str:
-    return needing("onnx", "onnx_file").write(exported, output)
+    return needing("onnx", "onnx_file").write(exported.config, exported.tensors, output)
 
 
 def _stablehlo(exported: Exported, output: Path) -> str:
-    return stablehlo_file.write(exported, output)
+    return stablehlo_file.write(exported.config, exported.weights.params, output)
 
 
 def _how_to_load(exported: Exported, output: Path, load: str) -> str:
@@ -221,7 +221,10 @@ def _official_call(exported: Exported, load: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """A kind of file: what writes it and says how it is loaded; whether it is a state dict."""
+    """A kind of file: how it is written, and whether it is a state dict.
+
+    `write` returns how the file is loaded.
+    """
 
     write: Callable[[Exported, Path], str]
     state_dict: bool

@@ -5,7 +5,9 @@ import dataclasses
 import json
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -21,23 +23,23 @@ from mubert_jax.training.contamination import Seen
 DESCRIPTION = "mubert_jax"
 # The key of the CRC32C of all that we write: safetensors itself has no checksum.
 CHECKSUM = "mubert_jax_crc32c"
-# The tensor that tells a Micron-BERT.
+# The tensor by which a Micron-BERT is recognised.
 FIRST = "backbone.patch_embed.proj.weight"
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
-# How gzip, 7z, rar, bzip2, xz and zstd begin.
+# The first bytes of gzip, 7z, rar, bzip2, xz and zstd.
 COMPRESSED = (b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 PRECISIONS = ("float16", "bfloat16", "float32", "float64")
 
 
 @dataclasses.dataclass(frozen=True)
 class TensorFile:
-    """What a file holds: float32 tensors by name, what we or the official training said of them.
+    """The content of a file of weights.
 
     Attributes:
-      tensors: under the official names.
-      description: what our own export wrote beside them; None in other files.
-      args: the official training's arguments; empty in other files.
-      notes: what was changed in reading.
+      tensors: The float32 tensors, by official name.
+      description: What our own export wrote beside them; None in other files.
+      args: The official training's arguments; empty in other files.
+      notes: What was changed in reading.
     """
 
     tensors: dict[str, np.ndarray]
@@ -48,13 +50,14 @@ class TensorFile:
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What an export of ours says of its tensors.
+    """What an export of ours says about its tensors.
 
     Attributes:
-      config, scale: as trained; the scale of the maps.
-      version: ours, then.
-      seen: `Seen.to_json`; None where it was not recorded.
-      emotions: names of a recognizer's classes, where the file has one and they are known.
+      config: The config that they were trained with.
+      scale: The scale of the maps; None if it was not measured.
+      version: The version of this package that wrote the file.
+      seen: `Seen.to_json`; None if it was not recorded.
+      emotions: The names of a recognizer's classes, if the file has one and they are known.
     """
 
     config: dict
@@ -70,8 +73,12 @@ class Description:
         return json.dumps(values)
 
     @classmethod
-    def from_json(cls, text, path: Path) -> "Description":
-        """Raises UserError for anything but what `to_json` writes."""
+    def from_json(cls, text: Any, path: Path) -> "Description":
+        """What `to_json` wrote, as found in the file `path`.
+
+        Raises:
+          UserError: `text` is anything else.
+        """
         try:
             found = cls(**json.loads(text))
             scale_fits = found.scale is None or (
@@ -91,11 +98,11 @@ class Description:
 
 
 def read(path: Path) -> TensorFile:
-    """Reads a safetensors file or what `torch.save` wrote; runs no code that a pickle may hold.
+    """Reads a safetensors file or what `torch.save` wrote, without running code from a pickle.
 
     Raises:
-      UserError: no such file, a piece of a sharded checkpoint, truncated, a pickle that names
-        anything but tensors and an argparse Namespace, tensors that are no plain floats.
+      UserError: There is no such file; it is a piece of a sharded checkpoint, or truncated; its
+        pickle names something that could run code; its tensors are not plain floats.
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder; give one .pth or .safetensors file{_inside(path)}")
@@ -112,7 +119,7 @@ def read(path: Path) -> TensorFile:
         raise UserError(f"{path}: {reason}") from error
     _check_head(path, head)
     pickled = head.startswith((b"PK", b"\x80"))
-    notes = []
+    notes: list[str] = []
     if head[8:9] == b"{" or (path.suffix == ".safetensors" and not pickled):
         raw, description, args = _read_safetensors(path)
     else:
@@ -123,7 +130,10 @@ def read(path: Path) -> TensorFile:
     return TensorFile(tensors, described, args, [*notes, *of_names, *of_kinds])
 
 
-def write_safetensors(path: Path, tensors: dict[str, np.ndarray], description: Description):
+def write_safetensors(
+    path: Path, tensors: Mapping[str, np.ndarray], description: Description
+) -> None:
+    """Writes our own kind of safetensors file: with a description and a checksum."""
     with replacing(path) as temporary:
         contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
         metadata = {
@@ -139,7 +149,7 @@ def _is_a_piece(name: str) -> bool:
     return name.endswith(".index.json") or (piece is not None and int(piece[1]) > 1)
 
 
-def _read_safetensors(path):
+def _read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], str | None, dict]:
     try:
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
@@ -168,24 +178,27 @@ def _checksum(tensors: dict[str, np.ndarray], description: str) -> str:
     return f"{crc:08x}"
 
 
-def is_ours(name) -> bool:
+def is_ours(name: object) -> bool:
     """Whether a tensor of this name is the patch embedding that every Micron-BERT has."""
     return isinstance(name, str) and f".{_unwrapped(name)}".endswith(f".{FIRST}")
 
 
 def _unwrapped(name: str) -> str:
-    """Without what PyTorch puts into names for several GPUs and for compiled modules."""
+    """The name without what PyTorch inserts for several GPUs and for compiled modules."""
     return ".".join(part for part in name.split(".") if part not in ("module", "_orig_mod"))
 
 
-def _plainly_named(raw, path) -> tuple[dict, list[str]]:
-    """Tensors under the official names, and notes: wrapped and named attributes are looked into."""
-    named, sources = {}, {}
+def _plainly_named(
+    raw: Mapping[str, np.ndarray], path: Path
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Tensors under the official names, without the prefixes of wrappers, and notes."""
+    named: dict[str, np.ndarray] = {}
+    sources: dict[str, str] = {}
     for name, array in raw.items():
         plain = _unwrapped(name)
         if plain in named:
-            twice = " and ".join(sorted([sources[plain], name], key=len))
-            raise UserError(f"{path} holds both {twice}; remove one of them")
+            shorter, longer = sorted([sources[plain], name], key=lambda name: len(name))
+            raise UserError(f"{path} holds both {shorter} and {longer}; remove one of them")
         named[plain], sources[plain] = array, name
     if FIRST in named:
         return named, []
@@ -206,7 +219,7 @@ def _plainly_named(raw, path) -> tuple[dict, list[str]]:
 
 
 def _check_head(path: Path, head: bytes):
-    """Raises UserError for what is often saved in the place of a file of weights."""
+    """Raises UserError for what is often saved in place of a file of weights."""
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith(b"version https://git-lfs"):
         raise UserError(f"{path} is a pointer of Git LFS, not the file; run git lfs pull")
@@ -227,7 +240,8 @@ def _inside(folder: Path) -> str:
     return f", such as {found[0]}" if found else ""
 
 
-def _as_float32(raw, path):
+def _as_float32(raw: Mapping[str, np.ndarray], path: Path):
+    """The tensors as float32, and notes; UserError if some are not floats."""
     kinds = collections.Counter(str(array.dtype) for array in raw.values())
     for name, array in raw.items():
         if str(array.dtype) not in PRECISIONS:

@@ -2,9 +2,10 @@
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -23,17 +24,19 @@ from mubert_jax.perception.maps import save_scale
 from mubert_jax.training.checkpoints import save_imported
 
 
-def import_weights(source: str | Path, workdir: Path, overrides: list[str], console: Console):
-    """Writes checkpoint 0, config.json and, if the file knows the scale of its maps, that.
+def import_weights(
+    source: str | Path, workdir: Path, overrides: list[str], console: Console
+) -> None:
+    """Writes checkpoint 0, config.json and, if the file has it, the scale of the maps.
 
     Args:
-      source: an official .pth, `shipped`, or what `mubert export` wrote as torch or safetensors.
-      workdir: a new or an empty folder.
+      source: An official .pth, `shipped`, or what `mubert export` wrote as torch or safetensors.
+      workdir: A new or empty folder.
       overrides: `--config.KEY=VALUE` strings, for what the file does not show.
-      console: is told what was found and assumed.
+      console: Shows what was found and assumed.
 
     Raises:
-      UserError: the file cannot be read or does not fit, the folder holds something; nothing is
+      UserError: The file cannot be read or does not fit, or the folder is not empty; nothing is
         written then.
     """
     path = located(source)
@@ -62,7 +65,7 @@ def import_weights(source: str | Path, workdir: Path, overrides: list[str], cons
 
 
 def _config_of(file: files.TensorFile, path: Path) -> tuple[dict, dict[str, str]]:
-    """Config values, and what of them was assumed, by key."""
+    """Config values, and which of them were assumed and why, by key."""
     if file.description is None:
         return infer_config(file.tensors, file.args, str(path))
     try:
@@ -74,8 +77,10 @@ def _config_of(file: files.TensorFile, path: Path) -> tuple[dict, dict[str, str]
         ) from error
 
 
-def _config_notes(values, config: Config, assumed: dict[str, str], overrides: list[str]):
-    """What was assumed and stayed so, and what of the file's own config was overridden."""
+def _config_notes(
+    values: dict, config: Config, assumed: Mapping[str, str], overrides: Sequence[str]
+) -> Iterator[str]:
+    """What was assumed and not overridden, and what of the file's own config was overridden."""
     given = set(map(key_of, overrides))
     for key, text in assumed.items():
         if key not in given:
@@ -91,14 +96,15 @@ def _config_notes(values, config: Config, assumed: dict[str, str], overrides: li
 
 
 def _value(values: dict, key: str):
+    found: Any = values
     for part in key.split("."):
-        values = values.get(part) if isinstance(values, dict) else None
-    return values
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
 
 
 @contextmanager
-def _whole_or_not_at_all(workdir: Path) -> Iterator[Path]:
-    """A folder that becomes `workdir` if the block succeeds, and goes if it does not."""
+def _whole_or_not_at_all(workdir: Path) -> Generator[Path, None, None]:
+    """A folder that becomes `workdir` if the block succeeds, and is deleted if it does not."""
     if workdir.exists() and (not workdir.is_dir() or any(workdir.iterdir())):
         raise UserError(f"{workdir} is there already and not empty; take another --workdir")
     beside = workdir.absolute().with_name(f".{workdir.name}.importing")

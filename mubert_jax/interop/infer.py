@@ -1,5 +1,8 @@
 """The config of an official checkpoint, from the shapes of its tensors and its `args`."""
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 import numpy as np
 
 from mubert_jax.errors import UserError
@@ -7,23 +10,25 @@ from mubert_jax.errors import UserError
 # The official models have 4 heads in encoder and decoder; no shape shows them.
 HEADS = 4
 
+Value = TypeVar("Value")
+
 
 def infer_config(
-    tensors: dict[str, np.ndarray], args: dict, source: str
+    tensors: Mapping[str, np.ndarray], args: Mapping, source: str
 ) -> tuple[dict, dict[str, str]]:
     """Values for `config.build`, and what was assumed, by config key.
 
     Args:
-      tensors: under the official names.
-      args: the official training's arguments, as far as the file has them.
-      source: the file, for the messages.
+      tensors: The tensors, by official name.
+      args: The official training's arguments, as far as the file has them.
+      source: The file, for messages.
 
     Raises:
-      UserError: a tensor that every official model has is missing or of another rank; an argument
-        of another type.
+      UserError: A tensor that every official model has is missing or of another rank, or an
+        argument has another type.
     """
 
-    def shape(name, rank=2):
+    def shape(name: str, rank: int = 2) -> tuple[int, ...]:
         if name not in tensors:
             raise UserError(
                 f"{source} is no Micron-BERT under the official names: it lacks {name}; it holds "
@@ -37,7 +42,7 @@ def infer_config(
             )
         return found
 
-    def argument(name, kind, default):
+    def argument(name: str, kind: type[Value], default: Value) -> Value:
         value = args.get(name, default)
         if not isinstance(value, kind):
             raise UserError(
@@ -83,6 +88,7 @@ def infer_config(
         )
     loss = {"agreement": "none"}
     if any(name.startswith("student.head.") for name in tensors):
+        # What the file does not say, such as the crops' 96 pixels, is as in DINO.
         output_dim, bottleneck_dim = shape("student.head.last_layer.weight_v")
         local_size = max(1, 96 // patch_size) * patch_size
         local_crops = argument("local_crops_number", int, 8)
@@ -97,6 +103,7 @@ def infer_config(
                 "warmup_teacher_temperature": argument("warmup_teacher_temp", float, 0.04),
             },
         }
+    # Our default, 16, or what fits several times into a small grid; no weight depends on it.
     swapping = {"min_block": max(1, min(16, grid**2 // 4))}
     return {
         "model": model,
@@ -106,6 +113,6 @@ def infer_config(
     }, assumed
 
 
-def _depth(tensors, prefix) -> int:
+def _depth(tensors: Mapping[str, np.ndarray], prefix: str):
     names = (name.removeprefix(prefix) for name in tensors if name.startswith(prefix))
     return len({name.split(".")[0] for name in names})

@@ -1,14 +1,15 @@
-"""Official tensor names and layouts beside ours: the one table that both directions read.
+"""Official tensor names and layouts beside ours: the one table that both directions use.
 
-A tensor of ours is named by its path, `encoder/blocks_0/attn/qkv/kernel`. Linear weights are
+Our tensors are named by their paths, such as `encoder/blocks_0/attn/qkv/kernel`. Linear weights are
 (in, out) here and (out, in) there; the patch embedding is a matrix (ps·ps·C, D) over patches laid
 out (row, column, channel) here and a convolution (D, C, ps, ps) there. W_q and W_k that read pixels
-are convolutions on both sides, (row, column, C, D) here; the official model has none of them.
+are convolutions, (row, column, C, D) here and (D, C, row, column) in exported files; the official
+model has none of them.
 """
 
 import numpy as np
 
-# Beginning of our path -> beginning of the official name; the first that fits counts.
+# The beginning of our path and of the official name; the first that fits counts.
 MODULES = (
     ("encoder/contextual_token", "backbone.cls_token"),
     ("encoder/patch_embed/", "backbone.patch_embed.proj."),

@@ -4,7 +4,9 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx  # noqa: F401 (torch.onnx needs it, and says so too late)
@@ -14,17 +16,21 @@ import torch
 from torch import nn
 
 from mubert_jax import config as config_lib
+from mubert_jax.config import Config
 from mubert_jax.data.files import replacing
 from mubert_jax.errors import UserError
-from mubert_jax.interop.torch_module import MicronBert, MicronBertConfig
+from mubert_jax.interop.torch_module import MicronBert, MicronBertConfig, present
 from mubert_jax.quiet import quiet
 
+# A later one needs a newer runtime to read the file.
 OPSET = 18
+# The largest difference of the two, relative to the largest value: room for float32 sums in another
+# order, and none for another computation.
 TOLERANCE = 1e-4
 
 
 class Comparison(nn.Module):
-    """Two images -> all that a μ-BERT says of them, as a tuple in the order of `outputs`."""
+    """Two images -> everything a μ-BERT computes of them, as a tuple in the order of `outputs`."""
 
     def __init__(self, model: MicronBert):
         super().__init__()
@@ -39,28 +45,33 @@ class Comparison(nn.Module):
             "patches",
         ]
 
-    def forward(self, onset, apex):
+    def forward(self, onset: torch.Tensor, apex: torch.Tensor) -> tuple[torch.Tensor, ...]:
         _, _, seen = self.model.compare(onset, apex)
-        values = [seen["poi_scores"], seen["dma_features"]]
+        features = present(seen, "dma_features")
+        values = [present(seen, "poi_scores"), features]
         if "diagonal" in self.outputs:
-            values.append(seen["dma.diagonal"])
+            values.append(present(seen, "dma.diagonal"))
         if "movement" in self.outputs:
-            values.append(seen["movement"])
+            values.append(present(seen, "movement"))
         if "logits" in self.outputs:
             values.append(self.model.recognizer(seen))
-        return (*values, self.model.reconstruct(onset, seen["dma_features"]))
+        return (*values, self.model.reconstruct(onset, features))
 
 
-def write(exported, output: Path) -> str:
+def write(config: Config, tensors: Mapping[str, np.ndarray], output: Path) -> str:
     """Writes the file, runs it at batch 1 and 5, and says how it is called.
+
+    Args:
+      config: The config of the model.
+      tensors: Its tensors, by official name.
+      output: The file.
 
     Raises:
       UserError: onnxruntime and PyTorch differ by more than `TOLERANCE`, relative; nothing is kept.
     """
-    section = config_lib.to_dict(exported.config)["model"]
-    tensors = {name: torch.from_numpy(np.array(x)) for name, x in exported.tensors.items()}
-    sizes = MicronBertConfig.from_model_section(section)
-    module = Comparison(MicronBert.from_tensors(tensors, sizes)).eval()
+    state = {name: torch.from_numpy(np.array(x)) for name, x in tensors.items()}
+    sizes = MicronBertConfig.from_model_section(config_lib.to_dict(config)["model"])
+    module = Comparison(MicronBert.from_tensors(state, sizes)).eval()
     side = sizes.image_size
     with replacing(output) as temporary:
         _quietly(
@@ -89,7 +100,7 @@ def write(exported, output: Path) -> str:
     )
 
 
-def _difference(path, module, batch):
+def _difference(path: Path, module: Comparison, batch: int):
     side = module.model.config.image_size
     generator = torch.Generator().manual_seed(batch)
     images = [torch.randn(batch, 3, side, side, generator=generator) for _ in range(2)]
@@ -99,16 +110,16 @@ def _difference(path, module, batch):
     )
     with torch.no_grad():
         wanted = module(*images)
-    return np.max([_relative(a, b.numpy()) for a, b in zip(found, wanted, strict=True)])
+    return np.max([_relative(np.asarray(a), b.numpy()) for a, b in zip(found, wanted, strict=True)])
 
 
-def _relative(found, wanted):
-    """Largest difference over the largest value; NaN where either has one."""
+def _relative(found: np.ndarray, wanted: np.ndarray):
+    """The largest difference over the largest value; NaN if either has one."""
     return np.abs(found - wanted).max() / max(np.abs(wanted).max(), np.finfo(np.float32).tiny)
 
 
-def _quietly(call, *args, **kwargs):
-    """The exporter reports its steps on stdout and through warnings; none is for the user."""
+def _quietly(call: Callable[..., object], *args: Any, **kwargs: Any):
+    """Hides what the exporter reports on stdout and through warnings, none of it for the user."""
     silent = contextlib.redirect_stdout(io.StringIO())
     with quiet("torch.onnx", logging.ERROR), silent, warnings.catch_warnings():
         warnings.simplefilter("ignore")

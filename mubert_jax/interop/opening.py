@@ -1,4 +1,4 @@
-"""Trained weights, for every command: of a run's folder, an exported file, or the package."""
+"""Trained weights, for every command: from a run's folder, an exported file, or the package."""
 
 import dataclasses
 import filecmp
@@ -16,7 +16,8 @@ from mubert_jax.perception.trained import Trained
 from mubert_jax.training.checkpoints import load_seen
 from mubert_jax.training.contamination import Seen
 
-# Whom the weights in the package were trained on: synthetic people of seed 0, see their CARD.md.
+# The people whom the weights in the package were trained on: 320 synthetic ones of seed 0, see the
+# weights' CARD.md.
 SHIPPED_PEOPLE = tuple(Person.elsewhere(f"{SYNTHETIC}0", f"s{number:06d}") for number in range(320))
 SHIPPED_FILE = Path(__file__).parent.parent / "weights" / "synthetic.safetensors"
 
@@ -25,23 +26,23 @@ def open_trained(checkpoint: str | Path, extra: bool = False) -> Trained:
     """The model in a run's folder or in a file of `mubert export`; `SHIPPED` is the package's own.
 
     Args:
-      extra: whether what a run's objective keeps beside the parameters is wanted, too.
+      extra: Whether to read what a run's objective keeps beside the parameters, too.
 
     Raises:
-      UserError: no checkpoint there, a damaged file, a file that is not of our own export.
+      UserError: There is no checkpoint, the file is damaged, or it is not one of our own exports.
     """
     path = located(checkpoint)
     return _of_file(path) if path.is_file() else Trained.of_run(path, extra)
 
 
 def open_seen(checkpoint: str | Path) -> Seen:
-    """Whose faces the weights have seen that `open_trained` would open."""
+    """Whose faces the weights that `open_trained` would open have seen."""
     path = located(checkpoint)
     return _of_file(path).seen if path.is_file() else load_seen(path)
 
 
 def located(checkpoint: str | Path) -> Path:
-    """The file or folder that is meant."""
+    """The file or folder that `checkpoint` stands for."""
     return SHIPPED_FILE if checkpoint == SHIPPED else Path(checkpoint)
 
 
@@ -55,14 +56,14 @@ def _of_file(path: Path) -> Trained:
     config = config_lib.build(file.description.config)
     config = dataclasses.replace(config, model=for_any_device(config.model))
     weights, _ = from_official(config, file.tensors, str(path))
-    emotions = file.description.emotions and tuple(file.description.emotions)
+    emotions = file.description.emotions
     return Trained(
         config,
         build_model(config),
         weights.params,
         file.description.scale,
         seen_of(path, file.description),
-        emotions,
+        tuple(emotions) if emotions else None,
         weights.extra,
     )
 
@@ -71,4 +72,4 @@ def seen_of(path: Path, description: files.Description | None) -> Seen:
     """Whose faces the weights in a file have seen; a copy of the package's own is known as such."""
     if filecmp.cmp(path, SHIPPED_FILE, shallow=False):
         return Seen.of(SHIPPED_PEOPLE)
-    return Seen.from_json(description and description.seen, path.name)
+    return Seen.from_json(None if description is None else description.seen, path.name)

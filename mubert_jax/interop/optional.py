@@ -1,4 +1,4 @@
-"""The modules of this package that need PyTorch or ONNX, which are extras of the installation."""
+"""Imports the modules of this package that need PyTorch or ONNX, which are optional."""
 
 import importlib
 from types import ModuleType
@@ -10,7 +10,7 @@ def needing(extra: str, module: str) -> ModuleType:
     """`mubert_jax.interop.MODULE`.
 
     Raises:
-      UserError: what it imports is not installed, or broken; names the extra that brings it.
+      UserError: What it imports is not installed, or is broken; names the extra that brings it.
     """
     try:
         return importlib.import_module(f"mubert_jax.interop.{module}")

@@ -1,34 +1,36 @@
 """What a checkpoint may hold beside tensors: classes that build values and do nothing else.
 
-Training arguments, schedules and random states bring them along. Anything else that a pickle names
-is refused, as it could run code; see `torch_files`.
+Training arguments, schedules and random states contain them. Anything else that a pickle names is
+refused, as it could run code; see `torch_files`.
 """
 
 import argparse
 import datetime
 import pathlib
 import types
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 
-def _dictionary(factory=None):
-    """In place of a defaultdict."""
+def _dictionary(factory: object = None):
+    """Stands in for a defaultdict."""
     return {}
 
 
-def _factory(*_):
-    """In place of the factory of a defaultdict, which is not called here."""
+def _factory(*_: object):
+    """Stands in for the factory of a defaultdict, which is not called here."""
 
 
-def _scalar(dtype, data):
+def _scalar(dtype: np.dtype, data: object):
     """A NumPy number, as NumPy pickles it."""
     if not isinstance(data, bytes) or np.dtype(dtype).kind not in "biufcSU":
         raise ValueError("no NumPy number")
     return np.frombuffer(data, dtype, 1)[0]
 
 
-def _empty_array(subtype, shape, code):
+def _empty_array(subtype: object, shape: object, code: object):
     """A NumPy array before its content is set, as NumPy pickles it."""
     return np.ndarray((0,), np.uint8)
 
@@ -48,7 +50,7 @@ def _of_numpy():
 
 
 def _of_python():
-    # Paths of the system that wrote them, as names; opening one is nobody's intention here.
+    # Paths on the system that wrote them, as mere names: nothing here opens them.
     for module in ("pathlib", "pathlib._local"):
         for name in ("PosixPath", "PurePosixPath"):
             yield pathlib.PurePosixPath, f"{module}.{name}"
@@ -67,4 +69,4 @@ def _of_python():
 
 
 # (what is built, what the pickle calls it), as `torch.serialization.safe_globals` takes them.
-VALUES = [*_of_numpy(), *_of_python()]
+VALUES: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [*_of_numpy(), *_of_python()]

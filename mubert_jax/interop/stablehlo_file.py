@@ -1,4 +1,4 @@
-"""StableHLO through `jax.export`: the whole computation, weights inside, to be served by JAX."""
+"""StableHLO through `jax.export`: the whole computation with its weights, for JAX to serve."""
 
 import dataclasses
 from pathlib import Path
@@ -7,22 +7,23 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
+from mubert_jax.config import Config
 from mubert_jax.data.files import replacing
 from mubert_jax.models.micron_bert import MicronBert
+from mubert_jax.training.objective import Params
 from mubert_jax.training.views import normalise
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
-def write(exported, output: Path) -> str:
+def write(config: Config, params: Params, output: Path) -> str:
     """Writes the serialized `jax.export.Exported` and says how it is called."""
-    config = dataclasses.replace(exported.config.model, attention="xla", dtype="float32")
-    model, params = MicronBert(config), exported.weights.params
+    model = MicronBert(dataclasses.replace(config.model, attention="xla", dtype="float32"))
     params = {name: params[name] for name in params if name != "projector"}
     compare = jax.jit(
         lambda onset, apex: model.apply({"params": params}, onset, apex, method=_compare)
     )
-    side = config.image_size
+    side = config.model.image_size
     (batch,) = export.symbolic_shape("batch")
     images = jax.ShapeDtypeStruct((batch, side, side, 3), jnp.uint8)
     function = export.export(compare, platforms=PLATFORMS)(images, images)
@@ -36,12 +37,12 @@ def write(exported, output: Path) -> str:
     )
 
 
-def _two_images(side):
+def _two_images(side: int):
     return [jax.ShapeDtypeStruct((1, side, side, 3), jnp.uint8)] * 2
 
 
-def _compare(model: MicronBert, onset_uint8, apex_uint8) -> dict:
-    """All that a μ-BERT says of two frames; a method of a bound model."""
+def _compare(model: MicronBert, onset_uint8: jax.Array, apex_uint8: jax.Array):
+    """Everything a μ-BERT computes of two frames, by name; `model` is bound."""
     patches, inside = model(normalise(onset_uint8), normalise(apex_uint8))
     seen = {"poi_scores": inside.poi_scores, "dma_features": inside.dma_features}
     if inside.dma is not None:

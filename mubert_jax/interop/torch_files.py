@@ -4,7 +4,9 @@ import argparse
 import collections
 import re
 import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -15,8 +17,9 @@ from mubert_jax.errors import UserError
 from mubert_jax.interop.files import DESCRIPTION, Description, is_ours
 from mubert_jax.interop.pickled_values import VALUES
 
-# Keys under which trainings keep a state dict, the one to be taken first.
+# Keys under which trainings keep a state dict, in the order of preference.
 WRAPPERS = ("model", "state_dict", "model_state_dict", "student", "net", "module", "teacher", "ema")
+# How many keys may lead to a state dict, so that the search in a deeply nested file ends.
 DEEPEST = 4
 
 
@@ -24,12 +27,12 @@ def read_pickle(path: Path) -> tuple[dict[str, np.ndarray], object, dict, list[s
     """Tensors by name, our description if there is one, training arguments, and notes.
 
     Takes a state dict, or dicts around one, under whatever keys; where several hold a Micron-BERT,
-    the first of `WRAPPERS` is taken. Training arguments are an argparse Namespace or a dict, `args`
-    beside it.
+    the first of `WRAPPERS` is taken. Training arguments are an argparse Namespace or a dict that is
+    called `args` beside it.
 
     Raises:
-      UserError: damaged, no state dict, or a pickle that names a class or function that could do
-        more than build a value.
+      UserError: The file is damaged, holds no state dict, or its pickle names a class or function
+        that could do more than build a value.
     """
     content = _load(path)
     keys, state, beside, notes = _chosen(path, content)
@@ -51,10 +54,10 @@ def read_pickle(path: Path) -> tuple[dict[str, np.ndarray], object, dict, list[s
     return tensors, _description(state), args, notes
 
 
-def _chosen(path, content):
-    """Keys that lead to the state dict, it, the dicts around it from within, and notes.
+def _chosen(path: Path, content: Any) -> tuple[tuple | None, Any, list[dict], list[str]]:
+    """The keys that lead to the state dict, itself, the dicts around it from within, and notes.
 
-    Where none holds a Micron-BERT, what is most like a state dict, without keys.
+    Where none holds a Micron-BERT, what is most like a state dict, with None as keys.
     """
     found = list(_state_dicts(content, (), [], set()))
     if not found:
@@ -62,7 +65,7 @@ def _chosen(path, content):
             return None, content["model"], [content], []
         return None, content, [], []
 
-    def order(of):
+    def order(of: tuple[tuple, dict, list[dict]]):
         keys = of[0]
         return [WRAPPERS.index(k) if k in WRAPPERS else len(WRAPPERS) for k in keys]
 
@@ -74,10 +77,13 @@ def _chosen(path, content):
             f"taken: the weights under {'.'.join(map(str, taken[0])) or 'the top'}; others are "
             f"under {names} (save those alone to import them)"
         )
-    return *taken, notes
+    keys, state, around = taken
+    return keys, state, around, notes
 
 
-def _state_dicts(content, keys, around, visited):
+def _state_dicts(
+    content: Any, keys: tuple, around: list[dict], visited: set[int]
+) -> Iterator[tuple[tuple, dict, list[dict]]]:
     """(keys, state dict, dicts around it) of every dict in dicts that holds a Micron-BERT."""
     if not isinstance(content, dict) or len(keys) > DEEPEST or id(content) in visited:
         return
@@ -88,20 +94,21 @@ def _state_dicts(content, keys, around, visited):
         yield from _state_dicts(value, (*keys, key), [content, *around], visited)
 
 
-def write_pickle(path: Path, tensors: dict[str, np.ndarray], description: Description):
-    """A plain state dict; the description travels in its `_metadata`, which PyTorch passes over.
+def write_pickle(path: Path, tensors: Mapping[str, np.ndarray], description: Description) -> None:
+    """Writes a plain state dict; its `_metadata`, which PyTorch ignores, holds the description.
 
-    Names of one array share it in the file, as `backbone` and `student.backbone` do.
+    Names of the same array share it in the file, as those of `backbone` and `student.backbone` do.
     """
     shared = {id(array): torch.from_numpy(np.array(array)) for array in tensors.values()}
     state = collections.OrderedDict((name, shared[id(array)]) for name, array in tensors.items())
     ours = {"version": 1, DESCRIPTION: description.to_json()}
-    state._metadata = collections.OrderedDict({"": ours})
+    # PyTorch itself keeps it in this attribute of an OrderedDict.
+    state._metadata = collections.OrderedDict({"": ours})  # pyrefly: ignore[missing-attribute]
     with replacing(path) as temporary:
         torch.save(state, temporary)
 
 
-def _load(path):
+def _load(path: Path) -> Any:
     if damaged := _damaged_part(path):
         raise UserError(f"{path} is truncated or damaged ({damaged}); copy it again")
     try:
@@ -125,20 +132,20 @@ def _load(path):
         raise UserError(f"{path} is truncated or no PyTorch file; copy it again") from error
 
 
-def _damaged_part(path) -> str | None:
-    """The first part of a zipped file whose CRC-32 is wrong, which PyTorch does not look at."""
+def _damaged_part(path: Path) -> str | None:
+    """The first part of a zipped file whose CRC-32 is wrong, which PyTorch does not check."""
     with path.open("rb") as file:
         if not file.read(4).startswith(b"PK"):
             return None
     try:
         with zipfile.ZipFile(path) as parts:
             return parts.testzip()
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError, RuntimeError):
+    except (zipfile.BadZipFile, OSError, ValueError, EOFError, RuntimeError):
         return "its table of contents"
 
 
 def _other_content(path: Path) -> list[str]:
-    """Names in a zip archive that is none of PyTorch's."""
+    """The names in a zip archive that is not one of PyTorch's."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
@@ -147,7 +154,7 @@ def _other_content(path: Path) -> list[str]:
     return [] if any(name.endswith("data.pkl") for name in names) else names
 
 
-def _arguments(path, args) -> dict:
+def _arguments(path: Path, args: Any) -> dict:
     if isinstance(args, dict):
         return args
     if not isinstance(args, argparse.Namespace):
@@ -155,18 +162,18 @@ def _arguments(path, args) -> dict:
     return vars(args)
 
 
-def _description(state):
+def _description(state: dict) -> Any:
     metadata = getattr(state, "_metadata", None)
     own = metadata.get("") if isinstance(metadata, dict) else None
     return own.get(DESCRIPTION) if isinstance(own, dict) else None
 
 
-def _numpy(path, name, tensor: torch.Tensor) -> np.ndarray:
+def _numpy(path: Path, name: str, tensor: torch.Tensor):
     try:
         if tensor.dtype == torch.bfloat16:
             return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)
         return tensor.detach().numpy()
-    except (TypeError, RuntimeError, NotImplementedError) as error:
+    except (TypeError, RuntimeError) as error:
         kind = f"{tensor.layout}, {tensor.dtype}, on {tensor.device}".replace("torch.", "")
         raise UserError(
             f"{path}: {name} is no plain tensor ({kind}); save the weights as dense float32"

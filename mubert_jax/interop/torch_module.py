@@ -3,7 +3,7 @@
     model = MicronBert.from_pretrained("model.pth")      # what `mubert export` wrote
     patches, seen = model(normalise(onset), normalise(apex))
 
-Needs PyTorch only (and the package safetensors to read a .safetensors file). Tensor names are the
+It needs only PyTorch (and safetensors, to read a .safetensors file). Tensor names are the
 official ones (`backbone.*`, `att.*`, `decoder_*`), and `recognizer.*`. Images are (B, 3, H, W)
 float, /255 and ImageNet-normalised. Where DMA reads pixels, a GPU needs
 `torch.backends.cudnn.allow_tf32 = False`: TF32 would round a micro-movement away.
@@ -11,10 +11,16 @@ float, /255 and ImageNet-normalised. Where DMA reads pixels, a GPU needs
 
 import dataclasses
 import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+# What `MicronBert.compare` sees, by name; None is what a model of its kind does not compute.
+Seen = dict[str, torch.Tensor | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,18 +37,18 @@ class MicronBertConfig:
     decoder_depth: int = 4
     decoder_heads: int = 4
     dma: str = "diagonal"  # or "cross", "none"
-    dma_reads: str = "tokens"  # or "pixels": windows of the image, of this side:
-    dma_window: int = 12
+    dma_reads: str = "tokens"  # or "pixels": windows of the image
+    dma_window: int = 12  # the side of these windows
     poi: bool = True
     poi_scale: str = "mean_one"  # or "literal"
     predict: str = "image"  # or "residual"
-    classes: int = 0  # emotions that the recognizer tells apart; 0: no recognizer
+    classes: int = 0  # emotions that the recognizer tells apart; 0 for no recognizer
     recognizer_reads: str = "dma"  # or "movement", "displacement"
     pool: str = "mean"  # or "poi"
     fused_attention: bool = True
 
     @classmethod
-    def from_model_section(cls, model: dict, **options) -> "MicronBertConfig":
+    def from_model_section(cls, model: Mapping[str, Any], **options: Any) -> "MicronBertConfig":
         """From the section `model` of a mubert_jax config; `options` are fields of this class."""
         decoder, recognizer = model["decoder"], model["recognizer"]
         same = ("image_size", "patch_size", "dim", "depth", "heads", "mlp_ratio")
@@ -70,8 +76,10 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x, contextual_row: bool = False):
-        """(B, L, D) -> (B, L, D) and, if asked, token 0's attention (B, heads, L)."""
+    def forward(
+        self, x: torch.Tensor, contextual_row: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """(B, L, D) -> (B, L, D) and, if asked for, token 0's attention (B, heads, L)."""
         b, length, dim = x.shape
         qkv = self.qkv(x).reshape(b, length, 3, self.heads, dim // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
@@ -92,7 +100,7 @@ class Mlp(nn.Module):
         self.fc1 = nn.Linear(dim, hidden)
         self.fc2 = nn.Linear(hidden, dim)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc2(F.gelu(self.fc1(x)))
 
 
@@ -106,7 +114,9 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp = Mlp(dim, round(dim * mlp_ratio))
 
-    def forward(self, x, contextual_row: bool = False):
+    def forward(
+        self, x: torch.Tensor, contextual_row: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         out, row = self.attn(self.norm1(x), contextual_row)
         x = x + out
         return x + self.mlp(self.norm2(x)), row
@@ -117,16 +127,19 @@ class PatchEmbed(nn.Module):
         super().__init__()
         self.proj = nn.Conv2d(3, dim, patch_size, patch_size)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.proj(images).flatten(2).transpose(1, 2)
 
 
 class Encoder(nn.Module):
     """μ-Encoder, eq. (4), with the contextual token at index 0."""
 
+    pos_embed: torch.Tensor
+
     def __init__(self, config: MicronBertConfig):
         super().__init__()
         dim, grid = config.dim, config.image_size // config.patch_size
+        # 0.02, as in MAE and DINO.
         self.cls_token = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
         self.register_buffer("pos_embed", _positions(grid, dim))
         self.patch_embed = PatchEmbed(config.patch_size, dim)
@@ -136,7 +149,7 @@ class Encoder(nn.Module):
         )
         self.norm = nn.LayerNorm(dim, eps=1e-6)
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(B, 3, H, W), of any square size -> tokens (B, N + 1, D), S of eq. (11) (B, N)."""
         if images.shape[-1] != images.shape[-2]:
             raise ValueError(f"images are {tuple(images.shape[-2:])}; they must be square")
@@ -146,9 +159,10 @@ class Encoder(nn.Module):
             positions = _positions(round(len(x[0]) ** 0.5), x.shape[-1]).to(x)
         x = x + positions[:, 1:]
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
-        row = None
-        for i, block in enumerate(self.blocks):
-            x, row = block(x, contextual_row=i == len(self.blocks) - 1)
+        *blocks, last = self.blocks
+        for block in blocks:
+            x, _ = block(x)
+        x, row = last(x, contextual_row=True)
         scores = row.mean(1)[:, 1:]
         return self.norm(x), scores / scores.sum(-1, keepdim=True)
 
@@ -171,16 +185,22 @@ class DiagonalMicroAttention(nn.Module):
         self.to_v = nn.Linear(dim, dim)
         self.proj = nn.Linear(dim, dim)
 
-    def queries(self, compared):
+    def queries(self, compared: torch.Tensor) -> torch.Tensor:
         return self._flat(self.to_q(compared))
 
-    def keys(self, compared):
+    def keys(self, compared: torch.Tensor) -> torch.Tensor:
         return self._flat(self.to_k(compared))
 
-    def _flat(self, x):
+    def _flat(self, x: torch.Tensor):
         return x.flatten(2).transpose(1, 2) if self.pixels else x
 
-    def forward(self, swapped, reference, tokens, interest=None):
+    def forward(
+        self,
+        swapped: torch.Tensor,
+        reference: torch.Tensor,
+        tokens: torch.Tensor,
+        interest: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor | None, torch.Tensor]:
         """What is compared, P_{t/s} (B, N, D), S (B, N) -> diag(Â) (B, N) or None, P_dma."""
         q, k, v = self.queries(swapped), self.keys(reference), self.to_v(tokens)
         logits = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
@@ -190,16 +210,17 @@ class DiagonalMicroAttention(nn.Module):
         weights = diagonal if interest is None else diagonal * interest
         return diagonal, self.proj(weights[..., None].to(v.dtype) * v)
 
-    def difference(self, current, reference):
+    def difference(self, current: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """The calibrated map m of what is compared: (B, N), 0 for equal frames."""
         q = (self.queries(current) - self.queries(reference)).float()
         k = (self.keys(current) - self.keys(reference)).float()
         return (q * k).sum(-1) * q.shape[-1] ** -0.5
 
-    def displacement(self, current, reference):
+    def displacement(self, current: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """How far each patch of two images moved: (B, N, 2) pixels to the right and down.
 
-        argmin |q(reference) - q(current) + u·∇q|² / sqrt(D) + 0.03 |u|², ∇q of their mean.
+        argmin |q(reference) - q(current) + u·∇q|² / sqrt(D) + 0.03 |u|², ∇q of their mean; 0.03
+        keeps the noise of flat patches from moving them.
         """
         mean = F.pad((current + reference) / 2, (1, 1, 1, 1), mode="replicate")
         across = (mean[..., 1:-1, 2:] - mean[..., 1:-1, :-2]) / 2
@@ -227,21 +248,24 @@ class Recognizer(nn.Module):
             size *= 2 if self.reads == "displacement" else 1
         self.head = nn.Linear(size, config.classes)
 
-    def forward(self, seen):
+    def forward(self, seen: Seen) -> torch.Tensor:
         """What `compare` saw -> logits (B, classes)."""
         if self.reads == "movement":
-            return self.head(torch.log(seen["movement"].clamp(min=0) + 0.03))
+            # Values well below 0.03 count as still.
+            return self.head(torch.log(present(seen, "movement").clamp(min=0) + 0.03))
         if self.reads == "displacement":
-            return self.head(seen["displacement"].flatten(1))
-        features = seen["dma_features"]
+            return self.head(present(seen, "displacement").flatten(1))
+        features = present(seen, "dma_features")
         if self.pool == "poi":
-            scores = seen["poi_scores"].to(features.dtype)
+            scores = present(seen, "poi_scores").to(features.dtype)
             return self.head(self.norm(torch.einsum("bn,bnd->bd", scores, features)))
         return self.head(self.norm(features.mean(1)))
 
 
 class MicronBert(nn.Module):
     """The whole model: `reconstruction, intermediates = model(swapped, reference)`."""
+
+    decoder_pos_embed: torch.Tensor
 
     def __init__(self, config: MicronBertConfig = MicronBertConfig()):  # noqa: B008 (frozen)
         super().__init__()
@@ -265,12 +289,12 @@ class MicronBert(nn.Module):
             self.recognizer = Recognizer(config)
 
     @classmethod
-    def from_pretrained(cls, path, **options) -> "MicronBert":
+    def from_pretrained(cls, path: str | Path, **options: Any) -> "MicronBert":
         """The model in a .pth or .safetensors file that `mubert export` wrote, in eval mode.
 
-        `options` are fields of `MicronBertConfig` to change: another `image_size`; `classes=5`
+        `options` are fields of `MicronBertConfig` to change, such as `image_size`; `classes=5`
         starts a fresh recognizer where the file has none. Tensors that only training needs (the
-        EMA teacher, DINO's heads) are passed over.
+        EMA teacher, DINO's heads) are ignored.
         """
         tensors, model_section = _read(path)
         return cls.from_tensors(
@@ -278,7 +302,9 @@ class MicronBert(nn.Module):
         )
 
     @classmethod
-    def from_tensors(cls, tensors: dict, config: MicronBertConfig) -> "MicronBert":
+    def from_tensors(
+        cls, tensors: Mapping[str, torch.Tensor], config: MicronBertConfig
+    ) -> "MicronBert":
         """The model with these tensors, by official name, in eval mode."""
         model = cls(config)
         unused = ("student.", "teacher.", "dino_loss_fn.")
@@ -291,23 +317,25 @@ class MicronBert(nn.Module):
         model.load_state_dict(state, strict=True)
         return model.eval()
 
-    def forward(self, swapped, reference):
+    def forward(self, swapped: torch.Tensor, reference: torch.Tensor) -> tuple[torch.Tensor, Seen]:
         """Two (B, 3, H, W) images -> patches (B, N, ps²·3), laid out (row, column, channel).
 
-        And a dict of what is in between; to look at two frames, give the onset as `swapped`, the
-        apex as `reference`.
+        Also returns a dict of the intermediates. To look at two frames, give the onset as `swapped`
+        and the apex as `reference`.
         """
         swapped_tokens, reference_tokens, seen = self.compare(swapped, reference)
-        return self.reconstruct(swapped, seen["dma_features"]), {
+        return self.reconstruct(swapped, present(seen, "dma_features")), {
             "swapped_tokens": swapped_tokens,
             "reference_tokens": reference_tokens,
             **seen,
         }
 
-    def compare(self, swapped, reference):
+    def compare(
+        self, swapped: torch.Tensor, reference: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, Seen]:
         """Tokens (B, N + 1, D) of both images; by name S, P_dma, diag(Â) and the calibrated map.
 
-        The last two are None without DMA, diag(Â) with cross-attention too.
+        The last two are None without DMA; diag(Â) is None with cross-attention, too.
         """
         swapped_tokens, _ = self.backbone(swapped)
         reference_tokens, poi_scores = self.backbone(reference)
@@ -320,7 +348,7 @@ class MicronBert(nn.Module):
                 compared = swapped, reference
             diagonal, features = self.att(*compared, swapped_tokens[:, 1:], interest)
             movement = self.att.difference(*compared)
-        seen = {
+        seen: Seen = {
             "poi_scores": poi_scores,
             "dma.diagonal": diagonal,
             "dma_features": features,
@@ -330,27 +358,27 @@ class MicronBert(nn.Module):
             seen["displacement"] = self.att.displacement(swapped, reference)
         return swapped_tokens, reference_tokens, seen
 
-    def difference(self, onset, apex):
+    def difference(self, onset: torch.Tensor, apex: torch.Tensor) -> torch.Tensor:
         """The calibrated map of movement between two images: (B, N), 0 for equal images."""
-        return self.compare(onset, apex)[2]["movement"]
+        return present(self.compare(onset, apex)[2], "movement")
 
-    def displacement(self, onset, apex):
+    def displacement(self, onset: torch.Tensor, apex: torch.Tensor) -> torch.Tensor:
         """How far each patch moved: (B, N, 2) pixels to the right and down; 0 for equal images."""
         return self.att.displacement(onset, apex)
 
-    def logits(self, onset, apex):
+    def logits(self, onset: torch.Tensor, apex: torch.Tensor) -> torch.Tensor:
         """Emotion logits (B, classes)."""
         _, _, seen = self.compare(onset, apex)
         return self.recognizer(seen)
 
-    def reconstruct(self, swapped, features):
-        """I_t's patches (B, N, ps²·3) from P_dma; `swapped` is what a residual is added to."""
+    def reconstruct(self, swapped: torch.Tensor, features: torch.Tensor) -> torch.Tensor:
+        """I_t's patches (B, N, ps²·3) from P_dma; a residual is added to `swapped`."""
         patches = self.decode(features)
         if self.config.predict == "residual":
             patches = patches + patchify(swapped, self.config.patch_size)
         return patches
 
-    def decode(self, features):
+    def decode(self, features: torch.Tensor) -> torch.Tensor:
         """P_dma (B, N, D) -> patches (B, N, ps²·3), eq. (5) and (6)."""
         if features.shape[1] + 1 != self.decoder_pos_embed.shape[1]:
             raise ValueError(
@@ -363,13 +391,21 @@ class MicronBert(nn.Module):
         return self.decoder_pred(self.decoder_norm(x))
 
 
-def normalise(images):
+def present(seen: Seen, name: str) -> torch.Tensor:
+    """What `MicronBert.compare` saw under this name; ValueError if it computes nothing so named."""
+    found = seen.get(name)
+    if found is None:
+        raise ValueError(f"this model computes no {name!r}")
+    return found
+
+
+def normalise(images: torch.Tensor) -> torch.Tensor:
     """(B, H, W, 3) uint8 RGB -> (B, 3, H, W) float, /255, ImageNet mean and standard deviation."""
     mean, std = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], device=images.device)
     return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
 
 
-def patchify(images, patch_size: int):
+def patchify(images: torch.Tensor, patch_size: int) -> torch.Tensor:
     """(B, C, H, W) -> (B, N, ps²·C), a patch laid out (row, column, channel)."""
     b, c, height, width = images.shape
     rows, columns = height // patch_size, width // patch_size
@@ -379,10 +415,11 @@ def patchify(images, patch_size: int):
 
 def _positions(grid: int, dim: int):
     """Fixed 2-D sin-cos positions (1, grid² + 1, dim), zero for the contextual token."""
+    # The base 10000 is that of "Attention Is All You Need", section 3.5.
     frequencies = 1.0 / 10000 ** (torch.arange(dim // 4, dtype=torch.float64) / (dim / 4))
     index = torch.arange(grid**2)
 
-    def encode(coordinates):
+    def encode(coordinates: torch.Tensor):
         angles = coordinates[:, None].double() * frequencies
         return torch.cat([angles.sin(), angles.cos()], dim=1)
 
@@ -390,7 +427,7 @@ def _positions(grid: int, dim: int):
     return torch.cat([torch.zeros(1, dim), patches.float()])[None]
 
 
-def _read(path):
+def _read(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Tensors by name, and the section `model` of the config that travels with them."""
     if str(path).endswith(".safetensors"):
         from safetensors import safe_open

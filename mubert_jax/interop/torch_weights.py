@@ -1,10 +1,11 @@
 """Our weights <-> a state dict under the official names.
 
-Where the official model has a tensor that ours lacks, the neutral one is written, and checked when
-it is read back.
+Where the official model has a tensor that ours lacks, a neutral one is written, and checked when it
+is read back.
 """
 
 import collections
+from collections.abc import Callable, Mapping
 
 import jax
 import numpy as np
@@ -19,12 +20,13 @@ from mubert_jax.objectives.micron_bert import MicronBertObjective
 from mubert_jax.training.checkpoints import Weights
 
 POSITIONS = ("backbone.pos_embed", "decoder_pos_embed")
-# Half a bfloat16 step below 1, and some room: fixed positions may have been stored so.
+# How far stored positions may be from the fixed ones: more than half a bfloat16 step below 1, 2e-3,
+# as they may have been stored in bfloat16, and far less than learned ones differ.
 ROUNDING = 5e-3
 
 
 def to_official(config: Config, weights: Weights) -> dict[str, np.ndarray]:
-    """The state dict of the official model, and `recognizer.*` where ours has one."""
+    """The state dict of the official model, with `recognizer.*` if ours has one."""
     tensors = _named(weights.params)
     tensors |= _absent_attention(config.model, tensors)
     grid, dims = config.model.grid, (config.model.dim, config.model.decoder.dim)
@@ -46,18 +48,18 @@ def to_official(config: Config, weights: Weights) -> dict[str, np.ndarray]:
 
 
 def from_official(
-    config: Config, tensors: dict[str, np.ndarray], source: str
+    config: Config, tensors: Mapping[str, np.ndarray], source: str
 ) -> tuple[Weights, list[str]]:
-    """Weights for `config` from a state dict (float32), and notes on what was passed over.
+    """Weights for `config` from a state dict (float32), and notes on what was left out.
 
     Args:
-      config: what the tensors are weights of; `infer.infer_config` finds it.
-      tensors: under the official names.
-      source: the file, for the messages.
+      config: The model that the tensors are weights of; `infer.infer_config` finds it.
+      tensors: The tensors, by official name.
+      source: The file, for messages.
 
     Raises:
-      UserError: missing, unexpected or mis-shaped tensors (a table); a tensor that is not finite,
-        or that says something that ours cannot express.
+      UserError: Tensors are missing, unexpected or of another shape (a table of them), are not
+        finite, or express something that our model cannot.
     """
     shapes = abstract_weights(config)
     blank = jax.tree.map(
@@ -80,7 +82,7 @@ def from_official(
     notes += _check_copies(source, config.model, tensors)
     notes += _check_positions(source, config.model, tensors)
 
-    def read(tree, rename=lambda name: name):
+    def read(tree: dict, rename: Callable[[str], str] = lambda name: name):
         paths = {path: official_name(path) for path in flatten_dict(tree, sep="/")}
         flat = {
             path: np.ascontiguousarray(from_official_layout(name, tensors[rename(name)]))
@@ -96,7 +98,7 @@ def from_official(
 
 
 def abstract_weights(config: Config) -> Weights:
-    """Shapes of the weights that a pretraining with this config has."""
+    """The shapes of the weights in a pretraining with this config."""
 
     def first_weights():
         objective = MicronBertObjective(config)
@@ -107,7 +109,7 @@ def abstract_weights(config: Config) -> Weights:
 
 
 def _not_of_this_model(config: Config) -> dict[str, str]:
-    """What a file may hold beyond the model that is asked for: beginning of the name -> reason."""
+    """What a file may hold beyond the model that is asked for: beginning of a name -> reason."""
     reasons = {"fc.": "the official code's auxiliary classifier, which ours lacks"}
     if not AGREEMENTS[config.loss.agreement].teacher:
         agreement = f"config.loss.agreement is {config.loss.agreement!r}"
@@ -119,7 +121,7 @@ def _not_of_this_model(config: Config) -> dict[str, str]:
     return reasons
 
 
-def _named(params):
+def _named(params: dict):
     named = {}
     for path, array in flatten_dict(params, sep="/").items():
         name = official_name(path)
@@ -127,12 +129,14 @@ def _named(params):
     return named
 
 
-def _positions(grid, dim):
+def _positions(grid: int, dim: int):
     return np.concatenate([np.zeros((1, dim), np.float32), sincos_positions(grid, dim)])[None]
 
 
-def _absent_attention(model: ModelConfig, tensors) -> dict[str, np.ndarray]:
-    """The tensors of the official DMA that ours lacks, such that they change nothing.
+def _absent_attention(
+    model: ModelConfig, tensors: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The tensors of the official DMA that ours lacks, with values that change nothing.
 
     Without DMA, W_q = W_k = 0 makes diag(Â) = 1/N everywhere and W_v = N·I undoes it: the decoder
     reads the tokens, as in ours.
@@ -153,7 +157,9 @@ def _absent_attention(model: ModelConfig, tensors) -> dict[str, np.ndarray]:
     return absent
 
 
-def _check_table(source, expected, tensors):
+def _check_table(
+    source: str, expected: Mapping[str, np.ndarray], tensors: Mapping[str, np.ndarray]
+):
     rows = []
     for name in sorted(expected.keys() | tensors.keys()):
         found = tensors[name].shape if name in tensors else "missing"
@@ -175,18 +181,18 @@ def _check_table(source, expected, tensors):
     )
 
 
-def _other_grid(name, found, wanted):
-    """Positions of another number of patches: they are recomputed, not read."""
+def _other_grid(name: str, found: tuple[int, ...] | str, wanted: tuple[int, ...] | str):
+    """Whether these are positions for another number of patches, which are recomputed, not read."""
     return (
         name.endswith("pos_embed")
-        and "missing" != found
-        and "unexpected" != wanted
+        and not isinstance(found, str)
+        and not isinstance(wanted, str)
         and len(found) == 3
         and (found[0], found[2]) == (wanted[0], wanted[2])
     )
 
 
-def _check_values(source, tensors):
+def _check_values(source: str, tensors: Mapping[str, np.ndarray]):
     for name, array in tensors.items():
         if not np.isfinite(array).all():
             raise UserError(f"{source}: {name} holds NaN or infinity; take an earlier checkpoint")
@@ -197,8 +203,8 @@ def _check_values(source, tensors):
             )
 
 
-def _check_copies(source, model: ModelConfig, tensors) -> list[str]:
-    """The tensors that ours lacks must change nothing, and the student's encoder be the encoder."""
+def _check_copies(source: str, model: ModelConfig, tensors: Mapping[str, np.ndarray]):
+    """Tensors that ours lacks must change nothing, and the student's encoder be the encoder."""
     notes = []
     if model.dma.kind == "none":
         if tensors["att.to_q.weight"].any() or tensors["att.to_k.weight"].any():
@@ -225,8 +231,8 @@ def _check_copies(source, model: ModelConfig, tensors) -> list[str]:
     return notes
 
 
-def _check_positions(source, model: ModelConfig, tensors) -> list[str]:
-    """Every position must be the fixed one, of this grid or, said so, of another."""
+def _check_positions(source: str, model: ModelConfig, tensors: Mapping[str, np.ndarray]):
+    """All positions must be the fixed ones, for this grid or, with a note, for another."""
     notes = set()
     for name, found in tensors.items():
         if not name.endswith("pos_embed"):

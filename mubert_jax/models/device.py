@@ -7,18 +7,18 @@ import jax
 from mubert_jax.config import ModelConfig
 from mubert_jax.errors import UserError
 
-# cuDNN's flash attention runs on NVIDIA's Ampere and what came after it (compute capability 8.0),
-# with heads of a multiple of 8 numbers, as many at most.
+# What cuDNN's flash attention requires: an NVIDIA GPU of the Ampere generation (compute capability
+# 8.0) or later, and heads whose size is a multiple of 8, up to `LARGEST_HEAD`.
 AMPERE = 8
 LARGEST_HEAD = 128
 
 
-def settled(config: ModelConfig, device=None) -> ModelConfig:
-    """The config with the dtype and the attention that `auto` takes on a device.
+def settled(config: ModelConfig, device: jax.Device | None = None) -> ModelConfig:
+    """The config with the dtype and the attention that `auto` stands for on a device.
 
     Args:
-      device: a `jax.Device`, also of a topology that is only compiled for; None takes the first of
-        those that JAX runs on.
+      device: may belong to a topology that is only compiled for; None takes the first one that
+        JAX runs on.
     """
     device = device or jax.devices()[0]
     if config.dtype == "auto":
@@ -32,20 +32,19 @@ def settled(config: ModelConfig, device=None) -> ModelConfig:
 
 
 def for_any_device(config: ModelConfig) -> ModelConfig:
-    """The config of a trained model, as it is looked through elsewhere.
+    """The config of a trained model, for use on any device.
 
-    Which attention computes it is the device's business: what a run took cuDNN's for is seen
-    without it, too.
+    Attention is the device's choice: a model that was trained with cuDNN's also runs without it.
     """
     auto = "auto" if config.attention == "cudnn" else config.attention
     return dataclasses.replace(config, attention=auto)
 
 
-def check_attention(config: ModelConfig, device=None):
-    """For commands whose user chooses the attention.
+def check_attention(config: ModelConfig, device: jax.Device | None = None) -> None:
+    """Checks the attention that a command's user chose.
 
     Raises:
-      UserError: cuDNN's was asked for, and the device, the dtype or the heads rule it out.
+      UserError: cuDNN's was asked for, but the device, the dtype or the heads rule it out.
     """
     device = device or jax.devices()[0]
     if config.attention != "cudnn":
@@ -57,7 +56,7 @@ def check_attention(config: ModelConfig, device=None):
         )
 
 
-def _why_not_cudnn(config: ModelConfig, device) -> str | None:
+def _why_not_cudnn(config: ModelConfig, device: jax.Device) -> str | None:
     generation = str(getattr(device, "compute_capability", "")).partition(".")[0]
     if not generation.isdigit() or int(generation) < AMPERE:
         return f"it needs an NVIDIA GPU, Ampere or later, and JAX computes on {device.device_kind}"

@@ -1,8 +1,11 @@
 """Micron-BERT: μ-Encoder, POI, DMA and μ-Decoder put together (Figure 2).
 
-Images are normalised float arrays (B, H, W, C); Blockwise Swapping is done before, by
+Images are normalised float arrays (B, H, W, C); Blockwise Swapping is done beforehand, by
 `models.swapping`.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import flax.struct
@@ -21,7 +24,7 @@ from mubert_jax.models.recognizer import Recognizer
 
 @flax.struct.dataclass
 class Encoded:
-    """What the μ-Encoder gives of B images: P (B, N, D), p^CT (B, D), S (B, N).
+    """The μ-Encoder's output for B images: P (B, N, D), p^CT (B, D), S (B, N).
 
     `compared` is what DMA's q and k read: P, or the images (B, H, W, C) themselves.
     """
@@ -32,13 +35,13 @@ class Encoded:
     compared: jax.Array
 
     def split(self, sections: int) -> list["Encoded"]:
-        """What `side_by_side` put together."""
+        """Undoes `side_by_side`."""
         parts = jax.tree.map(lambda x: x.reshape(-1, sections, *x.shape[1:]), self)
         return [jax.tree.map(lambda x, i=i: x[:, i], parts) for i in range(sections)]
 
 
-def side_by_side(*views):
-    """V views of B images as B·V images, pair by pair, so that a device's pairs stay its own."""
+def side_by_side(*views: jax.Array) -> jax.Array:
+    """V views of B images as B·V images, pair by pair, so that each device keeps its own pairs."""
     return jnp.stack(views, axis=1).reshape(-1, *views[0].shape[1:])
 
 
@@ -46,9 +49,9 @@ def side_by_side(*views):
 class Intermediates:
     """Everything between the frames and the reconstruction.
 
-    `swapped` and `reference` are `Encoded`, `crops` too, one a full-size crop. `dma` is None
-    without DMA. `patch_weights` (B, N) is W of eq. (12), `dma_features` (B, N, D) what the decoder
-    reads.
+    `crops` holds one `Encoded` per full-size crop, `dma` is None without DMA, and `poi_scores`
+    (B, N) are the reference's. `patch_weights` (B, N) is W of eq. (12), None without DMA and for
+    cross-attention; the decoder reads `dma_features` (B, N, D).
     """
 
     swapped: Encoded
@@ -67,20 +70,25 @@ class MicronEncoder(nn.Module):
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, images_BxHxWxC) -> Encoded:
+    def __call__(self, images_BxHxWxC: jax.Array) -> Encoded:
         config = self.config
         patches_BxNxP = vit.patchify(images_BxHxWxC, config.patch_size).astype(self.dtype)
         grid = images_BxHxWxC.shape[1] // config.patch_size
         x = vit.Dense(config.dim, dtype=self.dtype, name="patch_embed")(patches_BxNxP)
         x += vit.sincos_positions(grid, config.dim).astype(self.dtype)
+        # 0.02, as in MAE and DINO.
         token = self.param("contextual_token", nn.initializers.normal(0.02), (config.dim,))
         token = jnp.broadcast_to(token.astype(self.dtype), (x.shape[0], 1, config.dim))
         x = jnp.concatenate([token, x], axis=1)
-        for i in range(config.depth):
-            block = vit.block(config.remat)(
+        *blocks, last = (
+            vit.block(config.remat)(
                 config.heads, config.mlp_ratio, config.attention, self.dtype, name=f"blocks_{i}"
             )
-            x, contextual_row = block(x, i == config.depth - 1)
+            for i in range(config.depth)
+        )
+        for block in blocks:
+            x, _ = block(x, False)
+        x, contextual_row = last(x, True)
         x = vit.layer_norm(self.dtype, "norm")(x)
         return Encoded(
             tokens=x[:, 1:],
@@ -98,7 +106,7 @@ class MicronDecoder(nn.Module):
     channels: int = 3
 
     @nn.compact
-    def __call__(self, features_BxNxD):
+    def __call__(self, features_BxNxD: jax.Array) -> jax.Array:
         config = self.config
         x = vit.Dense(config.decoder.dim, dtype=self.dtype, name="embed")(features_BxNxD)
         x += vit.sincos_positions(config.grid, config.decoder.dim).astype(self.dtype)
@@ -117,12 +125,12 @@ class MicronDecoder(nn.Module):
 
 
 class MicronBert(nn.Module):
-    """The whole model. Called, it gives `(reconstruction, Intermediates)`."""
+    """The whole model; calling it returns `(reconstruction, Intermediates)`."""
 
     config: ModelConfig
     projector_config: DinoConfig | None = None
 
-    def setup(self):
+    def setup(self) -> None:
         config, dtype = settled(self.config), compute_dtype(self.config)
         self.encoder = MicronEncoder(config, dtype)
         if self.config.dma.kind != "none":
@@ -135,13 +143,18 @@ class MicronBert(nn.Module):
         if self.config.recognizer.classes:
             self.recognizer = Recognizer(self.config.recognizer)
 
-    def __call__(self, swapped_BxHxWxC, reference_BxHxWxC, crops=()):
-        """One encoder call for all views of full size.
+    def __call__(
+        self,
+        swapped_BxHxWxC: jax.Array,
+        reference_BxHxWxC: jax.Array,
+        crops: Sequence[jax.Array] = (),
+    ) -> tuple[jax.Array, Intermediates]:
+        """Encodes all full-size views in one call, compares the frames and reconstructs I_t.
 
         Args:
           swapped_BxHxWxC: I_{t/s}; the current frame itself at recognition time.
           reference_BxHxWxC: I_{t+δ}.
-          crops: full-size crops of the reference, each (B, H, W, C).
+          crops: Full-size crops of the reference, each (B, H, W, C).
 
         Returns:
           The reconstructed patches y_t (B, N, ps²·C) and the `Intermediates`.
@@ -162,8 +175,10 @@ class MicronBert(nn.Module):
             dma_features=features_BxNxD,
         )
 
-    def compare(self, swapped: Encoded, reference: Encoded):
-        """Eq. (8), (9) and (12): (DMAOutput, W, P_dma); without DMA the tokens are P_dma."""
+    def compare(
+        self, swapped: Encoded, reference: Encoded
+    ) -> tuple[DMAOutput | None, jax.Array | None, jax.Array]:
+        """Eq. (8), (9) and (12): (DMA's output, W, P_dma); without DMA the tokens are P_dma."""
         if self.config.dma.kind == "none":
             return None, None, swapped.tokens
         scale = interest(reference.poi_scores, self.config.poi) if self.config.poi.enabled else None
@@ -172,15 +187,15 @@ class MicronBert(nn.Module):
             return dma, dma.diagonal, dma.features
         return dma, dma.diagonal * scale, dma.features
 
-    def encode(self, images_BxHxWxC) -> Encoded:
-        """Images of any size that is a multiple of the patch."""
+    def encode(self, images_BxHxWxC: jax.Array) -> Encoded:
+        """Encodes images of any size that is a multiple of the patch."""
         return self.encoder(images_BxHxWxC)
 
-    def project(self, contextual_tokens):
+    def project(self, contextual_tokens: jax.Array) -> jax.Array:
         """Contextual tokens (..., D) -> prototype logits (..., K) for the `dino` agreement."""
         return self.projector(contextual_tokens)
 
-    def difference(self, current: Encoded, reference: Encoded):
+    def difference(self, current: Encoded, reference: Encoded) -> jax.Array:
         """The calibrated map m (B, N) of two encoded frames; 0 for equal frames."""
         return calibrated_difference(
             self.dma.queries(current.compared),
@@ -189,32 +204,32 @@ class MicronBert(nn.Module):
             self.dma.keys(reference.compared),
         )
 
-    def motion_map(self, current_BxHxWxC, reference_BxHxWxC):
+    def motion_map(self, current_BxHxWxC: jax.Array, reference_BxHxWxC: jax.Array) -> jax.Array:
         """The calibrated map m (B, N) of two images."""
         return self.difference(*self._both(current_BxHxWxC, reference_BxHxWxC))
 
-    def displacement(self, current: Encoded, reference: Encoded):
-        """How far each patch moved, (B, N, 2) pixels to the right and down; DMA reads pixels."""
+    def displacement(self, current: Encoded, reference: Encoded) -> jax.Array:
+        """How far each patch moved, (B, N, 2) pixels right and down; DMA must read pixels."""
         return displacement(self.dma.queries, current.compared, reference.compared)
 
-    def logits(self, onset_BxHxWxC, apex_BxHxWxC):
+    def logits(self, onset_BxHxWxC: jax.Array, apex_BxHxWxC: jax.Array) -> jax.Array:
         """Emotion logits (B, classes) of onset and apex; nothing is swapped or decoded."""
         return self.logits_of(*self._both(onset_BxHxWxC, apex_BxHxWxC))
 
-    def logits_of(self, onset: Encoded, apex: Encoded):
-        """As `logits`, of two encoded frames."""
+    def logits_of(self, onset: Encoded, apex: Encoded) -> jax.Array:
+        """Like `logits`, for two encoded frames."""
         return self.recognizer(self._read(onset, apex), apex.poi_scores)
 
-    def forward_features(self, onset_BxHxWxC, apex_BxHxWxC):
-        """What the recognizer's linear layer reads, (B, F)."""
+    def forward_features(self, onset_BxHxWxC: jax.Array, apex_BxHxWxC: jax.Array) -> jax.Array:
+        """The input of the recognizer's linear layer, (B, F)."""
         onset, apex = self._both(onset_BxHxWxC, apex_BxHxWxC)
         return self.recognizer.forward_features(self._read(onset, apex), apex.poi_scores)
 
-    def _both(self, current_BxHxWxC, reference_BxHxWxC) -> list[Encoded]:
+    def _both(self, current_BxHxWxC: jax.Array, reference_BxHxWxC: jax.Array):
         return self.encoder(side_by_side(current_BxHxWxC, reference_BxHxWxC)).split(2)
 
     def _read(self, onset: Encoded, apex: Encoded):
-        """What `recognizer.reads` names."""
+        """The recognizer's input, as `recognizer.reads` names it."""
         if self.config.recognizer.reads == "movement":
             return self.difference(onset, apex)
         if self.config.recognizer.reads == "displacement":
@@ -222,8 +237,8 @@ class MicronBert(nn.Module):
         _, _, features_BxNxD = self.compare(onset, apex)
         return features_BxNxD
 
-    def initialise(self, images_BxHxWxC):
-        """Touches every parameter: what `init` is to be called with."""
+    def initialise(self, images_BxHxWxC: jax.Array) -> None:
+        """Uses every parameter; the method to call `init` with."""
         _, intermediates = self(images_BxHxWxC, images_BxHxWxC)
         if self.projector_config is not None:
             self.project(intermediates.reference.contextual_token)
@@ -231,15 +246,15 @@ class MicronBert(nn.Module):
             self.logits(images_BxHxWxC, images_BxHxWxC)
 
 
-def init_params(model: MicronBert, key) -> dict:
-    """A model's first parameters."""
+def init_params(model: MicronBert, key: jax.Array) -> dict[str, Any]:
+    """A model's initial parameters."""
     size = model.config.image_size
     images = jnp.zeros((1, size, size, 3))
-    return model.init(key, images, method=MicronBert.initialise)["params"]
+    return dict(model.init(key, images, method=MicronBert.initialise)["params"])
 
 
-def compute_dtype(config: ModelConfig):
-    """`auto` is bfloat16 on accelerators and float32 on CPU; parameters are float32 always."""
+def compute_dtype(config: ModelConfig) -> jnp.dtype:
+    """`auto` is bfloat16 on accelerators and float32 on a CPU; parameters are always float32."""
     return jnp.dtype(settled(config).dtype)
 
 

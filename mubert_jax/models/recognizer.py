@@ -1,35 +1,38 @@
 """The recognizer, section 5.3: emotion logits from what DMA saw."""
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from mubert_jax.config import RecognizerConfig
 from mubert_jax.models.vit import NORM_EPSILON
 
-# Of the calibrated map, below which a patch counts as still.
+# Added to the calibrated map before its logarithm is taken: values well below it count as still. A
+# smaller one brings the noise of still patches in, a larger one hides weak movements.
 STILL = 0.03
 
 
 class Recognizer(nn.Module):
     """What DMA saw as one vector, then a linear layer; float32.
 
-    `reads` "dma": P_dma pooled over the patches (mean, or weighted by S) and LN. "movement": the
-    logarithm of the calibrated map. "displacement": how far each patch moved, and which way.
+    `reads` "dma": P_dma, pooled over the patches (mean, or weighted by S) and layer-normed.
+    "movement": the logarithm of the calibrated map. "displacement": how far each patch moved, and
+    which way.
     """
 
     config: RecognizerConfig
 
-    def setup(self):
+    def setup(self) -> None:
         if self.config.reads == "dma":
             self.norm = nn.LayerNorm(epsilon=NORM_EPSILON)
         self.head = nn.Dense(self.config.classes)
 
-    def __call__(self, read, poi_scores_BxN):
-        """-> logits (B, classes)."""
+    def __call__(self, read: jax.Array, poi_scores_BxN: jax.Array) -> jax.Array:
+        """Logits (B, classes), from what `forward_features` takes."""
         return self.head(self.forward_features(read, poi_scores_BxN))
 
-    def forward_features(self, read, poi_scores_BxN):
-        """What the linear layer reads of P_dma (B, N, D), the map (B, N) or u (B, N, 2)."""
+    def forward_features(self, read: jax.Array, poi_scores_BxN: jax.Array) -> jax.Array:
+        """The linear layer's input (B, F), from P_dma (B, N, D), the map (B, N) or u (B, N, 2)."""
         if self.config.reads == "movement":
             return jnp.log(jnp.maximum(read, 0) + STILL)
         if self.config.reads == "displacement":

@@ -7,12 +7,14 @@ from mubert_jax.config import SwappingConfig
 from mubert_jax.models.vit import patchify, unpatchify
 
 
-def draw_block(key, missing, grid: int, config: SwappingConfig):
+def draw_block(
+    key: jax.Array, missing: jax.Array, grid: int, config: SwappingConfig
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """One block of Algorithm 1, in patches: int32 (top, left, height, width), inside the grid.
 
     Its size is uniform in [min_block, missing] (min_block where less is missing), its aspect ratio
-    log-uniform in [min_aspect, 1 / min_aspect], so that neither direction is favoured, its place
-    uniform over all places where it fits. Sides are rounded and clamped to the grid.
+    log-uniform in [min_aspect, 1 / min_aspect], so that neither direction is favoured, and its
+    place uniform over all places where it fits. Sides are rounded and clamped to the grid.
     """
     of_size, of_aspect, of_row, of_column = jax.random.split(key, 4)
     largest = jnp.maximum(missing, config.min_block)
@@ -26,7 +28,7 @@ def draw_block(key, missing, grid: int, config: SwappingConfig):
     return top, left, height, width
 
 
-def blockwise_mask(key, grid: int, config: SwappingConfig):
+def blockwise_mask(key: jax.Array, grid: int, config: SwappingConfig) -> jax.Array:
     """Draws which patches come from the reference frame: (grid²,) bool, rows first.
 
     Blocks are added until the swapped patches, counted once each however many blocks cover them,
@@ -36,10 +38,10 @@ def blockwise_mask(key, grid: int, config: SwappingConfig):
     target = config.ratio * grid**2
     rows, columns = jnp.arange(grid)[:, None], jnp.arange(grid)[None, :]
 
-    def unfinished(carry):
+    def unfinished(carry: tuple[jax.Array, jax.Array]):
         return jnp.sum(carry[1]) < target
 
-    def add_block(carry):
+    def add_block(carry: tuple[jax.Array, jax.Array]):
         key, mask = carry
         key, block_key = jax.random.split(key)
         top, left, height, width = draw_block(block_key, target - jnp.sum(mask), grid, config)
@@ -51,7 +53,9 @@ def blockwise_mask(key, grid: int, config: SwappingConfig):
     return jax.lax.while_loop(unfinished, add_block, start)[1].reshape(-1)
 
 
-def swap(current_BxHxWxC, reference_BxHxWxC, mask_BxN, patch_size: int):
+def swap(
+    current_BxHxWxC: jax.Array, reference_BxHxWxC: jax.Array, mask_BxN: jax.Array, patch_size: int
+) -> jax.Array:
     """I_{t/s}: the reference's pixels where the mask is set, the current frame's elsewhere."""
     current = patchify(current_BxHxWxC, patch_size)
     reference = patchify(reference_BxHxWxC, patch_size)

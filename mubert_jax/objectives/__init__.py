@@ -6,14 +6,16 @@ Its file's name is what `config.objective.name` takes.
 import dataclasses
 import sys
 
+import jax
+
 from mubert_jax import discovery
 from mubert_jax.config import Config
 from mubert_jax.models.device import settled
 from mubert_jax.training.objective import Objective
 
 
-def make_objective(config: Config, device=None) -> Objective:
-    """The objective that a config names, for a device as `models.device.settled` takes one.
+def make_objective(config: Config, device: jax.Device | None = None) -> Objective:
+    """The objective that a config names, on a device as `models.device.settled` takes it.
 
     Raises:
       UserError: no such objective, or options that it does not have.

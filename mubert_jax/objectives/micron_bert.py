@@ -1,10 +1,10 @@
 """Micron-BERT: reconstruct I_t from I_{t/s} and I_{t+δ}, and agree on crops; eq. (13).
 
-Beyond the paper: warps that are known teach DMA's map, and changes teach POI where to expect them.
+Beyond the paper: known warps teach DMA's map, and changes teach POI where to expect them.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import flax.struct
 import jax
@@ -23,10 +23,11 @@ from mubert_jax.models.micron_bert import (
 from mubert_jax.models.swapping import blockwise_mask, swap
 from mubert_jax.models.vit import patchify
 from mubert_jax.training import flops, schedules
-from mubert_jax.training.objective import Objective
+from mubert_jax.training.objective import Metrics, Objective, Params
 from mubert_jax.training.views import degraded_alike, normalise, pair_keys, random_crops
 from mubert_jax.training.warps import WarpedPair, warped_pairs
 
+# Folded into a pair's key for its warps; the other views' keys are split from it.
 _WARP = 6
 
 
@@ -37,9 +38,9 @@ class Views:
     Attributes:
       current, reference: I_t and I_{t+δ}.
       swapped: I_{t/s}.
-      swap_mask: which patches of it come from I_{t+δ}, (B, N) boolean.
-      global_crops, local_crops: of I_{t+δ}, each (B, size, size, 3).
-      known: I_{t+δ} under movements that are known; None where the loss has no use for it.
+      swap_mask: Which of its patches come from I_{t+δ}, (B, N) boolean.
+      global_crops, local_crops: Crops of I_{t+δ}, each (B, size, size, 3).
+      known: I_{t+δ} under known movements; None where the loss does not use them.
     """
 
     current: jax.Array
@@ -55,7 +56,7 @@ class Views:
 class Forward:
     """What the terms of the loss are computed from."""
 
-    variables: dict
+    variables: dict[str, Params]
     views: Views
     predicted: jax.Array
     intermediates: Intermediates
@@ -63,7 +64,7 @@ class Forward:
 
 @dataclasses.dataclass(frozen=True)
 class Term:
-    """A part of the loss: a scalar `of` a `Forward`."""
+    """A part of the loss: `of` computes a scalar from a `Forward`."""
 
     name: str
     weight: float
@@ -73,8 +74,8 @@ class Term:
 class MicronBertObjective(Objective):
     """Eq. (13), and what `config.loss` adds to it. A term of weight 0 is not computed.
 
-    `extra` holds the EMA `teacher` of encoder and projector and its `center` (K,) where the
-    agreement has a teacher.
+    Where the agreement has a teacher, `extra` holds the EMA `teacher` of encoder and projector and
+    its `center` (K,).
     """
 
     panels = {
@@ -103,16 +104,16 @@ class MicronBertObjective(Objective):
         self.terms = [term for term in terms if term.weight]
         self.agrees = bool(weights.agreement_weight) and weights.agreement != "none"
 
-    def init(self, key):
+    def init(self, key: jax.Array) -> Params:
         return init_params(self.model, key)
 
-    def extra(self, params):
+    def extra(self, params: Params) -> dict:
         if not self.agreement.teacher:
             return {}
         center = jnp.zeros(self.config.loss.dino.output_dim)
         return {"teacher": jax.tree.map(jnp.copy, teacher_part(params)), "center": center}
 
-    def views(self, key, batch) -> Views:
+    def views(self, key: jax.Array, batch: dict[str, jax.Array]) -> Views:
         config, crop = self.config, self.config.loss.crop
         patch_size, size = config.model.patch_size, config.model.image_size
         keys = pair_keys(key, batch["index"])
@@ -146,21 +147,24 @@ class MicronBertObjective(Objective):
             known=known,
         )
 
-    def loss(self, params, extra, views: Views, progress):
+    def loss(
+        self, params: Params, extra: dict, views: Views, progress: jax.Array
+    ) -> tuple[jax.Array, tuple[Metrics, dict]]:
         variables = {"params": params}
-        predicted, intermediates = self.model.apply(
-            variables, views.swapped, views.reference, views.global_crops
-        )
+        model = self.model.bind(variables)
+        predicted, intermediates = model(views.swapped, views.reference, views.global_crops)
         forward = Forward(variables, views, predicted, intermediates)
         metrics = {term.name: term.of(forward) for term in self.terms}
-        loss = sum(term.weight * metrics[term.name] for term in self.terms)
+        loss = sum((term.weight * metrics[term.name] for term in self.terms), jnp.zeros(()))
         statistics = {}
         if self.agrees:
             metrics["agreement"], statistics = self._agreement(forward, extra, progress)
             loss += self.config.loss.agreement_weight * metrics["agreement"]
         return loss, (metrics | describe(intermediates, views), statistics)
 
-    def after_update(self, params, extra, statistics, progress):
+    def after_update(
+        self, params: Params, extra: dict, statistics: dict, progress: jax.Array
+    ) -> dict:
         if not extra:
             return extra
         dino = self.config.loss.dino
@@ -176,13 +180,18 @@ class MicronBertObjective(Objective):
         return losses.reconstruction(forward.predicted, target)
 
     def _replaced_patch(self, forward: Forward):
-        return losses.replaced_patch(forward.intermediates.dma.diagonal, forward.views.swap_mask)
+        dma = forward.intermediates.dma
+        if dma is None or dma.diagonal is None:
+            raise ValueError("replaced-patch detection reads diag(Â), which this model lacks")
+        return losses.replaced_patch(dma.diagonal, forward.views.swap_mask)
 
     def _warp(self, forward: Forward):
         """How well the calibrated map finds the movements put on I_{t+δ}."""
         known = forward.views.known
+        if known is None:
+            raise ValueError("these views were drawn without warps")
         first, second = normalise(known.first), normalise(known.second)
-        found = self.model.apply(forward.variables, first, second, method="motion_map")
+        found = self.model.bind(forward.variables).motion_map(first, second)
         return losses.warp(found, known.moved, known.still)
 
     def _expectation(self, forward: Forward):
@@ -190,7 +199,7 @@ class MicronBertObjective(Objective):
         change = losses.change(views.current, views.reference, self.config.model.patch_size)
         return losses.expectation(forward.intermediates.reference.poi_scores, change)
 
-    def _agreement(self, forward: Forward, extra: dict, progress):
+    def _agreement(self, forward: Forward, extra: dict, progress: jax.Array):
         student = student_views(self.model, forward.variables, forward.views, forward.intermediates)
         teacher = None
         if self.agreement.teacher:
@@ -199,11 +208,11 @@ class MicronBertObjective(Objective):
             student, teacher, extra.get("center"), self.config.loss, progress
         )
 
-    def encode(self, params, images):
-        return self.model.apply({"params": params}, images, method="encode").tokens
+    def encode(self, params: Params, images: jax.Array) -> jax.Array:
+        return self.model.bind({"params": params}).encode(images).tokens
 
     def flops_per_pair(self) -> float:
-        """Student forward and backward, teacher forward; the decoder only where it is scored."""
+        """Student forward and backward, teacher forward; the decoder only where L_r has weight."""
         model, crop, loss = self.config.model, self.config.loss.crop, self.config.loss
         crops = crop.global_crops if self.agreement.crops else 0
         student = (2 + crops) * flops.encoder_flops(model, model.grid)
@@ -222,46 +231,47 @@ class MicronBertObjective(Objective):
         return 3 * student + teacher
 
 
-def teacher_part(params: dict) -> dict:
+def teacher_part(params: Params) -> Params:
     """The parameters that a teacher follows."""
     return {name: params[name] for name in ("encoder", "projector")}
 
 
 def student_views(
-    model: MicronBert, variables, views: Views, intermediates: Intermediates
+    model: MicronBert, variables: dict[str, Params], views: Views, intermediates: Intermediates
 ) -> losses.Features:
     """Contextual features of the frame and its crops; projected where the model has a projector."""
     full_size = (intermediates.reference, *intermediates.crops)
     full_size_GxBxD = jnp.stack([view.contextual_token for view in full_size])
     if model.projector_config is None:
         return losses.Features(full_size_GxBxD, full_size_GxBxD[:0])
-    return losses.Features(
-        model.apply(variables, full_size_GxBxD, method="project"),
-        _encode_and_project(model, variables, views.local_crops, len(views.current)),
-    )
+    features_GxBxK = model.bind(variables).project(full_size_GxBxD)
+    if not views.local_crops:
+        return losses.Features(features_GxBxK, features_GxBxK[:0])
+    return losses.Features(features_GxBxK, _encode_and_project(model, variables, views.local_crops))
 
 
-def teacher_views(model: MicronBert, teacher, views: Views) -> losses.Features:
+def teacher_views(model: MicronBert, teacher: Params, views: Views) -> losses.Features:
     """The teacher's features of the frame and its full-size crops; it sees no local ones."""
     full_size = [views.reference, *views.global_crops]
-    features = _encode_and_project(model, {"params": teacher}, full_size, len(views.current))
-    return losses.Features(features, features[:0])
+    features_GxBxK = _encode_and_project(model, {"params": teacher}, full_size)
+    return losses.Features(features_GxBxK, features_GxBxK[:0])
 
 
-def _encode_and_project(model, variables, views, batch):
-    """(V, B, K) of V views of equal size, in one encoder call."""
-    if not views:
-        return jnp.zeros((0, batch, model.projector_config.output_dim))
-    encoded = model.apply(variables, side_by_side(*views), method="encode")
-    projected = model.apply(variables, encoded.contextual_token, method="project")
-    return projected.reshape(batch, len(views), -1).swapaxes(0, 1)
+def _encode_and_project(
+    model: MicronBert, variables: dict[str, Params], views: Sequence[jax.Array]
+):
+    """(V, B, K) of V views of equal size, at least one, in one encoder call."""
+    bound = model.bind(variables)
+    projected = bound.project(bound.encode(side_by_side(*views)).contextual_token)
+    return projected.reshape(-1, len(views), projected.shape[-1]).swapaxes(0, 1)
 
 
-def describe(intermediates: Intermediates, views: Views) -> dict:
+def describe(intermediates: Intermediates, views: Views) -> Metrics:
     """Metrics that show whether the parts do their work.
 
-    `contextual_std` near 0 is a collapse; `diagonal_kept` and `diagonal_swapped` are the mean of
-    diag(Â) over kept and over swapped patches: DMA tells them apart when they differ.
+    `contextual_std` near 0 is a collapse; `poi_peak` is the largest score over the mean one;
+    `diagonal_kept` and `diagonal_swapped` are the means of diag(Â) over kept and over swapped
+    patches: DMA tells them apart when they differ.
     """
     metrics = {
         "contextual_std": losses.contextual_std(intermediates.reference.contextual_token),

@@ -1,8 +1,8 @@
-"""The synthetic benchmark: maps against movements that are known, baselines beside."""
+"""The synthetic benchmark: maps against known movements, with baselines beside them."""
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,9 +19,9 @@ from mubert_jax.synthetic.nuisances import CONDITIONS
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class BenchmarkPair:
-    """Two frames of a test subject, one moment or two, and what moves between them.
+    """Two frames of a test subject, and what moves between them.
 
-    `onset`, `apex` (H, W, 3) uint8; `amplitude` in pixels of a 224-pixel frame, 0 for one moment.
+    `onset`, `apex` (H, W, 3) uint8; `amplitude` in pixels of a 224-pixel frame, 0 if nothing moves.
     """
 
     onset: np.ndarray
@@ -32,25 +32,28 @@ class BenchmarkPair:
     _registered: dict = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     def registered(self, align: str) -> np.ndarray:
-        """The apex, registered to the onset as every method gets it; found once a pair."""
+        """The apex, registered to the onset as every method gets it; computed once per pair."""
         if align not in self._registered:
             self._registered[align] = aligned(align, self.apex, self.onset)
         return self._registered[align]
 
 
-# Difficulty -> amplitudes in pixels of a 224-pixel frame.
+# Difficulty -> amplitudes in pixels of a 224-pixel frame: about equal thirds of
+# `synthetic.clip.AMPLITUDES`, on the logarithmic scale on which these are drawn.
 DIFFICULTIES = {
     "all": (0.0, 9.0),
     "under 0.7 px": (0.0, 0.7),
     "0.7 to 1.5 px": (0.7, 1.5),
     "over 1.5 px": (1.5, 9.0),
 }
+# Clips per subject: intervals are over subjects, so more subjects tell more than more clips.
 CLIPS = 2
+# Two subjects can be resampled in only three ways, which makes no interval.
 FEWEST = 3
 
 
 def enough_subjects(subjects: int) -> int:
-    """The number, if an interval can be drawn from it; UserError if not."""
+    """The number, if it is enough for an interval; UserError if not."""
     if subjects < FEWEST:
         raise UserError(f"--subjects {subjects}: an interval needs {FEWEST} or more")
     return subjects
@@ -59,12 +62,12 @@ def enough_subjects(subjects: int) -> int:
 def benchmark_pairs(
     condition: str, subjects: int, size: int, patch_size: int, seed: int = 0
 ) -> Iterator[tuple[BenchmarkPair, BenchmarkPair]]:
-    """(moving, still) of `CLIPS` clips of each test subject, made one by one.
+    """(moving, still) for `CLIPS` clips of each test subject, made one by one.
 
-    Moving are onset and apex; still are two moments before the onset.
+    The moving pair is onset and apex, the still one two moments up to the onset.
 
     Raises:
-      UserError: frames of a size that patches do not divide.
+      UserError: patches do not divide frames of this size.
     """
     if size % patch_size:
         raise UserError(f"--size {size}: choose a multiple of {patch_size}, the patch")
@@ -82,11 +85,12 @@ def benchmark_pairs(
 
 
 class Row(NamedTuple):
-    """What one line of a table reads.
+    """What one line of a table shows.
 
     Attributes:
-      method: its map; align: the registration of the frames, "none" for as recorded.
-      times: what the map is multiplied by, patch by patch: "", "POI", "S·N" or "true face".
+      method: Where its map comes from.
+      align: The registration of the frames; "none" leaves them as recorded.
+      times: What the map is multiplied by, patch by patch: "", "POI", "S·N" or "true face".
     """
 
     method: str
@@ -94,12 +98,12 @@ class Row(NamedTuple):
     times: str = ""
 
 
-# The maps (g, g) of one pair after one registration: (method, times) -> map.
+# (pair, registration) -> the maps (g, g) of the pair after it, by (method, times).
 Reader = Callable[[BenchmarkPair, str], dict[tuple[str, str], np.ndarray]]
 
 
 def baseline_rows(methods: Mapping[str, MotionMap]) -> list[str]:
-    """What the rows of these methods are called; a flow has another, less the face's median."""
+    """The names of these methods' rows; a flow has a second one, less the face's median."""
     rows = []
     for method in methods.values():
         rows += [method.title]
@@ -111,7 +115,7 @@ def baseline_rows(methods: Mapping[str, MotionMap]) -> list[str]:
 def baseline_maps(
     pair: BenchmarkPair, align: str, patch_size: int, methods: Mapping[str, MotionMap]
 ) -> dict[str, np.ndarray]:
-    """Row -> map (g, g) of methods without learning; a map's patch is the mean of its pixels."""
+    """Row -> map (g, g) of methods without learning; a patch has the mean of its pixels."""
     face = np.kron(pair.truth.face, np.ones((patch_size, patch_size))) > 0.5
     found = {}
     for method in methods.values():
@@ -127,14 +131,14 @@ def _less_median(method: MotionMap) -> str:
 
 
 def learned_maps(perceiver: Perceiver, pair: BenchmarkPair, align: str) -> Maps:
-    """What a model sees of one pair."""
+    """A model's maps of one pair."""
     return perceiver(pair.onset[None], pair.registered(align)[None])
 
 
 def learned_reader(perceiver: Perceiver) -> Reader:
-    """DMA and DMA × POI."""
+    """Reads DMA and DMA × POI."""
 
-    def read(pair, align):
+    def read(pair: BenchmarkPair, align: str):
         maps = learned_maps(perceiver, pair, align)
         return {("DMA", ""): maps.dma[0], ("DMA", "POI"): maps.dma_poi[0]}
 
@@ -142,22 +146,26 @@ def learned_reader(perceiver: Perceiver) -> Reader:
 
 
 def baseline_reader(patch_size: int, methods: Mapping[str, MotionMap]) -> Reader:
-    """Methods without learning, and the same told the true face."""
+    """Reads methods without learning, alone and times the true face."""
 
-    def read(pair, align):
+    def read(pair: BenchmarkPair, align: str):
         found = baseline_maps(pair, align, patch_size, methods)
         return times(found, "", 1.0) | times(found, "true face", pair.truth.face)
 
     return read
 
 
-def times(maps: dict[str, np.ndarray], what: str, weights) -> dict[tuple[str, str], np.ndarray]:
-    """Rows of maps that are weighed alike."""
+def times(
+    maps: Mapping[str, np.ndarray], what: str, weights: np.ndarray | float
+) -> dict[tuple[str, str], np.ndarray]:
+    """(method, `what`) -> map, all multiplied by the same weights, which `what` names."""
     return {(method, what): map_gxg * weights for method, map_gxg in maps.items()}
 
 
 def evaluate(
-    read: Reader, pairs: list[tuple[BenchmarkPair, BenchmarkPair]], alignments: tuple[str, ...]
+    read: Reader,
+    pairs: Sequence[tuple[BenchmarkPair, BenchmarkPair]],
+    alignments: Sequence[str],
 ) -> dict[Row, dict[str, dict[str, Estimate]]]:
     """Row -> difficulty -> score -> estimate, over the (moving, still) pairs of one condition."""
     scored: dict[Row, list[list[PairScore]]] = {}
@@ -176,7 +184,7 @@ def evaluate(
         for name, (low, high) in DIFFICULTIES.items()
     }
 
-    def summary(of_row, rows):
+    def summary(of_row: list[list[PairScore]], rows: np.ndarray):
         moving, still = zip(*itertools.compress(of_row, rows), strict=True)
         return summarise(moving, still, amplitudes[rows], subjects[rows])
 
@@ -190,8 +198,10 @@ def evaluate(
     }
 
 
-def mass_on_face(perceiver: Perceiver, pairs) -> float:
-    """Share of POI's scores that lie on the face, mean over the moving pairs."""
+def mass_on_face(
+    perceiver: Perceiver, pairs: Iterable[tuple[BenchmarkPair, BenchmarkPair]]
+) -> float:
+    """The share of POI's scores that lies on the face, mean over the moving pairs."""
     shares = []
     for pair, _ in pairs:
         poi = learned_maps(perceiver, pair, "none").poi[0]

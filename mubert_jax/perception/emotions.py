@@ -1,7 +1,7 @@
 """Emotion-like labels of synthetic people: are they in the frozen features?
 
-Logistic regression on what a model's features change by from onset to apex, leaving one subject out
-at a time.
+Logistic regression on how a model's features change from onset to apex, leaving one subject out at
+a time.
 """
 
 import dataclasses
@@ -23,12 +23,15 @@ from mubert_jax.data.video import grey
 from mubert_jax.perception.scores import Estimate, resampled
 from mubert_jax.synthetic.clip import VISIBLE, SyntheticClip
 from mubert_jax.synthetic.nuisances import CONDITIONS
+from mubert_jax.training.objective import Params
 from mubert_jax.training.views import normalise
 
 # Parameters and normalised images (B, H, W, 3) -> tokens (B, N, D), rows first.
-Encode = Callable[[dict, jax.Array], jax.Array]
+Encode = Callable[[Params, jax.Array], jax.Array]
+# Clips per subject: more give the classifier more examples, and take as much longer to draw.
 CLIPS = 5
-# Features are averaged over cells of this share of the frame's side.
+# Cells along a side over which tokens are averaged: more tell places apart better, but leave more
+# features to fit to the same few pairs.
 CELLS = 7
 
 
@@ -45,7 +48,7 @@ class Labelled:
 def labelled_pairs(
     condition: str, subjects: int, size: int, align: str = "robust", seed: int = 0
 ) -> Labelled:
-    """Onset and registered apex of `CLIPS` clips of each test subject, with `VISIBLE` movements."""
+    """Onset and registered apex of `CLIPS` clips per test subject, with `VISIBLE` movements."""
     numbers = range(FIRST_TEST_SUBJECT, FIRST_TEST_SUBJECT + subjects)
     rows = []
     for number, index in itertools.product(numbers, range(CLIPS)):
@@ -56,16 +59,16 @@ def labelled_pairs(
 
 
 def pixel_changes(pairs: Labelled) -> np.ndarray:
-    """What grey pixels change by, 28 × 28 a frame: the row without learning."""
+    """The change of grey pixels, 28 × 28 per frame: the row without learning."""
     change = grey(pairs.apex) - grey(pairs.onset)
     return _cells(change[..., None], 4 * CELLS)
 
 
-def token_changes(encode: Encode, params: dict) -> Callable[[Labelled], np.ndarray]:
+def token_changes(encode: Encode, params: Params) -> Callable[[Labelled], np.ndarray]:
     """The apex's tokens less the onset's, averaged over `CELLS` × `CELLS` cells."""
 
     @jax.jit
-    def change(params, onset, apex):
+    def change(params: Params, onset: jax.Array, apex: jax.Array):
         tokens = encode(params, normalise(jnp.stack([onset, apex])))
         return tokens[1] - tokens[0]
 
@@ -86,8 +89,9 @@ def recognition(
     """UF1 of all predictions together, each subject predicted from the others.
 
     Args:
-      uf1: of truths and predictions, both (R,): `recognition.metrics.uf1`.
+      uf1: `recognition.metrics.uf1`, which takes truths and predictions, both (R,).
     """
+    # A strong penalty, because there may be more features than pairs.
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=300))
     predicted = cross_val_predict(
         classifier, features_PxF, pairs.emotion, groups=pairs.subject, cv=LeaveOneGroupOut()
@@ -96,7 +100,7 @@ def recognition(
     return resampled(lambda rows: uf1(pairs.emotion[rows], predicted[rows]), pairs.subject)
 
 
-def _cells(maps_PxHxWxC, cells: int) -> np.ndarray:
+def _cells(maps_PxHxWxC: np.ndarray, cells: int):
     """Means over about cells × cells cells, flat: (P, cells² · C)."""
     edges = np.linspace(0, maps_PxHxWxC.shape[1], min(cells, maps_PxHxWxC.shape[1]) + 1)
     starts = edges[:-1].astype(int)

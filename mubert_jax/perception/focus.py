@@ -5,20 +5,22 @@ import jax.numpy as jnp
 
 from mubert_jax.models.dma import motion_log_odds
 
-# S is smoothed over this share of the frame's side; POI looks half where that has `HALF` of its
-# peak, and `SHARPNESS` says how fast more or less becomes all or nothing; m counts by this power of
-# the probability that the patch moved. Chosen on people of their own.
+# Chosen on synthetic people that are neither trained nor tested on.
+# The standard deviation of the window that smooths S, as a share of the frame's side.
 WIDTH = 0.1
+# The share of its peak at which the smoothed S counts half, and how fast it counts all or nothing
+# above or below.
 HALF = 0.65
 SHARPNESS = 12
+# The power of the probability that a patch moved, by which m is multiplied.
 CONFIDENCE = 2
 
 
-def focus(scores_BxN):
-    """S (B, N) of eq. (11), smoothed, all or nothing: S'·N, mean 1.
+def focus(scores_BxN: jax.Array) -> jax.Array:
+    """S (B, N) of eq. (11), smoothed and nearly all or nothing: S'·N, mean 1.
 
-    One attention row scatters over the face, patch by patch, and keeps a little for everything
-    else; so read it is even on the face and nearly 0 elsewhere.
+    One attention row is uneven over the face, patch by patch, and keeps a little for everything
+    else; read like this, it is even on the face and nearly 0 elsewhere.
     """
     side = round(scores_BxN.shape[-1] ** 0.5)
     place = jnp.arange(side)
@@ -31,18 +33,18 @@ def focus(scores_BxN):
     return looked_at_BxN / jnp.mean(looked_at_BxN, axis=-1, keepdims=True)
 
 
-def evidence(map_BxN, focus_BxN):
-    """W = m · P(moved)² · S'·N, (B, N): what moved, where it is to be looked for.
+def evidence(map_BxN: jax.Array, focus_BxN: jax.Array) -> jax.Array:
+    """W = m · P(moved)² · S'·N, (B, N): what moved, where POI looks.
 
-    P(moved) is what the calibrated map m was trained to give, `motion_log_odds`; what counts as
-    noise is measured where POI looks, so a background that moves does not hide the face.
+    P(moved) is what the calibrated map m was trained to give, by `motion_log_odds`. The noise is
+    measured where POI looks, so that a moving background does not hide the face.
     """
     floor_Bx1 = weighted_median(map_BxN, focus_BxN)
     moved_BxN = jax.nn.sigmoid(motion_log_odds(map_BxN, floor_Bx1))
     return map_BxN * moved_BxN**CONFIDENCE * focus_BxN
 
 
-def weighted_median(values_BxN, weights_BxN):
+def weighted_median(values_BxN: jax.Array, weights_BxN: jax.Array) -> jax.Array:
     """(B, 1): the smallest value that half of the weight is at or below."""
     order = jnp.argsort(values_BxN, axis=-1)
     weight_BxN = jnp.cumsum(jnp.take_along_axis(weights_BxN, order, axis=-1), axis=-1)

@@ -1,7 +1,8 @@
-"""What a pretrained μ-BERT sees between two frames: DMA, POI and DMA × POI, one value a patch."""
+"""What a pretrained μ-BERT sees between two frames: DMA, POI and DMA × POI, per patch."""
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -11,12 +12,14 @@ import numpy as np
 from mubert_jax.config import ModelConfig, PerceptionConfig, POIConfig
 from mubert_jax.data.alignment import aligned
 from mubert_jax.data.files import write_text
+from mubert_jax.data.frames import FramePairs
 from mubert_jax.data.video import grey
 from mubert_jax.errors import UserError
 from mubert_jax.models.dma import diagonal_attention
 from mubert_jax.models.micron_bert import MicronBert, side_by_side
 from mubert_jax.models.poi import interest
 from mubert_jax.perception.focus import evidence, focus
+from mubert_jax.training.objective import Params
 from mubert_jax.training.views import normalise
 
 SCALE_FILE = "perception.json"
@@ -25,12 +28,12 @@ AS_DEFAULT = PerceptionConfig()
 
 @dataclasses.dataclass(frozen=True)
 class Maps:
-    """Maps of P pairs; g patches a side.
+    """Maps of P pairs, with g patches along a side.
 
     `onset`, `apex` (P, H, W, 3) uint8. `difference` (P, H, W): |onset - apex| in grey levels.
-    `dma` (P, g, g): the map asked for; `calibrated` is 0 for equal frames, `diagonal` is
-    1 - diag(Â). `poi` (P, g, g): S·N of the apex, mean 1, focused or as it is. `dma_poi`: both
-    together; their product, but for a focused calibrated map, see `perception.focus.evidence`.
+    `dma` (P, g, g): the map that was asked for; `calibrated` is 0 for equal frames, `diagonal` is
+    1 - diag(Â). `poi` (P, g, g): S·N of the apex, mean 1, focused or as it is. `dma_poi` (P, g, g):
+    their product, or `perception.focus.evidence` where a calibrated map is focused.
     `displacement` (P, g, g, 2): pixels to the right and down; 0 where DMA reads tokens.
     """
 
@@ -45,7 +48,8 @@ class Maps:
     def __len__(self):
         return len(self.onset)
 
-    def take(self, rows) -> "Maps":
+    def take(self, rows: Sequence[int]) -> "Maps":
+        """The maps of some pairs, by their numbers."""
         return Maps(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
 
 
@@ -53,9 +57,9 @@ class Perceiver:
     """A trained model, compiled to compare frames of its own image size.
 
     Args:
-      model, params: what looks.
-      reading: which maps; `align` is the caller's.
-      batch: pairs that are compared at one time.
+      model, params: The model and its weights.
+      reading: Which maps to compute; registering the frames, `align`, is left to the caller.
+      batch: How many pairs are compared at a time; more take more memory.
 
     Raises:
       UserError: the model has no DMA to read.
@@ -64,7 +68,7 @@ class Perceiver:
     def __init__(
         self,
         model: MicronBert,
-        params: dict,
+        params: Params,
         reading: PerceptionConfig = AS_DEFAULT,
         batch: int = 8,
     ):
@@ -82,9 +86,9 @@ class Perceiver:
             )
         )
 
-    def __call__(self, onset_PxHxWx3, apex_PxHxWx3) -> Maps:
-        """uint8 RGB frames, `image_size` square."""
-        onset, apex = np.asarray(onset_PxHxWx3), np.asarray(apex_PxHxWx3)
+    def __call__(self, onset_PxHxWx3: np.ndarray, apex_PxHxWx3: np.ndarray) -> Maps:
+        """The maps of uint8 RGB frames, `image_size` square."""
+        onset, apex = onset_PxHxWx3, apex_PxHxWx3
         read = []
         for start in range(0, len(onset), self._batch):
             part = slice(start, start + self._batch)
@@ -98,13 +102,18 @@ class Perceiver:
         difference = np.abs(grey(onset, np.float32) - grey(apex, np.float32))
         return Maps(onset, apex, difference, *learned)
 
-    def _padded(self, images):
+    def _padded(self, images: np.ndarray):
         missing = self._batch - len(images)
         return np.pad(images, ((0, missing), (0, 0), (0, 0), (0, 0)))
 
 
-def _read(model: MicronBert, current_uint8, reference_uint8, reading: PerceptionConfig):
-    """DMA, POI, both together, (B, N) each, and u (B, N, 2); a method of a bound model."""
+def _read(
+    model: MicronBert,
+    current_uint8: jax.Array,
+    reference_uint8: jax.Array,
+    reading: PerceptionConfig,
+):
+    """DMA, POI and both together, (B, N) each, and u (B, N, 2); `model` is bound."""
     frames = side_by_side(normalise(current_uint8), normalise(reference_uint8))
     current, reference = model.encode(frames).split(2)
     if reading.map == "calibrated":
@@ -126,14 +135,15 @@ def _read(model: MicronBert, current_uint8, reference_uint8, reading: Perception
     return movement, poi, both, displacement
 
 
-def measure_scale(perceiver: Perceiver, pairs, align: str, count: int = 64) -> float:
+def measure_scale(perceiver: Perceiver, pairs: FramePairs, align: str, count: int = 64) -> float:
     """The strongest hundredth of a usual training pair: full colour in a picture.
 
-    The median over pairs, so that a few whose background moves do not make all others dark.
+    It is the median over pairs, so that a few whose background moves do not make all others dark.
 
     Args:
-      pairs: the `FramePairs` of the training; `count` of them, spread evenly, are looked at.
-      align: how the second frame of each is registered to the first.
+      pairs: The training's pairs, of which `count`, spread evenly, are compared. More of them
+        steady the median and delay the start of the training.
+      align: How the second frame of each is registered to the first.
     """
     rows = np.linspace(0, len(pairs) - 1, min(count, len(pairs))).astype(int)
     drawn = [pairs.pair(row, row, seed=0) for row in rows]
@@ -144,15 +154,15 @@ def measure_scale(perceiver: Perceiver, pairs, align: str, count: int = 64) -> f
     return float(np.median(np.percentile(maps.dma, 99, axis=(1, 2))))
 
 
-def save_scale(workdir: Path, scale: float):
+def save_scale(workdir: Path, scale: float) -> None:
     write_text(workdir / SCALE_FILE, json.dumps({"calibrated": scale}) + "\n")
 
 
 def load_scale(workdir: Path) -> float | None:
-    """What `save_scale` wrote for this run; None if it never finished.
+    """What `save_scale` wrote for this run; None if it wrote nothing.
 
     Raises:
-      UserError: the file says something else.
+      UserError: the file holds something else.
     """
     path = workdir / SCALE_FILE
     if not path.exists():

@@ -1,7 +1,7 @@
 """`mubert perceive`: two images or a video -> one picture and one .npz of maps."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,22 +23,24 @@ from mubert_jax.perception import render
 from mubert_jax.perception.maps import Maps, Perceiver
 from mubert_jax.perception.trained import Trained
 
+# Pairs of a video that are compared at most: more miss fewer short movements, and take longer.
 CANDIDATES = 256
 
 
 @dataclasses.dataclass(frozen=True)
 class PerceiveOptions:
-    """How frames are cut out, compared and shown.
+    """How frames are cropped, compared and shown.
 
     Attributes:
-      crop, detector, margin: as at `mubert prepare`; use what the training data were made with.
+      crop, detector, margin: As for `mubert prepare`; use what the training data were made with.
       align: none | ecc | robust; None takes the checkpoint's `perception.align`.
       map: calibrated | diagonal; None takes the checkpoint's `perception.map`.
       poi: focused | attention; None takes the checkpoint's `perception.poi`.
-      pairs: rows of the picture, for a video.
-      delta: frames between onset and apex, for a video; None takes the middle of the training's.
-      scale: movement shown at full colour; None takes what the training measured, or, for
-        weights that came without one, the pairs' own.
+      pairs: The rows of the picture, for a video.
+      delta: The frames between onset and apex, for a video; None takes the middle of the training's
+        range.
+      scale: The movement shown at full colour; None takes what the training measured or, for
+        weights that came without a scale, the pairs' own.
     """
 
     crop: str = "face"
@@ -59,8 +61,8 @@ def perceive_images(
     output: Path,
     options: PerceiveOptions,
     console: Console,
-):
-    """Maps of one onset/apex pair; see `Session.write` for what is written."""
+) -> None:
+    """Writes maps of one onset/apex pair, as `Session.write` does."""
     session = Session(trained, options)
     images = read_images([onset, apex])
     cut = session.pair_cutter(images, onset, apex)
@@ -70,10 +72,11 @@ def perceive_images(
 
 def perceive_video(
     trained: Trained, video: Path, output: Path, options: PerceiveOptions, console: Console
-):
-    """Maps of the moments of a video that move most and, as the last row, of the stillest.
+) -> None:
+    """Writes maps of the moments of a video that move most and, as the last row, of the stillest.
 
-    Up to 256 pairs of frames δ apart, spread evenly, are compared; rows are at least δ apart.
+    Up to `CANDIDATES` pairs of frames δ apart, spread evenly, are compared; rows are at least δ
+    apart.
     """
     session = Session(trained, options)
     delta = options.delta or sum(session.config.data.delta) // 2
@@ -97,7 +100,7 @@ def perceive_video(
     session.write(maps.take(rows), titles, numbers, output, console)
 
 
-def _moments(energy, starts, delta, count):
+def _moments(energy: np.ndarray, starts: np.ndarray, delta: int, count: int):
     """Rows of the strongest pairs at least δ apart, strongest first, and the weakest last."""
     weakest = int(np.argmin(energy))
     chosen: list[int] = []
@@ -109,11 +112,11 @@ def _moments(energy, starts, delta, count):
 
 
 class Session:
-    """A model and the options it is looked with.
+    """A model, and the options with which it looks at frames.
 
     Attributes:
-      config: as the model was trained.
-      notes: what a reader of the maps has to be told.
+      config: The config that the model was trained with.
+      notes: What a reader of the maps has to be told.
     """
 
     def __init__(self, trained: Trained, options: PerceiveOptions):
@@ -127,16 +130,22 @@ class Session:
         self._measured_scale = trained.scale
         self.notes: list[str] = []
 
-    def pair_cutter(self, images: list[np.ndarray], onset: Path, apex: Path) -> Callable:
-        """As `cutter`, for two image files; notes that they are the same."""
-        if np.array_equal(*images):
+    def pair_cutter(
+        self, images: Sequence[np.ndarray], onset: Path, apex: Path
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """Like `cutter`, for two image files; notes if they are the same."""
+        first, second = images
+        if np.array_equal(first, second):
             self._note(f"{onset} and {apex} are the same frame: there is no movement to see")
         return self.cutter(images, f"{onset} or {apex}")
 
-    def cutter(self, sample: list[np.ndarray], source) -> Callable[[np.ndarray], np.ndarray]:
-        """One box for all, found in `sample`: image -> (S, S, 3) uint8, S the model's size.
+    def cutter(
+        self, sample: Sequence[np.ndarray], source: str | Path
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """A function that crops images to (S, S, 3) uint8, S the model's size, by one box for all.
 
-        The box is in pixels of the first image; others of that shape are brought to its size.
+        The box is found in `sample`, in pixels of its first image; other images of that aspect
+        ratio are resized to its size. `source` is where they are from, for messages.
         """
         options, size, box = self._options, self.config.model.image_size, None
         if options.crop == "face":
@@ -148,13 +157,13 @@ class Session:
         elif options.crop == "center":
             box = center_box(sample[0])
 
-        def cut(image):
+        def cut(image: np.ndarray):
             self._check_size(image, sample[0], source)
             return crop_frame(image, sample[0].shape[:2], box, size)
 
         return cut
 
-    def _check_size(self, image, first, source):
+    def _check_size(self, image: np.ndarray, first: np.ndarray, source: str | Path):
         (height, width), (first_height, first_width) = image.shape[:2], first.shape[:2]
         if (height, width) == (first_height, first_width):
             return
@@ -173,14 +182,22 @@ class Session:
         if text not in self.notes:
             self.notes.append(text)
 
-    def compare(self, onset, apex) -> Maps:
+    def compare(self, onset: np.ndarray, apex: np.ndarray) -> Maps:
+        """The maps of cropped frames (P, S, S, 3), each apex registered to its onset first."""
         registered = [aligned(self._reading.align, b, a) for a, b in zip(onset, apex, strict=True)]
         return self._perceiver(onset, np.stack(registered))
 
-    def write(self, maps: Maps, titles, numbers, output: Path, console: Console):
-        """`output` as a picture and, beside it, the same name with .npz.
+    def write(
+        self,
+        maps: Maps,
+        titles: Sequence[str],
+        numbers: np.ndarray,
+        output: Path,
+        console: Console,
+    ) -> None:
+        """Writes `output` as a picture and, beside it, a file of arrays of the same name with .npz.
 
-        The arrays are those of `Maps`, and `frames` (P, 2), the frame numbers of onset and apex.
+        The arrays are those of `Maps`, and `frames` (P, 2), the frame `numbers` of onset and apex.
         """
         for note in self.notes:
             console.print(note, highlight=False, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Pictures of maps: one row per pair, one absolute scale a column, a colour bar each."""
+"""Pictures of maps: one row per pair, and per column one absolute scale and its colour bar."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -6,16 +6,26 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from mubert_jax.data.files import replacing, writing_errors
 from mubert_jax.outputs import PICTURES
 from mubert_jax.perception.maps import Maps
 
 COLOURS = "inferno"
-DIFFERENCE_LIMIT = 48.0  # grey levels of 255
-POI_LIMIT = 6.0  # times the mean patch
-LENGTHENED = 12  # times the displacement an arrow is long,
-LONGEST = 1.5  # patches at most
+# The values at full colour, in grey levels of 255 and in multiples of the mean patch. They are for
+# the eye alone: lower ones show weaker values, and tell strong ones apart less.
+DIFFERENCE_LIMIT = 48.0
+POI_LIMIT = 6.0
+# An arrow is the displacement times `LENGTHENED`, so that fractions of a pixel can be seen, but at
+# most `LONGEST` patches long, so that arrows do not hide one another.
+LENGTHENED = 12
+LONGEST = 1.5
+
+# One (H, W, 3) or (g, g) array per row.
+Rows = np.ndarray | Sequence[np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -23,18 +33,18 @@ class Column:
     """Frames (P, H, W, 3) as they are, or maps (P, any, any) drawn over the apex.
 
     Attributes:
-      name: its title.
-      images: what it shows.
-      limit: the value at full colour, the same for all rows; None for frames.
-      label: what the values are.
-      arrows: which way each patch of a map moved (P, g, g, 2), where the map is not dark.
+      name: Its title.
+      images: What it shows.
+      limit: The value at full colour, the same for all rows; None for frames.
+      label: What the values are.
+      arrows: Which way each patch of a map moved (P, g, g, 2); drawn where the map is not dark.
     """
 
     name: str
-    images: Sequence[np.ndarray]
+    images: Rows
     limit: float | None = None
     label: str = ""
-    arrows: Sequence[np.ndarray] | None = None
+    arrows: Rows | None = None
 
 
 def frames(maps: Maps) -> list[Column]:
@@ -43,7 +53,7 @@ def frames(maps: Maps) -> list[Column]:
 
 
 def learned(maps: Maps, dma_limit: float, dma_label: str) -> list[Column]:
-    """DMA, POI and DMA × POI, whose full colour is that of DMA where POI is twice its mean.
+    """DMA, POI and DMA × POI; the full colour of the last is DMA's where POI is twice its mean.
 
     Arrows show which way patches moved, where DMA can tell.
     """
@@ -62,14 +72,14 @@ def difference(maps: Maps) -> Column:
     return Column("|difference|", maps.difference, DIFFERENCE_LIMIT, "grey levels")
 
 
-def panel(columns: list[Column], behind: Sequence[np.ndarray], titles: list[str], path: Path):
-    """Writes one picture: a row per pair.
+def panel(columns: Sequence[Column], behind: Rows, titles: Sequence[str], path: Path) -> None:
+    """Writes one picture, with a row per pair.
 
     Args:
-      columns: from left to right.
-      behind: the frame over which a row's maps are drawn.
-      titles: one label a row.
-      path: the file, see `save`.
+      columns: The columns, from left to right.
+      behind: The frames over which each row's maps are drawn.
+      titles: One label per row.
+      path: The file; see `save`.
     """
     rows = len(titles)
     figure, axes = plt.subplots(
@@ -81,18 +91,9 @@ def panel(columns: list[Column], behind: Sequence[np.ndarray], titles: list[str]
     )
     for j, column in enumerate(columns):
         axes[0, j].set_title(column.name, fontsize=11)
-        for i in range(rows):
-            axis = axes[i, j]
-            axis.set_xticks([])
-            axis.set_yticks([])
-            if column.limit is None:
-                axis.imshow(column.images[i])
-            else:
-                drawn = over_frame(axis, behind[i], column.images[i], column.limit)
-                if column.arrows is not None:
-                    draw_arrows(axis, behind[i], column.images[i], column.limit, column.arrows[i])
+        drawn = [_draw(axes[i, j], column, i, behind[i]) for i in range(rows)]
         if column.limit is not None:
-            bar = figure.colorbar(drawn, ax=axes[:, j], location="bottom", pad=0.01, aspect=15)
+            bar = figure.colorbar(drawn[-1], ax=axes[:, j], location="bottom", pad=0.01, aspect=15)
             bar.set_label(column.label, fontsize=8)
             bar.ax.tick_params(labelsize=7)
     for i, title in enumerate(titles):
@@ -100,8 +101,20 @@ def panel(columns: list[Column], behind: Sequence[np.ndarray], titles: list[str]
     save(figure, path)
 
 
-def save(figure, path: Path):
-    """Writes a figure whole or not at all, as its suffix says, or as PNG; and closes it."""
+def _draw(axis: Axes, column: Column, row: int, behind: np.ndarray):
+    axis.set_xticks([])
+    axis.set_yticks([])
+    image = column.images[row]
+    if column.limit is None:
+        return axis.imshow(image)
+    drawn = over_frame(axis, behind, image, column.limit)
+    if column.arrows is not None:
+        draw_arrows(axis, behind, image, column.limit, column.arrows[row])
+    return drawn
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure whole or not at all, in the format of its suffix or as PNG, and closes it."""
     kind = path.suffix.lower() if path.suffix.lower() in PICTURES else ".png"
     with writing_errors(path, "choose another --output"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,8 +123,8 @@ def save(figure, path: Path):
     plt.close(figure)
 
 
-def over_frame(axis, frame, values, limit):
-    """Heat over the greyed frame: the stronger the value, the more it covers."""
+def over_frame(axis: Axes, frame: np.ndarray, values: np.ndarray, limit: float) -> AxesImage:
+    """Draws heat over the greyed frame: the stronger the value, the more it covers."""
     height, width = frame.shape[:2]
     extent = (0, width, height, 0)
     axis.imshow(frame.mean(-1), cmap="gray", vmin=-60, vmax=400, extent=extent)
@@ -127,10 +140,13 @@ def over_frame(axis, frame, values, limit):
     )
 
 
-def draw_arrows(axis, frame, values, limit, displacement):
-    """An arrow for every patch of a quarter of the full colour or more.
+def draw_arrows(
+    axis: Axes, frame: np.ndarray, values: np.ndarray, limit: float, displacement: np.ndarray
+) -> None:
+    """Draws an arrow on every patch of a quarter of the full colour or more.
 
-    A step of Lucas and Kanade cannot tell the way of what moved by more than half a patch.
+    Patches that moved by more than half a patch get none: a Lucas-Kanade step cannot tell which way
+    they went.
     """
     side, moved = frame.shape[0] / len(values), np.linalg.norm(displacement, axis=-1)
     told = (moved > 0) & (moved <= side / 2)

@@ -1,4 +1,4 @@
-"""How well a map finds a known movement; every score of a pair, and of many with its interval."""
+"""How well a map finds a known movement: the scores of a pair, and of many with intervals."""
 
 import dataclasses
 import functools
@@ -10,11 +10,13 @@ from scipy.stats import rankdata
 
 from mubert_jax.synthetic.clip import Truth
 
-# A patch has moved if its movement is at least this share of the largest, and shows: its grey
-# levels change by `SHOWS`. It has not if its movement is at most `STILL` of the largest.
+# A patch has moved if its movement is at least `MOVED` of the largest and shows: its grey levels
+# change by `SHOWS`, the step of an 8-bit frame. It is still if its movement is at most `STILL` of
+# the largest. As in `training.warps`; a wider gap leaves out more patches that are hard to call.
 MOVED, SHOWS, STILL = 0.25, 1.0, 0.02
-# The map's strength: this percentile of its patches.
+# The percentile of its patches that is a map's strength: a higher one rests on fewer patches.
 STRENGTH = 99
+# More draws make the ends of an interval steadier, and take longer.
 RESAMPLINGS = 1000
 MEANS = ("auc", "auc_in_face", "pointing")
 
@@ -24,10 +26,11 @@ class PairScore:
     """One map of one pair.
 
     Attributes:
-      auc, auc_in_face: of moved against still patches, over the frame and inside the face; NaN
-        where there is none of either.
-      pointing: whether the strongest patch has moved; NaN where none has.
-      energy: mean of the map; strength: its strongest hundredth.
+      auc, auc_in_face: AUC of moved against still patches, over the frame and inside the face; NaN
+        where there are none of either.
+      pointing: Whether the strongest patch has moved; NaN where none has.
+      energy: The mean of the map.
+      strength: The lower end of its strongest hundredth.
     """
 
     auc: float
@@ -38,7 +41,7 @@ class PairScore:
 
 
 def score(map_gxg: np.ndarray, truth: Truth) -> PairScore:
-    """Scores a map, (g, g), larger where it sees more movement."""
+    """Scores a map (g, g) that is larger where it sees more movement."""
     moved, still = moved_patches(truth)
     face = truth.face > 0.5
     return PairScore(
@@ -51,7 +54,7 @@ def score(map_gxg: np.ndarray, truth: Truth) -> PairScore:
 
 
 def moved_patches(truth: Truth) -> tuple[np.ndarray, np.ndarray]:
-    """(moved, still), two boolean (g, g); what is in between counts as neither."""
+    """(moved, still), both (g, g) boolean; what is in between counts as neither."""
     largest = truth.displacement.max()
     moved = (truth.displacement >= MOVED * largest) & (truth.visible >= SHOWS) & (largest > 0)
     return moved, truth.displacement <= STILL * largest
@@ -68,11 +71,11 @@ def auc(values: np.ndarray, positive: np.ndarray, negative: np.ndarray) -> float
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Estimate:
-    """A score of all people and its 95 % interval, from resampling them.
+    """A score over all people and its 95 % interval, from resampling them.
 
     Attributes:
-      draws: (1 + R,): of everybody, then of each resampling. The people drawn are the same for
-        every score of as many people, so two estimates can be compared draw by draw.
+      draws: (1 + R,), the score over everybody, then over each resampling. Scores over equally many
+        people share their draws, so two estimates can be compared draw by draw.
     """
 
     draws: np.ndarray
@@ -83,7 +86,7 @@ class Estimate:
 
     @functools.cached_property
     def interval(self) -> tuple[float, float]:
-        """2.5 % of the draws are below, and as many above."""
+        """The bounds that 2.5 % of the draws are below and 2.5 % above."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # all NaN
             low, high = np.nanpercentile(self.draws[1:], (2.5, 97.5))
@@ -102,7 +105,7 @@ class Estimate:
 
 
 def paired_difference(ours: Estimate, theirs: Estimate) -> Estimate:
-    """Ours less theirs, of the same people in every draw.
+    """Ours less theirs, over the same people in every draw.
 
     Its interval is narrower than that of either score where both find the same people hard.
     """
@@ -118,12 +121,13 @@ def summarise(
     """All scores of one method under one condition.
 
     Args:
-      moving: of P pairs that move; amplitudes (P,) and subjects (P,) are theirs.
-      still: of one pair without movement for each of them, under the same condition.
+      moving: The scores of P pairs that move.
+      still: The scores of a pair without movement for each of them, under the same condition.
+      amplitudes, subjects: The amplitudes and subjects of the moving pairs, (P,).
 
     Returns:
-      `auc`, `auc_in_face`, `pointing`, `null` (energy of still over energy of moving pairs),
-      `correlation` (Spearman, of strength and amplitude).
+      `auc`, `auc_in_face`, `pointing`, `null` (energy of still over energy of moving pairs) and
+      `correlation` (Spearman's, of strength and amplitude).
     """
     columns = {
         field.name: np.array([getattr(pair, field.name) for pair in moving])
@@ -142,13 +146,13 @@ def summarise(
 
 
 def resampled(statistic: Callable[[np.ndarray], float], subjects: np.ndarray) -> Estimate:
-    """`statistic` of all rows, and its interval; it takes the numbers of the rows, (R,)."""
+    """`statistic` over all rows, and its interval; it takes the numbers of rows, (R,)."""
     rows = np.arange(len(subjects))
     return Estimate(np.array([statistic(np.repeat(rows, counts)) for counts in _draws(subjects)]))
 
 
-def _draws(subjects_P) -> np.ndarray:
-    """How often each pair counts, (1 + R, P): once, then R times with its subject drawn anew."""
+def _draws(subjects_P: np.ndarray):
+    """How often each pair counts, (1 + R, P): once, then in each of R draws of subjects."""
     everyone, of_subject = np.unique(subjects_P, return_inverse=True)
     random = np.random.default_rng(0)
     drawn = random.integers(len(everyone), size=(RESAMPLINGS, len(everyone)))
@@ -156,14 +160,14 @@ def _draws(subjects_P) -> np.ndarray:
     return np.concatenate([np.ones_like(counts[:1]), counts])[:, of_subject]
 
 
-def _means(values_P, counts_RxP) -> np.ndarray:
-    """Mean of what is not NaN, (R,)."""
+def _means(values_P: np.ndarray, counts_RxP: np.ndarray):
+    """The mean of what is not NaN, (R,)."""
     there = np.isfinite(values_P)
     return _weighted_mean(values_P[there], counts_RxP[:, there])
 
 
-def _rank_correlations(a_P, b_P, counts_RxP) -> np.ndarray:
-    """Spearman's correlation, (R,): Pearson's of the ranks, ties sharing theirs."""
+def _rank_correlations(a_P: np.ndarray, b_P: np.ndarray, counts_RxP: np.ndarray):
+    """Spearman's correlation, (R,): Pearson's of the ranks, which ties share."""
     ranks = []
     for values in (a_P, b_P):
         below_PxP = np.sign(values[:, None] - values) / 2
@@ -176,6 +180,6 @@ def _rank_correlations(a_P, b_P, counts_RxP) -> np.ndarray:
     return covariance / np.sqrt(variances[0] * variances[1])
 
 
-def _weighted_mean(values, counts_RxP):
-    """Of values (R, P), or (P,) that all draws share: (R,)."""
+def _weighted_mean(values: np.ndarray, counts_RxP: np.ndarray):
+    """The mean, (R,), of values (R, P), or (P,) that all draws share."""
     return (values * counts_RxP).sum(1) / counts_RxP.sum(1)

@@ -1,4 +1,4 @@
-"""A trained μ-BERT, wherever it came from: all that looking at frames needs."""
+"""A trained μ-BERT, wherever it comes from: all that looking at frames requires."""
 
 import dataclasses
 from pathlib import Path
@@ -8,6 +8,7 @@ from mubert_jax.models.micron_bert import MicronBert, build_model
 from mubert_jax.perception.maps import load_scale
 from mubert_jax.training.checkpoints import Weights, load_seen, load_weights, run_folder
 from mubert_jax.training.contamination import Seen
+from mubert_jax.training.objective import Params
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -15,17 +16,18 @@ class Trained:
     """A model and its weights.
 
     Attributes:
-      config: as it was trained.
-      model, params: what it computes, and with which weights.
-      scale: movement at full colour, measured on the training pairs; None where it was not.
-      seen: whose faces the weights have seen.
-      emotions: what a recognizer's classes are called, where an exported file says so.
-      extra: what the objective kept beside the parameters, where it was asked for.
+      config: The config that it was trained with.
+      model, params: The model and its weights.
+      scale: The movement at full colour, measured on the training pairs; None if it was not
+        measured.
+      seen: Whose faces the weights have seen.
+      emotions: The names of a recognizer's classes, where an exported file has them.
+      extra: What the objective kept beside the parameters, if it was asked for.
     """
 
     config: Config
     model: MicronBert
-    params: dict
+    params: Params
     scale: float | None
     seen: Seen
     emotions: tuple[str, ...] | None = None

@@ -19,7 +19,6 @@ from jax import export
 
 from mubert_jax.config_files import load_config
 from mubert_jax.interop import stablehlo_file
-from mubert_jax.interop.exporting import Exported
 from mubert_jax.models.device import settled
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.objectives import make_objective
@@ -230,7 +229,7 @@ def test_an_exported_file_is_compiled_where_it_is_called(target, text_of, tmp_pa
     )
     file = tmp_path / "model.stablehlo"
     weights = Weights(zeros(config, build_model(config)))
-    stablehlo_file.write(Exported(config, weights, {}, None), file)
+    stablehlo_file.write(config, weights.params, file)
     call = export.deserialize(file.read_bytes()).call
     side = config.model.image_size
     images = chips.on(device, [jax.ShapeDtypeStruct((2, side, side, 3), jnp.uint8)] * 2)

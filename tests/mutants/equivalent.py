@@ -32,8 +32,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     "models/dma": {
         "count = -(-n * chunk)": "more padding, which is cut off again",
         "noise_Bx1 = jnp.median(map_BxN, axis=+1, keepdims=True)": LAST,
-        'features_BxNxD = attend(*single_head, "explicit")[:, :, -1]': "there is one head",
-        'features_BxNxD = attend(*single_head, "explicit")[:, :, 1]': CLAMPED,
+        'features_BxNxD = attend(q, k, v, "explicit")[:, :, -1]': "there is one head",
+        'features_BxNxD = attend(q, k, v, "explicit")[:, :, 1]': CLAMPED,
         "return jnp.eye(*shape, dtype=dtype) * (logit / shape[ -1] ** 0.5) ** 0.5": SQUARE,
         "return jnp.eye(*shape, dtype=dtype) * (logit / shape[ 1] ** 0.5) ** 0.5": SQUARE,
     },
@@ -41,7 +41,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "return jnp.stack(views, axis=1).reshape(-1, *views[ -1].shape[1:])": ALIKE,
         "return jnp.stack(views, axis=1).reshape(-1, *views[ 1].shape[1:])": ALIKE,
         "grid = images_BxHxWxC.shape[ 2] // config.patch_size": "images are square",
-        "x, _ = block(x, True)": "the decoder does not read the row",
+        "x, _ = block(x, True)": "nobody reads that row",
     },
     "models/poi": {
         "return patches_BxN / jnp.sum(patches_BxN, axis=+1, keepdims=True)": LAST,

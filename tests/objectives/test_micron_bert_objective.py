@@ -32,30 +32,31 @@ def numbers(*shape, seed=0):
 class Small:
     """A frame's token is its mean colour times one weight, its projection a matrix."""
 
-    def __init__(self, projects: bool):
+    def __init__(self, projects: bool, params=None):
         self.projector_config = SimpleNamespace(output_dim=2) if projects else None
+        self.params = params
 
-    def apply(self, variables, *arguments, method="reconstruct"):
-        return getattr(self, method)(variables["params"], *arguments)
+    def bind(self, variables):
+        return Small(self.projector_config is not None, variables["params"])
 
-    def encode(self, params, images):
-        token = params["encoder"]["weight"] * images.mean((1, 2))
+    def encode(self, images):
+        token = self.params["encoder"]["weight"] * images.mean((1, 2))
         scores = jax.nn.softmax(token[:, :1] * jnp.arange(1, 5) / 4)
         return SimpleNamespace(contextual_token=token, poi_scores=scores)
 
-    def project(self, params, tokens):
-        return tokens @ params["projector"]["matrix"]
+    def project(self, tokens):
+        return tokens @ self.params["projector"]["matrix"]
 
-    def motion_map(self, params, first, second):
-        return params["encoder"]["weight"] * patchify(jnp.abs(second - first), 8).mean(-1)
+    def motion_map(self, first, second):
+        return self.params["encoder"]["weight"] * patchify(jnp.abs(second - first), 8).mean(-1)
 
-    def reconstruct(self, params, swapped, reference, crops):
-        reference = self.encode(params, reference)
-        weight = params["encoder"]["weight"]
+    def __call__(self, swapped, reference, crops):
+        reference = self.encode(reference)
+        weight = self.params["encoder"]["weight"]
         diagonal = jax.nn.sigmoid(weight * patchify(swapped, 8).mean(-1))
         return weight * patchify(swapped, 8), SimpleNamespace(
             reference=reference,
-            crops=[self.encode(params, crop) for crop in crops],
+            crops=[self.encode(crop) for crop in crops],
             poi_scores=reference.poi_scores,
             dma=SimpleNamespace(diagonal=diagonal),
         )
@@ -111,7 +112,7 @@ def test_a_teacher_sees_the_frame_and_its_full_size_crops_with_weights_of_its_ow
 def test_a_student_sees_the_local_crops_too(frames, local):
     frames = frames.replace(local_crops=frames.local_crops[:local])
     model, variables = Small(True), {"params": PARAMS}
-    _, inside = model.apply(variables, frames.swapped, frames.reference, frames.global_crops)
+    _, inside = model.bind(variables)(frames.swapped, frames.reference, frames.global_crops)
     views = student_views(model, variables, frames, inside)
     expected = [projected(x) for x in (frames.reference, *frames.global_crops)]
     np.testing.assert_allclose(views.frames_and_crops, expected, atol=1e-5)
@@ -122,7 +123,7 @@ def test_a_student_sees_the_local_crops_too(frames, local):
 
 def test_without_a_projector_views_are_tokens(frames):
     model, variables = Small(False), {"params": PARAMS}
-    _, inside = model.apply(variables, frames.swapped, frames.reference, frames.global_crops)
+    _, inside = model.bind(variables)(frames.swapped, frames.reference, frames.global_crops)
     views = student_views(model, variables, frames, inside)
     tokens = [view.contextual_token for view in (inside.reference, *inside.crops)]
     np.testing.assert_array_equal(views.frames_and_crops, tokens)
@@ -204,9 +205,8 @@ def test_a_step_descends_the_weighted_sum_of_its_losses(frames):
     weights = {f"loss__{name}_weight": weight for name, weight in WEIGHTS.items()}
     options = weights | {"loss__agreement": "mse"}
     state, metrics = take_step(frames, **options)
-    _, inside = Small(False).apply(
-        {"params": PARAMS}, frames.swapped, frames.reference, frames.global_crops
-    )
+    model = Small(False).bind({"params": PARAMS})
+    _, inside = model(frames.swapped, frames.reference, frames.global_crops)
     tokens = [view.contextual_token for view in inside.crops]
     change = losses.change(frames.current, frames.reference, 8)
     expected = {
@@ -237,9 +237,8 @@ def test_a_step_with_a_teacher_compares_with_it_as_it_was(frames):
     options = {"loss__dino__warmup_teacher_temperature": 0.5, "loss__dino__warmup_fraction": 1.0}
     state, metrics = take_step(frames, **options)
     model, config = Small(True), tiny_config(**options)
-    _, inside = model.apply(
-        {"params": PARAMS}, frames.swapped, frames.reference, frames.global_crops
-    )
+    bound = model.bind({"params": PARAMS})
+    _, inside = bound(frames.swapped, frames.reference, frames.global_crops)
     student = student_views(model, {"params": PARAMS}, frames, inside)
     teacher = teacher_views(model, jax.tree.map(lambda x: 2 * x, PARAMS), frames)
     agreed, seen = losses.dino(student, teacher, jnp.zeros(2), config.loss, 4 / TOTAL)
