@@ -5,7 +5,7 @@ import contextlib
 import linecache
 import sysconfig
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 from absl import flags
@@ -98,7 +98,7 @@ def _returned(path: Path) -> ConfigDict:
 
 
 @contextlib.contextmanager
-def _errors_of(path: Path) -> Iterator[None]:
+def _errors_of(path: Path) -> Generator[None]:
     """Turns whatever a config file raises, `sys.exit()` too, into one line that says where."""
     try:
         yield

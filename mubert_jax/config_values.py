@@ -95,7 +95,7 @@ def from_values(cls: type[D], values: Any, path: str) -> D:
     return cls(**arguments)
 
 
-def unknown(where: str, key: str, known: Iterable[str]) -> UserError:
+def unknown(where: str, key: object, known: Iterable[str]) -> UserError:
     """The error for a name that is not among the known ones; suggests the nearest."""
     close = difflib.get_close_matches(str(key), list(known), n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"

@@ -2,11 +2,11 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 
 
 @contextlib.contextmanager
-def quiet(name: str, level: int = logging.CRITICAL) -> Iterator[None]:
+def quiet(name: str, level: int = logging.CRITICAL) -> Generator[None]:
     """While entered, the logger `name` is silent below `level`; then as its owner left it."""
     logger = logging.getLogger(name)
     before = logger.level

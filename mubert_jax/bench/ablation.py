@@ -6,7 +6,7 @@ import functools
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -69,7 +69,7 @@ class Benchmark:
 
 
 def ablate(
-    configs: Mapping[str, AblatePart],
+    configs: Mapping[str, Annotated[Config, AblatePart]],
     seeds: int,
     workdir: Path,
     benchmark: Benchmark,

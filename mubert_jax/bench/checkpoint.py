@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import numpy as np
@@ -17,7 +17,10 @@ from mubert_jax.training.checkpoints import Checkpoints
 
 
 def bench_checkpoint(
-    config: CheckpointPart, batch_sizes: Sequence[int], steps: int, console: Console
+    config: Annotated[Config, CheckpointPart],
+    batch_sizes: Sequence[int],
+    steps: int,
+    console: Console,
 ) -> list[dict[str, Any]]:
     """Saves the state of a run and restores it, `steps` times, in a temporary folder.
 

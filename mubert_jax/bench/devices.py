@@ -4,13 +4,13 @@ import collections
 import math
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from rich.console import Console
 
 from mubert_jax.bench.timed import TimedStep, resized
-from mubert_jax.config import SHARDED
+from mubert_jax.config import SHARDED, Config
 from mubert_jax.config_parts import StepPart
 
 KINDS = (
@@ -115,7 +115,11 @@ def _bits(dtype: str) -> int:
 
 
 def bench_devices(
-    config: StepPart, batch_size: int, counts: Sequence[int], steps: int, console: Console
+    config: Annotated[Config, StepPart],
+    batch_size: int,
+    counts: Sequence[int],
+    steps: int,
+    console: Console,
 ) -> list[dict[str, Any]]:
     """Times one batch on each of `counts` devices, data parallel and FSDP.
 

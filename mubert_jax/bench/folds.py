@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,9 @@ FULL_FOLDS = 4
 WEIGHT_DECAY = 0.01
 
 
-def bench_folds(config: FoldsPart, steps: int, console: Console) -> list[dict[str, Any]]:
+def bench_folds(
+    config: Annotated[Config, FoldsPart], steps: int, console: Console
+) -> list[dict[str, Any]]:
     """Times the folds of a data set of `CLIPS` noise pairs, without compilation.
 
     With a frozen backbone, heads on features of the config's number of patches. In full, an epoch

@@ -4,11 +4,12 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from rich.console import Console
 
+from mubert_jax.config import Config
 from mubert_jax.config_parts import InputPart
 from mubert_jax.data.frames import FramePairs
 from mubert_jax.data.prepare import PrepareOptions, prepare
@@ -23,7 +24,7 @@ NOISE_FRAMES = 128
 
 def bench_input(
     data: Path | None,
-    config: InputPart,
+    config: Annotated[Config, InputPart],
     batch_sizes: Sequence[int],
     seconds: float,
     console: Console,

@@ -168,10 +168,9 @@ class ToldTheTruth(Objective):
     def loss(
         self, params: Params, extra: dict, views: Mapping[str, jax.Array], progress: jax.Array
     ) -> tuple[jax.Array, tuple[Metrics, dict]]:
-        variables = {"params": params}
-        encoded: Any = self.model.apply(variables, views["frames"], method="encode")
-        onset, apex = encoded.split(2)
-        found = self.model.apply(variables, onset, apex, method="difference")
+        model = self.model.bind({"params": params})
+        onset, apex = model.encode(views["frames"]).split(2)
+        found = model.difference(onset, apex)
         moved, still, face = views["moved"], views["still"], views["face"]
         weighed = found * interest(apex.poi_scores, POIConfig(scale="mean_one"))
         inside = losses.warp(found, moved & face, still & face)

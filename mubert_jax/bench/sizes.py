@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import numpy as np
@@ -19,7 +19,7 @@ GROWTH = ("image_size", "dim", "depth")
 
 
 def bench_sizes(
-    config: StepPart, batch_sizes: Sequence[int], steps: int, console: Console
+    config: Annotated[Config, StepPart], batch_sizes: Sequence[int], steps: int, console: Console
 ) -> list[dict[str, Any]]:
     """Times a step at the config's size, and with one of image, width, depth halved and doubled.
 

@@ -3,7 +3,7 @@
 import resource
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import numpy as np
@@ -17,7 +17,11 @@ from mubert_jax.training import flops
 
 
 def bench_step(
-    config: StepPart, batch_sizes: Sequence[int], steps: int, peers: Sequence[str], console: Console
+    config: Annotated[Config, StepPart],
+    batch_sizes: Sequence[int],
+    steps: int,
+    peers: Sequence[str],
+    console: Console,
 ) -> list[dict[str, Any]]:
     """Times `steps` training steps at each batch size on the default device.
 

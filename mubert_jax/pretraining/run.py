@@ -1,9 +1,11 @@
 """`mubert pretrain`: train, then draw the losses and measure the scale of the maps."""
 
 from pathlib import Path
+from typing import Annotated
 
 from rich.console import Console
 
+from mubert_jax.config import Config
 from mubert_jax.config_parts import PretrainPart
 from mubert_jax.data.frames import FramePairs
 from mubert_jax.errors import UserError
@@ -21,7 +23,7 @@ from mubert_jax.training.meter import Meter
 from mubert_jax.training.preemption import Preempted, StopSignal
 
 
-def run(config: PretrainPart, workdir: Path, console: Console):
+def run(config: Annotated[Config, PretrainPart], workdir: Path, console: Console):
     """Pretrains in `workdir`; see `loop.pretrain` for what is raised.
 
     Leaves checkpoints, config.json, metrics (.csv, .jsonl, TensorBoard), training.png,

@@ -7,6 +7,7 @@ import json
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
 
 import jax
 import numpy as np
@@ -51,7 +52,10 @@ FREE = ("recognition.published", "recognition.folds_at_once", "recognition.seeds
 
 
 def finetune(
-    config: FinetunePart, workdir: Path, allow_contamination: bool, console: Console
+    config: Annotated[Config, FinetunePart],
+    workdir: Path,
+    allow_contamination: bool,
+    console: Console,
 ) -> Report:
     """Cross-validates, reports, and keeps a recognizer that was trained on everyone.
 
