@@ -258,7 +258,11 @@ class HardClip:
 
 
 def hardest(predictions: Predictions, limit: int = 12) -> list[HardClip]:
-    """The most confidently wrong clips, in this order; ties in the file's order."""
+    """The most confidently wrong clips, in this order; ties in the file's order.
+
+    Args:
+      limit: The largest number of clips; a choice for a table that is read as a whole.
+    """
     clips = sorted(_hard_clips(predictions), key=lambda clip: -clip.confidence)
     return clips[:limit]
 

@@ -13,8 +13,7 @@ import numpy as np
 from mubert_jax.config import AugmentationConfig, CropConfig
 from mubert_jax.training.degradation import light
 
-# The usual statistics of ImageNet's RGB images in [0, 1], as torchvision gives them; the official
-# weights of the paper expect them.
+# The usual statistics of ImageNet's RGB images in [0, 1], as torchvision gives them.
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
