@@ -4,6 +4,7 @@ import multiprocessing
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 
+import jax.numpy as jnp
 import numpy as np
 import torch
 
@@ -40,7 +41,9 @@ class TorchPeer:
                 "--config.loss.warp_weight=0 --config.loss.expectation_weight=0"
             )
         frames = [
-            np.ascontiguousarray(np.asarray(normalise(batch[name])).transpose(0, 3, 1, 2))
+            np.ascontiguousarray(
+                np.asarray(normalise(jnp.asarray(batch[name]))).transpose(0, 3, 1, 2)
+            )
             for name in ("current", "reference")
         ]
         spawn = multiprocessing.get_context("spawn")

@@ -1,6 +1,7 @@
-"""What a training can be watched by. A new one is a file here, with one subclass of `Evaluator`.
+"""Evaluators, which measure a model during its training.
 
-Its file's name is a key of `config.evaluation`: {"every": steps, and the fields of its `Options`}.
+A new one is a file here, with one subclass of `Evaluator`. The file's name is a key of
+`config.evaluation`, whose value is {"every": steps} and the fields of the evaluator's `Options`.
 """
 
 import sys
@@ -18,7 +19,7 @@ def make_evaluations(config: Config, objective: Objective) -> list[Evaluation]:
     """The evaluations that a config asks for.
 
     Raises:
-      UserError: no such evaluator, options that it does not have, or it cannot measure this run.
+      UserError: there is no such evaluator, it lacks an option, or it cannot measure this run.
     """
     return list(_evaluations(config, objective))
 

@@ -1,4 +1,4 @@
-"""What a linear probe on the frozen encoder says of labelled pairs, leaving one subject out."""
+"""A linear probe on the frozen encoder, tested on labelled pairs, leaving one subject out."""
 
 import math
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from mubert_jax.errors import UserError
 from mubert_jax.perception.emotions import Labelled, recognition, token_changes
 from mubert_jax.recognition.metrics import uf1
 from mubert_jax.training.evaluator import Evaluator
-from mubert_jax.training.objective import Objective
+from mubert_jax.training.objective import Objective, Params
 
 
 @dataclass(frozen=True)
 class Options:
-    """Which pairs, as `mubert prepare` made them of a labelled data set."""
+    """The labelled pairs: a folder made by `mubert prepare`."""
 
     path: str = path_or()
 
 
 class LinearProbe(Evaluator):
-    """UF1 of a logistic regression on the change of the tokens; every pair tested once."""
+    """UF1 of a logistic regression on the change of the tokens; every pair is tested once."""
 
     Options = Options
     headline = "uf1"
@@ -45,8 +45,8 @@ class LinearProbe(Evaluator):
         )
         self._encode = objective.encode
 
-    def __call__(self, params, extra):
+    def __call__(self, params: Params, extra: dict) -> dict[str, float]:
         features = token_changes(self._encode, params)(self._pairs)
-        if not np.isfinite(features).all():  # the next step says what went wrong
+        if not np.isfinite(features).all():  # the training reports it at the next step
             return {"uf1": math.nan}
         return {"uf1": recognition(features, self._pairs, uf1).value}

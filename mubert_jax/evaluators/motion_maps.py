@@ -1,4 +1,4 @@
-"""How well DMA and POI see known movements of synthetic people, who are not trained on."""
+"""How well DMA and POI see known movements of synthetic people who are not in the training."""
 
 from dataclasses import dataclass
 
@@ -15,19 +15,22 @@ from mubert_jax.perception.benchmark import (
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.synthetic.nuisances import known_conditions
 from mubert_jax.training.evaluator import Evaluator
-from mubert_jax.training.objective import Objective
+from mubert_jax.training.objective import Objective, Params
 
 
 @dataclass(frozen=True)
 class Options:
-    """As those of `mubert bench perception`."""
+    """The options `--conditions` and `--subjects` of `mubert bench perception`.
+
+    Fewer subjects than that command takes keep a measurement short, at the price of noisier AUCs.
+    """
 
     condition: str = "all"
     subjects: int = 4
 
 
 class MotionMaps(Evaluator):
-    """In-face AUC of DMA's map, and whole-frame AUC of DMA × POI."""
+    """The in-face AUC of DMA's map and the whole-frame AUC of DMA × POI."""
 
     Options = Options
     headline = "auc_frame"
@@ -45,7 +48,7 @@ class MotionMaps(Evaluator):
         )
         self._model, self._perception = objective.model, config.perception
 
-    def __call__(self, params, extra):
+    def __call__(self, params: Params, extra: dict) -> dict[str, float]:
         align = self._perception.align
         perceiver = Perceiver(self._model, params, self._perception, batch=1)
         found = evaluate(learned_reader(perceiver), self._pairs, (align,))

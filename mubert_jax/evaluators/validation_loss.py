@@ -4,6 +4,7 @@ import itertools
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mubert_jax.config import Config
@@ -12,22 +13,26 @@ from mubert_jax.data.frames import FramePairs
 from mubert_jax.data.pipeline import pretraining_batches
 from mubert_jax.errors import UserError
 from mubert_jax.training.evaluator import Evaluator
-from mubert_jax.training.objective import Objective
+from mubert_jax.training.objective import Metrics, Objective, Params
 
-# Of order, δ, and what the objective draws: always the same views.
+# Seed of the order, of δ and of the objective's random choices. Any fixed number will do: it makes
+# every measurement see the same views.
 SEED = 0
 
 
 @dataclass(frozen=True)
 class Options:
-    """Which videos, as `mubert prepare` made them, and how much of them."""
+    """The videos, a folder made by `mubert prepare`, and the number of pairs to take from them.
+
+    64 is a choice: more pairs are less noisy and take longer.
+    """
 
     path: str = path_or()
     pairs: int = 64
 
 
 class ValidationLoss(Evaluator):
-    """Means over the same pairs and views each time, as at the end of the training."""
+    """Means over fixed pairs and views, with the loss as it is at the end of the training."""
 
     Options = Options
     headline = "loss"
@@ -50,13 +55,13 @@ class ValidationLoss(Evaluator):
         batches.close()
 
         @jax.jit
-        def metrics_of(params, extra, batch):
+        def metrics_of(params: Params, extra: dict, batch: dict[str, jax.Array]) -> Metrics:
             views = objective.views(jax.random.key(SEED), batch)
-            loss, (metrics, _) = objective.loss(params, extra, views, 1.0)
+            loss, (metrics, _) = objective.loss(params, extra, views, jnp.asarray(1.0))
             return metrics | {"loss": loss}
 
         self._metrics_of = metrics_of
 
-    def __call__(self, params, extra):
+    def __call__(self, params: Params, extra: dict) -> dict[str, float]:
         found = [jax.device_get(self._metrics_of(params, extra, b)) for b in self._batches]
         return {name: np.mean([metrics[name] for metrics in found]) for name in found[0]}

@@ -1,7 +1,8 @@
-"""Where a training starts: fresh weights, or those of another run (`training.init_from`)."""
+"""The first weights of a training: fresh ones, or those of another run (`training.init_from`)."""
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,28 +16,28 @@ from mubert_jax.training.contamination import Seen
 from mubert_jax.training.objective import Objective
 from mubert_jax.training.state import TrainState
 
-# Keys of config.model that may differ without changing what the weights compute.
+# Keys of config.model that may differ without changing the function of the weights.
 HARMLESS = ("model.attention", "model.dtype", "model.dma.chunk", "model.dma.initial")
 
 
 @dataclasses.dataclass(frozen=True)
 class InitFrom:
-    """Fresh weights, or those that `config.training.init_from` names."""
+    """The first weights and their history, as `config.training.init_from` names them."""
 
     objective: Objective
     config: Config
     console: Console
 
     def seen(self) -> Seen:
-        """Whose faces they have seen; raises as `state` does."""
+        """Whose faces the first weights have seen; raises as `state` does."""
         source = self.config.training.init_from
         return open_seen(source) if source else Seen()
 
     def state(self, fresh: TrainState) -> TrainState:
-        """`fresh`, or `fresh` with the modules that `training.init_from` has.
+        """`fresh`, with the modules of `training.init_from` if it names any weights.
 
-        Modules that the other run lacks (a projector, say) keep their fresh weights. What the
-        objective keeps beside them is the other run's, or begins with these weights.
+        Modules that the other run lacks (a projector, say) keep their fresh weights. `extra`, the
+        objective's other state, is that of the other run, or is initialised from these weights.
 
         Raises:
           UserError: no checkpoint there, a module of another shape, another number of heads.
@@ -55,7 +56,8 @@ class InitFrom:
         text = "\n".join(_report(self.config, other, fresh, weights))
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
         extra = self.objective.extra(params) | weights.extra
-        return fresh.replace(
+        return dataclasses.replace(
+            fresh,
             params=params,
             extra={
                 name: _placed(extra[name], fresh.extra[name], f"{source}: {name}")
@@ -65,7 +67,7 @@ class InitFrom:
 
 
 def _report(config: Config, other: Config, fresh: TrainState, weights: Weights) -> Iterator[str]:
-    """What comes along, what does not, and what the same weights will compute differently."""
+    """Lines on what is taken over, what is not, and which config keys change its function."""
     taken = [name for name in fresh.params if name in weights.params]
     yield f"Starting from {config.training.init_from}: {', '.join(taken)}"
     if new := [name for name in fresh.params if name not in taken]:
@@ -81,7 +83,7 @@ def _report(config: Config, other: Config, fresh: TrainState, weights: Weights) 
 
 
 def _compare_heads(config: Config, other: Config, source: str):
-    """The number of heads is the one size that no tensor's shape shows."""
+    """Refuses another number of heads, the one size that no tensor's shape shows."""
     heads = {
         "model.heads": (config.model.heads, other.model.heads),
         "model.decoder.heads": (config.model.decoder.heads, other.model.decoder.heads),
@@ -94,7 +96,7 @@ def _compare_heads(config: Config, other: Config, source: str):
             )
 
 
-def _placed(tree, like, where):
+def _placed(tree: Any, like: Any, where: str) -> Any:
     """A copy of `tree`, each leaf on the devices of its counterpart in `like`."""
     ours, theirs = (dict(jax.tree_util.tree_leaves_with_path(x)) for x in (like, tree))
     for path in ours | theirs:

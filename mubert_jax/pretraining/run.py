@@ -20,15 +20,16 @@ from mubert_jax.training import flops, pod, sharding
 from mubert_jax.training.curves import plot_training
 from mubert_jax.training.loop import pretrain
 from mubert_jax.training.meter import Meter
+from mubert_jax.training.objective import Params
 from mubert_jax.training.preemption import Preempted, StopSignal
 
 
-def run(config: Annotated[Config, PretrainPart], workdir: Path, console: Console):
-    """Pretrains in `workdir`; see `loop.pretrain` for what is raised.
+def run(config: Annotated[Config, PretrainPart], workdir: Path, console: Console) -> None:
+    """Pretrains in `workdir`; raises as `loop.pretrain` does.
 
-    Leaves checkpoints, config.json, metrics (.csv, .jsonl, TensorBoard), training.png,
-    summary.json (what the time went to) and, where there is DMA, perception.json: the movement
-    shown at full colour.
+    Writes checkpoints, config.json, metrics (.csv, .jsonl, TensorBoard), training.png, summary.json
+    (how the time was spent) and, if the model has DMA, perception.json: the movement that maps show
+    at full colour.
     """
     if not config.data.path:
         raise UserError(
@@ -62,7 +63,9 @@ def run(config: Annotated[Config, PretrainPart], workdir: Path, console: Console
             raise Preempted(int(state.step), workdir)
 
 
-def _measure_scale(model: MicronBert, config, pairs: FramePairs, params: dict, workdir: Path):
+def _measure_scale(
+    model: MicronBert, config: Config, pairs: FramePairs, params: Params, workdir: Path
+):
     if config.model.dma.kind != "none":
         perceiver = Perceiver(model, params)
         save_scale(workdir, measure_scale(perceiver, pairs, config.perception.align))

@@ -6,22 +6,23 @@ from mubert_jax.data.people import Person
 from mubert_jax.errors import UserError
 from mubert_jax.training.contamination import Seen
 
+# Names per stamp: enough to recognise the case, few enough for one line above every table.
 _LISTED = 3
 
 
 def stamps(seen: Seen, source: str, tested: Mapping[str, Person], allow: bool) -> list[str]:
-    """What has to be printed on every table because of whom the backbone has seen.
+    """The stamps that every table needs because of the people whom the backbone has seen.
 
-    Where it is not known whether two names are of one data set, a stamp names both.
+    If two names may belong to one data set, a stamp names both.
 
     Args:
-      seen: by the backbone.
-      source: what its weights are called, for messages.
-      tested: everyone who is tested, by the name that a reader knows.
-      allow: stamp a leak instead of refusing it.
+      seen: The people whom the backbone has seen.
+      source: The name of its weights in messages.
+      tested: Everyone who is tested, by the name that a reader knows.
+      allow: Whether a leak is stamped instead of refused.
 
     Raises:
-      UserError: the backbone saw a subject who is tested.
+      UserError: the backbone has seen a subject who is tested, and `allow` is false.
     """
     stamped = [
         f"NOT CHECKED: {unknown}, which {source} comes from, may have seen tested subjects"

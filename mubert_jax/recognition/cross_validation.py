@@ -1,7 +1,7 @@
 """Cross-validation: each subject is tested by a recognizer that never saw it.
 
-What learns is handed in, as a `Learner`. Finished folds lie on the disk: killed and started again,
-a run keeps them.
+The recognizer is passed in as a `Learner`. Finished folds are stored on disk, so that a run keeps
+them when it is killed and started again.
 """
 
 import json
@@ -29,21 +29,21 @@ PLAN_FILE = "finetune.json"
 RESUME = "run the same command again, finished folds are kept"
 
 # (numbers of K folds, train_KxP, weight_decay_K) -> logits of all pairs (K, P, C), losses (K, E),
-# and the parameters that gave them, with a leading axis K. `train_KxP` marks what a fold may learn
-# from; a fold that is learnt alone comes to the same as one of several.
+# and the trained parameters, with a leading axis K. `train_KxP` marks the pairs that a fold may
+# learn from. A fold gives the same result alone and among others.
 Learner = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, Any]]
-# A seed -> what learns under it.
+# Seed -> the learner with this seed.
 MakeLearner = Callable[[int], Learner]
 
 
 @dataclass(frozen=True, eq=False)
 class CrossValidated:
-    """What came of it.
+    """The result of a cross-validation.
 
     Attributes:
-      predictions: of every clip under every seed, by what was not trained on its subject.
+      predictions: of every clip under every seed, by a recognizer not trained on its subject.
       curves: columns `seed`, `fold`, `epoch`, `loss`.
-      warnings: what a reader has to be told of the folds.
+      warnings: what a reader has to know about the folds.
     """
 
     predictions: Predictions
@@ -53,7 +53,7 @@ class CrossValidated:
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """What one fold came to: `logits` of all pairs (P, C), `losses` (E,), its weight `decay`."""
+    """The result of one fold: `logits` of all pairs (P, C), `losses` (E,), weight `decay` ()."""
 
     logits: np.ndarray
     losses: np.ndarray
@@ -61,14 +61,14 @@ class Fitted:
 
 
 class KeptFolds:
-    """The folds of a run's folder, which is begun if it is new.
+    """The finished folds in a run's folder, which is created if it is new.
 
     Args:
-      plan: all that shapes a fold: names, and values as text.
-      defaults: what a name stands for that a plan of an earlier release lacks.
+      plan: Everything that determines a fold: names, and values as text.
+      defaults: The values of names that the plan of an earlier release lacks.
 
     Raises:
-      UserError: the folder holds another run: names what differs.
+      UserError: the folder holds another run; names what differs.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class KeptFolds:
             write_text(path, json.dumps(plan, indent=1) + "\n")
 
     def load(self, seed: int, fold: int) -> Fitted | None:
-        """A finished fold by its number; UserError if its file is damaged."""
+        """A finished fold by its number, or None; UserError if its file is damaged."""
         path = self._path(seed, fold)
         if not path.exists():
             return None
@@ -96,8 +96,12 @@ class KeptFolds:
                 raise
             raise UserError(f"{path} is damaged; delete it, and it is computed again") from error
 
-    def save(self, seed: int, fold: int, fitted: Fitted):
-        """Raises UserError: a value is not finite, or the disk is full."""
+    def save(self, seed: int, fold: int, fitted: Fitted) -> None:
+        """Stores a finished fold.
+
+        Raises:
+          UserError: a value is not finite, or the disk is full.
+        """
         if not (np.isfinite(fitted.logits).all() and np.isfinite(fitted.losses).all()):
             raise UserError(
                 f"seed {seed}, fold {fold}: the loss is not finite; lower "
@@ -108,7 +112,7 @@ class KeptFolds:
             with open(temporary, "wb") as file:
                 np.savez(file, **vars(fitted))
 
-    def _path(self, seed, fold):
+    def _path(self, seed: int, fold: int):
         return self._folder / f"seed{seed}-fold{fold:03d}.npz"
 
 
@@ -120,7 +124,7 @@ def _compare(plan: Mapping[str, str], path: Path, defaults: Mapping[str, str]):
             raise
         raise UserError(f"{path} is damaged; take another --workdir") from error
     saved = {key: defaults[key] for key in plan if key in defaults} | saved
-    differing = sorted(key for key in plan | saved if plan.get(key) != saved.get(key))
+    differing = sorted(key for key in {**plan, **saved} if plan.get(key) != saved.get(key))
     if differing:
         raise UserError(
             f"{path.parent} holds a fine-tuning of another {differing[0]} "
@@ -142,10 +146,10 @@ def cross_validate(
     """Trains and tests every fold under every seed.
 
     Args:
-      protocol: as `protocols.split` takes it.
-      weight_decays: each fold takes the one that an inner split of its own subjects likes best.
-      kept: where finished folds are found, and left.
-      folds_at_once: how many folds a learner is given at a time; 0 for all.
+      protocol: The protocol, as `protocols.split` accepts it.
+      weight_decays: The candidates; each fold chooses by an inner split of its subjects.
+      kept: The store of finished folds.
+      folds_at_once: The number of folds that a learner is given at a time; 0 for all.
 
     Raises:
       UserError: the protocol does not fit the pairs; a loss is not finite; the disk is full.
@@ -166,7 +170,7 @@ def cross_validate(
 def check_folds(
     pairs: LabelledPairs, protocol: str, seeds: Sequence[int], weight_decays: Sequence[float]
 ) -> np.ndarray:
-    """Which pairs are tested, boolean (P,).
+    """Marks the pairs that are tested, boolean (P,).
 
     Raises:
       UserError: the protocol does not fit the pairs, or a fold trains on too few people to choose
@@ -196,19 +200,29 @@ def fit_all(
 
 
 def clips_of(pairs: LabelledPairs) -> Clips:
-    """What a protocol needs to know of the pairs."""
+    """The part of the pairs that a protocol needs."""
     columns = np.array(pairs.dataset), np.array(pairs.subject)
     return Clips(*columns, pairs.label, tuple(pairs.classes))
 
 
 def _of_seed(
-    make_learner, clips, folds: Split, seed, weight_decays, kept: KeptFolds, console, at_once
+    make_learner: MakeLearner,
+    clips: Clips,
+    folds: Split,
+    seed: int,
+    weight_decays: Sequence[float],
+    kept: KeptFolds,
+    console: Console,
+    at_once: int,
 ) -> list[Fitted]:
-    """All folds under one seed: those that are there, and the others in groups."""
+    """All folds under one seed: the finished ones are loaded, the others trained in groups."""
     count = len(folds.folds)
-    found = {number: kept.load(seed, number) for number in range(count)}
-    missing = [number for number in found if found[number] is None]
-    learn = make_learner(seed) if missing else None
+    stored = ((number, kept.load(seed, number)) for number in range(count))
+    found = {number: fitted for number, fitted in stored if fitted is not None}
+    missing = [number for number in range(count) if number not in found]
+    if not missing:
+        return [found[number] for number in range(count)]
+    learn = make_learner(seed)
     for start in range(0, len(missing), at_once):
         numbers = np.array(missing[start : start + at_once])
         group = [folds.folds[number] for number in numbers]
@@ -220,10 +234,17 @@ def _of_seed(
             kept.save(seed, number, found[number])
         done = count - len(missing) + start + len(numbers)
         console.print(f"seed {seed}: {done} of {count} folds", highlight=False)
-    return list(found.values())
+    return [found[number] for number in range(count)]
 
 
-def _decays(learn: Learner, numbers, folds, clips: Clips, seed, values) -> np.ndarray:
+def _decays(
+    learn: Learner,
+    numbers: np.ndarray,
+    folds: Sequence[Fold],
+    clips: Clips,
+    seed: int,
+    values: Sequence[float],
+) -> np.ndarray:
     """Each fold's weight decay, chosen among several by an inner split of its own subjects."""
     if len(values) == 1:
         return np.full(len(numbers), values[0])
@@ -235,14 +256,19 @@ def _decays(learn: Learner, numbers, folds, clips: Clips, seed, values) -> np.nd
 
 
 def choose_decay(
-    learn: Learner, fold_K, inner_KxP, validation_KxP, label_P, values: Sequence[float]
+    learn: Learner,
+    fold_K: np.ndarray,
+    inner_KxP: np.ndarray,
+    validation_KxP: np.ndarray,
+    label_P: np.ndarray,
+    values: Sequence[float],
 ) -> np.ndarray:
     """The weight decay of each fold, (K,): the one with the least loss on its validation clips.
 
-    All classes of the validation count alike; a value that diverged is not taken.
+    All classes in the validation clips have equal weight; a value that diverged is not chosen.
 
     Args:
-      inner_KxP, validation_KxP: a fold's training clips in two, by subject; boolean.
+      inner_KxP, validation_KxP: A fold's training clips, split in two by subject; boolean.
     """
     weight_KxP = np.zeros(np.shape(validation_KxP))
     for weight_P, marks_P in zip(weight_KxP, validation_KxP, strict=True):
@@ -255,14 +281,16 @@ def choose_decay(
     return np.asarray(values)[np.argmin(np.nan_to_num(loss_VxK, nan=np.inf), axis=0)]
 
 
-def _mask(rows, clips):
+def _mask(rows: np.ndarray, clips: Clips):
     mask = np.zeros(len(clips.label), bool)
     mask[rows] = True
     return mask
 
 
-def _predictions(folds: Split, fitted: list[Fitted], pairs, clips: Clips, seed) -> pd.DataFrame:
-    """The rows of predictions.csv: every clip by the recognizer that was not trained on it."""
+def _predictions(
+    folds: Split, fitted: list[Fitted], pairs: LabelledPairs, clips: Clips, seed: int
+) -> pd.DataFrame:
+    """The rows of predictions.csv: every clip, named by the recognizer not trained on it."""
     rows = []
     for fold, found in zip(folds.folds, fitted, strict=True):
         probabilities = np.asarray(jax.nn.softmax(found.logits[fold.test]))
@@ -274,9 +302,9 @@ def _predictions(folds: Split, fitted: list[Fitted], pairs, clips: Clips, seed) 
     return pd.DataFrame(rows, columns=columns).sort_values("row").drop(columns="row")
 
 
-def _curves(folds: Split, fitted: list[Fitted], seed) -> pd.DataFrame:
+def _curves(folds: Split, fitted: list[Fitted], seed: int) -> pd.DataFrame:
     epochs = len(fitted[0].losses)
-    # Of a linear probe, whose epoch is one step, a hundred points are enough for a picture.
+    # A hundred points are enough for a figure; a linear probe has hundreds of epochs of one step.
     shown = np.unique(np.linspace(0, epochs - 1, min(epochs, 100)).astype(int))
     return pd.DataFrame(
         [

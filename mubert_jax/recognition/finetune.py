@@ -43,11 +43,13 @@ from mubert_jax.recognition.published import published
 from mubert_jax.recognition.report import MAPS_FOLDER, Report, evaluate_run
 from mubert_jax.training.checkpoints import Weights, save_imported
 from mubert_jax.training.contamination import Seen
+from mubert_jax.training.objective import Params
 
 INPUTS_FOLDER = "inputs"
+# Clips whose maps are drawn: a choice, as many as a report shows without growing long.
 HARDEST = 8
 OPTIONS = "recognition.options"
-# What may change between two starts of one run.
+# Keys that may change between two starts of one run.
 FREE = ("recognition.published", "recognition.folds_at_once", "recognition.seeds")
 
 
@@ -57,14 +59,14 @@ def finetune(
     allow_contamination: bool,
     console: Console,
 ) -> Report:
-    """Cross-validates, reports, and keeps a recognizer that was trained on everyone.
+    """Cross-validates, reports, and keeps a recognizer that is trained on everyone.
 
-    The backbone, its sizes included, is that of `training.init_from`: a run, an export, `shipped`;
-    without one it is fresh, of the config's sizes.
+    The backbone and its sizes come from `training.init_from`: a run, an export or `shipped`;
+    without it the backbone is fresh and has the config's sizes.
 
     Raises:
       UserError: no such pairs, backbone or network; the protocol does not fit; the backbone has
-        seen a tested subject and `allow_contamination` is not said; the folder holds another run.
+        seen a tested subject and `allow_contamination` is false; the folder holds another run.
     """
     if not config.data.path:
         raise UserError(
@@ -100,7 +102,7 @@ def finetune(
 
 
 def _opened(config: Config) -> tuple[Config, LabelledPairs, Trained | None]:
-    """The config with the sizes of its backbone, the pairs, and the backbone if it is not fresh."""
+    """The config with the backbone's sizes, the pairs, and the backbone unless it is fresh."""
     source = config.training.init_from
     trained = open_trained(source) if source else None
     size = trained.config.model.image_size if trained else config.model.image_size
@@ -117,7 +119,7 @@ def _opened(config: Config) -> tuple[Config, LabelledPairs, Trained | None]:
 
 
 def stored_options(directory: Path) -> dict:
-    """How `mubert prepare` cropped and registered the pairs; empty where it is not known."""
+    """The options with which `mubert prepare` made the pairs; {} if they are not known."""
     with contextlib.suppress(UserError):
         if plan := Plan.load(directory):
             return plan.options
@@ -125,7 +127,7 @@ def stored_options(directory: Path) -> dict:
 
 
 def _plan(config: Config, backbone: Backbone, pairs: LabelledPairs) -> dict[str, str]:
-    """All that shapes a fold: keys of the config, and a digest of pairs and weights."""
+    """Everything that determines a fold: keys of the config, a digest of pairs and weights."""
     names = (pairs.classes, pairs.dataset, pairs.subject, pairs.clip)
     digest = hashlib.sha256(json.dumps([list(map(str, column)) for column in names]).encode())
     for array in (pairs.label, pairs.onset, pairs.apex, *jax.tree.leaves(backbone.params)):
@@ -134,7 +136,7 @@ def _plan(config: Config, backbone: Backbone, pairs: LabelledPairs) -> dict[str,
 
 
 def _texts(config: Config) -> dict[str, str]:
-    """Key -> value as text, of all keys that shape a fold."""
+    """Key -> value as text, for all keys of the config that determine a fold."""
     texts = {
         key: repr(value)
         for key, value in flatten(config).items()
@@ -147,7 +149,7 @@ def _texts(config: Config) -> dict[str, str]:
 def _leave(
     config: Config, crossed: CrossValidated, workdir: Path, stamps: list[str], notes: list[str]
 ):
-    """Writes what `mubert evaluate` reads."""
+    """Writes the files that `mubert evaluate` reads."""
     recognition, predictions = config.recognition, crossed.predictions
     with writing_errors(workdir, RESUME):
         predictions.save(workdir / PREDICTIONS_FILE)
@@ -162,8 +164,8 @@ def _leave(
         ).save(workdir)
 
 
-def _keep(config: Config, params: dict, workdir: Path, seen: Seen):
-    """Under its final name only when it is whole."""
+def _keep(config: Config, params: Params, workdir: Path, seen: Seen):
+    """Saves the recognizer; the folder gets its final name only when it is complete."""
     with TemporaryDirectory(dir=workdir, prefix=".keeping-") as folder:
         source = f"a fine-tuning on {config.data.path}"
         save_imported(Path(folder), config, Weights(params), source, seen)
@@ -176,7 +178,7 @@ def _with_backbone(
     """The config with the backbone's sizes, a recognizer, and the registration of the pairs.
 
     Raises:
-      UserError: the recognizer reads what the backbone does not have.
+      UserError: the recognizer reads something that the backbone lacks.
     """
     of_backbone = trained.config if trained else config
     recognizer = dataclasses.replace(config.model.recognizer, classes=classes)
@@ -209,7 +211,7 @@ def _backbone(config: Config, trained: Trained | None) -> Backbone:
 
 
 def _draw_hardest(predictions: Predictions, pairs: LabelledPairs, trained: Trained, folder: Path):
-    """What DMA and POI see of the clips that were wrong with most confidence, a PNG each."""
+    """Draws a PNG of what DMA and POI see for each of the most confidently wrong clips."""
     rows = {who: i for i, who in enumerate(zip(pairs.subject, pairs.clip, strict=True))}
     perceiver = Perceiver(trained.model, trained.params, trained.config.perception, batch=1)
     with writing_errors(folder, RESUME):
@@ -223,4 +225,4 @@ def _draw_hardest(predictions: Predictions, pairs: LabelledPairs, trained: Train
             name = f"{clip.subject}_{clip.clip}".replace("/", "_")
             title = f"{clip.truth}, taken for {clip.taken_for}"
             with replacing(folder / f"{name}.png") as temporary:
-                render.panel(columns, maps.apex, [title], temporary)
+                render.panel(columns, list(maps.apex), [title], temporary)

@@ -1,6 +1,6 @@
-"""What a network may read of labelled pairs: frames, motion maps, features of a backbone.
+"""The inputs of networks, made from labelled pairs: frames, motion maps, features of a backbone.
 
-All but the frames is computed once per data set, for all folds, and is kept on the disk.
+All but the frames are computed once per data set, for all folds, and stored on disk.
 """
 
 import hashlib
@@ -9,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from mubert_jax import motion_maps
 from mubert_jax.config import RecognitionConfig
@@ -23,15 +25,20 @@ from mubert_jax.errors import readable
 from mubert_jax.models.device import settled
 from mubert_jax.models.micron_bert import MicronBert
 from mubert_jax.motion_maps import MotionMap
+from mubert_jax.training.objective import Params
 from mubert_jax.training.views import normalise
 from mubert_jax.training.warps import sample
 
+# Pairs that are computed at a time: a trade of memory against overhead, without effect on results.
 BATCH = 16
-# Side of the grid that a map is averaged over for a linear probe.
+# Side of the grid to which a map is resized for a linear probe: the input size of OFF-ApexNet and
+# STSTNet, and the patch grid of the paper (224 / 8).
 CELLS = 28
 FRAMES, FEATURES = "frames", "features"
-# What is read of a motion map in cells, such as "difference/cells".
+# The suffix for a motion map that is resized to cells, as in "difference/cells".
 IN_CELLS = "/cells"
+
+_Array = np.ndarray | jax.Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,21 +46,21 @@ class Backbone:
     """A pretrained Micron-BERT whose recognizer is fresh."""
 
     model: MicronBert
-    params: dict
+    params: Params
 
 
-def strain(onset, apex) -> np.ndarray:
-    """How much the skin is stretched or sheared, (H, W): the norm of the flow's symmetric gradient.
+def strain(onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
+    """Stretching and shearing of the skin, (H, W): the norm of the flow's symmetric gradient.
 
-    After Shreve et al., Macro- and micro-expression spotting in long videos using spatio-temporal
-    strain (FG 2011); of Farnebäck's flow.
+    Shreve et al., Macro- and micro-expression spotting in long videos using spatio-temporal strain
+    (FG 2011), on Farnebäck's flow.
     """
     x_HxW, y_HxW = np.moveaxis(motion_maps.load("farneback")(onset, apex), -1, 0)
     (x_down, x_right), (y_down, y_right) = np.gradient(x_HxW), np.gradient(y_HxW)
     return np.sqrt(x_right**2 + y_down**2 + (x_down + y_right) ** 2 / 2)
 
 
-# Beside the methods of `motion_maps`, which are called by their own names.
+# Names that are accepted beside those of the methods in `motion_maps`.
 _FURTHER = {
     "flow": lambda: motion_maps.load("farneback"),
     "strain": lambda: MotionMap("optical strain", "map", strain),
@@ -61,17 +68,21 @@ _FURTHER = {
 
 
 def available_maps() -> tuple[str, ...]:
-    """The names of all motion maps that may be read."""
+    """The names of all motion maps that a network may read."""
     return (*_FURTHER, *motion_maps.available())
 
 
 def motion_map(name: str) -> MotionMap:
-    """UserError: there is no such motion map, or what it needs is not installed."""
+    """The motion map `name`.
+
+    Raises:
+      UserError: there is no such motion map, or a library that it needs is not installed.
+    """
     return _FURTHER[name]() if name in _FURTHER else motion_maps.load(name)
 
 
 def check_input(name: str) -> None:
-    """UserError unless `Inputs.read` knows this name, and what it needs is installed."""
+    """UserError unless `Inputs.read` knows this name and the libraries it needs are installed."""
     if name in (FRAMES, FEATURES):
         return
     known = available_maps()
@@ -82,16 +93,16 @@ def check_input(name: str) -> None:
 
 
 class Inputs:
-    """What can be read of P pairs.
+    """The inputs that networks can read from P pairs.
 
     Attributes:
-      label: (P,), places in the data set's classes.
+      label: (P,), indices into the data set's classes.
 
     Args:
-      backbone: what "features" and the size of patches are of.
-      config: how copies are augmented.
-      folder: where what is computed is kept, under a fingerprint of all that it comes from; None
-        keeps it in memory alone.
+      backbone: The source of "features" and of the patch size.
+      config: The augmentation of copies.
+      folder: Where computed inputs are stored, under a fingerprint of everything that they depend
+        on; None keeps them in memory only.
     """
 
     def __init__(
@@ -107,14 +118,15 @@ class Inputs:
         self._known: dict[tuple, np.ndarray] = {}
 
     def read(self, name: str, copies: int = 0, seed: int = 0) -> np.ndarray:
-        """(1 + copies, P, ...): of the pairs as they are, then of augmented copies.
+        """An input (1 + copies, P, ...): of the unchanged pairs, then of augmented copies.
 
         Args:
-          name: "frames", onset and apex (2, H, W, 3) uint8. "features", what the recognizer's
-            linear layer reads of the backbone (F,). "flow" (H, W, 2) in pixels, "strain" (H, W) or
-            any motion map, as `MotionMap` gives it; followed by "/cells", the same over a grid,
-            flattened: a map averaged over `CELLS` × `CELLS`, a flow less its median over patches.
-          seed: draws the augmentations; a copy depends on (seed, its number, the pair) alone.
+          name: "frames": onset and apex (2, H, W, 3), uint8. "features": the input of the
+            recognizer's linear layer on the backbone, (F,). "flow" (H, W, 2) in pixels, "strain"
+            (H, W) or any motion map, as `MotionMap` returns it; with the suffix "/cells", the same
+            on a grid, flattened: a map resized to `CELLS` × `CELLS`, or a flow less its median,
+            averaged over patches.
+          seed: The seed of the augmentations; a copy depends on (seed, its number, the pair) alone.
 
         Raises:
           UserError: there is no such input; the disk is full.
@@ -129,8 +141,8 @@ class Inputs:
     def _frames(self):
         return np.stack([self._onset, self._apex], axis=1)[None]
 
-    def _found(self, name, copies, seed) -> np.ndarray:
-        """From the disk, or computed and written there."""
+    def _found(self, name: str, copies: int, seed: int) -> np.ndarray:
+        """The input, read from disk, or computed and written there."""
         if self._folder is None:
             return self._computed(name, copies, seed)
         mark = self._fingerprint(name, copies, seed)
@@ -144,12 +156,12 @@ class Inputs:
                 np.save(file, computed)
         return computed
 
-    def _computed(self, name, copies, seed) -> np.ndarray:
+    def _computed(self, name: str, copies: int, seed: int) -> np.ndarray:
         see, config = self._sees(name), self._config
         keys = jax.random.split(jax.random.key(seed), len(self.label))
 
-        def of_copy(copy):
-            def see_rows(rows):
+        def of_copy(copy: int) -> np.ndarray:
+            def see_rows(rows: np.ndarray) -> _Array:
                 frames = self._onset[rows], self._apex[rows]
                 if copies:
                     return see(*_copies(keys[rows], copy, *frames, config))
@@ -159,15 +171,15 @@ class Inputs:
 
         return np.stack([of_copy(copy) for copy in range(1 + copies)])
 
-    def _sees(self, name) -> Callable:
-        """(onset, apex), a batch of each, -> what is read of them."""
+    def _sees(self, name: str) -> Callable[[_Array, _Array], _Array]:
+        """The function (onset, apex) -> input, of a batch of each."""
         if name == FRAMES:
             return lambda onset, apex: np.stack([onset, apex], axis=1)
         if name == FEATURES:
             return partial(features, self._backbone.model, self._backbone.params)
         method = motion_map(name.removesuffix(IN_CELLS))
 
-        def see(onset_BxHxWxC, apex_BxHxWxC):
+        def see(onset_BxHxWxC: _Array, apex_BxHxWxC: _Array) -> np.ndarray:
             pairs = zip(np.asarray(onset_BxHxWxC), np.asarray(apex_BxHxWxC), strict=True)
             return np.stack([method(*pair) for pair in pairs])
 
@@ -176,8 +188,8 @@ class Inputs:
         grid = self._backbone.model.config.grid
         return lambda onset, apex: _in_cells(see(onset, apex), method, grid)
 
-    def _fingerprint(self, name, copies, seed) -> str:
-        said = [name, self._of_pairs]
+    def _fingerprint(self, name: str, copies: int, seed: int) -> str:
+        said: list[object] = [name, self._of_pairs]
         if name == FEATURES:
             said.append(self._of_backbone)
         if name.endswith(IN_CELLS):
@@ -196,8 +208,8 @@ class Inputs:
         return said + digest(*jax.tree.leaves(self._backbone.params))
 
 
-def digest(*arrays) -> str:
-    """Of shapes, types and values."""
+def digest(*arrays: ArrayLike) -> str:
+    """A digest of shapes, types and values."""
     found = hashlib.sha256()
     for array in map(np.asarray, arrays):
         found.update(f"{array.shape}{array.dtype}".encode())
@@ -206,7 +218,7 @@ def digest(*arrays) -> str:
 
 
 def _load(path: Path) -> np.ndarray | None:
-    """What was written there; None where nothing was, or where it is damaged."""
+    """The stored array; None if there is none or it is damaged."""
     try:
         return np.load(path)
     except FileNotFoundError:
@@ -217,11 +229,11 @@ def _load(path: Path) -> np.ndarray | None:
         return None
 
 
-def in_batches(see: Callable, count: int, axis: int = 0) -> np.ndarray:
-    """What `see` makes of all rows below `count`: it is given `BATCH` numbers at a time.
+def in_batches(see: Callable[[np.ndarray], _Array], count: int, axis: int = 0) -> np.ndarray:
+    """The outputs of `see` for all rows below `count`; it is given `BATCH` numbers at a time.
 
     Args:
-      see: row numbers (BATCH,) -> an array with a row each along `axis`.
+      see: Row numbers (BATCH,) -> an array with a row for each along `axis`.
     """
     parts = []
     for start in range(0, count, BATCH):
@@ -231,14 +243,17 @@ def in_batches(see: Callable, count: int, axis: int = 0) -> np.ndarray:
 
 
 @partial(jax.jit, static_argnames="model")
-def features(model: MicronBert, params: dict, onset_BxHxWxC, apex_BxHxWxC):
-    """What the recognizer's linear layer reads of grey levels, (B, F)."""
+def features(
+    model: MicronBert, params: Params, onset_BxHxWxC: jax.Array, apex_BxHxWxC: jax.Array
+) -> jax.Array:
+    """The input (B, F) of the recognizer's linear layer, for frames in levels of 255."""
     frames = normalise(onset_BxHxWxC), normalise(apex_BxHxWxC)
-    return model.apply({"params": params}, *frames, method="forward_features")
+    found: Any = model.apply({"params": params}, *frames, method="forward_features")
+    return found
 
 
 def _in_cells(seen: np.ndarray, method: MotionMap, grid: int) -> np.ndarray:
-    """(B, F)."""
+    """A motion map or flow of B pairs on a grid, flattened, (B, F)."""
     if method.gives == "map":
         return _resized(seen).reshape(len(seen), -1)
     seen -= np.median(seen, axis=(1, 2), keepdims=True)
@@ -247,16 +262,22 @@ def _in_cells(seen: np.ndarray, method: MotionMap, grid: int) -> np.ndarray:
 
 
 @jax.jit
-def _resized(maps_BxHxW):
+def _resized(maps_BxHxW: jax.Array):
     shape = (len(maps_BxHxW), CELLS, CELLS)
     return jax.image.resize(maps_BxHxW.astype(jnp.float32), shape, "linear")
 
 
 @partial(jax.jit, static_argnames="config")
-def _copies(keys_B, copy, onset_BxHxWxC, apex_BxHxWxC, config: RecognitionConfig):
+def _copies(
+    keys_B: jax.Array,
+    copy: int,
+    onset_BxHxWxC: jax.Array,
+    apex_BxHxWxC: jax.Array,
+    config: RecognitionConfig,
+):
     """A copy of each pair, float32; copy 0 is the pair itself."""
 
-    def of_pair(key, onset, apex):
+    def of_pair(key: jax.Array, onset: jax.Array, apex: jax.Array) -> tuple[jax.Array, ...]:
         changed = augmented(jax.random.fold_in(key, copy), onset, apex, config)
         frames = (onset.astype(jnp.float32), apex.astype(jnp.float32))
         return tuple(jnp.where(copy > 0, a, b) for a, b in zip(changed, frames, strict=True))
@@ -264,10 +285,12 @@ def _copies(keys_B, copy, onset_BxHxWxC, apex_BxHxWxC, config: RecognitionConfig
     return jax.vmap(of_pair)(keys_B, onset_BxHxWxC, apex_BxHxWxC)
 
 
-def augmented(key, onset_HxWxC, apex_HxWxC, config: RecognitionConfig):
-    """Both frames under one drawn flip, shift and gain of light; float32 grey levels.
+def augmented(
+    key: jax.Array, onset_HxWxC: jax.Array, apex_HxWxC: jax.Array, config: RecognitionConfig
+) -> tuple[jax.Array, jax.Array]:
+    """Both frames under one random flip, shift and gain of light; float32, levels of 255.
 
-    They are changed alike, so that what differs still is movement.
+    They are changed alike, so that they still differ by movement alone.
     """
     of_flip, of_shift, of_gain = jax.random.split(key, 3)
     side = onset_HxWxC.shape[0]
@@ -277,7 +300,7 @@ def augmented(key, onset_HxWxC, apex_HxWxC, config: RecognitionConfig):
     rows, columns = jnp.mgrid[:side, :side].astype(jnp.float32)
     columns = jnp.where(flip, side - 1 - columns, columns)
 
-    def change(image_HxWxC):
+    def change(image_HxWxC: jax.Array) -> jax.Array:
         moved = sample(image_HxWxC.astype(jnp.float32), rows + shift[0], columns + shift[1])
         return jnp.clip(moved * gain, 0, 255)
 

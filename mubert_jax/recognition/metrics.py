@@ -1,11 +1,11 @@
-"""UF1 and UAR, of all clips, of subsets and subjects, and how far they would move with others.
+"""UF1 and UAR of all clips, of subsets and of subjects, with intervals over subjects.
 
 Every count is summed over all folds before any ratio is taken.
 """
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,21 +13,21 @@ from mubert_jax.recognition.predictions import Predictions
 from mubert_jax.recognition.protocols import subject_ids
 
 FULL = "Full"
-# Draws of other people, for the intervals.
+# Bootstrap draws of the subjects, for the intervals: more are steadier and take longer.
 RESAMPLINGS = 1000
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """How well the clips of all folds together were named; ratios are from 0 to 1.
+    """The scores of the clips of all folds together; ratios are from 0 to 1.
 
     Attributes:
       classes: C names, in label order.
-      confusion: clips, (C, C): rows are the truth, columns the prediction.
-      f1, recall: of each class, (C,); NaN for a class that no clip has.
+      confusion: numbers of clips, (C, C): rows are the truth, columns the prediction.
+      f1, recall: one per class, (C,); NaN for a class that no clip has.
       uf1, uar: their means over the classes that some clip has.
-      accuracy: share of clips named rightly.
-      absent: the classes that no clip has, left out of both means.
+      accuracy: the share of clips named correctly.
+      absent: the classes that no clip has, which are left out of both means.
     """
 
     classes: tuple[str, ...]
@@ -52,16 +52,16 @@ def score(truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str]) -> 
         UF1 = mean over c of 2·TP_c / (2·TP_c + FP_c + FN_c),   UAR = mean over c of TP_c / n_c
 
     over the classes with n_c > 0. A class that no clip has is left out of both means, as in the
-    published evaluations of the composite (it has no recall); that it was predicted counts as FN of
-    the true classes. Section 5.3 of the paper lacks the 2 of the denominator, which no published
-    number does. A mean of the folds' own scores is another, lower number.
+    published evaluations of the composite (it has no recall); its predictions count as FN of the
+    true classes. Section 5.3 of the paper omits the 2 in the denominator, which all published
+    numbers have. The mean of the folds' own scores is another, lower number.
 
     Args:
-      truth, prediction: places in `classes`, integers (N,).
+      truth, prediction: Indices into `classes`, integers (N,).
       classes: C names.
 
     Raises:
-      ValueError: there is no clip, the lengths differ, or a label is not a place in `classes`.
+      ValueError: there is no clip, the lengths differ, or a label is not an index into `classes`.
     """
     confusion = _confusion(truth, prediction, len(classes))
     f1, recall, accuracy = ratios(confusion)
@@ -79,16 +79,17 @@ def score(truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str]) -> 
 
 
 def uf1(truth: np.ndarray, prediction: np.ndarray) -> float:
-    """UF1 of N clips by the names of their classes, as `score` takes it."""
+    """UF1 of N clips, given the names of their classes, as `score` defines it."""
     names, codes = np.unique(np.concatenate([truth, prediction]), return_inverse=True)
-    return score(*codes.reshape(2, -1), names.tolist()).uf1
+    true, predicted = codes.reshape(2, -1)
+    return score(true, predicted, names.tolist()).uf1
 
 
 def ratios(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """F1 and recall of each class, (..., C), NaN where it has no clip, and accuracy, (...).
 
     Args:
-      confusion: clips, (..., C, C): rows are the truth, columns the prediction.
+      confusion: Numbers of clips, (..., C, C): rows are the truth, columns the prediction.
     """
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
     counts, named = confusion.sum(-1), confusion.sum(-2)
@@ -97,7 +98,7 @@ def ratios(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return f1, there * hits / np.maximum(counts, 1), hits.sum(-1) / counts.sum(-1)
 
 
-def _confusion(truth, prediction, classes: int) -> np.ndarray:
+def _confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
     truth, prediction = np.asarray(truth), np.asarray(prediction)
     if truth.shape != prediction.shape or truth.ndim != 1 or not truth.size:
         raise ValueError(f"no labels of N clips: shapes {truth.shape} and {prediction.shape}")
@@ -110,20 +111,20 @@ def _confusion(truth, prediction, classes: int) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """The same clips under S seeds.
+    """The scores of the same clips under S seeds.
 
     Attributes:
       name: Full, a data set or a subject.
-      subjects: how many people the clips are of.
+      subjects: the number of people in the clips.
       scores: one per seed.
-      intervals: (low, high) of fields of `Scores`, as `over_subjects` gives them; None where
-        nobody asked.
+      intervals: (low, high) by field of `Scores`, as `over_subjects` returns them; {} if they were
+        not computed.
     """
 
     name: str
     subjects: int
     scores: tuple[Scores, ...]
-    intervals: dict[str, np.ndarray] | None = None
+    intervals: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def clips(self) -> int:
@@ -135,16 +136,16 @@ class Summary:
 
     @property
     def confusion(self) -> np.ndarray:
-        """Clips, (C, C), the mean over seeds."""
+        """Numbers of clips, (C, C), the mean over seeds."""
         return np.mean([scores.confusion for scores in self.scores], axis=0)
 
     def values(self, name: str) -> np.ndarray:
-        """A field of `Scores` under every seed: (S,), or (S, C) for one of the classes'."""
+        """A field of `Scores` under every seed: (S,), or (S, C) for one with a value per class."""
         return np.array([getattr(scores, name) for scores in self.scores])
 
 
 def summarise(predictions: Predictions, name: str = FULL) -> Summary:
-    """All rows as one set of clips: nothing is scored a fold at a time."""
+    """The scores of all rows as one set of clips; folds are not scored separately."""
     runs = [predictions.of_seed(seed) for seed in predictions.seeds]
     return Summary(
         name,
@@ -154,7 +155,7 @@ def summarise(predictions: Predictions, name: str = FULL) -> Summary:
 
 
 def subsets(predictions: Predictions) -> list[Summary]:
-    """Full, then each data set where there are several: subsets of the same runs."""
+    """The summary Full, then one per data set if there are several; all from the same runs."""
     parts = {FULL: predictions}
     if len(predictions.datasets) > 1:
         for dataset in predictions.datasets:
@@ -167,13 +168,13 @@ def subsets(predictions: Predictions) -> list[Summary]:
 
 
 def by_subject(predictions: Predictions) -> list[Summary]:
-    """One per subject, named DATASET/SUBJECT, in the file's order."""
+    """One summary per subject, named DATASET/SUBJECT, in the file's order."""
     ids = predictions.subject_ids
     return [summarise(predictions.where(ids == name), name) for name in dict.fromkeys(ids)]
 
 
 def commonest(predictions: Predictions) -> tuple[str, Scores]:
-    """The class most clips have, and the scores of naming it always."""
+    """The most frequent class, and the scores of always predicting it."""
     run = predictions.of_seed(predictions.seeds[0])
     truth = run.truth
     label = int(np.bincount(truth).argmax())
@@ -181,7 +182,7 @@ def commonest(predictions: Predictions) -> tuple[str, Scores]:
 
 
 def deviation(values: np.ndarray) -> np.ndarray:
-    """Standard deviation over the seeds, the first axis, with S - 1 below; NaN for one seed."""
+    """The sample standard deviation (S - 1) over the seeds, the first axis; NaN for one seed."""
     if len(values) < 2:
         return np.full(values.shape[1:], np.nan)
     return np.std(values, axis=0, ddof=1)
@@ -190,9 +191,10 @@ def deviation(values: np.ndarray) -> np.ndarray:
 def over_subjects(predictions: Predictions) -> dict[str, np.ndarray]:
     """95 % intervals of the seeds' mean, (low, high) along the first axis.
 
-    Whole subjects are drawn with replacement, `RESAMPLINGS` times and always the same ones, and
-    their counts summed before any ratio is taken. The spread over seeds says how much the training
-    varies, this how much the choice of people does; with few subjects it is the larger one.
+    The percentile bootstrap over subjects: whole subjects are drawn with replacement, `RESAMPLINGS`
+    times and always the same ones, and their counts are summed before any ratio is taken. The
+    spread over seeds shows how much the training varies; this shows how much the choice of people
+    matters, which is more if there are few subjects.
 
     Returns:
       `uf1`, `uar`, `accuracy`, (2,), `f1` and `recall`, (2, C); NaN for one subject alone.
@@ -220,8 +222,8 @@ def over_subjects(predictions: Predictions) -> dict[str, np.ndarray]:
     return intervals
 
 
-def _by_subject(predictions) -> np.ndarray:
-    """Clips, (seeds, subjects, C, C)."""
+def _by_subject(predictions: Predictions) -> np.ndarray:
+    """Numbers of clips, (seeds, subjects, C, C)."""
     _, seed = np.unique(predictions.table["seed"], return_inverse=True)
     _, person = np.unique(predictions.subject_ids.astype(str), return_inverse=True)
     classes = len(predictions.classes)
@@ -235,10 +237,10 @@ class HardClip:
     """A clip that some seed got wrong.
 
     Attributes:
-      taken_for: the wrong class it was taken for by most seeds.
-      wrong, seeds: how many seeds got it wrong, of how many.
-      confidence: mean over seeds of the probability given to the prediction where that is wrong,
-        0 where it is right; the share of wrong seeds where there are no probabilities.
+      taken_for: the wrong class that most seeds predicted.
+      wrong, seeds: the number of seeds that got it wrong, and of all seeds.
+      confidence: the mean over seeds of the probability of a wrong prediction, 0 where it is right;
+        without probabilities, the share of wrong seeds.
     """
 
     dataset: str
@@ -256,7 +258,11 @@ class HardClip:
 
 
 def hardest(predictions: Predictions, limit: int = 12) -> list[HardClip]:
-    """The clips that were wrong with most confidence, first; ties in the file's order."""
+    """The most confidently wrong clips, in this order; ties in the file's order.
+
+    Args:
+      limit: The largest number of clips; a choice for a table that is read as a whole.
+    """
     clips = sorted(_hard_clips(predictions), key=lambda clip: -clip.confidence)
     return clips[:limit]
 

@@ -1,4 +1,4 @@
-"""A recognizer network: one object, and how a copy of it per fold is trained, in one program."""
+"""A recognizer network: its interface, and the training of one copy per fold in one program."""
 
 import abc
 import functools
@@ -15,29 +15,29 @@ from mubert_jax.config_values import from_values
 from mubert_jax.recognition.cross_validation import Learner
 from mubert_jax.recognition.inputs import Backbone, Inputs, check_input, in_batches
 from mubert_jax.recognition.linear_probe import clip_weights
-from mubert_jax.training.objective import NoOptions, Objective
+from mubert_jax.training.objective import Metrics, NoOptions, Objective, Params
 from mubert_jax.training.state import TrainState
 from mubert_jax.training.step import make_step
 
-Params = Any
-# Of the steps, before the learning rate is at its highest.
+# The share of the steps in which the learning rate rises. A tenth is a common choice for
+# transformers: less risks large first steps, more leaves fewer steps at a high rate.
 WARMUP = 0.1
 
 
 class Network(abc.ABC):
-    """A recognizer; a subclass of it in a file of `mubert_jax.recognition.networks` is found there.
+    """A recognizer; each file of `mubert_jax.recognition.networks` defines one subclass.
 
-    `init`, `logits` and `augment` are pure and are compiled by `jax.jit`. What a network reads is a
-    dict, by the names in `reads`.
+    `init`, `logits` and `augment` are pure and are compiled by `jax.jit`. Their `inputs` are a dict
+    by the names in `reads`.
 
     Attributes:
-      config: of the run; its `model.recognizer.classes` is the number of classes.
-      backbone: the pretrained Micron-BERT; None where only the config is looked at.
+      config: the config of the run; its `model.recognizer.classes` is the number of classes.
       Options: a frozen dataclass: what `config.recognition.options` may hold, and its defaults.
-      options: one of them.
-      reads: names of what it reads, as `Inputs.read` knows them.
-      copies: how many augmented copies of each pair are read beside it; a step draws among them.
-      predicts: whether `weights` is what `mubert predict` can open.
+      options: the `Options` of this run.
+      reads: the names of its inputs, as `Inputs.read` knows them.
+      copies: the number of augmented copies per pair that are read beside it; a step draws among
+        them and the pair.
+      predicts: whether `mubert predict` can open its `weights`.
     """
 
     Options: type = NoOptions
@@ -46,12 +46,23 @@ class Network(abc.ABC):
     predicts: bool = False
 
     def __init__(self, config: Config, backbone: Backbone | None = None):
-        """Raises UserError: the options are not those of `Options`, or there is no such input."""
-        self.config, self.backbone = config, backbone
+        """Reads the options; without a backbone the network only checks the config.
+
+        Raises:
+          UserError: the options are not those of `Options`, or there is no such input.
+        """
+        self.config, self._backbone = config, backbone
         given = config.recognition.options
-        self.options = from_values(self.Options, given, "config.recognition.options")
+        self.options: Any = from_values(self.Options, given, "config.recognition.options")
         for name in self.reads:
             check_input(name)
+
+    @property
+    def backbone(self) -> Backbone:
+        """The pretrained Micron-BERT; ValueError if the network was made without one."""
+        if self._backbone is None:
+            raise ValueError(f"{type(self).__name__} was made without a backbone")
+        return self._backbone
 
     @property
     def classes(self) -> int:
@@ -59,48 +70,50 @@ class Network(abc.ABC):
 
     @abc.abstractmethod
     def init(self, key: jax.Array, inputs: dict[str, jax.Array]) -> Params:
-        """The first parameters; `inputs` of one pair, (1, ...), for their shapes."""
+        """The first parameters, given the inputs of one pair, (1, ...), for their shapes."""
 
     @abc.abstractmethod
     def logits(self, params: Params, inputs: dict[str, jax.Array]) -> jax.Array:
-        """(B, classes), float32, of inputs (B, ...)."""
+        """The logits (B, classes), float32, of inputs (B, ...)."""
 
     def augment(self, key: jax.Array, inputs: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        """The inputs of one pair as a step learns from them."""
+        """The inputs of one pair, augmented for a step."""
         return inputs
 
     def layers(self, params: Params) -> Any:
-        """How many layers below the top each parameter is: a tree as `params`, of integers.
+        """The depth of each parameter below the top layer: a tree like `params`, of integers.
 
-        `config.recognition.layer_decay` lets each layer learn so much slower than the one above.
+        A parameter at depth n learns at `config.recognition.layer_decay`**n of the learning rate.
         """
         return jax.tree.map(lambda _: 0, params)
 
-    def start(self, inputs: Inputs, seed: int, fold_K, train_KxP) -> Params:
-        """Where the training of each fold starts, with a leading axis K."""
-        example = {name: x[0, :1] for name, x in self.read(inputs, seed).items()}
+    def start(self, inputs: Inputs, seed: int, fold_K: np.ndarray, train_KxP: np.ndarray) -> Params:
+        """The first parameters of each fold, with a leading axis K."""
+        example = {name: jnp.asarray(x[0, :1]) for name, x in self.read(inputs, seed).items()}
         keys = _keys(seed, fold_K)
         return jax.vmap(lambda key: self.init(key, example))(keys)
 
-    def weights(self, params: Params) -> dict:
-        """The parameters of a Micron-BERT with a recognizer, where the network `predicts`."""
+    def weights(self, params: Params) -> Params:
+        """The parameters of a Micron-BERT with a recognizer, if the network `predicts`."""
         raise NotImplementedError(f"{type(self).__name__} is not what `mubert predict` opens")
 
     def read(self, inputs: Inputs, seed: int) -> dict[str, np.ndarray]:
-        """What it reads of all pairs, (1 + copies, P, ...) each."""
+        """The inputs of all pairs, (1 + copies, P, ...) each, by name."""
         return {name: inputs.read(name, self.copies, seed) for name in self.reads}
 
     @property
     def folds_at_once(self) -> int:
-        """How many folds are one program; 0 for all."""
+        """The number of folds that are trained in one program; 0 for all."""
         return self.config.recognition.folds_at_once or (1 if jax.default_backend() == "cpu" else 8)
 
     def learner(self, inputs: Inputs, seed: int) -> Learner:
-        """What cross-validation asks for: here, a copy per fold is trained by gradient descent."""
+        """The learner for cross-validation; here it trains a copy per fold by gradient descent."""
         read = self.read(inputs, seed)
         see = jax.jit(jax.vmap(self.logits, (0, None)))
 
-        def learn(fold_K, train_KxP, weight_decay_K):
+        def learn(
+            fold_K: np.ndarray, train_KxP: np.ndarray, weight_decay_K: np.ndarray
+        ) -> tuple[np.ndarray, np.ndarray, Params]:
             start = self.start(inputs, seed, fold_K, train_KxP)
             folds = fold_K, train_KxP, weight_decay_K
             params, losses = train(self, start, read, inputs.label, *folds, seed)
@@ -118,10 +131,10 @@ def train(
     network: Network,
     params_K: Params,
     read: dict[str, np.ndarray],
-    label_P,
-    fold_K,
-    train_KxP,
-    weight_decay_K,
+    label_P: np.ndarray,
+    fold_K: np.ndarray,
+    train_KxP: np.ndarray,
+    weight_decay_K: np.ndarray,
     seed: int,
     after_epoch: Callable[[int, np.ndarray], None] = lambda epoch, loss_K: None,
 ) -> tuple[Params, np.ndarray]:
@@ -130,13 +143,16 @@ def train(
     An epoch is as many batches as all pairs fill; clips are drawn with replacement.
 
     The step is vmapped over the folds. A fold's batches and augmentations are a function of (seed,
-    fold, step): in whatever company it is trained, it learns the same.
+    fold, step), so that it learns the same alone and among others.
 
     Args:
-      params_K: where each fold starts, with a leading axis K.
-      read: of all pairs, (1 + copies, P, ...) each; label_P: class of each pair.
-      fold_K: the folds' numbers; train_KxP: boolean; weight_decay_K: of each.
-      after_epoch: is told the epoch and the folds' mean losses (K,).
+      params_K: The first parameters of each fold, with a leading axis K.
+      read: The inputs of all pairs by name, (1 + copies, P, ...) each.
+      label_P: The class of each pair.
+      fold_K: The numbers of the folds.
+      train_KxP: The clips from which each fold learns, boolean.
+      weight_decay_K: The weight decay of each fold.
+      after_epoch: Called with the epoch and the folds' mean losses (K,).
 
     Returns:
       Parameters with a leading axis K, and losses (K, epochs).
@@ -149,7 +165,7 @@ def train(
     folds = {"key": _keys(seed, fold_K), "train": marks, "weight": weights(marks)}
     pairs = {"read": jax.tree.map(jnp.asarray, read), "label": label}
     params_K = jax.tree.map(jnp.asarray, params_K)
-    opt_state = jax.vmap(_optimizer(network, total).init)(params_K)
+    opt_state: Any = jax.vmap(_optimizer(network, total).init)(params_K)
     opt_state.hyperparams["weight_decay"] = jnp.asarray(weight_decay_K, jnp.float32)
     state = TrainState(jnp.zeros(len(marks), jnp.int32), params_K, opt_state, {})
     losses = []
@@ -163,7 +179,7 @@ def train(
     return state.params, np.stack(losses, axis=1)
 
 
-def _keys(seed: int, fold_K):
+def _keys(seed: int, fold_K: np.ndarray):
     """A key per fold."""
     return jax.vmap(lambda fold: jax.random.fold_in(jax.random.key(seed), fold))(
         jnp.asarray(fold_K)
@@ -171,12 +187,18 @@ def _keys(seed: int, fold_K):
 
 
 @functools.partial(jax.jit, static_argnames=("network", "total_steps"), donate_argnames="state")
-def _advance(state, folds, pairs, network, total_steps):
-    """One step of every fold: its state and its loss."""
+def _advance(
+    state: TrainState,
+    folds: dict[str, jax.Array],
+    pairs: dict[str, Any],
+    network: Network,
+    total_steps: int,
+) -> tuple[TrainState, jax.Array]:
+    """One step of every fold; returns the state and the loss of each."""
     tx = _optimizer(network, total_steps)
     step = make_step(FineTuning(network), tx, total_steps, key=jax.random.key(0))
 
-    def of_fold(state, fold):
+    def of_fold(state: TrainState, fold: dict[str, jax.Array]) -> tuple[TrainState, jax.Array]:
         state, metrics = step(state, fold | pairs | {"step": state.step})
         return state, metrics["loss"]
 
@@ -184,34 +206,38 @@ def _advance(state, folds, pairs, network, total_steps):
 
 
 class FineTuning(Objective):
-    """The cross-entropy of a network on augmented clips; what is drawn has a key of the fold's."""
+    """The cross-entropy of a network on augmented clips, drawn by a key of the fold's own."""
 
     def __init__(self, network: Network):
-        self.network, self.config = network, network.config.recognition
+        self.network, self.config = network, network.config
 
-    def init(self, key):
-        raise NotImplementedError("where a fold starts, `Network.start` says")
+    def init(self, key: jax.Array) -> Params:
+        raise NotImplementedError("`Network.start` gives the first parameters of a fold")
 
-    def views(self, key, batch):
+    def views(self, key: jax.Array, batch: dict[str, Any]) -> Any:
+        """(inputs, label, weight) of a drawn batch of clips."""
+        config = self.config.recognition
         of_rows, of_clips = jax.random.split(jax.random.fold_in(batch["key"], batch["step"]))
-        rows, counts = _draw(of_rows, batch["train"], batch["weight"], self.config)
+        rows, counts = _draw(of_rows, batch["train"], batch["weight"], config)
         copies = 0
         if self.network.copies:
             of_copies = jax.random.fold_in(of_rows, 1)
             copies = jax.random.randint(of_copies, rows.shape, 0, 1 + self.network.copies)
         drawn = {name: x[copies, rows] for name, x in batch["read"].items()}
-        keys = jax.random.split(of_clips, self.config.batch_size)
+        keys = jax.random.split(of_clips, config.batch_size)
         return jax.vmap(self.network.augment)(keys, drawn), batch["label"][rows], counts
 
-    def loss(self, params, extra, views, progress):
+    def loss(
+        self, params: Params, extra: dict, views: Any, progress: jax.Array
+    ) -> tuple[jax.Array, tuple[Metrics, dict]]:
         inputs, label, counts = views
         logits = self.network.logits(params, inputs)
         entropy = optax.softmax_cross_entropy_with_integer_labels(logits, label)
         return jnp.sum(entropy * counts), ({}, {})
 
 
-def _draw(key, train_P, weight_P, config: RecognitionConfig):
-    """Rows of a batch and how much each counts: balanced by what is drawn, or by weights."""
+def _draw(key: jax.Array, train_P: jax.Array, weight_P: jax.Array, config: RecognitionConfig):
+    """The rows of a batch and their weights: classes are balanced by the draw or by the weights."""
     even = jnp.full(config.batch_size, 1 / config.batch_size)
     if config.balance == "sampling":
         return jax.random.choice(key, len(train_P), even.shape, p=weight_P), even
@@ -221,14 +247,17 @@ def _draw(key, train_P, weight_P, config: RecognitionConfig):
 
 
 def _optimizer(network: Network, steps: int):
-    """AdamW; every layer learns `layer_decay` times as fast as the one above it."""
+    """AdamW; every layer learns `layer_decay` times as fast as the one above it.
+
+    The gradient is clipped at a global norm of 1, a common choice for transformers.
+    """
     config = network.config.recognition
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, config.learning_rate, round(WARMUP * steps), max(2, steps)
     )
     matrices = functools.partial(jax.tree.map, lambda x: x.ndim > 1)
 
-    def slower_below(updates, _):
+    def slower_below(updates: Any, _: Any) -> Any:
         scales = jax.tree.map(lambda below: config.layer_decay**below, network.layers(updates))
         return jax.tree.map(jnp.multiply, updates, scales)
 

@@ -1,11 +1,13 @@
-"""`mubert predict`: which emotion an onset and an apex show, or a video, whose apex is searched."""
+"""`mubert predict`: the emotion in an onset and an apex, or in a video, whose apex is searched."""
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from rich.console import Console
 from rich.table import Table
 
@@ -25,14 +27,15 @@ from mubert_jax.training.views import normalise
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a recognizer says of one pair.
+    """The prediction of a recognizer for one pair.
 
     Attributes:
       probabilities: class -> probability, not calibrated; the most probable first.
-      maps: what DMA and POI see of it, one pair.
-      frames: numbers of onset and apex in their video; None for two images.
-      numbers, strength: of a video, frames (T,) and how much moved in each since the onset (T,).
-      notes: what a reader has to be told.
+      maps: what DMA and POI see in the pair.
+      frames: the numbers of onset and apex in their video; None for two images.
+      numbers, strength: the frames (T,) of a video and the movement in each since the onset (T,);
+        None for two images.
+      notes: what a reader has to know.
     """
 
     probabilities: dict[str, float]
@@ -44,10 +47,13 @@ class Prediction:
 
 
 class Recognizer:
-    """A fine-tuned run's folder, or an export of it, opened unless it is `trained` already.
+    """The recognizer in a fine-tuned run's folder or in an export of it.
+
+    Args:
+      trained: The opened checkpoint, if it is open already.
 
     Raises:
-      UserError: no checkpoint there, or one without a recognizer, or with one that names nothing.
+      UserError: there is no checkpoint, it has no recognizer, or its classes have no names.
     """
 
     def __init__(
@@ -55,36 +61,36 @@ class Recognizer:
     ):
         _check_that_one_was_kept(Path(checkpoint))
         trained = trained or open_trained(checkpoint)
-        self.classes = trained.emotions or emotions_of(checkpoint)
+        self.classes = trained.emotions or emotions_of(checkpoint) or ()
         if not trained.config.model.recognizer.classes:
             raise UserError(_no_recognizer(checkpoint, trained.config.model.image_size))
-        if len(self.classes or ()) != trained.config.model.recognizer.classes:
+        if len(self.classes) != trained.config.model.recognizer.classes:
             raise UserError(
                 f"{checkpoint} holds a recognizer and no names for its "
                 f"{trained.config.model.recognizer.classes} classes; give the --workdir of the "
                 "mubert finetune that made it, or export it from there again"
             )
         self._session = Session(trained, options)
-        self._probabilities = jax.jit(
-            lambda onset, apex: jax.nn.softmax(
-                trained.model.apply(
-                    {"params": trained.params},
-                    normalise(onset),
-                    normalise(apex),
-                    method="logits",
-                )
-            )
-        )
+
+        @jax.jit
+        def probabilities(onset: jax.Array, apex: jax.Array) -> jax.Array:
+            frames = normalise(onset), normalise(apex)
+            logits: Any = trained.model.apply({"params": trained.params}, *frames, method="logits")
+            return jax.nn.softmax(logits)
+
+        self._probabilities = probabilities
 
     def of_images(self, onset: Path, apex: Path) -> Prediction:
+        """The prediction for two image files."""
         images = read_images([onset, apex])
         cut = self._session.pair_cutter(images, onset, apex)
         return self.of_maps(self._session.compare(cut(images[0])[None], cut(images[1])[None]))
 
     def of_video(self, video: Path) -> Prediction:
-        """The onset is the first frame; the apex is where DMA × POI sees most change from it.
+        """The prediction for a video, whose first frame is taken as the onset.
 
-        Up to `CANDIDATES` frames, spread evenly, are looked at.
+        The apex is the frame in which DMA × POI sees most movement since then, among up to
+        `CANDIDATES` evenly spaced frames.
         """
         numbers = np.array([number for number, _ in read_video(video)])
         count = len(numbers)
@@ -105,7 +111,7 @@ class Recognizer:
         return dataclasses.replace(found, frames=moments, numbers=numbers, strength=strength)
 
     def of_maps(self, maps: Maps) -> Prediction:
-        """Of one pair that was looked at."""
+        """The prediction for one pair whose maps are known."""
         chances = np.asarray(self._probabilities(maps.onset, maps.apex))[0]
         names, _ = merged_classes(self.classes)
         probabilities = dict.fromkeys(names, 0.0)
@@ -124,7 +130,7 @@ def _check_that_one_was_kept(run: Path):
         )
 
 
-def _no_recognizer(checkpoint, size: int) -> str:
+def _no_recognizer(checkpoint: str | Path, size: int) -> str:
     start, what = "", f"{checkpoint} holds no recognizer"
     if checkpoint == SHIPPED:
         what = "the package has no recognizer: it knows no labelled faces"
@@ -138,7 +144,7 @@ def _no_recognizer(checkpoint, size: int) -> str:
     )
 
 
-def show(prediction: Prediction, console: Console):
+def show(prediction: Prediction, console: Console) -> None:
     """Prints the notes, the probabilities, and the apex of a video."""
     for note in prediction.notes:
         console.print(note, highlight=False, markup=False, soft_wrap=True)
@@ -152,20 +158,24 @@ def show(prediction: Prediction, console: Console):
         console.print("onset: frame {}, apex: frame {}".format(*prediction.frames), highlight=False)
 
 
-def draw(prediction: Prediction, output: Path):
+def _draw_timeline(axis: Axes, numbers: np.ndarray, strength: np.ndarray, apex: int):
+    axis.plot(numbers, strength, color="0.2", linewidth=1.2)
+    axis.axvline(apex, color="#d1495b", label=f"apex, {apex}")
+    axis.set_xlabel("frame")
+    axis.set_ylabel("moved since\nthe first frame")
+    axis.margins(x=0)
+    axis.legend(loc="upper left", frameon=False)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def draw(prediction: Prediction, output: Path) -> None:
     """Writes a picture: the timeline of a video, onset, apex, DMA × POI, and the probabilities."""
-    timed = prediction.strength is not None
+    frames, numbers, strength = prediction.frames, prediction.numbers, prediction.strength
+    timed = frames is not None
     figure = plt.figure(figsize=(10, 5.2 if timed else 2.9), layout="constrained")
     rows = figure.add_gridspec(1 + timed, 4, height_ratios=[2, 3] if timed else [1])
-    if timed:
-        axis = figure.add_subplot(rows[0, :])
-        axis.plot(prediction.numbers, prediction.strength, color="0.2", linewidth=1.2)
-        axis.axvline(prediction.frames[1], color="#d1495b", label=f"apex, {prediction.frames[1]}")
-        axis.set_xlabel("frame")
-        axis.set_ylabel("moved since\nthe first frame")
-        axis.margins(x=0)
-        axis.legend(loc="upper left", frameon=False)
-        axis.spines[["top", "right"]].set_visible(False)
+    if frames is not None and numbers is not None and strength is not None:
+        _draw_timeline(figure.add_subplot(rows[0, :]), numbers, strength, frames[1])
     maps = prediction.maps
     pictures = {"onset": maps.onset[0], "apex": maps.apex[0]}
     for column, (name, image) in enumerate(pictures.items()):

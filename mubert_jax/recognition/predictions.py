@@ -1,12 +1,13 @@
-"""The files that a recognition leaves, and that its report is made of.
+"""The files that a recognition writes and from which its report is made.
 
-predictions.csv says what every clip was taken for, a row per clip and seed:
+predictions.csv holds the predictions, a row per clip and seed:
 
     dataset,subject,clip,seed,fold,truth,prediction,probability_negative,probability_positive,...
 
-Truth and prediction are class names. Of another method's file `subject,clip,truth,prediction` is
-enough, in whatever kind of table; the logs of MEGC2019 are read and written as well. Beside it,
-recognition.json holds what the predictions do not show, and curves.csv how the training went.
+Truth and prediction are class names. For another method's file the columns `subject`, `clip`,
+`truth` and `prediction` are enough, in any kind of table; the logs of MEGC2019 are read and written
+as well. recognition.json holds facts that the predictions do not show, and curves.csv the course of
+the training.
 """
 
 import json
@@ -14,6 +15,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,21 +43,22 @@ _SPELT = {
     "prediction": ("prediction", "predicted", "predicted label", "y_pred"),
 }
 PROBABILITY = "probability_"
-# Where a file does not name its data set.
+# The data set of files that do not name one.
 UNNAMED = "unnamed"
-# Rounded probabilities of a clip may miss 1 by this much.
+# How far the probabilities of a clip may be from the sum 1: a choice, with room for a few classes
+# rounded to two digits, which are off by 0.005 each at most.
 ROUNDING = 0.02
-# Of a log of MEGC2019, by their numbers.
+# The classes 0, 1 and 2 in a log of MEGC2019.
 MEGC_CLASSES = ("negative", "positive", "surprise")
 KEYS = ("seed", "fold", "epoch")
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Every clip once a seed, and the same clips under every seed.
+    """Predictions with every clip once per seed, and the same clips under every seed.
 
     Attributes:
-      table: `COLUMNS`, strings but for the integer `seed`; then `probability_CLASS`, floats, for
+      table: `COLUMNS`, strings except for the integer `seed`; then `probability_CLASS`, floats, for
         every class or for none.
       classes: names, in label order.
       notes: which spellings were taken for one person or class, and which people may be one.
@@ -70,16 +73,16 @@ class Predictions:
         """Reads and checks a file.
 
         Args:
-          path: a table with a header, as `read_rows` takes it; columns in any order, further ones
-            are left aside.
-          classes: names in label order; without them, those of the probability columns in their
-            order, or else the truths' in the alphabet's.
+          path: A table with a header, as `read_rows` accepts it; columns may have any order, and
+            further ones are ignored.
+          classes: The names in label order; by default those of the probability columns in their
+            order, or else those of the truths in alphabetical order.
 
         Raises:
-          UserError: names the file, and the row (the header is row 1) and column where there is
-            one: a missing column or value, an unknown class, a seed that is no integer, a
-            probability that is none, a clip twice under one seed, seeds that hold different
-            clips or truths, an empty file.
+          UserError: names the file and, where possible, the row (the header is row 1) and column: a
+            missing column or value, an unknown class, a seed that is not an integer, an invalid
+            probability, a clip twice under one seed, seeds with different clips or truths, an empty
+            file.
         """
         rows = _read(path)
         found, notes = _classes(path, rows, classes)
@@ -88,18 +91,18 @@ class Predictions:
         return cls(table, tuple(found.values()), (*notes, *of_people))
 
     def save(self, path: Path) -> None:
-        """Writes the file that `load` reads; probabilities to six digits."""
+        """Writes the file that `load` reads, with probabilities to six digits."""
         with replacing(path) as temporary:
             self.table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Ascending."""
+        """The seeds, ascending."""
         return tuple(sorted(self.table["seed"].unique().tolist()))
 
     @property
     def datasets(self) -> tuple[str, ...]:
-        """In the file's order."""
+        """The data sets, in the file's order."""
         return tuple(self.table["dataset"].unique())
 
     @property
@@ -109,32 +112,32 @@ class Predictions:
 
     @property
     def truth(self) -> np.ndarray:
-        """Places in `classes`, a row each."""
+        """The true class of each row, as an index into `classes`."""
         return self._codes("truth")
 
     @property
     def prediction(self) -> np.ndarray:
-        """Places in `classes`, a row each."""
+        """The predicted class of each row, as an index into `classes`."""
         return self._codes("prediction")
 
     @property
     def probabilities(self) -> np.ndarray | None:
-        """(rows, C), or None where the file has none."""
+        """The probabilities (rows, C), or None if the file has none."""
         names = [PROBABILITY + name for name in self.classes]
         return self.table[names].to_numpy() if names[0] in self.table else None
 
-    def _codes(self, column) -> np.ndarray:
+    def _codes(self, column: str) -> np.ndarray:
         return self.table[column].map({name: i for i, name in enumerate(self.classes)}).to_numpy()
 
     def where(self, rows: np.ndarray) -> "Predictions":
-        """The rows under a boolean mask."""
+        """The rows that a boolean mask selects."""
         return Predictions(self.table[rows].reset_index(drop=True), self.classes)
 
     def of_seed(self, seed: int) -> "Predictions":
         return self.where((self.table["seed"] == seed).to_numpy())
 
     def crossing(self) -> list[str]:
-        """Subjects tested in more than one fold of a seed: in some fold they were trained on."""
+        """Subjects tested in more than one fold of a seed, so that some fold trained on them."""
         folds = self.table.assign(id=self.subject_ids).groupby(["seed", "id"])["fold"].nunique()
         return sorted(set(folds[folds > 1].index.get_level_values("id")))
 
@@ -157,13 +160,15 @@ def _read(path: Path) -> list[Row]:
 
 
 def _class_of_column(header: str) -> str | None:
-    """The class in `probability_CLASS`; None of another column."""
+    """The class in `probability_CLASS`; None for any other column."""
     found = re.fullmatch(rf"{PROBABILITY[:-1]}[\s_.-](.+)", header, re.IGNORECASE)
     return found and found[1]
 
 
-def _classes(path, rows: list[Row], given) -> tuple[dict[str, str], list[str]]:
-    """The classes in label order, by their normal forms, and what was taken for one."""
+def _classes(
+    path: Path, rows: list[Row], given: Sequence[str] | None
+) -> tuple[dict[str, str], list[str]]:
+    """Normal form -> class, in label order, and notes on spellings that were merged."""
     described = [name for name in map(_class_of_column, rows[0].others) if name]
     if given is None:
         said = [(row.text(name), row.number) for name in NAMED for row in rows]
@@ -186,11 +191,12 @@ def _classes(path, rows: list[Row], given) -> tuple[dict[str, str], list[str]]:
 
 
 def unknown_class(name: str, classes: Iterable[str]) -> UserError:
+    """The error for a name that is not among the classes; it suggests the nearest one."""
     return unknown(f"class {name!r}", name, classes)
 
 
-def _table(path, rows: list[Row], classes: dict[str, str]) -> tuple[pd.DataFrame, list[str]]:
-    """The rows as `Predictions.table` has them, and what is to be said of their spellings."""
+def _table(path: Path, rows: list[Row], classes: dict[str, str]) -> tuple[pd.DataFrame, list[str]]:
+    """The rows as a `Predictions.table`, and notes on their spellings."""
     numbers = [row.number for row in rows]
     datasets = [row.text("dataset") or UNNAMED for row in rows]
     found = merged_people(datasets, [row.text("subject") for row in rows], numbers)
@@ -209,7 +215,7 @@ def _table(path, rows: list[Row], classes: dict[str, str]) -> tuple[pd.DataFrame
     return pd.DataFrame(table), [*found.notes, *found.warnings]
 
 
-def _class(path, row: Row, column: str, classes: dict[str, str]) -> str:
+def _class(path: Path, row: Row, column: str, classes: dict[str, str]) -> str:
     name = row.text(column)
     if plain(name) not in classes:
         raise UserError(
@@ -218,8 +224,8 @@ def _class(path, row: Row, column: str, classes: dict[str, str]) -> str:
     return classes[plain(name)]
 
 
-def _probabilities(path, row: Row, classes: dict[str, str]) -> dict[str, float]:
-    """Of every class; those of several columns of one class are added."""
+def _probabilities(path: Path, row: Row, classes: dict[str, str]) -> dict[str, float]:
+    """The probability of every class; those of several columns of one class are added."""
     found = dict.fromkeys(classes.values(), 0.0)
     for header, text in row.others.items():
         if name := _class_of_column(header):
@@ -230,7 +236,7 @@ def _probabilities(path, row: Row, classes: dict[str, str]) -> dict[str, float]:
     return found
 
 
-def _seed(path, row: Row) -> int:
+def _seed(path: Path, row: Row) -> int:
     text = row.text("seed") or "0"
     try:
         return int(text)
@@ -240,7 +246,7 @@ def _seed(path, row: Row) -> int:
         ) from None
 
 
-def _probability(where, text) -> float:
+def _probability(where: str, text: str) -> float:
     try:
         value = float(text.replace(",", "."))
     except ValueError:
@@ -251,13 +257,13 @@ def _probability(where, text) -> float:
 
 
 def check_seeds(where: Sequence[str], table: pd.DataFrame) -> None:
-    """Every clip once a seed, and the same clips and truths under every seed.
+    """Checks that every clip is there once per seed, with the same truth under every seed.
 
     Args:
-      where: file and row (or line) of each row of `table`, for messages.
+      where: The file and row (or line) of each row of `table`, for messages.
 
     Raises:
-      UserError: it is not so.
+      UserError: a clip is there twice under a seed or missing under another, or its truths differ.
     """
     clips = list(zip(table["dataset"], table["subject"], table["clip"], strict=True))
     row_of: dict[int, dict] = {}
@@ -290,12 +296,12 @@ def _place(where: Sequence[str], row: int) -> str:
     return where[row].rpartition(", ")[2]
 
 
-def _named(clip) -> str:
+def _named(clip: Iterable[str]) -> str:
     return "/".join(clip)
 
 
 def write_logs(predictions: Predictions, output: Path) -> list[Path]:
-    """Writes one log a seed in `output`, and removes logs of seeds that are gone."""
+    """Writes one log per seed in `output`, and removes logs of seeds that are gone."""
     paths = []
     for seed in predictions.seeds:
         paths.append(output / LOG_FILE.format(seed))
@@ -307,10 +313,11 @@ def write_logs(predictions: Predictions, output: Path) -> list[Path]:
 
 
 def megc_log(run: Predictions) -> str:
-    """One seed's log: a line `casme2 sub01` a subject, then `EP02_01f 1 1` for each of its clips.
+    """One seed's log: a line `casme2 sub01` per subject, then `EP02_01f 1 1` for each of its clips.
 
-    The numbers are places in `run.classes`, truth first: with negative, positive, surprise those
-    of the challenge. A space inside a name becomes `_`, as spaces part the fields.
+    The numbers are indices into `run.classes`, the truth first; if the classes are negative,
+    positive and surprise, they are those of the challenge. A space inside a name becomes `_`, since
+    spaces separate the fields.
     """
     lines = []
     coded = run.table.assign(code=run.truth, named=run.prediction)
@@ -321,8 +328,8 @@ def megc_log(run: Predictions) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _own_name(clip, dataset, subject) -> str:
-    """Without the data set's and the subject's folder."""
+def _own_name(clip: str, dataset: str, subject: str) -> str:
+    """The clip's name without the folders of the data set and the subject."""
     return clip.removeprefix(f"{dataset}/").removeprefix(f"{subject}/")
 
 
@@ -331,15 +338,15 @@ def _word(text: str) -> str:
 
 
 def read_logs(paths: Sequence[Path], classes: Sequence[str] | None = None) -> Predictions:
-    """What `write_logs` wrote, or another method's logs: a file per seed.
+    """Reads the logs of `write_logs` or of another method, a file per seed.
 
     Args:
-      paths: of the logs; a seed is the number behind `seed` in a file's name, or else its place.
-      classes: names in label order; without them those of the challenge.
+      paths: The logs; the seed is the number after `seed` in a file's name, or else its position.
+      classes: The names in label order; by default those of the challenge.
 
     Raises:
-      UserError: no such file, a line that is none of a log's, a number that is no class, a clip
-        twice in a log, logs of different clips.
+      UserError: no such file, an invalid line, a number that is not a class, a clip twice in a log,
+        or logs of different clips.
     """
     numbers_only, classes = classes is None, tuple(MEGC_CLASSES if classes is None else classes)
     rows, where = [], []
@@ -395,10 +402,10 @@ def _class_at(text: str, classes: tuple[str, ...], where: str) -> str:
 
 
 def load_curves(path: Path) -> pd.DataFrame:
-    """A row per seed, fold and epoch; every further column is a curve, `loss` at least.
+    """Reads a row per seed, fold and epoch; every further column is a curve, at least `loss`.
 
     Raises:
-      UserError: names the file and what is wrong: no table, a missing column, no number.
+      UserError: names the file and the fault: not a table, a missing column, not a number.
     """
     try:
         table = pd.read_csv(path, dtype={"fold": str})
@@ -420,13 +427,13 @@ def load_curves(path: Path) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the report says beside the numbers.
+    """The facts that the report gives beside the numbers.
 
     Attributes:
-      classes: names in label order; None where only the predictions tell.
-      protocol: such as loso; empty where nobody has said.
-      published: key of the published numbers to print beside, such as casme2-5, or None.
-      stamps: what makes the numbers not comparable, printed loudly on every table.
+      classes: names in label order; None if only the predictions name them.
+      protocol: such as loso; "" if unknown.
+      published: the key of the published numbers to print beside, such as casme2-5, or None.
+      stamps: reasons why the numbers are not comparable, printed on every table.
       warnings: what a reader should know, listed once.
     """
 
@@ -438,11 +445,11 @@ class Facts:
 
     @classmethod
     def load(cls, workdir: Path) -> "Facts":
-        """Those of `workdir`/recognition.json, or none if there is no such file.
+        """Reads `workdir`/recognition.json; without such a file, returns the defaults.
 
         Raises:
-          UserError: the file is no JSON object, or holds an unknown key or a wrong value;
-            names the file.
+          UserError: the file is not a JSON object, or holds an unknown key or a wrong value; names
+            the file.
         """
         path = workdir / FACTS_FILE
         if not path.exists():
@@ -460,11 +467,13 @@ class Facts:
         return cls(**{name: _value(path, name, value) for name, value in values.items()})
 
     def save(self, workdir: Path) -> None:
+        """Writes `workdir`/recognition.json."""
         text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
         write_text(workdir / FACTS_FILE, text + "\n")
 
 
-def _value(path, name, value):
+def _value(path: Path, name: str, value: Any) -> Any:
+    """The value of a field of `Facts`, checked."""
     if name in ("stamps", "warnings", "classes"):
         if value is None and name == "classes":
             return None
@@ -479,6 +488,6 @@ def _value(path, name, value):
 
 
 def emotions_of(checkpoint: str | Path) -> tuple[str, ...] | None:
-    """What the classes of a recognizer are called, where it is that of a run's folder."""
+    """The names of a recognizer's classes, if `checkpoint` is a run's folder that has them."""
     path = Path(checkpoint)
     return Facts.load(run_folder(path)).classes if path.is_dir() else None

@@ -1,12 +1,12 @@
-"""Protocols as data: who is trained on and who is tested, in each fold.
+"""Protocols as data: who is trained on and who is tested in each fold.
 
 A protocol is a word: `loso`, `composite` (`loso` over several data sets at once), `5-fold` (or any
 number) or `cross:samm` (trained on every other data set, tested on samm). `split` turns it into
-folds of row numbers. Whatever is split, whole subjects are.
+folds of row numbers. Subjects always stay whole.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,11 +20,11 @@ KNOWN = "loso, composite, K-fold (such as 5-fold) or cross:DATASET"
 
 @dataclass(frozen=True, eq=False)
 class Clips:
-    """What a protocol needs to know of N labelled clips.
+    """The properties of N labelled clips that a protocol needs.
 
     Attributes:
       dataset, subject: strings, (N,).
-      label: places in `classes`, integers (N,).
+      label: indices into `classes`, integers (N,).
       classes: names, in label order.
     """
 
@@ -35,13 +35,13 @@ class Clips:
 
     @cached_property
     def subject_ids(self) -> np.ndarray:
-        """One id a person, (N,), as `subject_ids` has it."""
+        """The id of each clip's person, (N,), as `subject_ids` returns it."""
         return subject_ids(self.dataset, self.subject)
 
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """One training: row numbers (integers, ascending) to learn from and to be tested on."""
+    """One training: the rows to learn from and the rows to test on, integers, ascending."""
 
     name: str
     train: np.ndarray
@@ -50,18 +50,18 @@ class Fold:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """All folds of a protocol, and what a reader of its numbers has to be told."""
+    """All folds of a protocol, and warnings for a reader of its numbers."""
 
     protocol: str
     folds: tuple[Fold, ...]
     warnings: tuple[str, ...]
 
 
-def subject_ids(datasets: Sequence[str], subjects: Sequence[str]) -> np.ndarray:
-    """`DATASET/SUBJECT` for each clip, (N,): the 01 of two data sets are two people.
+def subject_ids(datasets: Iterable[str], subjects: Iterable[str]) -> np.ndarray:
+    """`DATASET/SUBJECT` for each clip, (N,): subject 01 of two data sets is two people.
 
-    However a person or a data set is spelt, all clips of one person have one id. A subject that
-    bears its data set already is left as it is.
+    All clips of one person have one id, however the person or the data set is spelt. A subject that
+    already includes its data set is left unchanged.
     """
     found = merged_people(list(datasets), list(subjects))
     return np.array(
@@ -77,7 +77,7 @@ def split(protocol: str, clips: Clips, seed: int = 0) -> Split:
     """The folds of `protocol` over `clips`.
 
     Args:
-      seed: draws the subjects of K folds; `loso` and `cross:` have nothing to draw.
+      seed: The seed by which subjects are drawn for K folds; `loso` and `cross:` draw nothing.
 
     Raises:
       UserError: an unknown protocol or data set, fewer subjects than folds, one class only, or
@@ -105,7 +105,7 @@ def _folds(protocol: str, clips: Clips, seed: int) -> list[Fold]:
     raise UserError(f"unknown protocol {protocol!r}; choose from {KNOWN}")
 
 
-def _leave_one_subject_out(clips) -> list[Fold]:
+def _leave_one_subject_out(clips: Clips) -> list[Fold]:
     ids = clips.subject_ids
     subjects = list(dict.fromkeys(ids))
     if len(subjects) < 2:
@@ -113,8 +113,8 @@ def _leave_one_subject_out(clips) -> list[Fold]:
     return [_fold(subject, ids == subject) for subject in subjects]
 
 
-def _k_folds(clips, k: int, seed: int) -> list[Fold]:
-    """Subjects in a drawn order, the ones with most clips first, each to the smallest fold."""
+def _k_folds(clips: Clips, k: int, seed: int) -> list[Fold]:
+    """Gives each subject to the smallest fold: those with most clips first, ties in drawn order."""
     subjects, of_row, counts = np.unique(
         clips.subject_ids.astype(str), return_inverse=True, return_counts=True
     )
@@ -130,7 +130,7 @@ def _k_folds(clips, k: int, seed: int) -> list[Fold]:
     return [_fold(f"fold{i}", fold_of[of_row] == i) for i in range(k)]
 
 
-def _cross_data_set(clips, tested: str) -> list[Fold]:
+def _cross_data_set(clips: Clips, tested: str) -> list[Fold]:
     datasets = merged(list(clips.dataset), data_set).names
     of_tested = np.array([data_set(name) == data_set(tested) for name in datasets])
     if not of_tested.any() or of_tested.all():
@@ -165,7 +165,7 @@ def check(folds: Sequence[Fold], clips: Clips) -> None:
             tested_in[subject] = fold.name
 
 
-def _warnings(folds, clips):
+def _warnings(folds: Sequence[Fold], clips: Clips) -> Iterator[str]:
     present = np.unique(clips.label)
     for fold in folds:
         missing = np.setdiff1d(present, clips.label[fold.train])
@@ -177,10 +177,14 @@ def _warnings(folds, clips):
 def inner_split(
     fold: Fold, clips: Clips, share: float = 0.2, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A fold's training rows in two, by subject: for choosing epochs or anything else.
+    """A fold's training rows, split in two by subject, for choosing hyperparameters.
 
-    The fold's test rows have no part in it. Subjects are drawn until `share` of the rows is held
-    out; one whose leaving would empty a class of the rest is passed over while others are there.
+    The fold's test rows are not used. Subjects are drawn until `share` of the rows is held out; a
+    subject without whom a class would have no training row is skipped as long as there are others.
+
+    Args:
+      share: The share of the rows to hold out; a fifth, as in 5-fold cross-validation, is a choice
+        between rows to train on and a steady validation loss.
 
     Returns:
       (train, validation), row numbers; neither is empty.

@@ -1,9 +1,9 @@
-"""What others report, to print beside one's own numbers; nothing here was measured by this project.
+"""Published results, to print beside one's own; nothing here was measured by this project.
 
 The rows are those of Tables 1 to 6 of the paper (Micron-BERT, CVPR 2023) and, for the composite,
-also what HTNet, STSTNet, RCN, CapsuleNet and the challenge report themselves. They are no level
-field: some keep the best epoch on the test subject (HTNet does, of most it is not known), which
-alone has been measured to lift an F1 from 0.70 to 0.84 (arXiv 2211.11425).
+also those that HTNet, STSTNet, RCN, CapsuleNet and the challenge report themselves. They are not
+comparable without care: some keep the best epoch on the test subject (HTNet does; for most it is
+not known), which alone has been measured to raise an F1 from 0.70 to 0.84 (arXiv 2211.11425).
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from mubert_jax.config_values import unknown
 
 @dataclass(frozen=True)
 class Row:
-    """One method's UF1 and UAR in percent, and where they are from."""
+    """One method's UF1 and UAR in percent, and their source."""
 
     method: str
     uf1: float
@@ -23,7 +23,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A data set with a number of classes, and the rows that are known for it."""
+    """A data set with a number of classes, and the published rows for it."""
 
     title: str
     classes: int
@@ -167,7 +167,7 @@ PUBLISHED = {
 
 
 def published(key: str) -> Benchmark:
-    """What is known for `key`, such as casme2-5 or composite-3.
+    """The published results for `key`, such as casme2-5 or composite-3.
 
     Raises:
       UserError: there is no such key.

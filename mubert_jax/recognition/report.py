@@ -1,13 +1,13 @@
 """The report on predictions: results.md, results.csv, results.html and MEGC2019 logs.
 
-`mubert evaluate` writes it for a run's predictions or another method's. Below: its tables,
-its figures, what it says, its files.
+`mubert evaluate` writes it for a run's predictions or another method's. The parts below are its
+tables, its figures, its content and its files.
 """
 
 import base64
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,17 +47,17 @@ RESULTS = ("results.md", "results.csv", "results.html")
 TEMPLATE = Path(__file__).with_name("report.html")
 THIS_RUN = "this run"
 RATIOS = {"UF1 (%)": "uf1", "UAR (%)": "uar", "accuracy (%)": "accuracy"}
-# In results.csv, below the seeds: low and high bound 95 % over subjects drawn anew.
+# The rows of results.csv below the seeds; low and high bound the 95 % interval over subjects.
 STATISTICS = ("mean", "std", "low", "high")
-# Of the figures: width of a letter in their font, about, in pixels, and lines of the palette in
-# report.html, whose colours they take, so that they fit light and dark.
+# The approximate width of a letter in the figures, in pixels, by which they make room for names.
 LETTER = 7.2
+# The number of line colours that report.html defines for light and dark.
 COLOURS = 6
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A text; `bar`, from 0 to 1, is drawn behind it."""
+    """A text with an optional bar, of length 0 to 1, that is drawn behind it."""
 
     text: str
     bar: float | None = None
@@ -68,8 +68,8 @@ class Table:
     """A title, a header, rows of as many cells, and a note below.
 
     Attributes:
-      words: how many columns from the left hold words; the others hold numbers.
-      own: places of the rows that are this run's, where others are beside.
+      words: the number of columns, from the left, that hold words; the others hold numbers.
+      own: the indices of this run's rows in a table that compares it with others.
     """
 
     title: str
@@ -81,21 +81,21 @@ class Table:
 
 
 def over_seeds(seeds: Sequence[int]) -> str:
-    """What stands behind a ±, in words."""
+    """The meaning of a ± in words."""
     if len(seeds) == 1:
         return f"One seed ({seeds[0]}), so no spread is known; several are needed."
     return f"Mean ± sample standard deviation over {len(seeds)} seeds."
 
 
 def percent(values: np.ndarray) -> Cell:
-    """Of values (S,) from 0 to 1, in percent: the mean and, of several, the deviation."""
+    """The mean of values (S,) from 0 to 1 in percent, with the deviation if there are several."""
     mean = float(np.mean(values))
     if np.isnan(mean):
         return Cell("–")
     return Cell(_spread(100 * values, 2), mean)
 
 
-def _spread(values, digits) -> str:
+def _spread(values: np.ndarray, digits: int) -> str:
     tail = f" ± {deviation(values):.{digits}f}" if len(values) > 1 else ""
     return f"{np.mean(values):.{digits}f}{tail}"
 
@@ -105,7 +105,7 @@ def _one(values: Scores, name: str) -> Cell:
 
 
 def scores_table(summaries: list[Summary], baseline: tuple[str, Scores], note: str) -> Table:
-    """A row a subset, and what naming the commonest class always would get."""
+    """A row per subset, and one for always predicting the most frequent class."""
     rows = [
         (
             Cell(summary.name),
@@ -140,7 +140,7 @@ def scores_table(summaries: list[Summary], baseline: tuple[str, Scores], note: s
     return Table("Scores", columns, tuple(rows), note)
 
 
-def _interval(summary) -> Cell:
+def _interval(summary: Summary) -> Cell:
     low, high = 100 * summary.intervals["uf1"]
     return Cell("–" if np.isnan(low) else f"{low:.1f} to {high:.1f}")
 
@@ -202,7 +202,7 @@ def classes_table(full: Summary) -> Table:
 
 
 def confusion_table(summary: Summary) -> Table:
-    """Clips, the mean over seeds: rows are the truth."""
+    """Numbers of clips, the mean over seeds: rows are the truth."""
     classes, seeds = summary.scores[0].classes, len(summary.scores)
     rows = tuple(
         (Cell(name), *(Cell(_count(count, seeds)) for count in row))
@@ -273,12 +273,12 @@ def markdown(table: Table, stamps: Sequence[str]) -> str:
     return "\n".join([*lines, "", *([table.note, ""] if table.note else [])])
 
 
-def _line(texts) -> str:
+def _line(texts: Iterable[str]) -> str:
     return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
 
 
 def confusion_figure(summary: Summary) -> Markup:
-    """Rows are the truth; the fuller a square, the larger its share of the row's clips."""
+    """The confusion matrix: rows are the truth, the shade is the share of the row's clips."""
     classes, counts = summary.scores[0].classes, summary.confusion
     longest = max(len(name) for name in classes)
     left, top, side = 24 + LETTER * longest, 40, max(64, LETTER * longest + 10)
@@ -305,12 +305,12 @@ def confusion_figure(summary: Summary) -> Markup:
 
 
 def curve_figures(table: pd.DataFrame) -> list[tuple[str, Markup]]:
-    """(name, picture) of every curve: a line per seed, the mean over folds, and what folds span."""
+    """(name, picture) of every curve: the mean over folds for each seed, and the span of folds."""
     names = [name for name in table.columns if name not in KEYS]
     return [(name, _curve(table, name)) for name in names if np.isfinite(table[name]).any()]
 
 
-def _curve(table, name) -> Markup:
+def _curve(table: pd.DataFrame, name: str) -> Markup:
     width, height, left, right, top, bottom = 460, 250, 56, 12, 26, 34
     rows = table[np.isfinite(table[name])]
     by_epoch = rows.groupby("epoch")[name]
@@ -319,10 +319,10 @@ def _curve(table, name) -> Markup:
     ticks_y = _ticks(min(low.min(), means.min()), max(high.max(), means.max()))
     first, last = rows["epoch"].min(), rows["epoch"].max()
 
-    def x(epoch):
+    def x(epoch: float) -> float:
         return left + (width - left - right) * (epoch - first) / max(last - first, 1)
 
-    def y(value):
+    def y(value: float) -> float:
         span = ticks_y[-1] - ticks_y[0]
         return height - bottom - (height - top - bottom) * (value - ticks_y[0]) / span
 
@@ -352,14 +352,16 @@ def _curve(table, name) -> Markup:
     return _svg(width, height, title, parts)
 
 
-def _ticks(low: float, high: float, whole: bool = False) -> np.ndarray:
+def _ticks(low: float, high: float, whole: bool = False) -> Sequence[float]:
     if high <= low:
         low, high = low - 0.5, high + 0.5
     return MaxNLocator(5, integer=whole).tick_values(low, high)
 
 
-def _points(values: pd.Series, x, y) -> str:
-    return " ".join(f"{x(epoch):.1f},{y(value):.1f}" for epoch, value in values.items())
+def _points(values: pd.Series, x: Callable[[float], float], y: Callable[[float], float]) -> str:
+    return " ".join(
+        f"{x(epoch):.1f},{y(value):.1f}" for epoch, value in zip(values.index, values, strict=True)
+    )
 
 
 def _words(x: float, y: float, text: str, anchor: str, kind: str = "off") -> str:
@@ -377,12 +379,12 @@ def _svg(width: float, height: float, title: str, parts: Sequence[str]) -> Marku
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What the files say, before it is written.
+    """The content of the files, before it is written.
 
     Attributes:
       title: the data sets and the number of classes.
-      stamps: printed on every table.
-      warnings: listed once.
+      stamps: texts printed on every table.
+      warnings: texts listed once.
       summaries: Full, then each data set.
     """
 
@@ -399,10 +401,11 @@ class Report:
 
     @property
     def full(self) -> Summary:
+        """The summary over all clips."""
         return self.summaries[0]
 
     def lines(self) -> list[str]:
-        """The scores and what to beware of, a line each."""
+        """The stamps, the scores and the warnings, a line each."""
         lines = [f"⚠ {stamp}" for stamp in self.stamps]
         for summary in self.summaries:
             values = (
@@ -415,7 +418,7 @@ class Report:
 
 
 def build(predictions: Predictions, facts: Facts) -> Report:
-    """Computes everything the report says.
+    """Computes the content of the report.
 
     Raises:
       UserError: `facts.published` is not known.
@@ -447,11 +450,13 @@ def build(predictions: Predictions, facts: Facts) -> Report:
     )
 
 
-def _sets_and_classes(predictions) -> str:
+def _sets_and_classes(predictions: Predictions) -> str:
     return f"{' + '.join(predictions.datasets)}, {len(predictions.classes)} classes"
 
 
-def _warnings(predictions, summaries, benchmark):
+def _warnings(
+    predictions: Predictions, summaries: Iterable[Summary], benchmark: Benchmark | None
+) -> Iterator[str]:
     for summary in summaries:
         if summary.absent:
             names = ", ".join(summary.absent)
@@ -464,15 +469,15 @@ def _warnings(predictions, summaries, benchmark):
 
 
 def evaluate_run(workdir: Path, published: str | None = None) -> Report:
-    """Writes the report of a run into its folder, from the files the run left there.
+    """Writes the report of a run into its folder, from the files that the run wrote there.
 
-    predictions.csv has to be there; recognition.json, curves.csv and maps/ are used if they are.
+    predictions.csv is required; recognition.json, curves.csv and maps/ are used if they exist.
 
     Args:
-      published: key of the numbers to print beside, instead of the run's.
+      published: The key of the numbers to print beside, instead of the run's own.
 
     Raises:
-      UserError: there are no predictions, or one of the files is not what it should be.
+      UserError: there are no predictions, or one of the files is invalid.
     """
     path = workdir / PREDICTIONS_FILE
     if not path.is_file():
@@ -502,7 +507,7 @@ def evaluate_file(
     """Writes the report on another method's predictions into `output`.
 
     Raises:
-      UserError: the file is not as `Predictions.load` wants it, or `published` is not known.
+      UserError: `Predictions.load` refuses the file, or `published` is not known.
     """
     if published:
         known(published)
@@ -518,7 +523,7 @@ def evaluate_logs(
     """Writes the report on logs of MEGC2019, one per seed, into `output`.
 
     Raises:
-      UserError: a log is not as `read_logs` wants it, or `published` is not known.
+      UserError: `read_logs` refuses a log, or `published` is not known.
     """
     if published:
         known(published)
@@ -536,16 +541,17 @@ def write_report(
     curves: pd.DataFrame | None = None,
     maps: Path | None = None,
 ) -> Report:
-    """Writes results.md, results.csv, results.html and megc2019_seedS.txt; same in, same out.
+    """Writes results.md, results.csv, results.html and megc2019_seedS.txt, deterministically.
 
     Args:
-      predictions: as loaded from a file; one in memory has more digits and may differ in the last.
-      output: a folder, made if it is not there.
-      curves: as `load_curves` gives them.
-      maps: a folder of PNG files, the perception of clips; see `map_of`.
+      predictions: The predictions, loaded from a file; those in memory have more digits, so that a
+        last digit of the report may differ.
+      output: The folder, which is created if necessary.
+      curves: The training curves, as `load_curves` returns them.
+      maps: A folder of PNG files, the perception of clips; see `map_of`.
 
     Raises:
-      UserError: `facts.published` is not known, or the files may not be written.
+      UserError: `facts.published` is not known, or the files cannot be written.
     """
     report = build(predictions, facts or Facts())
     with writing_errors(output, "give another folder"):
@@ -560,7 +566,7 @@ def write_report(
     return report
 
 
-def _opening(report) -> list[Table]:
+def _opening(report: Report) -> list[Table]:
     note = over_seeds(report.seeds)
     found = [scores_table(list(report.summaries), report.baseline, note)]
     if len(report.seeds) > 1:
@@ -570,7 +576,7 @@ def _opening(report) -> list[Table]:
     return found + [classes_table(report.full)]
 
 
-def _markdown(report) -> str:
+def _markdown(report: Report) -> str:
     text = [f"# Recognition: {report.title}", ""]
     if report.facts.protocol:
         text += [f"Protocol: {report.facts.protocol}", ""]
@@ -584,7 +590,9 @@ def _markdown(report) -> str:
     return "\n".join(text + [markdown(table, report.stamps) for table in shown])
 
 
-def _html(report, predictions, curves, maps) -> str:
+def _html(
+    report: Report, predictions: Predictions, curves: pd.DataFrame | None, maps: Path | None
+) -> str:
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -606,8 +614,8 @@ def _html(report, predictions, curves, maps) -> str:
 def map_of(clip: HardClip, predictions: Predictions, maps: Path | None) -> Path | None:
     """The clip's picture in the folder `maps`, or None.
 
-    Looked for as DATASET_SUBJECT_CLIP.png, SUBJECT_CLIP.png and, where no other clip bears its
-    name, CLIP.png; a `/` in a name is a `_` in the file's.
+    The names DATASET_SUBJECT_CLIP.png, SUBJECT_CLIP.png and, if no other clip has its name,
+    CLIP.png are tried; a `/` in a name is a `_` in the file's name.
     """
     if maps is None:
         return None
@@ -625,8 +633,8 @@ def _embedded(path: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
-def _write_csv(report, path: Path) -> None:
-    """A row a subset and seed, then `STATISTICS` over them; ratios from 0 to 1, not percent."""
+def _write_csv(report: Report, path: Path) -> None:
+    """Writes a row per subset and seed, then `STATISTICS` over the seeds; ratios from 0 to 1."""
     classes, runs = report.full.scores[0].classes, len(report.seeds)
     fields = ("uf1", "uar", "accuracy", "f1", "recall")
     columns = ["subset", "seed", "clips", "subjects", "UF1", "UAR", "accuracy"]
@@ -645,5 +653,5 @@ def _write_csv(report, path: Path) -> None:
                 )
 
 
-def _digits(values: Sequence[float]) -> list[str]:
+def _digits(values: Iterable[float]) -> list[str]:
     return ["" if math.isnan(value) else f"{value:.6f}" for value in values]

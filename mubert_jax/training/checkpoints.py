@@ -1,4 +1,4 @@
-"""Orbax checkpoints: state, config and what they were trained on, saved and checked together.
+"""Orbax checkpoints: state, config and the training data's identity, saved and checked together.
 
 A run's folder holds `checkpoints/STEP/`, each with separate items for parameters and optimizer, so
 that a model can be read without the latter, and `origin` (config, data fingerprint, whom it has
@@ -8,7 +8,9 @@ seen, version, checksums of the items).
 import contextlib
 import dataclasses
 import re
+from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
@@ -20,17 +22,18 @@ from mubert_jax.errors import AGAIN, DiskFull, PassingError, UserError, kind_of
 from mubert_jax.models.device import for_any_device
 from mubert_jax.training.checksums import checksum
 from mubert_jax.training.contamination import Seen
+from mubert_jax.training.objective import Params
 from mubert_jax.training.state import TrainState
 
-# What a restart may change: nothing of it alters what is learnt.
+# Keys that may change when a run resumes: none of them alters what is learnt.
 FREE_KEYS = ("runtime.", "perception.", "evaluation", "recognition.", "data.path")
 
-# What a step's folder holds beside `origin`. Weights that were not trained here have no `training`,
-# and what an objective does not keep is no `extra`, which older versions called `teacher`.
+# The items in a step's folder beside `origin`. Imported weights have no `training`, and there is no
+# `extra` if the objective keeps none; older versions called it `teacher`.
 PARAMS, EXTRA, EXTRA_OF_OLD, TRAINING = "params", "extra", "teacher", "training"
 IMPORTED = "imported from "
 
-# What to do without a damaged step: where there is another, and where there is none.
+# Remedies for a damaged step: if there is another step, and if there is none.
 READING = ("copy it again, or take {other}", "copy it again")
 RESUMING = (
     "copy it again, or move it out of there: the same command then goes on from {other}",
@@ -40,19 +43,19 @@ RESUMING = (
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """A trained model: its parameters, and what its objective keeps beside them.
+    """A trained model: its parameters, and the `extra` state that its objective keeps beside them.
 
-    After `dino`, `extra` is the EMA `teacher` and its `center` (K,).
+    With the agreement `dino`, `extra` holds the EMA `teacher` and its `center` (K,).
     """
 
-    params: dict
-    extra: dict = dataclasses.field(default_factory=dict)
+    params: Params
+    extra: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class Checkpoints:
     """The checkpoints of one run; a context manager that waits for the last write.
 
-    After a failure in a pod it does not: the others may never come to write theirs.
+    After a failure in a pod it does not wait: the other processes may never write their parts.
     """
 
     def __init__(self, workdir: Path, config: Config, data_fingerprint: str):
@@ -67,8 +70,8 @@ class Checkpoints:
                 options=ocp.CheckpointManagerOptions(
                     max_to_keep=config.runtime.keep_checkpoints,
                     enable_async_checkpointing=True,
-                    # Made in the background, a folder that cannot be made holds a pod up for five
-                    # minutes, without a word.
+                    # If a folder that is created in the background cannot be created, a pod hangs
+                    # for five minutes without a message.
                     async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
                 ),
             )
@@ -76,7 +79,7 @@ class Checkpoints:
     def __enter__(self):
         return self
 
-    def __exit__(self, failure, *_):
+    def __exit__(self, failure: type[BaseException] | None, *_: object):
         if failure and jax.process_count() > 1:
             return
         with contextlib.suppress(Exception) if failure else _writable_errors(self._workdir):
@@ -87,48 +90,49 @@ class Checkpoints:
     def latest_step(self) -> int | None:
         return self._manager.latest_step()
 
-    def record(self, seen: Seen):
-        """Says in all that is saved whom the weights have seen; `restore` goes on saying it."""
+    def record(self, seen: Seen) -> None:
+        """Stores in all later saves whom the weights have seen; `restore` carries this over."""
         self._origin["seen"] = seen.to_json()
 
-    def save(self, step: int, state: TrainState):
-        """Starts an asynchronous save; `check` tells whether it failed.
+    def save(self, step: int, state: TrainState) -> None:
+        """Starts an asynchronous save; `check` raises if it failed.
 
         Raises:
-          UserError: this save, or the one before, could not be written.
+          UserError: this save or the previous one could not be written.
         """
         with _writable_errors(self._workdir):
             _save(self._manager, step, state, self._origin)
 
-    def wait(self):
+    def wait(self) -> None:
         """Waits for the last write, and raises UserError if it failed."""
         with _writable_errors(self._workdir):
             self._manager.wait_until_finished()
 
-    def check(self):
+    def check(self) -> None:
         """Raises UserError if an asynchronous save has failed."""
         with _writable_errors(self._workdir):
             self._manager.check_for_errors()
 
     def restore(self, abstract_state: TrainState) -> TrainState:
-        """The latest state, placed as `abstract_state`'s shardings say.
+        """The latest state, placed by the shardings of `abstract_state`.
 
         Raises:
           UserError: it was saved by another config (names the keys) or from other data, or it is
-            damaged; it is neither passed over nor deleted.
+            damaged; a damaged step is neither skipped nor deleted.
+          ValueError: there is no checkpoint.
         """
         step = self.latest_step
+        if step is None:
+            raise ValueError(f"{self._workdir} holds no checkpoint")
         origin = _read_origin(self._manager, step, RESUMING)
         self._compare(origin, _config_in(origin, self._manager, step))
         self._origin["seen"] = origin.get("seen")
         items = _items(abstract_state)
         with _readable_step(self._manager, step, items, RESUMING):
             found = _restore(self._manager, step, items, origin.get("checksums", {}))
-        return abstract_state.replace(
-            params=found[PARAMS], extra=found.get(EXTRA, {}), **found[TRAINING]
-        )
+        return TrainState(params=found[PARAMS], extra=found.get(EXTRA, {}), **found[TRAINING])
 
-    def _compare(self, origin, config):
+    def _compare(self, origin: dict[str, Any], config: Config):
         if origin["data"].startswith(IMPORTED):
             raise UserError(
                 f"{self._workdir} holds weights that were {origin['data']}; train in another "
@@ -158,8 +162,8 @@ def load_weights(path: Path, extra: bool = True) -> tuple[Config, Weights]:
     """Config and weights of a run's latest checkpoint, on the default device.
 
     Args:
-      path: a run's folder, its `checkpoints` folder or one step's folder.
-      extra: whether what the objective keeps beside the parameters is wanted, too.
+      path: A run's folder, its `checkpoints` folder or one step's folder.
+      extra: Whether to load the objective's `extra` state as well.
 
     Raises:
       UserError: there is no checkpoint, or it is damaged.
@@ -184,16 +188,16 @@ def load_seen(path: Path) -> Seen:
 
 
 def run_folder(path: Path) -> Path:
-    """The run's folder of what `load_weights` takes: itself, its `checkpoints`, or one step."""
+    """The run's folder, given any path that `load_weights` accepts."""
     return _find(path)[0].parent
 
 
 def save_imported(
     workdir: Path, config: Config, weights: Weights, source: str, seen: Seen | None = None
-):
+) -> None:
     """Writes weights from elsewhere, named `source`, as step 0 of a new run's folder.
 
-    Without `seen` it is not known whose faces they have seen.
+    Without `seen` they are recorded as having seen unknown people.
 
     Raises:
       UserError: the folder holds checkpoints already, or cannot be written.
@@ -207,7 +211,7 @@ def save_imported(
         _save(manager, 0, weights, _origin(config, IMPORTED + source, seen))
 
 
-def _origin(config, data, seen):
+def _origin(config: Config, data: str, seen: Seen) -> dict[str, Any]:
     return {
         "config": config_lib.to_dict(config),
         "data": data,
@@ -217,11 +221,13 @@ def _origin(config, data, seen):
 
 
 def _shapes_in(item: Path) -> dict:
-    """Shapes of what was saved as an item, placed on the first device of this process."""
+    """The shapes of a saved item, placed on the first device of this process."""
+    # The handler reads any path; it is typed as if it took those of `etils` alone.
+    saved: Any = ocp.StandardCheckpointHandler().metadata(item)  # pyrefly: ignore[bad-argument-type]
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here),
-        dict(ocp.StandardCheckpointHandler().metadata(item)),
+        dict(saved),
     )
 
 
@@ -229,15 +235,25 @@ def _name_of_extra(step: Path) -> str | None:
     return next((name for name in (EXTRA, EXTRA_OF_OLD) if (step / name).is_dir()), None)
 
 
-def _save(manager, step, state, origin):
+def _save(
+    manager: ocp.CheckpointManager,
+    step: int,
+    state: TrainState | Weights,
+    origin: dict[str, Any],
+):
     trees = {name: _wrapped(name, tree) for name, tree in _items(state).items()}
     origin = origin | {"checksums": {name: checksum(tree) for name, tree in trees.items()}}
     items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
     manager.save(step, args=ocp.args.Composite(origin=ocp.args.JsonSave(origin), **items))
 
 
-def _restore(manager, step, abstract: dict, checksums: dict) -> dict:
-    """Items by name, as `abstract` has them; ValueError if they are not those that were saved."""
+def _restore(
+    manager: ocp.CheckpointManager,
+    step: int,
+    abstract: dict[str, Any],
+    checksums: Mapping[str, int],
+) -> dict[str, Any]:
+    """The items that `abstract` names, by name; ValueError if a checksum does not match."""
     saved_as = {name: name for name in abstract}
     if EXTRA in abstract:
         saved_as[EXTRA] = _name_of_extra(Path(manager.directory) / str(step)) or EXTRA
@@ -247,21 +263,21 @@ def _restore(manager, step, abstract: dict, checksums: dict) -> dict:
     }
     restored = manager.restore(step, args=ocp.args.Composite(**items))
     for name in items:
-        # Checkpoints of older versions have none.
+        # Checkpoints of older versions have no checksums.
         if name in checksums and checksum(restored[name]) != checksums[name]:
             raise ValueError(f"{name} is not what was saved")
     found = {name: restored[saved] for name, saved in saved_as.items()}
     return found | {PARAMS: found[PARAMS][PARAMS]}
 
 
-def _wrapped(name: str, tree: dict) -> dict:
-    """As it lies on the disk, where `params` holds one tree of that name."""
+def _wrapped(name: str, tree: Any) -> Any:
+    """The item's tree as stored on disk, where `params` is wrapped in a tree of that name."""
     return {PARAMS: tree} if name == PARAMS else tree
 
 
-def _items(state) -> dict:
-    """What is saved of a `TrainState` or of `Weights`."""
-    items = {PARAMS: state.params}
+def _items(state: TrainState | Weights) -> dict[str, Any]:
+    """The items of a checkpoint, by name."""
+    items: dict[str, Any] = {PARAMS: state.params}
     if state.extra:
         items[EXTRA] = state.extra
     if isinstance(state, TrainState):
@@ -270,17 +286,20 @@ def _items(state) -> dict:
 
 
 @contextlib.contextmanager
-def _opened(path: Path):
-    """The manager of a run's checkpoints, and the step that `path` names or the latest."""
+def _opened(path: Path) -> Generator[tuple[ocp.CheckpointManager, int]]:
+    """The manager of a run's checkpoints, and the step that `path` names or the latest one."""
     folder, step = _find(path)
     with _writable_errors(path):
         manager = ocp.CheckpointManager(folder.absolute())
     with manager:
-        yield manager, manager.latest_step() if step is None else step
+        step = manager.latest_step() if step is None else step
+        if step is None:
+            raise _no_checkpoint(path)
+        yield manager, step
 
 
 def _find(path: Path) -> tuple[Path, int | None]:
-    """The folder of checkpoints, and the step if `path` is one."""
+    """The folder of checkpoints, and the step if `path` is the folder of one."""
     path = path.absolute()
     if _is_step(path) and path.is_dir():
         if path.parent.name == "checkpoints" or (path / "params").is_dir():
@@ -289,16 +308,20 @@ def _find(path: Path) -> tuple[Path, int | None]:
         if _steps(folder):
             _refuse_a_file(folder, READING)
             return folder, None
+    raise _no_checkpoint(path)
+
+
+def _no_checkpoint(path: Path) -> UserError:
     unfinished = [*path.glob("checkpoints/*.orbax-checkpoint-tmp*")]
     begun = f" but one that was not finished ({unfinished[0].name})" if unfinished else ""
-    raise UserError(
+    return UserError(
         f"no checkpoint in {path}{begun}; give the --workdir of a mubert pretrain or a mubert "
         "import"
     )
 
 
 def _steps(folder: Path) -> list[int]:
-    """The steps that have something in `folder`, whole or not, in order."""
+    """The steps that exist in `folder`, complete or not, ascending."""
     children = folder.iterdir() if folder.is_dir() else ()
     return sorted(int(child.name) for child in children if _is_step(child))
 
@@ -307,7 +330,9 @@ def _is_step(path: Path) -> bool:
     return path.name.isascii() and path.name.isdigit()
 
 
-def _read_origin(manager, step, remedies=READING) -> dict:
+def _read_origin(
+    manager: ocp.CheckpointManager, step: int, remedies: tuple[str, str] = READING
+) -> dict[str, Any]:
     with _readable_step(manager, step, ("origin",), remedies):
         restored = manager.restore(step, args=ocp.args.Composite(origin=ocp.args.JsonRestore()))
         origin = restored["origin"]
@@ -316,7 +341,7 @@ def _read_origin(manager, step, remedies=READING) -> dict:
         return origin
 
 
-def _config_in(origin: dict, manager, step: int) -> Config:
+def _config_in(origin: dict[str, Any], manager: ocp.CheckpointManager, step: int) -> Config:
     try:
         return config_lib.build(origin["config"])
     except UserError as error:
@@ -324,8 +349,13 @@ def _config_in(origin: dict, manager, step: int) -> Config:
 
 
 @contextlib.contextmanager
-def _readable_step(manager, step: int, items, remedies=READING):
-    """Turns what a damaged or half-copied step makes Orbax raise into one line on it."""
+def _readable_step(
+    manager: ocp.CheckpointManager,
+    step: int,
+    items: Iterable[str],
+    remedies: tuple[str, str] = READING,
+) -> Generator[None]:
+    """Turns the errors of Orbax on a damaged or half-copied step into a line that names it."""
     try:
         yield
     except UserError:
@@ -343,8 +373,8 @@ def _readable_step(manager, step: int, items, remedies=READING):
         ) from error
 
 
-def _refuse_a_file(folder: Path, remedies):
-    """UserError if the newest step is a file: Orbax would pass over it without a word."""
+def _refuse_a_file(folder: Path, remedies: tuple[str, str]):
+    """UserError if the newest step is a file: Orbax would skip it silently."""
     step = max(_steps(folder), default=None)
     if step is not None and not (folder / str(step)).is_dir():
         raise UserError(
@@ -353,8 +383,8 @@ def _refuse_a_file(folder: Path, remedies):
         )
 
 
-def _remedy(folder: Path, damaged: int, remedies) -> str:
-    """Names the step before the damaged one that can be taken, or the first after it."""
+def _remedy(folder: Path, damaged: int, remedies: tuple[str, str]) -> str:
+    """The remedy, naming the last complete step before the damaged one, or the first after it."""
     whole = [
         step
         for step in _steps(folder)
@@ -368,8 +398,8 @@ def _remedy(folder: Path, damaged: int, remedies) -> str:
 
 
 @contextlib.contextmanager
-def _writable_errors(path):
-    """Turns what the file system and Orbax raise into one line."""
+def _writable_errors(path: Path) -> Generator[None]:
+    """Turns errors of the file system and of Orbax into one line."""
     try:
         yield
     except UserError:
@@ -386,6 +416,6 @@ def _writable_errors(path):
 
 
 def _summary(error: Exception) -> str:
-    """The first line of what Orbax raises, without tensorstore's description of the array."""
+    """The first line of an error of Orbax, without tensorstore's description of the array."""
     line = str(error).splitlines()[0] if str(error) else type(error).__name__
     return re.split(r" \[(?:tensorstore_spec|source locations)|\. See full", line)[0][:200]

@@ -1,4 +1,4 @@
-"""What a run compiles: its first state and its step, placed on the devices."""
+"""The compiled parts of a run: its first state and its step, placed on the devices."""
 
 import jax
 from jax.sharding import Mesh
@@ -11,13 +11,13 @@ from mubert_jax.training.step import make_step
 
 
 class CompiledRun:
-    """The compiled parts of a run on `mesh`, whose devices may be of a topology that is not here.
+    """The compiled parts of a run on `mesh`, whose devices may belong to a topology elsewhere.
 
     Attributes:
-      abstract_state: shapes and places of the state, for restoring one.
+      abstract_state: shapes and shardings of the state, for restoring one.
       fresh_state: () -> the state before the first step.
-      step: (state, batch) -> state, metrics; the state that is given is used up.
-      batch_sharding: where examples go.
+      step: (state, batch) -> state, metrics; the buffers of the given state are donated.
+      batch_sharding: how a batch is split over the devices.
     """
 
     def __init__(self, objective: Objective, config: Config, mesh: Mesh, total_steps: int):

@@ -1,4 +1,4 @@
-"""Whose faces weights have seen: it travels with them, so that nobody is tested on a known face."""
+"""Whose faces weights have seen: stored with them, so that nobody seen in training is tested."""
 
 import dataclasses
 import hashlib
@@ -18,8 +18,9 @@ from mubert_jax.data.people import (
     plain,
 )
 
+# Hex digits of a digest: 48 bits, at which two names among thousands hardly ever collide.
 _DIGITS = 12
-# What stands between letters and number in names that older versions digested as they were.
+# The signs between letters and number in names that older versions digested unchanged.
 _SIGNS = ("", "_", "-", " ", ".")
 
 
@@ -30,10 +31,10 @@ class Group:
     The digests are pseudonyms, no more: whoever guesses a name can check whether it is there.
 
     Attributes:
-      space: as `Person.space` where that names nobody: a public data set, synthetic people, frames
-        by their fingerprint; else a digest of it; "" where it is not known, as in older files.
-      salt: drawn for this group; "" in older files.
-      people: a digest of each one's name.
+      space: `Person.space` where that names nobody: a public data set, synthetic people, frames by
+        their fingerprint; otherwise a digest of it; "" where it is unknown, as in older files.
+      salt: a random text drawn for this group; "" in older files.
+      people: a digest of each person's name.
     """
 
     space: str
@@ -48,7 +49,7 @@ class Group:
 
     @property
     def called(self) -> str:
-        """The space, for messages."""
+        """A name of the space for messages."""
         if not self.space:
             return "training data of which only the names were recorded"
         if self.space.startswith(FRAMES):
@@ -56,12 +57,12 @@ class Group:
         return self.space if _public(self.space) else "a data set of another name"
 
     def holds(self, person: Person) -> bool:
-        """Whether `person` is in it: the same name in the same space."""
+        """Whether `person` is in the group: the same name in the same space."""
         same = self.salt and self.space == _shown(person.space, self.salt)
         return bool(same) and _digest(self.salt + loose(person.name)) in self.people
 
     def may_hold(self, person: Person) -> str | None:
-        """How somebody in it is called who may be `person`, where the spaces do not tell."""
+        """The name of a member who may be `person`, where the spaces do not decide it; or None."""
         spaces = self.space, person.space
         if self.holds(person) or any(space.startswith(SYNTHETIC) for space in spaces):
             return None
@@ -77,7 +78,8 @@ class Group:
         return min(found, key=lambda name: (loose(name) != loose(person.id), name), default=None)
 
     def _numbered(self, person: Person) -> str | None:
-        number = re.search(r"\d.*|$", loose(person.id))[0]
+        found = re.search(r"\d.*", loose(person.id))
+        number = found[0] if found else ""
         name = KNOWN[self.space] + number
         held = number and _digest(self.salt + number) in self.people
         return name if held and alike(name, person.id) else None
@@ -85,10 +87,10 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """The people in all data that weights were trained on, one training after the other.
+    """The people in all data that weights were trained on, over all trainings in a row.
 
     Attributes:
-      groups: of people, by the data they are in.
+      groups: the people, by the data that they are in.
       unknown: sources of weights whose people were not recorded, such as an official file.
     """
 
@@ -97,7 +99,7 @@ class Seen:
 
     @classmethod
     def of(cls, people: Iterable[Person]) -> "Seen":
-        """Seen are `people`, and nobody else."""
+        """The record of having seen `people` and nobody else."""
         names = defaultdict(set)
         for person in people:
             names[person.space].add(person.name)
@@ -105,7 +107,7 @@ class Seen:
 
     @classmethod
     def in_frames(cls, people: Iterable[Person], told_apart: bool, data: str) -> "Seen":
-        """Seen is a `frames` folder, as `FramePairs.people` describes it; `data` is its name."""
+        """The record of a `frames` folder: `FramePairs.people`, and `data` is the folder's name."""
         seen = cls.of(people)
         return seen if told_apart else seen | cls(unknown=(f"{data} (one subject holds several)",))
 
@@ -114,11 +116,11 @@ class Seen:
         return Seen(tuple(groups), tuple(dict.fromkeys(self.unknown + other.unknown)))
 
     def __contains__(self, person: Person) -> bool:
-        """Whether `person` is among them for certain."""
+        """Whether `person` is certainly among them."""
         return any(group.holds(person) for group in self.groups)
 
     def may_be(self, person: Person) -> str | None:
-        """Who among them may be `person`, in words; None where nobody may, or somebody is."""
+        """Who among them may be `person`, in words; None if nobody may or somebody certainly is."""
         if person in self:
             return None
         for group in self.groups:
@@ -137,10 +139,12 @@ class Seen:
 
     @classmethod
     def from_json(cls, values: dict | None, source: str) -> "Seen":
-        """What `to_json` gave, of this or an older version; without `values` `source` is unknown.
+        """Reads what `to_json` of this or an older version returned.
+
+        Without `values`, nothing is known about the people that `source` has seen.
 
         Raises:
-          KeyError, TypeError, ValueError: `values` are something else.
+          KeyError, TypeError, ValueError: `values` have another form.
         """
         if values is None:
             return cls(unknown=(source,))
@@ -167,9 +171,10 @@ def _digest(text: str) -> str:
 
 
 def _as_of_old(name: str) -> set[str]:
-    """Names that are `alike`, as older versions digested them: with the signs between the parts."""
+    """Names that are `alike`, with signs between letters and number as older versions kept them."""
     names = {plain(name)}
     for other in might_be_called(name):
-        letters, number = re.fullmatch(r"(\D*)(.*)", other, re.DOTALL).groups()
+        letters = re.sub(r"\d.*", "", other, flags=re.DOTALL)
+        number = other.removeprefix(letters)
         names |= {letters + sign + number for sign in _SIGNS}
     return names

@@ -1,4 +1,4 @@
-"""training.png: what a run's metrics did."""
+"""training.png: the curves of a run's metrics."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,13 @@ from mubert_jax.data.files import replacing
 from mubert_jax.training.evaluator import Evaluation
 from mubert_jax.training.writers import read_metrics
 
+# Panels per row: four fit the figure's 15 inches.
 COLUMNS = 4
 LOSS = {"loss": {"loss": "L, the weighted sum"}}
 LEARNING_RATE = {"learning rate": {"learning_rate": "AdamW"}}
 
 
-def _title(evaluation: Evaluation, rows) -> str:
+def _title(evaluation: Evaluation, rows: list[dict[str, float]]) -> str:
     name, best = evaluation.name.replace("_", " "), evaluation.best(rows)
     return f"{name}: best at step {best['step']}" if best else name
 
@@ -28,8 +29,8 @@ def plot_training(
     """Draws `workdir`/training.png from its metrics; returns its path.
 
     Args:
-      panels: beside those of the loss and the learning rate: title -> metric -> its label.
-      evaluations: a panel each, whose title has the best step.
+      panels: title -> metric -> label, drawn between those of the loss and the learning rate.
+      evaluations: each gets a panel, whose title names the best step.
     """
     rows = read_metrics(workdir)
     panels = LOSS | dict(panels) | LEARNING_RATE

@@ -1,8 +1,8 @@
-"""Model FLOPs of the parts of a model, and what the machine's matrix unit really gives.
+"""Model FLOPs of the parts of a model, and the measured peak of the machine's matrix products.
 
-One multiply-add counts two. Only what the method asks for is counted: matrix products, forward and
-twice that backward; recomputation is not, so the share of the peak is an honest model FLOP
-utilisation.
+One multiply-add counts as two. Only the matrix products that the method needs are counted, forward
+and twice that backward. Recomputation is not counted, so the share of the peak is the model FLOP
+utilisation of PaLM (Chowdhery et al., 2022).
 """
 
 import time
@@ -50,23 +50,24 @@ def projector_flops(model: ModelConfig, dino: DinoConfig) -> float:
 
 
 def comparison_flops(model: ModelConfig) -> float:
-    """Forward FLOPs of what one frame of a calibrated map takes."""
+    """Forward FLOPs that the calibrated map needs per frame."""
     encoder = encoder_flops(model, model.grid) if model.dma.reads == "tokens" else 0.0
     return encoder + 2 * model.num_patches * _compared_size(model) * model.dim
 
 
 def _compared_size(model: ModelConfig) -> int:
-    """Numbers that q of a patch is made of."""
+    """The number of inputs from which the query of a patch is computed."""
     return model.dim if model.dma.reads == "tokens" else 3 * model.dma.window**2
 
 
-def _block_flops(length, dim, mlp_ratio):
+def _block_flops(length: int, dim: int, mlp_ratio: float):
     projections = 2 * length * dim * (4 * dim + 2 * round(dim * mlp_ratio))
     return projections + 4 * length**2 * dim
 
 
 def matmul_peak(dtype: str, repeats: int = 5) -> float:
     """Measured FLOP/s of a large square matrix product on one device, best of `repeats`."""
+    # Large enough to fill a matrix unit; smaller on a CPU, which would take long.
     n = 2048 if jax.default_backend() == "cpu" else 8192
     x = jnp.ones((n, n), dtype)
     product = jax.jit(lambda a, b: a @ b)
@@ -80,9 +81,9 @@ def matmul_peak(dtype: str, repeats: int = 5) -> float:
 
 
 def peak_of(config: Config, devices: int) -> float:
-    """`matmul_peak` in the model's compute precision, of all `devices` of the mesh together.
+    """`matmul_peak` in the model's compute precision, summed over the `devices` of the mesh.
 
-    Those of a CPU share its cores and count as one.
+    The devices of a CPU share its cores and count as one.
     """
     dtype = jnp.dtype(compute_dtype(config.model)).name
     return matmul_peak(dtype) * (devices if jax.default_backend() != "cpu" else 1)

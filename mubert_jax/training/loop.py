@@ -2,13 +2,15 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import jax
+import numpy as np
+import optax
 from jax.sharding import Mesh
 from rich.console import Console
 
@@ -32,15 +34,22 @@ from mubert_jax.training.schedules import learning_rate
 from mubert_jax.training.state import TrainState
 from mubert_jax.training.writers import MetricsWriter
 
+# Metrics on the device, or read from it.
+_Metrics = Mapping[str, jax.Array | float]
+# A step whose metrics are not reported yet, its metrics, and whether it was evaluated.
+_Unread = tuple[int, _Metrics, bool]
+
 
 class Initial(Protocol):
-    """Where a training starts, if it does not go on."""
+    """Where a training starts if there is no checkpoint to resume from."""
 
     def seen(self) -> Seen:
-        """Whose faces the first weights have seen; UserError if they cannot be had."""
+        """Whose faces the first weights have seen; UserError if they cannot be opened."""
+        ...
 
     def state(self, fresh: TrainState) -> TrainState:
         """The first state, given a fresh one."""
+        ...
 
 
 def pretrain(
@@ -58,20 +67,20 @@ def pretrain(
     """Trains until the last step, from the latest checkpoint in `workdir` if there is one.
 
     Step N is dispatched before the metrics of step N-1 are read, so the device never waits for the
-    host. A state is saved only after its own loss and gradients were seen to be finite, and before
-    the next batch is drawn; the same command therefore goes on where a killed run stopped.
+    host. A state is saved only after its own loss and gradients were found finite, and before the
+    next batch is drawn; the same command therefore continues where a killed run stopped.
 
     Args:
-      objective: what is learnt.
-      config: the run.
-      mesh: of devices.
-      pairs: its data.
-      initial: where it starts.
-      evaluations: what it is watched by.
-      workdir: its folder: checkpoints, metrics, config.json.
-      console: shows the progress line.
-      stop: asks to stop early.
-      meter: takes the times.
+      objective: The pretraining method.
+      config: The config of the run.
+      mesh: The devices.
+      pairs: The training data.
+      initial: The first state, used where `workdir` has no checkpoint.
+      evaluations: The measurements taken during the training.
+      workdir: The folder for checkpoints, metrics and config.json.
+      console: Where the progress line is shown.
+      stop: The request to stop early.
+      meter: The clock of the run.
 
     Raises:
       UserError: bad data, another run's folder, NaN loss, full disk.
@@ -99,7 +108,7 @@ def pretrain(
             batch_size=batch_size,
             seed=config.training.seed,
             start_step=start,
-            rows=rows,
+            rows=rows.tolist(),
             reader_threads=config.runtime.reader_threads,
             prefetch=config.runtime.prefetch,
         )
@@ -109,7 +118,7 @@ def pretrain(
             Profile(config.runtime.profile_steps, workdir) as profile,
         ):
             report = partial(_report, config, schedule, meter, writer, progress)
-            unread = None
+            unread: _Unread | None = None
             for step in range(start + 1, total_steps + 1):
                 profile.before(step)
                 with meter.timing("data"):
@@ -139,22 +148,35 @@ def pretrain(
 
 
 def steps_of(config: Config, num_examples: int) -> int:
-    """`training.steps`, or what `training.epochs` come to on a data set of `num_examples`."""
+    """`training.steps`, or the number of steps in `training.epochs` over `num_examples`."""
     per_epoch = num_examples / config.training.batch_size
     return config.training.steps or max(1, math.ceil(config.training.epochs * per_epoch))
 
 
-def _report(config, schedule, meter, writer, progress, step, metrics, evaluated):
+def _report(
+    config: Config,
+    schedule: optax.Schedule,
+    meter: Meter,
+    writer: MetricsWriter | None,
+    progress: ProgressLine,
+    step: int,
+    metrics: _Metrics,
+    evaluated: bool,
+):
     values = _finite(step, metrics)
     rates = meter.step()
     progress.update(step, values, rates)
     if writer and (step % config.runtime.log_every == 0 or step == 1 or evaluated):
-        values["learning_rate"] = float(schedule(step - 1))
+        values["learning_rate"] = float(np.asarray(schedule(step - 1)))
         writer.write(step, values | rates)
 
 
-def _finite(step, metrics) -> dict[str, float]:
-    """The metrics, read from the device; UserError where the loss or the gradient is not finite."""
+def _finite(step: int, metrics: _Metrics) -> dict[str, float]:
+    """The metrics as floats on the host.
+
+    Raises:
+      UserError: the loss or the gradient is not finite.
+    """
     values = {name: float(value) for name, value in jax.device_get(metrics).items()}
     for name in ("loss", "gradient_norm"):
         if not math.isfinite(values[name]):
@@ -167,7 +189,7 @@ def _finite(step, metrics) -> dict[str, float]:
 
 
 def _evaluated(due: list[Evaluation], state: TrainState) -> dict[str, float]:
-    """The metrics of those that are due, in the process that leads."""
+    """The metrics of the evaluations that are due; {} in all processes but the leading one."""
     params, extra = pod.together((state.params, state.extra))
     found = {}
     if pod.leads():

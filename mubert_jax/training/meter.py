@@ -1,9 +1,12 @@
-"""What the time of a run goes to: its rates while it trains, its summary at the end."""
+"""How a run spends its time: rates while it trains, a summary at the end."""
 
 import contextlib
 import json
 import time
+from collections.abc import Generator
 from pathlib import Path
+
+from rich.console import Console
 
 from mubert_jax.data.files import write_text
 
@@ -11,10 +14,14 @@ TIMED = ("data", "checkpoints", "evaluation")
 
 
 class Meter:
-    """Pairs a second, data-wait share and model FLOP utilisation, smoothed over recent steps.
+    """Pairs per second, data-wait share and model FLOP utilisation, smoothed over recent steps.
 
     Attributes:
-      steps: made so far.
+      steps: the number of steps so far.
+
+    Args:
+      smoothing: The weight of the past in the moving average. 0.9 averages over about 10 steps;
+        more is steadier, less follows a change sooner.
     """
 
     def __init__(
@@ -27,19 +34,21 @@ class Meter:
         self._start = time.perf_counter()
         self._spent = dict.fromkeys(TIMED, 0.0)
         self._waited_before = 0.0
-        self._last = self._first = self._compiling = None
-        self._seconds = self._wait = None
+        self._first = self._last = self._start
+        self._compiling = 0.0
+        self._seconds: float | None = None
+        self._wait: float | None = None
         self.steps = 0
 
     @contextlib.contextmanager
-    def timing(self, what: str):
-        """Adds to the time spent on one of `TIMED`."""
+    def timing(self, what: str) -> Generator[None]:
+        """Adds the time of the block to that spent on `what`, one of `TIMED`."""
         start = time.perf_counter()
         yield
         self._spent[what] += time.perf_counter() - start
 
     def step(self) -> dict[str, float]:
-        """Rates after one more step; empty for the first, which compiles."""
+        """Counts a step and returns the rates; {} for the first step, which compiles."""
         now = time.perf_counter()
         waited = self._spent["data"] - self._waited_before
         self._waited_before = self._spent["data"]
@@ -59,12 +68,12 @@ class Meter:
             "model_flops_utilisation": pairs_per_second * self._flops_per_pair / self._peak,
         }
 
-    def summarise(self, workdir: Path, console):
-        """Prints what the time since the command was given went to; writes it to summary.json.
+    def summarise(self, workdir: Path, console: Console) -> None:
+        """Prints how the time since the start of the command was spent; writes summary.json.
 
-        The first step, which compiles, is apart, and the rates are of the steps after it, with
-        their waits. Goodput is the share of the whole time in which steps were made and nobody
-        waited for data, a checkpoint, the compiler or the evaluation.
+        The first step, which compiles, is listed separately; the rates are over the steps after it
+        and include their waits. Goodput is the share of the whole time that was spent on steps and
+        not on waiting for data, a checkpoint, the compiler or an evaluation.
         """
         whole = time.perf_counter() - self._start
         training = self._last - self._first
@@ -91,5 +100,5 @@ class Meter:
             soft_wrap=True,
         )
 
-    def _smooth(self, old, new):
+    def _smooth(self, old: float | None, new: float) -> float:
         return new if old is None else self._smoothing * old + (1 - self._smoothing) * new

@@ -1,4 +1,4 @@
-"""What a pretraining method is to the training: one object, whose parts `step` puts together."""
+"""The interface of a pretraining method: one object, whose parts `step` puts together."""
 
 import abc
 from collections.abc import Mapping
@@ -16,47 +16,51 @@ Metrics = dict[str, jax.Array]
 
 @dataclass(frozen=True)
 class NoOptions:
-    """Of an objective, a network or an evaluator that has none."""
+    """The options of an objective, a network or an evaluator that has none."""
 
 
 class Objective(abc.ABC):
-    """A pretraining method; a subclass of it in a file of `mubert_jax.objectives` is found there.
+    """A pretraining method; each file of `mubert_jax.objectives` defines one subclass.
 
     `init`, `extra`, `views`, `loss` and `after_update` are pure and are compiled by `jax.jit`.
 
     Attributes:
-      config: of the run.
+      config: the config of the run.
       Options: a frozen dataclass: what `config.objective.options` may hold, and its defaults.
-      options: one of them.
-      panels: what `training.png` shows of it: title -> metric -> its label.
+      options: the `Options` of this run.
+      panels: the panels of `training.png` for it: title -> metric -> label.
     """
 
     Options: type = NoOptions
     panels: Mapping[str, Mapping[str, str]] = {}
 
     def __init__(self, config: Config):
-        """Raises UserError where the options are not those of `Options`."""
+        """Reads the options of the config.
+
+        Raises:
+          UserError: they are not those of `Options`.
+        """
         self.config = config
         given = config.objective.options
-        self.options = from_values(self.Options, given, "config.objective.options")
+        self.options: Any = from_values(self.Options, given, "config.objective.options")
 
     @abc.abstractmethod
     def init(self, key: jax.Array) -> Params:
         """The first parameters."""
 
     def extra(self, params: Params) -> dict:
-        """What is kept beside the first `params` and has no gradient: a teacher, a centre, ..."""
+        """The initial state beside `params` that has no gradient: a teacher, a centre, ..."""
         return {}
 
     @abc.abstractmethod
     def views(self, key: jax.Array, batch: dict[str, jax.Array]) -> Any:
-        """What is learnt from, as arrays whose leading axis is the batch's; all that is random.
+        """The inputs of the loss: arrays with the batch's leading axis, and all that is random.
 
-        Each device draws the views of its own examples, so a view depends on its example alone: its
-        key is to come from `key` and the example's `index`.
+        Each device draws the views of its own examples, so a view must depend on its example alone:
+        derive its key from `key` and the example's `index`.
 
         Args:
-          key: of the run.
+          key: The run's key.
           batch: uint8 `current` and `reference` (B, H, W, 3) and uint32 `index` (B,).
         """
 
@@ -64,12 +68,12 @@ class Objective(abc.ABC):
     def loss(
         self, params: Params, extra: dict, views: Any, progress: jax.Array
     ) -> tuple[jax.Array, tuple[Metrics, dict]]:
-        """The loss, metrics as scalars, and statistics of the batch for `after_update`.
+        """The loss, scalar metrics, and statistics of the batch for `after_update`.
 
-        Of a batch that is taken in micro-batches, metrics and statistics are averaged over them.
+        With micro-batches, metrics and statistics are averaged over them.
 
         Args:
-          progress: from 0 to 1 in the course of the training.
+          progress: The share of the training that is done, from 0 to 1.
         """
 
     def after_update(
@@ -79,9 +83,9 @@ class Objective(abc.ABC):
         return extra
 
     def encode(self, params: Params, images: jax.Array) -> jax.Array:
-        """What a probe reads of normalised images (B, H, W, 3): tokens (B, N, D), rows first."""
+        """Tokens (B, N, D), in row-major order, of normalised images (B, H, W, 3), for probes."""
         raise NotImplementedError(f"{type(self).__name__} has nothing to probe")
 
     def flops_per_pair(self) -> float:
-        """Model FLOPs of one pair in one step, for the utilisation; 0 where it is not known."""
+        """Model FLOPs per pair and step, for the utilisation; 0 where they are not known."""
         return 0.0

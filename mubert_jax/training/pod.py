@@ -1,10 +1,12 @@
-"""Several processes that train as one, through JAX's own runtime."""
+"""Several processes that train as one, coordinated by JAX's own runtime."""
 
 import contextlib
 import os
 import sys
 import time
 import traceback
+from collections.abc import Generator
+from typing import Any, NoReturn
 
 import jax
 from jax.experimental import multihost_utils
@@ -13,21 +15,24 @@ from mubert_jax.errors import AGAIN, PassingError, UserError, kind_of, readable
 from mubert_jax.training.local_gpus import local_gpus
 from mubert_jax.training.preemption import Preempted
 
-# A process that has said nothing for so many seconds is gone; the others then stop.
+# A process that is silent for so long counts as lost, and the others stop. Less finds a loss
+# sooner; more forgives a machine that stalls.
 HEARTBEAT_SECONDS = 20
-# So long do the others wait at the end for the first, which draws and measures.
+# How long the others wait at the end for the first process, which draws the figure and measures the
+# scale of the maps: a bound against waiting for ever.
 LAST_SECONDS = 3600
 LOST = 76  # EX_PROTOCOL
 VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
-def join():
+def join() -> None:
     """Makes this process one of a pod; to be called before JAX is used.
 
-    SLURM, GKE and Cloud TPU tell JAX where the others are; elsewhere `VARIABLES` do.
+    JAX finds the other processes by itself under SLURM, on GKE and on Cloud TPU; elsewhere the
+    environment variables `VARIABLES` name them.
 
     Raises:
-      UserError: nothing tells, or its GPUs do not divide among the processes of this node.
+      UserError: the others are not known, or the GPUs do not divide among the processes of a node.
       PassingError: the others cannot be reached.
     """
     address, count, number = (os.environ.get(name) for name in VARIABLES)
@@ -54,10 +59,10 @@ def join():
 
 @contextlib.contextmanager
 def _no_proxies():
-    """While entered, no proxy stands between the processes; gRPC takes none afterwards either.
+    """Keeps gRPC from using a proxy between the processes, within the block and afterwards.
 
-    Behind one, a pod waits for minutes and then gives up, on one machine too. Whatever else this
-    process starts finds the user's variables.
+    Behind a proxy, a pod waits for minutes and then gives up, even on a single machine. The user's
+    variables are restored afterwards, for whatever else this process starts.
     """
     hidden = {name: os.environ.pop(name) for name in [*os.environ] if _is_proxy(name)}
     try:
@@ -76,25 +81,25 @@ def _first_line(error: Exception) -> str:
 
 
 def leads() -> bool:
-    """Whether this process writes what is written once: metrics, pictures, what is printed."""
+    """Whether this process is the one that prints and writes metrics and pictures."""
     return jax.process_index() == 0
 
 
-def together(tree):
-    """Global arrays, sharded over processes or not, as whole NumPy arrays in every process."""
+def together(tree: Any) -> Any:
+    """The tree, in a pod with its arrays gathered into whole NumPy arrays in every process."""
     if jax.process_count() == 1:
         return tree
     return multihost_utils.process_allgather(tree, tiled=True)
 
 
 @contextlib.contextmanager
-def ending_as_one():
-    """Whoever fails in a pod says so and ends at once; the others then end, too.
+def ending_as_one() -> Generator[None]:
+    """Ends a process that fails in a pod at once, with a message; the others then end, too.
 
-    To leave in order is to wait for the others, who wait for this process: in a collective, or at
-    a checkpoint. A process whose collective fails has lost another, and says that. The rest are
-    ended by JAX's runtime within `HEARTBEAT_SECONDS`; it names the process that is gone (`tasks
-    are unhealthy`). What all processes do at the same step (`Preempted`) is no failure.
+    An orderly exit would wait for the others, which wait for this process in a collective or at a
+    checkpoint. A process whose collective fails has lost another one, and reports that. The rest
+    are ended by JAX's runtime within `HEARTBEAT_SECONDS`; it names the lost process (`tasks are
+    unhealthy`). `Preempted` is no failure: all processes raise it at the same step.
     """
     try:
         yield
@@ -120,7 +125,7 @@ def ending_as_one():
         os._exit(LOST)
 
 
-def _end(code: int, why: str):
+def _end(code: int, why: str) -> NoReturn:
     _say(why)
     os._exit(code)
 

@@ -1,8 +1,10 @@
-"""SIGTERM and Ctrl-C: finish the step, save, say how to go on."""
+"""SIGTERM and Ctrl-C: finish the step, save, say how to continue."""
 
 import contextlib
 import signal
+from collections.abc import Generator
 from pathlib import Path
+from types import FrameType
 
 import jax
 from jax.experimental import multihost_utils
@@ -18,9 +20,9 @@ class Preempted(Exception):
 
 
 class StopSignal:
-    """While entered, SIGTERM and SIGINT set `requested` instead of killing the process.
+    """Within the block, SIGTERM and SIGINT set `requested` instead of killing the process.
 
-    A second SIGINT is taken at once. In a pod JAX's runtime listens for SIGTERM, in every process,
+    A second SIGINT interrupts at once. In a pod JAX's runtime listens for SIGTERM in every process
     and tells the others, up to the last step.
     """
 
@@ -33,16 +35,16 @@ class StopSignal:
             self._listen()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object):
         for signum, handler in self._previous.items():
-            if handler is not None:  # the runtime's, which Python cannot put back
+            if handler is not None:  # not installed from Python, which cannot restore it
                 signal.signal(signum, handler)
 
     def after(self, step: int, last: bool) -> bool:
-        """Whether to stop after this step: one answer for all processes, asked once a step.
+        """Whether to stop after this step: one answer for all processes, asked once per step.
 
-        After the `last` nothing is agreed any more, and each process of a pod listens for itself;
-        JAX's runtime would wait minutes for the others' next step.
+        After the `last` step there is no further agreement, and each process of a pod listens for
+        itself; JAX's runtime would wait minutes for the others' next step.
         """
         if jax.process_count() == 1:
             return self.requested
@@ -55,15 +57,15 @@ class StopSignal:
         for signum in (signal.SIGTERM, signal.SIGINT):
             self._previous[signum] = signal.signal(signum, self._request)
 
-    def _request(self, signum, frame):
+    def _request(self, signum: int, _: FrameType | None):
         if self.requested and signum == signal.SIGINT:
             raise KeyboardInterrupt
         self.requested = True
 
 
 @contextlib.contextmanager
-def sigterm_as_interrupt():
-    """While entered, SIGTERM raises KeyboardInterrupt, as Ctrl-C does."""
+def sigterm_as_interrupt() -> Generator[None]:
+    """Lets SIGTERM raise KeyboardInterrupt within the block, as Ctrl-C does."""
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

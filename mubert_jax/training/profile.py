@@ -16,11 +16,11 @@ class Profile:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object):
         self._stop()
 
-    def before(self, step: int):
-        """To be called before each step."""
+    def before(self, step: int) -> None:
+        """Starts or stops the trace; to be called before each step."""
         if step == self._first:
             jax.profiler.start_trace(str(self._folder))
             self._on = True

@@ -1,14 +1,15 @@
-"""The live line of a run."""
+"""The progress line of a run."""
 
 import time
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class ProgressLine:
-    """A live line on a terminal; on anything else one plain line every few seconds."""
+    """A live line on a terminal; elsewhere a plain line every `plain_every` seconds, for logs."""
 
-    def __init__(self, console, start: int, total: int, plain_every: float = 10.0):
+    def __init__(self, console: Console, start: int, total: int, plain_every: float = 10.0):
         self._console, self._total = console, total
         self._plain_every, self._printed = plain_every, 0.0
         self._progress = Progress(
@@ -27,10 +28,11 @@ class ProgressLine:
         self._progress.start()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object):
         self._progress.stop()
 
-    def update(self, step: int, values: dict[str, float], rates: dict[str, float]):
+    def update(self, step: int, values: dict[str, float], rates: dict[str, float]) -> None:
+        """Shows the loss in `values` and the `rates` of `Meter.step`."""
         line = f"loss {values['loss']:.4f}"
         if rates:
             line += (

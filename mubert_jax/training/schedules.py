@@ -1,5 +1,6 @@
 """Learning rate and teacher momentum as functions of the step."""
 
+import jax
 import jax.numpy as jnp
 import optax
 
@@ -16,6 +17,9 @@ def learning_rate(config: OptimizerConfig, total_steps: int) -> optax.Schedule:
     )
 
 
-def teacher_momentum(config: DinoConfig, progress):
-    """EMA momentum of the teacher: from `teacher_momentum` to 1 on a cosine, progress in [0, 1]."""
+def teacher_momentum(config: DinoConfig, progress: jax.Array) -> jax.Array:
+    """EMA momentum of the teacher: from `teacher_momentum` to 1 on a cosine, progress in [0, 1].
+
+    As in DINO (Caron et al., 2021).
+    """
     return 1.0 - (1.0 - config.teacher_momentum) * (jnp.cos(jnp.pi * progress) + 1.0) / 2.0

@@ -1,7 +1,9 @@
-"""Where arrays live: the mesh, and (regex, axes) rules over parameter names."""
+"""Where arrays live: the mesh, and rules (regex, axes) over parameter names."""
 
+import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -12,9 +14,11 @@ from mubert_jax.errors import UserError
 
 AXES = ("data", "fsdp", "tensor")
 
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-def make_mesh(config: Config, devices=None) -> Mesh:
-    """The mesh of `runtime.mesh` over all devices (or those given); a smaller one takes the first.
+
+def make_mesh(config: Config, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """The mesh of `runtime.mesh` over all devices or the given ones; a smaller one takes the first.
 
     Raises:
       UserError: the mesh does not fit the devices, or the batch does not divide over it.
@@ -39,13 +43,13 @@ def make_mesh(config: Config, devices=None) -> Mesh:
             + f", not divisible by the {data_parallel} devices that share a batch "
             "(config.runtime.mesh data × fsdp)"
         )
-    taken = devices[: np.prod(shape)]
+    taken = devices[: math.prod(shape)]
     _check_processes(config, devices, taken)
     return jax.make_mesh(tuple(shape), AXES, axis_types=(AxisType.Auto,) * 3, devices=taken)
 
 
-def _check_processes(config, devices, taken):
-    """A process without a device in the mesh would have nothing to train."""
+def _check_processes(config: Config, devices: Sequence[jax.Device], taken: Sequence[jax.Device]):
+    """Refuses a mesh that leaves a process without any device: it would have nothing to train."""
     every, busy = ({device.process_index for device in some} for some in (devices, taken))
     if idle := sorted(every - busy):
         raise UserError(
@@ -57,16 +61,16 @@ def _check_processes(config, devices, taken):
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Examples over `data` and `fsdp`."""
+    """The sharding of a batch: examples are split over `data` and `fsdp`."""
     return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
 
 
-def per_example(function: Callable, sharding: NamedSharding | None) -> Callable:
-    """`function` of a batch, computed by each device of its own examples alone.
+def per_example(function: Function, sharding: NamedSharding | None) -> Function:
+    """`function` of a batch, computed by each device on its own examples alone.
 
-    All that goes in and comes out has the batch's axis first. A loop in it that goes on until the
-    last example is done asks the device's own: split by the compiler, all devices would have to
-    agree in every iteration. Without `sharding` it is `function` itself.
+    All inputs and outputs have the batch's axis first. A loop that runs until its last example is
+    done then waits for the device's own examples only; partitioned by the compiler, it would need
+    all devices to agree in every iteration. Without `sharding` it is `function` itself.
     """
     if sharding is None:
         return function
@@ -76,8 +80,10 @@ def per_example(function: Callable, sharding: NamedSharding | None) -> Callable:
     )
 
 
-def state_shardings(mesh: Mesh, rules, abstract_state):
-    """A sharding a leaf; the first rule whose regex is found in the leaf's name wins.
+def state_shardings(
+    mesh: Mesh, rules: Sequence[tuple[str, Sequence[str]]], abstract_state: Any
+) -> Any:
+    """A tree with a sharding per leaf; the first rule whose regex occurs in the leaf's name wins.
 
     Names are slash-joined paths, e.g. `params/encoder/blocks_0/attn/qkv/kernel`; the optimizer's
     moments carry their parameter's name and follow it. No match, or a scalar: replicated.
@@ -86,7 +92,7 @@ def state_shardings(mesh: Mesh, rules, abstract_state):
       UserError: a rule names an unknown axis or splits a dimension unevenly.
     """
 
-    def place(path, leaf):
+    def place(path: Sequence[Any], leaf: jax.ShapeDtypeStruct) -> NamedSharding:
         name = "/".join(
             str(getattr(p, "key", getattr(p, "name", getattr(p, "idx", p)))) for p in path
         )
@@ -104,7 +110,7 @@ def state_shardings(mesh: Mesh, rules, abstract_state):
     return jax.tree_util.tree_map_with_path(place, abstract_state)
 
 
-def _check_axis(mesh, name, size, axis):
+def _check_axis(mesh: Mesh, name: str, size: int, axis: str):
     if axis and axis not in AXES:
         raise UserError(f"config.runtime.sharding names the axis {axis!r}; axes are {AXES}")
     if axis and size % mesh.shape[axis]:
@@ -117,15 +123,15 @@ def _check_axis(mesh, name, size, axis):
 def rows_of_process(
     sharding: NamedSharding, batch_size: int, process: int | None = None
 ) -> np.ndarray:
-    """Which rows of a global batch the devices of a process hold, each once, in rising order.
+    """The rows of a global batch that the devices of a process hold, each once, ascending.
 
-    Processes that `tensor` lies across hold the same rows, and the order of a mesh's devices is
-    not that of the processes: only the sharding knows.
+    They follow from the sharding alone: processes across which `tensor` extends hold the same rows,
+    and the devices of a mesh are not in the order of the processes.
 
     Args:
-      sharding: of the batch.
-      batch_size: its rows, over all processes.
-      process: its index; this one's unless given.
+      sharding: The sharding of the batch.
+      batch_size: The number of rows over all processes.
+      process: The index of the process; by default this one.
     """
     process = jax.process_index() if process is None else process
     places = sharding.devices_indices_map((batch_size,)).items()
@@ -139,11 +145,13 @@ def put_batch(
 ) -> dict[str, jax.Array]:
     """This process's `rows` of a global batch -> global arrays on the mesh."""
 
-    def place(values):
-        def of_device(index):
+    def place(values: np.ndarray) -> jax.Array:
+        def of_device(index: tuple[slice, ...]) -> np.ndarray:
             start, stop, _ = index[0].indices(batch_size)
             return values[np.searchsorted(rows, start) : np.searchsorted(rows, stop)]
 
-        return jax.make_array_from_callback((batch_size, *values.shape[1:]), sharding, of_device)
+        shape = (batch_size, *values.shape[1:])
+        # JAX types the index as if it could be None.
+        return jax.make_array_from_callback(shape, sharding, of_device)  # pyrefly: ignore[bad-argument-type]
 
     return {name: place(values) for name, values in batch.items()}

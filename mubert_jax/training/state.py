@@ -1,4 +1,4 @@
-"""The training state and how it starts."""
+"""The training state and its initial value."""
 
 import flax.struct
 import jax
@@ -6,19 +6,19 @@ import jax.numpy as jnp
 import optax
 
 from mubert_jax.config import OptimizerConfig
-from mubert_jax.training.objective import Objective
+from mubert_jax.training.objective import Objective, Params
 from mubert_jax.training.schedules import learning_rate
 
 
 @flax.struct.dataclass
 class TrainState:
-    """All that a step reads and writes; a checkpoint is this and nothing else.
+    """Everything that a step reads and writes, and the whole content of a checkpoint.
 
-    `extra` is what the objective keeps beside its parameters; {} where it keeps nothing.
+    `extra` is the state that the objective keeps beside its parameters; {} if there is none.
     """
 
     step: jax.Array
-    params: dict
+    params: Params
     opt_state: optax.OptState
     extra: dict
 

@@ -1,16 +1,19 @@
-"""One training step: (state, batch) -> (state, metrics), pure; of whatever objective."""
+"""One training step of any objective: a pure function (state, batch) -> (state, metrics)."""
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import NamedSharding
 
-from mubert_jax.training.objective import Objective
+from mubert_jax.training.objective import Metrics, Objective, Params
 from mubert_jax.training.sharding import per_example
 from mubert_jax.training.state import TrainState
+
+Tree = TypeVar("Tree")
 
 
 def make_step(
@@ -20,17 +23,17 @@ def make_step(
     key: jax.Array,
     micro_batches: int = 1,
     batch_sharding: NamedSharding | None = None,
-) -> Callable[[TrainState, dict], tuple[TrainState, dict]]:
+) -> Callable[[TrainState, dict[str, Any]], tuple[TrainState, Metrics]]:
     """Builds the step that `jax.jit` compiles; its metrics are float32 scalars.
 
     Args:
-      key: of the run, from which `objective.views` draws.
-      micro_batches: in how many parts a batch is taken, one after the other.
-      batch_sharding: how the batch lies on the devices.
+      key: The run's key, from which `objective.views` draws.
+      micro_batches: The number of parts in which a batch is processed, one after the other.
+      batch_sharding: The sharding of the batch over the devices.
     """
     views_of = per_example(partial(objective.views, key), batch_sharding)
 
-    def gradients_of(state: TrainState, batch: dict):
+    def gradients_of(state: TrainState, batch: dict[str, Any]) -> tuple[Params, Metrics, dict]:
         progress = state.step / total_steps
         loss_fn = jax.value_and_grad(objective.loss, has_aux=True)
         (loss, (metrics, statistics)), gradients = loss_fn(
@@ -38,12 +41,13 @@ def make_step(
         )
         return gradients, metrics | {"loss": loss}, statistics
 
-    def step(state: TrainState, batch: dict):
+    def step(state: TrainState, batch: dict[str, Any]) -> tuple[TrainState, Metrics]:
         gradients, metrics, statistics = mean_over_micro_batches(
             partial(gradients_of, state), batch, micro_batches
         )
         updates, opt_state = tx.update(gradients, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        # Optax types any tree as `ArrayTree`; this one has the structure of `state.params`.
+        params: Params = optax.apply_updates(state.params, updates)  # pyrefly: ignore[bad-assignment]
         progress = state.step / total_steps
         extra = objective.after_update(params, state.extra, statistics, progress)
         metrics["gradient_norm"] = optax.tree.norm(gradients)
@@ -52,8 +56,10 @@ def make_step(
     return step
 
 
-def mean_over_micro_batches(of_part: Callable, batch: dict, parts: int):
-    """Mean of what `of_part` gives of each of `parts` equal parts of a batch, one at a time.
+def mean_over_micro_batches(
+    of_part: Callable[[dict[str, Any]], Tree], batch: dict[str, Any], parts: int
+) -> Tree:
+    """The mean of `of_part` over `parts` equal parts of a batch, computed one at a time.
 
     Every device keeps its own examples: part i holds examples i, i + parts, ...
     """

@@ -1,8 +1,10 @@
-"""From stored frames to the views that a step learns from: normalise, crop; all on the device.
+"""From stored frames to the views that a step learns from: normalise, degrade, crop, on the device.
 
-Every random choice about a pair comes from the pair's own key: the run's seed folded with the
-pair's global index.
+Every random choice about a pair comes from the pair's own key: the run's key folded with the pair's
+global index.
 """
+
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -11,29 +13,32 @@ import numpy as np
 from mubert_jax.config import AugmentationConfig, CropConfig
 from mubert_jax.training.degradation import light
 
+# The usual statistics of ImageNet's RGB images in [0, 1], as torchvision gives them.
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
-def normalise(images_uint8):
-    """(..., 3) grey levels of 255 -> float32, /255, ImageNet mean and standard deviation."""
+def normalise(images_uint8: jax.Array) -> jax.Array:
+    """Images (..., 3) in levels of 255 -> float32, divided by 255, standardised as on ImageNet."""
     return (images_uint8.astype(jnp.float32) / 255.0 - IMAGENET_MEAN) / IMAGENET_STD
 
 
-def pair_keys(key, index_B):
+def pair_keys(key: jax.Array, index_B: jax.Array) -> jax.Array:
     """One key per pair, (B,): a function of the run's key and the pair's global index alone."""
     return jax.vmap(lambda index: jax.random.fold_in(key, index))(index_B)
 
 
-def degraded_alike(keys_B, views, config: AugmentationConfig):
-    """Views of one moment (each (B, H, W, C), normalised) under one new light, each with its noise.
+def degraded_alike(
+    keys_B: jax.Array, views: Sequence[jax.Array], config: AugmentationConfig
+) -> Sequence[jax.Array]:
+    """Views of one moment, each (B, H, W, 3) and normalised, under one new light for all of them.
 
-    The first view is the target and stays free of noise where there are several.
+    Noise is added to the last view only: of two views the first is the target and stays clean.
     """
     if not (config.gain or config.gradient or config.noise):
         return views
 
-    def one(key, images):
+    def one(key: jax.Array, images: Sequence[jax.Array]) -> list[jax.Array]:
         of_light, of_strength, of_noise = jax.random.split(key, 3)
         gain = light(of_light, images[0].shape[:2], config.gain, config.gradient)
         strength = config.noise / 255 * jax.random.uniform(of_strength)
@@ -45,10 +50,17 @@ def degraded_alike(keys_B, views, config: AugmentationConfig):
     return jax.vmap(one)(keys_B, views)
 
 
-def random_crops(keys_B, images_BxHxWxC, count: int, size: int, scale, config: CropConfig):
-    """`count` random resized crops of every image: a list of (B, size, size, C)."""
+def random_crops(
+    keys_B: jax.Array,
+    images_BxHxWxC: jax.Array,
+    count: int,
+    size: int,
+    scale: tuple[float, float],
+    config: CropConfig,
+) -> list[jax.Array]:
+    """`count` random resized crops (B, size, size, C) of every image."""
 
-    def crop(i):
+    def crop(i: int) -> jax.Array:
         keys = jax.vmap(lambda key: jax.random.fold_in(key, i))(keys_B)
         return jax.vmap(lambda key, image: _random_resized_crop(key, image, size, scale, config))(
             keys, images_BxHxWxC
@@ -57,8 +69,17 @@ def random_crops(keys_B, images_BxHxWxC, count: int, size: int, scale, config: C
     return [crop(i) for i in range(count)]
 
 
-def _random_resized_crop(key, image_HxWxC, size, scale, config):
-    """A box of `scale` (share of the area) and `aspect`, anywhere inside, resampled to size²."""
+def _random_resized_crop(
+    key: jax.Array,
+    image_HxWxC: jax.Array,
+    size: int,
+    scale: tuple[float, float],
+    config: CropConfig,
+):
+    """A random box inside the image, resampled to size²: `scale` is its share of the area.
+
+    The aspect is drawn on a logarithmic scale, as in torchvision's RandomResizedCrop.
+    """
     of_area, of_aspect, of_row, of_column = jax.random.split(key, 4)
     height, width, channels = image_HxWxC.shape
     area = jax.random.uniform(of_area, minval=scale[0], maxval=scale[1])

@@ -1,9 +1,13 @@
-"""Local warps put on unlabelled frames: what the calibrated map learns from.
+"""Local warps of unlabelled frames, from which the calibrated map learns.
 
-Two moments are made from one frame: the second is warped in a few places, and both are degraded
-anew (light, noise, compression) and registered as real frames are. Nothing but the warp tells the
-two apart, so light, noise and drift are not movement by construction.
+Two moments are made from one frame: the second is warped in a few places, both are degraded
+independently (light, noise, compression), and they are registered as real frames are. The label is
+the warp alone, so by construction light, noise and drift do not count as movement.
+
+Lengths in `WarpConfig` are pixels of a 224-pixel frame and are scaled to the frame's side.
 """
+
+from collections.abc import Callable
 
 import flax.struct
 import jax
@@ -13,16 +17,20 @@ import numpy as np
 from mubert_jax.config import WarpConfig
 from mubert_jax.training.degradation import compressed, light, sensor_noise
 
-# A patch has moved if it moves this share of the pair's largest movement, and shows it by so many
-# grey levels; it is still up to `STILL` of the largest.
+# A patch has moved if its movement is at least `MOVED` of the pair's largest and changes its grey
+# levels by at least `SHOWS`; it is still if its movement is at most `STILL` of the largest. Other
+# patches have no label. The benchmark scores maps by the same numbers (`perception.scores`).
 MOVED, SHOWS, STILL = 0.25, 1.0, 0.02
+# The largest shift of a registered pair before it is moved back. A choice: beyond a pixel, more
+# only widens the border of repeated pixels.
 REGISTERED_SHIFT = 2.0
+# Luma of BT.601.
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 @flax.struct.dataclass
 class WarpedPair:
-    """Two moments (B, H, W, 3) in grey levels, and which patches `moved` or are `still` (B, N)."""
+    """Two moments (B, H, W, 3) in grey levels; which patches `moved` or are `still`, (B, N)."""
 
     first: jax.Array
     second: jax.Array
@@ -30,14 +38,16 @@ class WarpedPair:
     still: jax.Array
 
 
-def warped_pairs(keys_B, images_BxHxWx3, patch_size: int, config: WarpConfig):
-    """A `WarpedPair` of every frame, uint8; `config` says how strong everything is."""
+def warped_pairs(
+    keys_B: jax.Array, images_BxHxWx3: jax.Array, patch_size: int, config: WarpConfig
+) -> WarpedPair:
+    """A `WarpedPair` for every frame, uint8; `config` sets the strength of everything."""
     images = images_BxHxWx3.astype(jnp.float32)
     one = jax.vmap(lambda key, image: _warped_pair(key, image, patch_size, config))
     return one(keys_B, images)
 
 
-def _warped_pair(key, image_HxWx3, patch_size, config):
+def _warped_pair(key: jax.Array, image_HxWx3: jax.Array, patch_size: int, config: WarpConfig):
     of_field, of_drift, of_shift, of_registered, of_first, of_second = jax.random.split(key, 6)
     side = image_HxWx3.shape[0]
     rows, columns = jnp.mgrid[:side, :side].astype(jnp.float32)
@@ -66,8 +76,16 @@ def _warped_pair(key, image_HxWx3, patch_size, config):
     )
 
 
-def _local_movement(key, side, config):
-    """(y, x) -> displacement (y, x) in pixels: Gaussian windows, each shifted one way."""
+# Positions (y, x) -> displacement (y, x), in pixels.
+_Field = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+
+
+def _local_movement(key: jax.Array, side: int, config: WarpConfig) -> _Field:
+    """A sum of Gaussian windows, each displaced along one drawn direction.
+
+    The first place always moves, the others do with probability 1/2, each by half the amplitude or
+    more. Centres keep a tenth of the side from the border, so that most of a window is inside.
+    """
     of_amplitude, of_center, of_sigma, of_angle, of_share, of_more = jax.random.split(key, 6)
     count = config.places
     low, high = np.log(config.amplitude)
@@ -80,7 +98,7 @@ def _local_movement(key, side, config):
     present = jax.random.uniform(of_more, (count,)) < 0.5
     share *= present.at[0].set(True)
 
-    def field(y, x):
+    def field(y: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         away_y = (y[..., None] - center[0]) / sigma[0]
         away_x = (x[..., None] - center[1]) / sigma[1]
         window = share * jnp.exp(-(away_y**2 + away_x**2) / 2)
@@ -89,8 +107,8 @@ def _local_movement(key, side, config):
     return field
 
 
-def _drift(key, rows, columns, config):
-    """What is left of the head's own movement, (y, x) in pixels: mostly little, with a turn."""
+def _drift(key: jax.Array, rows: jax.Array, columns: jax.Array, config: WarpConfig):
+    """The head's residual movement, (y, x) in pixels: a shift, mostly small, and a rotation."""
     of_length, of_angle, of_turn = jax.random.split(key, 3)
     side = len(rows)
     length = config.drift * side / 224 * jax.random.uniform(of_length) ** 2
@@ -100,7 +118,7 @@ def _drift(key, rows, columns, config):
     return y, length * jnp.cos(angle) - turn * (rows - side / 2)
 
 
-def _degraded(key, image_HxWx3, config):
+def _degraded(key: jax.Array, image_HxWx3: jax.Array, config: WarpConfig):
     of_light, of_strength, of_noise, of_quality, of_compressed = jax.random.split(key, 5)
     gain = light(of_light, image_HxWx3.shape[:2], config.gain, config.gradient)
     image = image_HxWx3 * gain[..., None]
@@ -113,12 +131,12 @@ def _degraded(key, image_HxWx3, config):
     return _levels(jnp.where(chosen, compressed(image, quality), image))
 
 
-def _levels(image):
+def _levels(image: jax.Array):
     return jnp.round(jnp.clip(image, 0, 255))
 
 
-def sample(image_HxWxC, y_HxW, x_HxW):
-    """The image at fractional places, by cubic convolution; edges are repeated."""
+def sample(image_HxWxC: jax.Array, y_HxW: jax.Array, x_HxW: jax.Array) -> jax.Array:
+    """The image at fractional positions, by cubic convolution; edges are repeated."""
     height, width, channels = image_HxWxC.shape
     pixels = image_HxWxC.reshape(-1, channels)
     row, column = jnp.floor(y_HxW), jnp.floor(x_HxW)
@@ -133,8 +151,8 @@ def sample(image_HxWxC, y_HxW, x_HxW):
     return total
 
 
-def _cubic(t):
-    """Weights of the four neighbours at -1, 0, 1 and 2 (Keys, a = -1/2)."""
+def _cubic(t: jax.Array):
+    """Weights of the four neighbours at -1, 0, 1 and 2 (Keys, 1981, with a = -1/2)."""
     return (
         ((2 - t) * t - 1) * t / 2,
         (3 * t - 5) * t * t / 2 + 1,
@@ -143,6 +161,6 @@ def _cubic(t):
     )
 
 
-def _patch_means(image_HxW, patch_size):
+def _patch_means(image_HxW: jax.Array, patch_size: int):
     grid = len(image_HxW) // patch_size
     return image_HxW.reshape(grid, patch_size, grid, patch_size).mean((1, 3)).reshape(-1)

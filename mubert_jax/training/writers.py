@@ -4,6 +4,7 @@ import csv
 import json
 import logging
 from pathlib import Path
+from typing import TextIO
 
 from tensorboardX import SummaryWriter
 
@@ -14,11 +15,11 @@ REMEDY = "the last checkpoint is kept: free some space, and the same command goe
 
 
 class MetricsWriter:
-    """Writes one row of scalars a call; a context manager.
+    """Writes one row of scalars per call; a context manager.
 
-    A run that goes on at `start_step` first drops the rows that the killed run wrote after its last
-    checkpoint, so every step is there once. Whenever it is killed, the rows up to there are on
-    disk: the old files stay until the new ones are whole.
+    A run that resumes at `start_step` first drops the rows that the killed run wrote after its last
+    checkpoint, so that every step is there once. The rows written so far survive a kill at any
+    time: the old files stay until the new ones are whole.
     """
 
     def __init__(self, workdir: Path, start_step: int):
@@ -33,7 +34,7 @@ class MetricsWriter:
             )
         kept = [row for row in rows if row["step"] <= start_step]
         self._workdir = workdir
-        self._streams = []
+        self._streams: list[TextIO] = []
         with writing_errors(workdir, REMEDY):
             for left in workdir.glob("metrics.*.tmp"):
                 left.unlink()
@@ -44,19 +45,23 @@ class MetricsWriter:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object):
         for stream in (self._tensorboard, *self._streams):
             stream.close()
 
-    def write(self, step: int, metrics: dict[str, float]):
-        """Raises UserError if the disk is full."""
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        """Writes the metrics of a step.
+
+        Raises:
+          UserError: the disk is full.
+        """
         with writing_errors(self._workdir, REMEDY):
             self._append({"step": step, **metrics})
         for name, value in metrics.items():
             self._tensorboard.add_scalar(name, value, step)
         self._tensorboard.flush()
 
-    def _append(self, row):
+    def _append(self, row: dict[str, float]):
         jsonl, table = self._streams
         jsonl.write(json.dumps(row) + "\n")
         jsonl.flush()
@@ -66,8 +71,8 @@ class MetricsWriter:
         else:
             self._open(read_metrics(self._workdir))
 
-    def _open(self, rows):
-        """Writes metrics.csv anew, a column for each name in `rows`; opens both files to append."""
+    def _open(self, rows: list[dict[str, float]]):
+        """Rewrites metrics.csv with a column per name in `rows`; opens both files to append."""
         self._columns = list(dict.fromkeys(name for row in rows for name in row))
         with replacing(self._csv) as new, new.open("w", newline="") as stream:
             table = csv.DictWriter(stream, self._columns)
@@ -80,12 +85,12 @@ class MetricsWriter:
 
 
 def read_metrics(workdir: Path) -> list[dict[str, float]]:
-    """The rows of metrics.jsonl, oldest first, without lines that a kill or a disk has damaged."""
+    """The rows of metrics.jsonl, oldest first, without lines damaged by a kill or by the disk."""
     return _read(workdir / "metrics.jsonl")[0]
 
 
 def _read(path: Path) -> tuple[list[dict[str, float]], list[int]]:
-    """The rows, and the numbers of damaged lines; a last line that was cut short is not counted."""
+    """The rows, and the numbers of damaged lines, not counting a last line that was cut short."""
     rows, damaged = [], []
     lines = path.read_bytes().split(b"\n") if path.exists() else []
     for number, line in enumerate(lines, 1):

@@ -159,7 +159,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "absent=tuple(name for name, some in zip(classes, there, strict=False) if not some),": (
             AS_LONG
         ),
-        "return score(*codes.reshape(2, - 2), names.tolist()).uf1": (
+        "true, predicted = codes.reshape(2, - 2)": (
             "NumPy takes any negative number for the length that is left"
         ),
         "f1 = there * 2 * hits / np.maximum(counts + named, 0)": (

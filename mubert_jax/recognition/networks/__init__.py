@@ -1,6 +1,6 @@
 """Recognizer networks. A new one is a file here, with one subclass of `Network`.
 
-Its file's name is what `config.recognition.network` takes.
+The file's name is the value for `config.recognition.network`.
 """
 
 import sys
@@ -12,10 +12,10 @@ from mubert_jax.recognition.network import Network
 
 
 def make_network(config: Config, backbone: Backbone | None = None) -> Network:
-    """The network that a config names; without a backbone only to see that it can be made.
+    """The network that a config names; without a backbone, only to check that it can be made.
 
     Raises:
-      UserError: no such network, options that it does not have, inputs that there are not.
+      UserError: there is no such network, it lacks an option, or it reads an unknown input.
     """
     package, name = sys.modules[__name__], config.recognition.network
     kind = discovery.find(package, name, Network, "config.recognition.network")

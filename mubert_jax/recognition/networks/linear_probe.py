@@ -1,12 +1,16 @@
-"""A linear layer on what is computed once: features of a frozen backbone, or a motion map."""
+"""A linear layer on features of a frozen backbone or on a motion map, computed once."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mubert_jax.config import Config
 from mubert_jax.config_values import unknown
 from mubert_jax.recognition import linear_probe
-from mubert_jax.recognition.inputs import FEATURES, IN_CELLS, available_maps
+from mubert_jax.recognition.cross_validation import Learner
+from mubert_jax.recognition.inputs import FEATURES, IN_CELLS, Backbone, Inputs, available_maps
 from mubert_jax.recognition.network import Network
+from mubert_jax.training.objective import Params
 
 BACKBONE = "backbone"
 
@@ -14,12 +18,12 @@ BACKBONE = "backbone"
 class LinearProbe(Network):
     """Reads what `config.recognition.features` names; all folds are fitted on all clips at a time.
 
-    On the backbone it is what `mubert predict` opens, on a motion map it is there to compare with.
+    On the backbone, `mubert predict` can open it; on a motion map, it serves for comparison.
     """
 
     folds_at_once = 0
 
-    def __init__(self, config, backbone=None):
+    def __init__(self, config: Config, backbone: Backbone | None = None):
         name, known = config.recognition.features, (BACKBONE, *available_maps())
         if name not in known:
             raise unknown(f"config.recognition.features {name!r}", name, known)
@@ -28,24 +32,26 @@ class LinearProbe(Network):
         self.copies = config.recognition.copies
         super().__init__(config, backbone)
 
-    def init(self, key, inputs):
+    def init(self, key: jax.Array, inputs: dict[str, jax.Array]) -> Params:
         (features_BxF,) = inputs.values()
         kernel = jnp.zeros((features_BxF.shape[-1], self.classes))
         return {"kernel": kernel, "bias": jnp.zeros(self.classes)}
 
-    def logits(self, params, inputs):
+    def logits(self, params: Params, inputs: dict[str, jax.Array]) -> jax.Array:
         (features_BxF,) = inputs.values()
         return features_BxF @ params["kernel"] + params["bias"]
 
-    def weights(self, params):
+    def weights(self, params: Params) -> Params:
         recognizer = self.backbone.params["recognizer"] | {"head": params}
         return self.backbone.params | {"recognizer": recognizer}
 
-    def learner(self, inputs, seed):
-        """Each fold's logistic regression, to its end."""
+    def learner(self, inputs: Inputs, seed: int) -> Learner:
+        """The learner that fits each fold's logistic regression."""
         (features_AxPxF,) = self.read(inputs, seed).values()
 
-        def learn(fold_K, train_KxP, weight_decay_K):
+        def learn(
+            fold_K: np.ndarray, train_KxP: np.ndarray, weight_decay_K: np.ndarray
+        ) -> tuple[np.ndarray, np.ndarray, Params]:
             heads, losses = linear_probe.fit(
                 features_AxPxF,
                 inputs.label,

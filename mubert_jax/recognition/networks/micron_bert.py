@@ -2,43 +2,46 @@
 
 import dataclasses
 import re
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mubert_jax.config import RecognitionConfig
+from mubert_jax.config import Config, RecognitionConfig
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.recognition import linear_probe
-from mubert_jax.recognition.inputs import FEATURES, FRAMES, augmented
+from mubert_jax.recognition.inputs import FEATURES, FRAMES, Backbone, Inputs, augmented
 from mubert_jax.recognition.network import Network
+from mubert_jax.training.objective import Params
 from mubert_jax.training.views import normalise
 
-# The decoder has no part in recognition.
+# Modules that have no part in recognition.
 UNUSED = ("decoder", "projector")
-# How the heads are fitted that it starts from, but for epochs and augmentation.
+# How the first heads are fitted, except for epochs and augmentation: by the defaults of the linear
+# probe, with the middle one of its weight decays.
 HEADS = RecognitionConfig(weight_decay=(0.001,))
 
 
 class FullFineTuning(Network):
-    """A copy of the backbone per fold, from the pretrained weights on.
+    """A copy of the backbone per fold, trained from the pretrained weights.
 
-    The head is fitted first, alone: gradients through a random one would spoil the backbone before
-    it fits (Kumar et al., 2022).
+    The head alone is fitted first: gradients through a random head would distort the backbone
+    (Kumar et al., 2022).
     """
 
     reads = (FRAMES,)
     predicts = True
 
-    def __init__(self, config, backbone=None):
+    def __init__(self, config: Config, backbone: Backbone | None = None):
         super().__init__(config, backbone)
         self._model = build_model(config)
 
-    def init(self, key, inputs):
+    def init(self, key: jax.Array, inputs: dict[str, jax.Array]) -> Params:
         taken = {x: tree for x, tree in self.backbone.params.items() if x not in UNUSED}
         return jax.tree.map(jnp.asarray, taken)
 
-    def start(self, inputs, seed, fold_K, train_KxP):
+    def start(self, inputs: Inputs, seed: int, fold_K: np.ndarray, train_KxP: np.ndarray) -> Params:
         params = super().start(inputs, seed, fold_K, train_KxP)
         recognition = self.config.recognition
         if not recognition.head_epochs:
@@ -57,28 +60,29 @@ class FullFineTuning(Network):
         head = {"kernel": heads.kernel, "bias": heads.bias}
         return params | {"recognizer": params["recognizer"] | {"head": head}}
 
-    def augment(self, key, inputs):
-        pair = augmented(key, *inputs[FRAMES], self.config.recognition)
-        return {FRAMES: jnp.stack(pair)}
+    def augment(self, key: jax.Array, inputs: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        onset, apex = inputs[FRAMES]
+        return {FRAMES: jnp.stack(augmented(key, onset, apex, self.config.recognition))}
 
-    def logits(self, params, inputs):
+    def logits(self, params: Params, inputs: dict[str, jax.Array]) -> jax.Array:
         onset, apex = jnp.unstack(normalise(inputs[FRAMES]), axis=1)
-        return self._model.apply({"params": params}, onset, apex, method="logits")
+        found: Any = self._model.apply({"params": params}, onset, apex, method="logits")
+        return found
 
-    def layers(self, params):
-        """The recognizer is the top; DMA is below it, and then come the encoder's blocks."""
+    def layers(self, params: Params) -> Any:
+        """Depths from the top: the recognizer, DMA, then the encoder's blocks."""
         names = jax.tree_util.tree_map_with_path(
             lambda path, _: jax.tree_util.keystr(path, simple=True, separator="/"), params
         )
         depth = 1 + max((_block(name) for name in jax.tree.leaves(names)), default=-1)
         return jax.tree.map(lambda name: _below(name, depth), names)
 
-    def weights(self, params):
+    def weights(self, params: Params) -> Params:
         return self.backbone.params | params
 
 
 def _below(name: str, depth: int) -> int:
-    """How many layers a parameter is below the head."""
+    """The number of layers between a parameter and the head."""
     if name.startswith("recognizer/"):
         return 0
     if name.startswith("encoder/") and not name.startswith("encoder/norm"):
@@ -87,6 +91,6 @@ def _below(name: str, depth: int) -> int:
 
 
 def _block(name: str) -> int:
-    """The number of a parameter's block; -1 for what comes before all blocks."""
+    """The number of a parameter's block; -1 for a parameter before all blocks."""
     found = re.match(r"encoder/blocks_(\d+)/", name)
     return int(found[1]) if found else -1
