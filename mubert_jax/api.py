@@ -105,7 +105,7 @@ class Model:
         if self.config.model.recognizer.classes:
             model, params = self._trained.model, self.params
             return np.asarray(forward_features(model, params, maps.onset, maps.apex))
-        if self.config.model.dma.reads == "pixels":
+        if self.config.model.dma.reads != "tokens":
             return maps.displacement.reshape(len(maps), -1)
         return np.log(maps.dma + STILL).reshape(len(maps), -1)
 

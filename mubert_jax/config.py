@@ -23,20 +23,24 @@ class DMAConfig:
     # none: the decoder reads the encoder's tokens (MB1).
     kind: str = choice("diagonal", "cross", "none")
     # separate: W_q and W_k, as in the paper. shared: one projection for both.
-    projection: str = choice("shared", "separate")
+    projection: str = unless(choice("shared", "separate"), "model.dma.reads", "motion")
     # What q and k are made of. tokens: the encoder's, as in the paper. pixels: the frame itself, a
     # window around each patch; beyond the paper: deep tokens drown a micro-movement in noise.
-    reads: str = choice("pixels", "tokens")
+    # motion: neither; a trunk of convolutions that known movements teach says what moved, and W is
+    # P(moved) × S; beyond the paper.
+    reads: str = choice("pixels", "tokens", "motion")
     # pixels: side of the window, the patch in its middle.
     window: int = given(12, "model.dma.reads", "pixels")
     # similarity: W_q = W_k = a·I, so that equal tokens attend to each other from step 0.
-    initial: str = choice("similarity", "xavier")
+    initial: str = unless(choice("similarity", "xavier"), "model.dma.reads", "motion")
     # Logit of a token with itself at a similarity start: a = sqrt(logit / sqrt(d)).
     similarity_logit: float = given(12.0, "model.dma.reads", "tokens")
+    # motion: the size of a motion token.
+    motion_dim: int = given(64, "model.dma.reads", "motion")
     # Whether a linear layer follows, as in the official code.
     output_projection: bool = True
     # Rows of the attention that exist at one time; no (N, N) array is kept.
-    chunk: int = 112
+    chunk: int = unless(112, "model.dma.reads", "motion")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +168,8 @@ class WarpConfig:
     drift: float = 0.6
     # Share of pairs whose second frame was moved back by up to 2 pixels, as registration does.
     registered: float = 0.7
+    # Share of pairs in which what is around the middle of the frame moves by itself.
+    surroundings: float = 0.0
     # Relative change of the light over the whole frame.
     gain: float = 0.08
     # Relative change of the light from one side of the frame to the other.
@@ -237,6 +243,8 @@ class LossConfig:
     # Weight of finding movements that were put on a frame, by the calibrated map; beyond the paper.
     warp_weight: float = 10.0
     warp: WarpConfig = given(WarpConfig(), "loss.warp_weight")
+    # Weight of telling how far, and which way, the patches moved; beyond the paper.
+    displacement_weight: float = given(2.0, "model.dma.reads", "motion")
     # Weight of POI's expecting where the pair changes, from one frame alone; beyond the paper.
     expectation_weight: float = 1.0
     # contrastive: how sharply a frame is to be told from the others of its batch.

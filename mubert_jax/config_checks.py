@@ -27,6 +27,7 @@ def check(config: "Config") -> None:
         "model.decoder.dim": model.decoder.dim,
         "model.decoder.heads": model.decoder.heads,
         "model.dma.chunk": model.dma.chunk,
+        "model.dma.motion_dim": model.dma.motion_dim,
         "training.batch_size": config.training.batch_size,
         "training.micro_batches": config.training.micro_batches,
         "optimizer.learning_rate": config.optimizer.learning_rate,
@@ -79,13 +80,25 @@ def check(config: "Config") -> None:
     )
     _require(
         not config.loss.replaced_patch_weight
-        or (model.dma.kind == "diagonal" and swapping.kind == "swap"),
+        or (
+            model.dma.kind == "diagonal" and model.dma.reads != "motion" and swapping.kind == "swap"
+        ),
         f"config.loss.replaced_patch_weight is {config.loss.replaced_patch_weight}; "
-        "replaced-patch detection needs config.model.dma.kind='diagonal' and "
-        "config.swapping.kind='swap'",
+        "replaced-patch detection needs config.model.dma.kind='diagonal', "
+        "config.model.dma.reads='pixels' or 'tokens' and config.swapping.kind='swap'",
     )
     _require(
-        model.dma.reads == "tokens" or _in_the_middle(model.dma.window, model.patch_size),
+        model.dma.reads != "motion" or model.dma.kind == "diagonal",
+        "config.model.dma.reads='motion' weighs every patch by itself, so it needs "
+        f"config.model.dma.kind='diagonal', not {model.dma.kind!r}",
+    )
+    _require(
+        model.dma.reads != "motion" or model.patch_size & (model.patch_size - 1) == 0,
+        f"config.model.patch_size is {model.patch_size}; config.model.dma.reads='motion' halves "
+        "the frame down to patches: choose a power of 2",
+    )
+    _require(
+        model.dma.reads != "pixels" or _in_the_middle(model.dma.window, model.patch_size),
         f"config.model.dma.window is {model.dma.window}; it must be config.model.patch_size = "
         f"{model.patch_size} or an even number of pixels more",
     )
@@ -109,9 +122,10 @@ def check(config: "Config") -> None:
     )
     _require(
         model.recognizer.reads != "displacement"
-        or (model.dma.kind != "none" and model.dma.reads == "pixels"),
+        or (model.dma.kind != "none" and model.dma.reads != "tokens"),
         "config.model.recognizer.reads='displacement' is between DMA's pixels; it needs "
-        "config.model.dma.reads='pixels' and a config.model.dma.kind other than 'none'",
+        "config.model.dma.reads='pixels' or 'motion', and a config.model.dma.kind other than "
+        "'none'",
     )
     if config.objective.name == "micron_bert":
         _check_blocks(swapping, model)

@@ -64,17 +64,19 @@ def path_or(*words: str) -> str:
 
 def given(default: T, key: str, *values: object, but: tuple[str, ...] = ()) -> T:
     """A field, or the default of one, that is read only where another key has such a value."""
-    whole = isinstance(default, dataclasses.Field)
-    field: Any = default if whole else dataclasses.field(default=default)
-    metadata = {**field.metadata, "given": Condition(key, values, but)}
-    return dataclasses.field(default=field.default, metadata=metadata)
+    return _conditional(default, Condition(key, values, but))
 
 
 def unless(default: T, key: str, *values: object) -> T:
-    """A field that is read only where another key has none of these values."""
-    return dataclasses.field(
-        default=default, metadata={"given": Condition(key, values, none_of=True)}
-    )
+    """A field, or the default of one, that is read only where another key has none of these."""
+    return _conditional(default, Condition(key, values, none_of=True))
+
+
+def _conditional(default: Any, condition: Condition) -> Any:
+    whole = isinstance(default, dataclasses.Field)
+    field = default if whole else dataclasses.field(default=default)
+    metadata = {**field.metadata, "given": condition}
+    return dataclasses.field(default=field.default, metadata=metadata)
 
 
 def from_values(cls: type[D], values: Any, path: str) -> D:

@@ -15,6 +15,7 @@ import optax
 
 from mubert_jax.config import LossConfig
 from mubert_jax.models.dma import motion_log_odds
+from mubert_jax.models.motion import Motion
 from mubert_jax.models.projector import unit
 from mubert_jax.models.vit import patchify
 
@@ -67,16 +68,36 @@ def replaced_patch(diagonal_BxN: jax.Array, swap_mask_BxN: jax.Array) -> jax.Arr
     return 0.5 * (swapped + kept)
 
 
-def warp(map_BxN: jax.Array, moved_BxN: jax.Array, still_BxN: jax.Array) -> jax.Array:
-    """Binary cross-entropy of the calibrated map with known movements.
+def warp(
+    map_BxN: jax.Array,
+    moved_BxN: jax.Array,
+    still_BxN: jax.Array,
+    log_odds: Callable[[jax.Array], jax.Array] = motion_log_odds,
+) -> jax.Array:
+    """Binary cross-entropy of the calibrated map, read by `log_odds`, with known movements.
 
     Moved patches weigh `MOVED_SHARE`, still ones the rest, however many there are; patches that
     are neither do not count. Beyond the paper.
     """
-    entropy_BxN = optax.sigmoid_binary_cross_entropy(motion_log_odds(map_BxN), moved_BxN)
+    entropy_BxN = optax.sigmoid_binary_cross_entropy(log_odds(map_BxN), moved_BxN)
     moved = jnp.sum(entropy_BxN, where=moved_BxN) / jnp.maximum(moved_BxN.sum(), 1)
     still = jnp.sum(entropy_BxN, where=still_BxN) / jnp.maximum(still_BxN.sum(), 1)
     return MOVED_SHARE * moved + (1 - MOVED_SHARE) * still
+
+
+def displacement(
+    motion: Motion, known_BxNx2: jax.Array, moved_BxN: jax.Array, still_BxN: jax.Array
+) -> jax.Array:
+    """Negative log-likelihood of known displacements, with the variance that the trunk expects.
+
+    A normal distribution per patch, alike along both axes (Nix and Weigend, 1994); moved and still
+    patches weigh alike, however many there are. Beyond the paper.
+    """
+    error_BxN = jnp.sum(jnp.square(motion.displacement - known_BxNx2), axis=-1)
+    likelihood_BxN = error_BxN * jnp.exp(-motion.log_variance) / 2 + motion.log_variance
+    moved = jnp.sum(likelihood_BxN, where=moved_BxN) / jnp.maximum(moved_BxN.sum(), 1)
+    still = jnp.sum(likelihood_BxN, where=still_BxN) / jnp.maximum(still_BxN.sum(), 1)
+    return (moved + still) / 2
 
 
 def change(current_BxHxWxC: jax.Array, reference_BxHxWxC: jax.Array, patch_size: int) -> jax.Array:

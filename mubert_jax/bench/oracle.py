@@ -15,6 +15,7 @@ from rich.table import Table
 from mubert_jax import losses
 from mubert_jax.config import PerceptionConfig, POIConfig
 from mubert_jax.data.alignment import aligned
+from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import side_by_side
 from mubert_jax.models.poi import interest
 from mubert_jax.perception.benchmark import (
@@ -32,7 +33,6 @@ from mubert_jax.synthetic.nuisances import CONDITIONS, known_conditions
 from mubert_jax.training.objective import Metrics, Objective, Params
 from mubert_jax.training.state import create_state
 from mubert_jax.training.step import make_step
-from mubert_jax.training.views import normalise
 
 # The score of each map, by the map and what it is multiplied by.
 SCORES = {("DMA", ""): "auc_in_face", ("DMA", "POI"): "auc"}
@@ -173,8 +173,9 @@ class ToldTheTruth(Objective):
         found = model.difference(onset, apex)
         moved, still, face = views["moved"], views["still"], views["face"]
         weighed = found * interest(apex.poi_scores, POIConfig(scale="mean_one"))
-        inside = losses.warp(found, moved & face, still & face)
-        return inside + losses.warp(weighed, moved, still), ({}, {})
+        log_odds = model.dma.log_odds
+        inside = losses.warp(found, moved & face, still & face, log_odds)
+        return inside + losses.warp(weighed, moved, still, log_odds), ({}, {})
 
 
 def train_on_truth(trained: Trained, truth: TruePairs, steps: int) -> tuple[Params, Params]:

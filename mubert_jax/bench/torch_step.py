@@ -11,7 +11,7 @@ import torch
 from mubert_jax.config import Config, to_dict
 from mubert_jax.errors import UserError
 from mubert_jax.interop.torch_module import MicronBert, MicronBertConfig, patchify
-from mubert_jax.training.views import normalise
+from mubert_jax.models.images import normalise
 
 # By name: whether attention is PyTorch's fused one, and whether the module is compiled.
 PEERS = {"torch": (False, False), "torch-sdpa": (True, False), "torch-compile": (True, True)}

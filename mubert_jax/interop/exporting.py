@@ -113,7 +113,12 @@ def differences(config: Config, recognizer: bool) -> list[str]:
                 "att.to_q, att.to_k: windows of pixels (config.model.dma.reads='pixels'); the "
                 "official classes do not load them, torch_module.py does"
             )
-        if dma.projection == "shared":
+        if dma.reads == "motion":
+            notes.append(
+                "att.trunk, att.to_v: motion tokens (config.model.dma.reads='motion'); the "
+                "official classes do not load them, torch_module.py does"
+            )
+        elif dma.projection == "shared":
             notes.append("att.to_k: a copy of att.to_q (config.model.dma.projection='shared')")
         if not dma.output_projection:
             notes.append("att.proj: the identity; ours has no output projection")
@@ -172,7 +177,7 @@ def _stablehlo(exported: Exported, output: Path) -> str:
 
 
 def _how_to_load(exported: Exported, output: Path, load: str) -> str:
-    if exported.config.model.dma.reads == "pixels":
+    if exported.config.model.dma.reads != "tokens":
         return f'With torch_module.py:\n  model = MicronBert.from_pretrained("{output}")'
     return _official_call(exported, load)
 

@@ -9,9 +9,9 @@ from jax import export
 
 from mubert_jax.config import Config
 from mubert_jax.data.files import replacing
+from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import MicronBert
 from mubert_jax.training.objective import Params
-from mubert_jax.training.views import normalise
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 

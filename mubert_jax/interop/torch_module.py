@@ -11,6 +11,7 @@ float, /255 and ImageNet-normalised. Where DMA reads pixels, a GPU needs
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,9 @@ class MicronBertConfig:
     decoder_depth: int = 4
     decoder_heads: int = 4
     dma: str = "diagonal"  # or "cross", "none"
-    dma_reads: str = "tokens"  # or "pixels": windows of the image
+    dma_reads: str = "tokens"  # or "pixels": windows of the image; or "motion"
     dma_window: int = 12  # the side of these windows
+    motion_dim: int = 64  # the size of a motion token
     poi: bool = True
     poi_scale: str = "mean_one"  # or "literal"
     predict: str = "image"  # or "residual"
@@ -59,6 +61,7 @@ class MicronBertConfig:
             "dma": model["dma"]["kind"],
             "dma_reads": model["dma"]["reads"],
             "dma_window": model["dma"]["window"],
+            "motion_dim": model["dma"].get("motion_dim", 64),
             "poi": model["poi"]["enabled"],
             "poi_scale": model["poi"]["scale"],
             "predict": decoder["predict"],
@@ -235,6 +238,106 @@ class DiagonalMicroAttention(nn.Module):
         return solved / (xx * yy - xy**2)[..., None]
 
 
+class MotionTrunk(nn.Module):
+    """What moved between two images (B, 3, H, W), read off products of gradient and change."""
+
+    def __init__(self, config: MicronBertConfig):
+        super().__init__()
+        self.patch_size, read = config.patch_size, 16
+        halvings = config.patch_size.bit_length() - 1
+        self.halvings = [f"conv_{i}" for i in range(halvings)]
+        for name, width in zip(self.halvings, [24, 32] + [48] * halvings, strict=False):
+            self.add_module(name, nn.Conv2d(read, width, 3, padding=1))
+            read = width
+        self.conv_patches = nn.Conv2d(read, config.motion_dim, 3, padding=1)
+        self.conv_tokens = nn.Conv2d(2 * config.motion_dim, config.motion_dim, 3, padding=1)
+        self.head = nn.Linear(config.motion_dim, 4)
+
+    def forward(
+        self, current: torch.Tensor, reference: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Motion tokens (B, N, D_m), the map m (B, N) and displacements (B, N, 2) in pixels.
+
+        m is -log(1 - P(moved)). All are 0 for equal images.
+        """
+        a, b = _grey_levels(current), _grey_levels(reference)
+        x = torch.cat([_products(a, b, sigma) for sigma in (0.7, 1.4)], dim=1)
+        for name in self.halvings:
+            x = F.avg_pool2d(F.gelu(self.get_submodule(name)(x)), 2)
+        x = F.gelu(self.conv_patches(x))
+        around = F.avg_pool2d(x, 7, 1, 3, count_include_pad=False)
+        x = F.gelu(self.conv_tokens(torch.cat([x, around], dim=1)))
+        tokens = x.flatten(2).transpose(1, 2)
+        read = self.head(tokens)
+        change = F.avg_pool2d((b - a).square(), self.patch_size).flatten(1)
+        changed = -torch.expm1(-change / 0.1**2)
+        moved = changed * F.softplus(read[..., 0])
+        return tokens * changed[..., None], moved, read[..., 1:3] * changed[..., None]
+
+
+class MotionAttention(nn.Module):
+    """DMA by motion tokens: P_dma = W × V([P_{t/s}, motion tokens]), W = P(moved) × S."""
+
+    def __init__(self, config: MicronBertConfig):
+        super().__init__()
+        self.trunk = MotionTrunk(config)
+        self.to_v = nn.Linear(config.dim + config.motion_dim, config.dim)
+        self.proj = nn.Linear(config.dim, config.dim)
+
+    def forward(
+        self,
+        swapped: torch.Tensor,
+        reference: torch.Tensor,
+        tokens: torch.Tensor,
+        interest: torch.Tensor | None = None,
+    ) -> tuple[None, torch.Tensor]:
+        """Two images, P_{t/s} (B, N, D), S (B, N) -> P_dma; there is no diag(Â)."""
+        motion, moved, _ = self.trunk(swapped, reference)
+        weights = -torch.expm1(-moved)
+        weights = weights if interest is None else weights * interest
+        read = self.to_v(torch.cat([tokens, motion.to(tokens.dtype)], dim=-1))
+        return None, self.proj(weights[..., None].to(read.dtype) * read)
+
+    def difference(self, current: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """The map m, -log(1 - P(moved)): (B, N), 0 for equal images."""
+        return self.trunk(current, reference)[1]
+
+    def displacement(self, current: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """How far each patch of two images moved: (B, N, 2) pixels to the right and down."""
+        return self.trunk(current, reference)[2]
+
+
+def _grey_levels(images: torch.Tensor):
+    """Normalised images (B, 3, H, W) -> luma (B, 1, H, W) in levels of 255."""
+    mean, std, luma = torch.tensor(
+        [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225], [0.299, 0.587, 0.114]], device=images.device
+    )[..., None, None]
+    return ((images.float() * std + mean) * (255 * luma)).sum(1, keepdim=True)
+
+
+def _products(a: torch.Tensor, b: torch.Tensor, sigma: float):
+    """Products of gradient and change of two grey images at one blur, (B, 8, H, W)."""
+    a, b = _blurred(a, sigma), _blurred(b, sigma)
+    mean = F.pad((a + b) / 2, (1, 1, 1, 1), mode="replicate")
+    x = (mean[..., 1:-1, 2:] - mean[..., 1:-1, :-2]) / 2
+    y = (mean[..., 2:, 1:-1] - mean[..., :-2, 1:-1]) / 2
+    e = (b - a) - _blurred(b - a, 6.0)
+    n = (x**2 + y**2 + 2.0**2).sqrt()
+    structure, change = (x * x / n, x * y / n, y * y / n), (x * e / n, y * e / n, e, e * e / n)
+    scaled = [p / 4 for p in structure] + [p / 2 for p in change] + [n / 8]
+    return torch.cat(scaled, dim=1)
+
+
+def _blurred(image: torch.Tensor, sigma: float):
+    """A Gaussian blur of (B, 1, H, W); edges are repeated."""
+    reach = math.ceil(3 * sigma)
+    place = torch.arange(-reach, reach + 1, device=image.device)
+    weights = torch.exp(-((place / sigma) ** 2) / 2)
+    weights = weights / weights.sum()
+    padded = F.pad(image, (reach, reach, reach, reach), mode="replicate")
+    return F.conv2d(F.conv2d(padded, weights.view(1, 1, -1, 1)), weights.view(1, 1, 1, -1))
+
+
 class Recognizer(nn.Module):
     """P_dma pooled over the patches (mean, or weighted by S) and LN, or a map; then linear."""
 
@@ -272,7 +375,8 @@ class MicronBert(nn.Module):
         self.config = config
         self.backbone = Encoder(config)
         if config.dma != "none":
-            self.att = DiagonalMicroAttention(config)
+            by_motion = config.dma_reads == "motion"
+            self.att = MotionAttention(config) if by_motion else DiagonalMicroAttention(config)
         grid = config.image_size // config.patch_size
         self.decoder_embed = nn.Linear(config.dim, config.decoder_dim)
         self.register_buffer("decoder_pos_embed", _positions(grid, config.decoder_dim))
@@ -344,7 +448,7 @@ class MicronBert(nn.Module):
             scale = poi_scores.shape[-1] if self.config.poi_scale == "mean_one" else 1
             interest = poi_scores * scale if self.config.poi else None
             compared = swapped_tokens[:, 1:], reference_tokens[:, 1:]
-            if self.config.dma_reads == "pixels":
+            if self.config.dma_reads != "tokens":
                 compared = swapped, reference
             diagonal, features = self.att(*compared, swapped_tokens[:, 1:], interest)
             movement = self.att.difference(*compared)

@@ -152,7 +152,8 @@ def _absent_attention(
     absent = {}
     for name, weight in weights.items():
         absent |= {f"att.{name}.weight": weight, f"att.{name}.bias": weight[0] * 0}
-    if model.dma.kind != "none" and model.dma.projection == "shared":
+    compares = model.dma.kind != "none" and model.dma.reads != "motion"
+    if compares and model.dma.projection == "shared":
         absent |= {f"att.to_k.{leaf}": tensors[f"att.to_q.{leaf}"] for leaf in ("weight", "bias")}
     return absent
 

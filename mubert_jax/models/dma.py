@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from mubert_jax.config import DMAConfig
 from mubert_jax.models.attention import attend
+from mubert_jax.models.displacement import displacement
 from mubert_jax.models.vit import Dense
 
 # The slope of `motion_log_odds` over log m, and how many times the noise has even odds. A steeper
@@ -17,9 +18,13 @@ FLOOR = 3.0
 
 @flax.struct.dataclass
 class DMAOutput:
-    """`diagonal` (B, N) in [0, 1], None for cross-attention; `features` P_dma (B, N, D)."""
+    """`weights` W (B, N), None for cross-attention; `features` P_dma (B, N, D).
+
+    `diagonal` (B, N) in [0, 1] is diag(Â), None where it is not what W is made of.
+    """
 
     diagonal: jax.Array | None
+    weights: jax.Array | None
     features: jax.Array
 
 
@@ -85,6 +90,8 @@ class DiagonalMicroAttention(nn.Module):
     patch_size: int
     dtype: jnp.dtype
 
+    log_odds = staticmethod(motion_log_odds)
+
     def setup(self) -> None:
         # W_q and W_k start equal, so that similar windows have similar q and k.
         start = self.make_rng("params") if self.is_initializing() else None
@@ -121,6 +128,16 @@ class DiagonalMicroAttention(nn.Module):
         shared = self.config.projection == "shared"
         return self.queries(compared) if shared else _flat(self.to_k(compared))
 
+    def difference(self, current: jax.Array, reference: jax.Array) -> jax.Array:
+        """The calibrated map m (B, N) of what is compared; 0 for equal frames."""
+        return calibrated_difference(
+            self.queries(current), self.keys(current), self.queries(reference), self.keys(reference)
+        )
+
+    def displacement(self, current_BxHxWxC: jax.Array, reference_BxHxWxC: jax.Array) -> jax.Array:
+        """How far each patch moved, (B, N, 2) pixels to the right and down; 0 for equal frames."""
+        return displacement(self.queries, current_BxHxWxC, reference_BxHxWxC)
+
     def __call__(
         self,
         swapped: jax.Array,
@@ -138,7 +155,7 @@ class DiagonalMicroAttention(nn.Module):
         q_BxNxD, k_BxNxD = self.queries(swapped), self.keys(reference)
         v_BxNxD = self.to_v(tokens_BxNxD)
         if self.config.kind == "cross":
-            diagonal_BxN = None
+            diagonal_BxN = weights_BxN = None
             q, k, v = (x[:, :, None] for x in (q_BxNxD, k_BxNxD, v_BxNxD))
             features_BxNxD = attend(q, k, v, "explicit")[:, :, 0]
         else:
@@ -147,7 +164,7 @@ class DiagonalMicroAttention(nn.Module):
             features_BxNxD = weights_BxN[..., None].astype(self.dtype) * v_BxNxD
         if self.config.output_projection:
             features_BxNxD = self.proj(features_BxNxD)
-        return DMAOutput(diagonal_BxN, features_BxNxD)
+        return DMAOutput(diagonal_BxN, weights_BxN, features_BxNxD)
 
 
 def _flat(x: jax.Array):

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from mubert_jax.config import Config, DinoConfig, ModelConfig
 from mubert_jax.models import vit
 from mubert_jax.models.device import settled
-from mubert_jax.models.displacement import displacement
-from mubert_jax.models.dma import DiagonalMicroAttention, DMAOutput, calibrated_difference
+from mubert_jax.models.dma import DiagonalMicroAttention, DMAOutput
+from mubert_jax.models.motion import Motion, MotionAttention
 from mubert_jax.models.poi import interest, poi_scores
 from mubert_jax.models.projector import Projector
 from mubert_jax.models.recognizer import Recognizer
@@ -94,7 +94,7 @@ class MicronEncoder(nn.Module):
             tokens=x[:, 1:],
             contextual_token=x[:, 0].astype(jnp.float32),
             poi_scores=poi_scores(contextual_row),
-            compared=images_BxHxWxC if config.dma.reads == "pixels" else x[:, 1:],
+            compared=x[:, 1:] if config.dma.reads == "tokens" else images_BxHxWxC,
         )
 
 
@@ -134,9 +134,9 @@ class MicronBert(nn.Module):
         config, dtype = settled(self.config), compute_dtype(self.config)
         self.encoder = MicronEncoder(config, dtype)
         if self.config.dma.kind != "none":
-            self.dma = DiagonalMicroAttention(
-                self.config.dma, self.config.dim, self.config.patch_size, dtype
-            )
+            by_motion = self.config.dma.reads == "motion"
+            attention = MotionAttention if by_motion else DiagonalMicroAttention
+            self.dma = attention(self.config.dma, self.config.dim, self.config.patch_size, dtype)
         self.decoder = MicronDecoder(config, dtype)
         if self.projector_config is not None:
             self.projector = Projector(self.projector_config)
@@ -183,9 +183,7 @@ class MicronBert(nn.Module):
             return None, None, swapped.tokens
         scale = interest(reference.poi_scores, self.config.poi) if self.config.poi.enabled else None
         dma = self.dma(swapped.compared, reference.compared, swapped.tokens, scale)
-        if dma.diagonal is None or scale is None:
-            return dma, dma.diagonal, dma.features
-        return dma, dma.diagonal * scale, dma.features
+        return dma, dma.weights, dma.features
 
     def encode(self, images_BxHxWxC: jax.Array) -> Encoded:
         """Encodes images of any size that is a multiple of the patch."""
@@ -197,20 +195,19 @@ class MicronBert(nn.Module):
 
     def difference(self, current: Encoded, reference: Encoded) -> jax.Array:
         """The calibrated map m (B, N) of two encoded frames; 0 for equal frames."""
-        return calibrated_difference(
-            self.dma.queries(current.compared),
-            self.dma.keys(current.compared),
-            self.dma.queries(reference.compared),
-            self.dma.keys(reference.compared),
-        )
+        return self.dma.difference(current.compared, reference.compared)
 
     def motion_map(self, current_BxHxWxC: jax.Array, reference_BxHxWxC: jax.Array) -> jax.Array:
         """The calibrated map m (B, N) of two images."""
         return self.difference(*self._both(current_BxHxWxC, reference_BxHxWxC))
 
     def displacement(self, current: Encoded, reference: Encoded) -> jax.Array:
-        """How far each patch moved, (B, N, 2) pixels right and down; DMA must read pixels."""
-        return displacement(self.dma.queries, current.compared, reference.compared)
+        """How far each patch moved, (B, N, 2) pixels right and down; not where DMA reads tokens."""
+        return self.dma.displacement(current.compared, reference.compared)
+
+    def motion(self, current_BxHxWxC: jax.Array, reference_BxHxWxC: jax.Array) -> Motion:
+        """Everything that the trunk sees between two images; where DMA reads motion."""
+        return self.dma.motion(current_BxHxWxC, reference_BxHxWxC)
 
     def logits(self, onset_BxHxWxC: jax.Array, apex_BxHxWxC: jax.Array) -> jax.Array:
         """Emotion logits (B, classes) of onset and apex; nothing is swapped or decoded."""

@@ -4,7 +4,9 @@ Beyond the paper: known warps teach DMA's map, and changes teach POI where to ex
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import flax.struct
 import jax
@@ -13,6 +15,7 @@ import optax
 
 from mubert_jax import losses
 from mubert_jax.config import Config
+from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import (
     Intermediates,
     MicronBert,
@@ -20,11 +23,12 @@ from mubert_jax.models.micron_bert import (
     init_params,
     side_by_side,
 )
+from mubert_jax.models.motion import Motion
 from mubert_jax.models.swapping import blockwise_mask, swap
 from mubert_jax.models.vit import patchify
 from mubert_jax.training import flops, schedules
 from mubert_jax.training.objective import Metrics, Objective, Params
-from mubert_jax.training.views import degraded_alike, normalise, pair_keys, random_crops
+from mubert_jax.training.views import degraded_alike, pair_keys, random_crops
 from mubert_jax.training.warps import WarpedPair, warped_pairs
 
 # Folded into a pair's key for its warps; the other views' keys are split from it.
@@ -54,12 +58,27 @@ class Views:
 
 @dataclasses.dataclass(frozen=True)
 class Forward:
-    """What the terms of the loss are computed from."""
+    """What the terms of the loss are computed from; `model` is bound to the parameters."""
 
-    variables: dict[str, Params]
+    model: MicronBert
     views: Views
     predicted: jax.Array
     intermediates: Intermediates
+
+    @property
+    def known(self) -> WarpedPair:
+        if self.views.known is None:
+            raise ValueError("these views were drawn without warps")
+        return self.views.known
+
+    @property
+    def known_frames(self) -> tuple[jax.Array, jax.Array]:
+        return normalise(self.known.first), normalise(self.known.second)
+
+    @functools.cached_property
+    def motion(self) -> Motion:
+        """What the trunk sees between the `known_frames`."""
+        return self.model.motion(*self.known_frames)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +104,7 @@ class MicronBertObjective(Objective):
             "replaced_patch": "detection of swapped patches",
         },
         "warps": {"warp": "cross-entropy of the map"},
+        "displacement by warps": {"displacement": "negative log-likelihood"},
         "POI's expectation": {"expectation": "cross-entropy of S"},
         "contextual token (0 = collapse)": {"contextual_std": "std over the batch"},
         "diag(Â)": {"diagonal_swapped": "swapped patches", "diagonal_kept": "kept patches"},
@@ -95,10 +115,12 @@ class MicronBertObjective(Objective):
         self.model = build_model(config)
         self.agreement = losses.AGREEMENTS[config.loss.agreement]
         weights = config.loss
+        told = config.model.dma.reads == "motion" and bool(weights.warp_weight)
         terms = [
             Term("reconstruction", weights.reconstruction_weight, self._reconstruction),
             Term("replaced_patch", weights.replaced_patch_weight, self._replaced_patch),
             Term("warp", weights.warp_weight, self._warp),
+            Term("displacement", told * weights.displacement_weight, self._displacement),
             Term("expectation", weights.expectation_weight, self._expectation),
         ]
         self.terms = [term for term in terms if term.weight]
@@ -150,10 +172,9 @@ class MicronBertObjective(Objective):
     def loss(
         self, params: Params, extra: dict, views: Views, progress: jax.Array
     ) -> tuple[jax.Array, tuple[Metrics, dict]]:
-        variables = {"params": params}
-        model = self.model.bind(variables)
+        model = self.model.bind({"params": params})
         predicted, intermediates = model(views.swapped, views.reference, views.global_crops)
-        forward = Forward(variables, views, predicted, intermediates)
+        forward = Forward(model, views, predicted, intermediates)
         metrics = {term.name: term.of(forward) for term in self.terms}
         loss = sum((term.weight * metrics[term.name] for term in self.terms), jnp.zeros(()))
         statistics = {}
@@ -187,12 +208,17 @@ class MicronBertObjective(Objective):
 
     def _warp(self, forward: Forward):
         """How well the calibrated map finds the movements put on I_{t+δ}."""
-        known = forward.views.known
-        if known is None:
-            raise ValueError("these views were drawn without warps")
-        first, second = normalise(known.first), normalise(known.second)
-        found = self.model.bind(forward.variables).motion_map(first, second)
-        return losses.warp(found, known.moved, known.still)
+        known, log_odds = forward.known, forward.model.dma.log_odds
+        if self.config.model.dma.reads == "motion":
+            found = forward.motion.map
+        else:
+            found = forward.model.motion_map(*forward.known_frames)
+        return losses.warp(found, known.moved, known.still, log_odds)
+
+    def _displacement(self, forward: Forward):
+        """How well the trunk tells how far, and which way, patches of I_{t+δ} were moved."""
+        known = forward.known
+        return losses.displacement(forward.motion, known.displacement, known.moved, known.still)
 
     def _expectation(self, forward: Forward):
         views = forward.views
@@ -200,10 +226,11 @@ class MicronBertObjective(Objective):
         return losses.expectation(forward.intermediates.reference.poi_scores, change)
 
     def _agreement(self, forward: Forward, extra: dict, progress: jax.Array):
-        student = student_views(self.model, forward.variables, forward.views, forward.intermediates)
+        variables, views = forward.model.variables, forward.views
+        student = student_views(self.model, variables, views, forward.intermediates)
         teacher = None
         if self.agreement.teacher:
-            teacher = teacher_views(self.model, extra["teacher"], forward.views)
+            teacher = teacher_views(self.model, extra["teacher"], views)
         return self.agreement.loss(
             student, teacher, extra.get("center"), self.config.loss, progress
         )
@@ -237,7 +264,7 @@ def teacher_part(params: Params) -> Params:
 
 
 def student_views(
-    model: MicronBert, variables: dict[str, Params], views: Views, intermediates: Intermediates
+    model: MicronBert, variables: Mapping[str, Any], views: Views, intermediates: Intermediates
 ) -> losses.Features:
     """Contextual features of the frame and its crops; projected where the model has a projector."""
     full_size = (intermediates.reference, *intermediates.crops)
@@ -258,7 +285,7 @@ def teacher_views(model: MicronBert, teacher: Params, views: Views) -> losses.Fe
 
 
 def _encode_and_project(
-    model: MicronBert, variables: dict[str, Params], views: Sequence[jax.Array]
+    model: MicronBert, variables: Mapping[str, Any], views: Sequence[jax.Array]
 ):
     """(V, B, K) of V views of equal size, at least one, in one encoder call."""
     bound = model.bind(variables)

@@ -20,11 +20,11 @@ from sklearn.preprocessing import StandardScaler
 from mubert_jax.data.alignment import aligned
 from mubert_jax.data.sets.synthetic import FIRST_TEST_SUBJECT
 from mubert_jax.data.video import grey
+from mubert_jax.models.images import normalise
 from mubert_jax.perception.scores import Estimate, resampled
 from mubert_jax.synthetic.clip import VISIBLE, SyntheticClip
 from mubert_jax.synthetic.nuisances import CONDITIONS
 from mubert_jax.training.objective import Params
-from mubert_jax.training.views import normalise
 
 # Parameters and normalised images (B, H, W, 3) -> tokens (B, N, D), rows first.
 Encode = Callable[[Params, jax.Array], jax.Array]

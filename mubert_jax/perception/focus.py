@@ -1,5 +1,7 @@
 """How DMA and POI are read together, beyond the paper: where the face is, and what moved there."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -33,14 +35,19 @@ def focus(scores_BxN: jax.Array) -> jax.Array:
     return looked_at_BxN / jnp.mean(looked_at_BxN, axis=-1, keepdims=True)
 
 
-def evidence(map_BxN: jax.Array, focus_BxN: jax.Array) -> jax.Array:
+def evidence(
+    map_BxN: jax.Array,
+    focus_BxN: jax.Array,
+    log_odds: Callable[[jax.Array, jax.Array], jax.Array] = motion_log_odds,
+) -> jax.Array:
     """W = m · P(moved)² · S'·N, (B, N): what moved, where POI looks.
 
-    P(moved) is what the calibrated map m was trained to give, by `motion_log_odds`. The noise is
-    measured where POI looks, so that a moving background does not hide the face.
+    P(moved) is what the calibrated map m was trained to give, by `log_odds` of the map and the
+    noise (B, 1). The noise is measured where POI looks, so that a moving background does not hide
+    the face.
     """
     floor_Bx1 = weighted_median(map_BxN, focus_BxN)
-    moved_BxN = jax.nn.sigmoid(motion_log_odds(map_BxN, floor_Bx1))
+    moved_BxN = jax.nn.sigmoid(log_odds(map_BxN, floor_Bx1))
     return map_BxN * moved_BxN**CONFIDENCE * focus_BxN
 
 

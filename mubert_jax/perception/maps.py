@@ -16,11 +16,11 @@ from mubert_jax.data.frames import FramePairs
 from mubert_jax.data.video import grey
 from mubert_jax.errors import UserError
 from mubert_jax.models.dma import diagonal_attention
+from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import MicronBert, side_by_side
 from mubert_jax.models.poi import interest
 from mubert_jax.perception.focus import evidence, focus
 from mubert_jax.training.objective import Params
-from mubert_jax.training.views import normalise
 
 SCALE_FILE = "perception.json"
 AS_DEFAULT = PerceptionConfig()
@@ -121,7 +121,7 @@ def _read(
     else:
         q, k = model.dma.queries(current.compared), model.dma.keys(reference.compared)
         movement = 1.0 - diagonal_attention(q, k, model.config.dma.chunk)
-    if model.config.dma.reads == "pixels":
+    if model.config.dma.reads != "tokens":
         displacement = model.displacement(current, reference)
     else:
         displacement = jnp.zeros((*movement.shape, 2))
@@ -131,7 +131,7 @@ def _read(
         poi = focus(reference.poi_scores)
     both = movement * poi
     if (reading.map, reading.poi) == ("calibrated", "focused"):
-        both = evidence(movement, poi)
+        both = evidence(movement, poi, model.dma.log_odds)
     return movement, poi, both, displacement
 
 

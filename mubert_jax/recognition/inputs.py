@@ -23,10 +23,10 @@ from mubert_jax.data.files import replacing, writing_errors
 from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.errors import readable
 from mubert_jax.models.device import settled
+from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import MicronBert
 from mubert_jax.motion_maps import MotionMap
 from mubert_jax.training.objective import Params
-from mubert_jax.training.views import normalise
 from mubert_jax.training.warps import sample
 
 # Pairs that are computed at a time: a trade of memory against overhead, without effect on results.

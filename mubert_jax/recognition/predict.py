@@ -16,13 +16,13 @@ from mubert_jax.data.people import merged_classes
 from mubert_jax.data.video import read_images, read_video, sample_video
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import open_trained
+from mubert_jax.models.images import normalise
 from mubert_jax.paths import SHIPPED
 from mubert_jax.perception import render
 from mubert_jax.perception.maps import Maps
 from mubert_jax.perception.perceive import CANDIDATES, PerceiveOptions, Session
 from mubert_jax.perception.trained import Trained
 from mubert_jax.recognition.predictions import FACTS_FILE, emotions_of
-from mubert_jax.training.views import normalise
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from mubert_jax.config import Config, DinoConfig, ModelConfig
 from mubert_jax.models.micron_bert import compute_dtype
+from mubert_jax.models.motion import BLURS, PRODUCTS, widths
 
 
 def encoder_flops(model: ModelConfig, grid: int) -> float:
@@ -34,6 +35,9 @@ def dma_flops(model: ModelConfig) -> float:
         return 0.0
     n, dim = model.num_patches, model.dim
     projections = 1 + model.dma.output_projection
+    if model.dma.reads == "motion":
+        to_v = 2 * n * (dim + model.dma.motion_dim) * dim
+        return trunk_flops(model) + to_v + model.dma.output_projection * 2 * n * dim**2
     products = 2 if model.dma.kind == "cross" else 1
     compared = 2 * 2 * n * _compared_size(model) * dim
     return compared + projections * 2 * n * dim**2 + products * 2 * n**2 * dim
@@ -49,8 +53,20 @@ def projector_flops(model: ModelConfig, dino: DinoConfig) -> float:
     )
 
 
+def trunk_flops(model: ModelConfig) -> float:
+    """Forward FLOPs of the motion trunk's convolutions on one pair."""
+    read, side, total = len(BLURS) * PRODUCTS, model.image_size, 0.0
+    for width in widths(model.patch_size):
+        total += 2 * side**2 * 9 * read * width
+        read, side = width, side // 2
+    dim = model.dma.motion_dim
+    return total + 2 * side**2 * (9 * (read + 2 * dim) * dim + 4 * dim)
+
+
 def comparison_flops(model: ModelConfig) -> float:
     """Forward FLOPs that the calibrated map needs per frame."""
+    if model.dma.reads == "motion":
+        return trunk_flops(model) / 2
     encoder = encoder_flops(model, model.grid) if model.dma.reads == "tokens" else 0.0
     return encoder + 2 * model.num_patches * _compared_size(model) * model.dim
 

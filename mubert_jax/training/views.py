@@ -1,4 +1,4 @@
-"""From stored frames to the views that a step learns from: normalise, degrade, crop, on the device.
+"""From stored frames to the views that a step learns from: degrade and crop, on the device.
 
 Every random choice about a pair comes from the pair's own key: the run's key folded with the pair's
 global index.
@@ -11,16 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from mubert_jax.config import AugmentationConfig, CropConfig
+from mubert_jax.models.images import IMAGENET_MEAN, IMAGENET_STD
 from mubert_jax.training.degradation import light
-
-# The usual statistics of ImageNet's RGB images in [0, 1], as torchvision gives them.
-IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
-
-
-def normalise(images_uint8: jax.Array) -> jax.Array:
-    """Images (..., 3) in levels of 255 -> float32, divided by 255, standardised as on ImageNet."""
-    return (images_uint8.astype(jnp.float32) / 255.0 - IMAGENET_MEAN) / IMAGENET_STD
 
 
 def pair_keys(key: jax.Array, index_B: jax.Array) -> jax.Array:

@@ -21,6 +21,11 @@ from mubert_jax.training.degradation import compressed, light, sensor_noise
 # levels by at least `SHOWS`; it is still if its movement is at most `STILL` of the largest. Other
 # patches have no label. The benchmark scores maps by the same numbers (`perception.scores`).
 MOVED, SHOWS, STILL = 0.25, 1.0, 0.02
+# The middle and the half axes of the ellipse that does not move with its surroundings, as shares of
+# the side: where faces are in a frame that is cropped to one.
+MIDDLE, HALF_AXIS = (0.4, 0.6), (0.25, 0.45)
+# How far the surroundings move: from what registration leaves to a background that passes by.
+AWAY = (0.2, 4.0)
 # The largest shift of a registered pair before it is moved back. A choice: beyond a pixel, more
 # only widens the border of repeated pixels.
 REGISTERED_SHIFT = 2.0
@@ -30,12 +35,16 @@ GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 @flax.struct.dataclass
 class WarpedPair:
-    """Two moments (B, H, W, 3) in grey levels; which patches `moved` or are `still`, (B, N)."""
+    """Two moments (B, H, W, 3) in grey levels; which patches `moved` or are `still`, (B, N).
+
+    `displacement` (B, N, 2) is how far each patch moved by itself, in pixels right and down.
+    """
 
     first: jax.Array
     second: jax.Array
     moved: jax.Array
     still: jax.Array
+    displacement: jax.Array
 
 
 def warped_pairs(
@@ -59,6 +68,8 @@ def _warped_pair(key: jax.Array, image_HxWx3: jax.Array, patch_size: int, config
     y, x = rows + shift[0], columns + shift[1]
     moved_y, moved_x = field(y, x)
     drift_y, drift_x = _drift(of_drift, rows, columns, config)
+    around, away_y, away_x = _surroundings(jax.random.fold_in(key, 6), rows, columns, config)
+    drift_y, drift_x = jnp.where(around, away_y, drift_y), jnp.where(around, away_x, drift_x)
     second = sample(image_HxWx3, y + drift_y - moved_y, x + drift_x - moved_x)
     second = _degraded(of_second, second, config)
     back = _levels(sample(second, rows - shift[0], columns - shift[1]))
@@ -68,11 +79,14 @@ def _warped_pair(key: jax.Array, image_HxWx3: jax.Array, patch_size: int, config
     slope_y, slope_x = jnp.gradient(grey)
     length = _patch_means(jnp.hypot(moved_y, moved_x), patch_size)
     visible = _patch_means(jnp.abs(moved_y * slope_y + moved_x * slope_x), patch_size)
+    labelled = _patch_means(around.astype(jnp.float32), patch_size) == 0
+    displacement = [_patch_means(moved, patch_size) for moved in (moved_x, moved_y)]
     return WarpedPair(
         first=_degraded(of_first, image_HxWx3, config),
         second=jnp.where(registered, back, second),
-        moved=(length >= MOVED * length.max()) & (visible >= SHOWS),
-        still=length <= STILL * length.max(),
+        moved=(length >= MOVED * length.max()) & (visible >= SHOWS) & labelled,
+        still=(length <= STILL * length.max()) & labelled,
+        displacement=jnp.stack(displacement, axis=-1),
     )
 
 
@@ -116,6 +130,23 @@ def _drift(key: jax.Array, rows: jax.Array, columns: jax.Array, config: WarpConf
     turn = config.drift / 224 * jax.random.uniform(of_turn, minval=-1)
     y = length * jnp.sin(angle) + turn * (columns - side / 2)
     return y, length * jnp.cos(angle) - turn * (rows - side / 2)
+
+
+def _surroundings(key: jax.Array, rows: jax.Array, columns: jax.Array, config: WarpConfig):
+    """What is around an ellipse in the middle, (H, W) boolean, and its own shift (y, x) in pixels.
+
+    They teach that what moves beside a face says nothing of the face.
+    """
+    of_middle, of_axes, of_length, of_angle, of_present = jax.random.split(key, 5)
+    side = len(rows)
+    middle = jax.random.uniform(of_middle, (2,), minval=MIDDLE[0], maxval=MIDDLE[1]) * side
+    axes = jax.random.uniform(of_axes, (2,), minval=HALF_AXIS[0], maxval=HALF_AXIS[1]) * side
+    outside = ((rows - middle[0]) / axes[0]) ** 2 + ((columns - middle[1]) / axes[1]) ** 2 > 1
+    present = jax.random.uniform(of_present) < config.surroundings
+    low, high = np.log(AWAY)
+    length = jnp.exp(jax.random.uniform(of_length, minval=low, maxval=high)) * side / 224
+    angle = jax.random.uniform(of_angle, maxval=2 * np.pi)
+    return outside & present, length * jnp.sin(angle), length * jnp.cos(angle)
 
 
 def _degraded(key: jax.Array, image_HxWx3: jax.Array, config: WarpConfig):

@@ -20,6 +20,7 @@ from jax import export
 from mubert_jax.config_files import load_config
 from mubert_jax.interop import stablehlo_file
 from mubert_jax.models.device import settled
+from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.objectives import make_objective
 from mubert_jax.perception.maps import Perceiver
@@ -29,7 +30,6 @@ from mubert_jax.recognition.networks import make_network
 from mubert_jax.training import sharding
 from mubert_jax.training.checkpoints import Weights
 from mubert_jax.training.compiled import CompiledRun
-from mubert_jax.training.views import normalise
 
 pytestmark = pytest.mark.aot
 

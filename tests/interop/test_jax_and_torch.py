@@ -18,8 +18,8 @@ from mubert_jax.interop.torch_module import (
     patchify,
 )
 from mubert_jax.interop.torch_weights import to_official
+from mubert_jax.models import images as images_of
 from mubert_jax.models.micron_bert import build_model
-from mubert_jax.training import views
 from mubert_jax.training.checkpoints import Weights
 from mubert_jax.training.state import TrainState
 
@@ -31,6 +31,11 @@ CONFIGS = {
     "no dma": {"model__dma__kind": "none", "model__poi__enabled": False},
     "pixels": {"model__dma__reads": "pixels", "model__dma__window": 12},
     "pixels, shared": {"model__dma__reads": "pixels", "model__dma__projection": "shared"},
+    "motion": {"model__dma__reads": "motion"},
+    "motion, recognizer of the displacement": {
+        "model__dma__reads": "motion",
+        "model__recognizer__reads": "displacement",
+    },
     "residual": {"model__decoder__predict": "residual", "model__decoder__dim": 48},
     "poi-weighted pool": {"model__recognizer__pool": "poi"},
     "recognizer of the map": {"model__recognizer__reads": "movement"},
@@ -64,7 +69,7 @@ def compare(config, weights, module, side, batch=2):
             movement = model.difference(inside.swapped, inside.reference) if dma else None
             logits = model.logits(onset, apex) if model.config.recognizer.classes else None
             moved = None
-            if dma and model.config.dma.reads == "pixels":
+            if dma and model.config.dma.reads != "tokens":
                 moved = model.displacement(inside.swapped, inside.reference)
             return patches, inside, movement, moved, logits
 
@@ -84,7 +89,7 @@ def compare(config, weights, module, side, batch=2):
             assert_close(movement, module.difference(onset, apex))
         if moved is not None:
             assert_close(moved, module.displacement(onset, apex))
-        if config.model.dma.kind == "diagonal":
+        if config.model.dma.kind == "diagonal" and config.model.dma.reads != "motion":
             assert_close(inside.dma.diagonal, seen["dma.diagonal"])
         else:
             assert seen["dma.diagonal"] is None
@@ -125,7 +130,7 @@ def test_the_papers_size():
 
 def test_normalise_is_the_same():
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), np.uint8)
-    ours = views.normalise(images).transpose(0, 3, 1, 2)
+    ours = images_of.normalise(images).transpose(0, 3, 1, 2)
     assert_close(ours, normalise(torch.tensor(images)), 1e-6)
 
 

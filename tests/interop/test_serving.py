@@ -12,9 +12,9 @@ from test_jax_and_torch import nchw, torch_model
 
 from mubert_jax.cli import main
 from mubert_jax.interop import onnx_file
+from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.training.checkpoints import save_imported
-from mubert_jax.training.views import normalise
 
 CONFIGS = {
     "dma and poi": {"model__recognizer__classes": 3},

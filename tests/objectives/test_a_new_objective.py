@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import optax
 
 from mubert_jax.training.objective import Objective
-from mubert_jax.training.views import normalise
+from mubert_jax.models.images import normalise
 
 
 @dataclass(frozen=True)

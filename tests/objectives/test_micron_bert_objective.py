@@ -10,6 +10,7 @@ import pytest
 from conftest import tiny_config, views_of
 
 from mubert_jax import losses
+from mubert_jax.models.images import normalise
 from mubert_jax.models.vit import patchify
 from mubert_jax.objectives.micron_bert import (
     Forward,
@@ -22,7 +23,6 @@ from mubert_jax.objectives.micron_bert import (
 from mubert_jax.training.schedules import teacher_momentum
 from mubert_jax.training.state import TrainState
 from mubert_jax.training.step import make_step
-from mubert_jax.training.views import normalise
 
 
 def numbers(*shape, seed=0):

@@ -13,10 +13,10 @@ import pytest
 
 from mubert_jax.config import PerceptionConfig
 from mubert_jax.errors import UserError
+from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import Encoded
 from mubert_jax.perception.focus import evidence, focus
 from mubert_jax.perception.maps import Perceiver, load_scale, measure_scale, save_scale
-from mubert_jax.training.views import normalise
 
 SIDE, GRID = 6, 3
 

@@ -16,6 +16,7 @@ from mubert_jax.data.folder import subjects_of
 from mubert_jax.data.people import SYNTHETIC, Person
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import open_trained
+from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition import contamination, finetune
 from mubert_jax.recognition.cross_validation import KeptFolds, check_folds, cross_validate, fit_all
@@ -25,7 +26,6 @@ from mubert_jax.recognition.networks import make_network
 from mubert_jax.recognition.networks.linear_probe import LinearProbe
 from mubert_jax.recognition.networks.micron_bert import FullFineTuning
 from mubert_jax.training.contamination import Seen
-from mubert_jax.training.views import normalise
 
 QUIET = Console(quiet=True)
 CONFIG = tiny_config(

@@ -9,9 +9,9 @@ from conftest import tiny_config
 
 from mubert_jax.config import RecognitionConfig
 from mubert_jax.errors import UserError
+from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition.inputs import CELLS, Backbone, Inputs, augmented
-from mubert_jax.training.views import normalise
 
 SIZE = 64
 

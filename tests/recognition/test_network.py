@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 from conftest import tiny_config
 
+from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition.inputs import Backbone, Inputs
 from mubert_jax.recognition.network import FineTuning, train
 from mubert_jax.recognition.networks import make_network
 from mubert_jax.recognition.networks.micron_bert import HEADS
-from mubert_jax.training.views import normalise
 
 
 def tiny(reads, count=12, **recognition):

@@ -8,16 +8,10 @@ import pytest
 from conftest import tiny_config, views_of
 
 from mubert_jax.config import AugmentationConfig, CropConfig
+from mubert_jax.models.images import IMAGENET_MEAN, IMAGENET_STD, normalise
 from mubert_jax.models.swapping import swap
 from mubert_jax.training.degradation import light
-from mubert_jax.training.views import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    degraded_alike,
-    normalise,
-    pair_keys,
-    random_crops,
-)
+from mubert_jax.training.views import degraded_alike, pair_keys, random_crops
 
 
 def pixels(images):

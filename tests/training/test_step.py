@@ -6,13 +6,14 @@ import pytest
 from conftest import fresh_state, step_of, tiny_config, views_of
 
 from mubert_jax.config import SHARDED
+from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.models.vit import patchify
 from mubert_jax.training import sharding
 from mubert_jax.training.schedules import learning_rate, teacher_momentum
 from mubert_jax.training.state import optimizer
 from mubert_jax.training.step import mean_over_micro_batches
-from mubert_jax.training.views import normalise, pair_keys, random_crops
+from mubert_jax.training.views import pair_keys, random_crops
 
 STEPS = 20
 

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from mubert_jax.config import Config, RecognitionConfig
+from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.recognition import linear_probe
 from mubert_jax.recognition.inputs import FEATURES, FRAMES, Backbone, Inputs, augmented
 from mubert_jax.recognition.network import Network
 from mubert_jax.training.objective import Params
-from mubert_jax.training.views import normalise
 
 # Modules that have no part in recognition.
 UNUSED = ("decoder", "projector")
