@@ -29,6 +29,8 @@ FLAT = 2.0
 NOTHING = 0.1
 # How many products of gradient and change are read per blur.
 PRODUCTS = 8
+# Pixels of error below which nobody asks for more certainty.
+SURE = 0.01
 # Channels after each halving of the resolution, the last number for all further ones.
 WIDTHS = (24, 32, 48)
 # Patches a side of the neighbourhood that every patch is compared with: large enough to measure
@@ -142,7 +144,7 @@ class MotionTrunk(nn.Module):
             tokens=x_BxNxD * changed_BxN[..., None],
             log_odds=read_BxNx4[..., 0],
             displacement=read_BxNx4[..., 1:3] * changed_BxN[..., None],
-            log_variance=read_BxNx4[..., 3],
+            log_variance=jnp.maximum(read_BxNx4[..., 3], np.log(SURE**2)),
             changed=changed_BxN,
         )
 
@@ -180,9 +182,8 @@ def blurred(image_BxHxW: jax.Array, sigma: float) -> jax.Array:
     blurred = jnp.pad(image_BxHxW, ((0, 0), (reach, reach), (reach, reach)), mode="edge")
     for axis in (1, 2):
         size = image_BxHxW.shape[axis]
-        shifted = [
-            jax.lax.slice_in_dim(blurred, i, i + size, axis=axis) for i in range(len(weights))
-        ]
+        places = range(len(weights))
+        shifted = (jax.lax.slice_in_dim(blurred, i, i + size, axis=axis) for i in places)
         blurred = functools.reduce(jnp.add, map(jnp.multiply, weights, shifted))
     return blurred
 
