@@ -307,3 +307,25 @@ def test_light_and_noise_are_as_strong_as_asked():
     assert 0.05 < np.ptp(slopes, axis=(1, 2)).max() <= 0.1 * np.sqrt(2)
     middle = jnp.full((128, 128, 3), 127.5)
     assert np.std(sensor_noise(keys()[0], middle, 3.0)) == pytest.approx(3.0, rel=0.02)
+
+
+def test_surroundings_that_move_by_themselves_are_neither_moved_nor_still(monkeypatch, faces):
+    move(monkeypatch)
+    alone, together = (
+        warped_pairs(keys(), faces, PATCH, dataclasses.replace(ALONE, surroundings=share))
+        for share in (0.0, 1.0)
+    )
+    assert np.asarray(alone.still).all()
+    middle = np.asarray(together.still).reshape(8, 8, 8)
+    assert middle[:, 3:5, 3:5].all() and not middle[:, [0, 0, 7, 7], [0, 7, 0, 7]].any()
+    inside, outside = (
+        patch_difference(together)[labelled].mean()
+        for labelled in (np.asarray(together.still), ~np.asarray(together.still))
+    )
+    assert outside > 10 * inside
+
+
+def test_a_displacement_is_to_the_right_and_down(monkeypatch, faces):
+    move(monkeypatch, field=(0.5, -1.0))
+    known = warped_pairs(keys(), faces, PATCH, ALONE)
+    np.testing.assert_allclose(known.displacement, np.broadcast_to([-1.0, 0.5], (8, 64, 2)))

@@ -1,0 +1,152 @@
+"""Motion tokens: empty for equal frames, taught by known movements alone, and read by V."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import fresh_state, tiny_config, views_of
+
+from mubert_jax import losses
+from mubert_jax.bench.timed import noise_pairs
+from mubert_jax.errors import UserError
+from mubert_jax.models import motion
+from mubert_jax.models.images import LUMA, grey_levels, normalise
+from mubert_jax.models.micron_bert import build_model, init_params
+from mubert_jax.models.motion import MotionTrunk, log_odds, products
+from mubert_jax.objectives import make_objective
+
+CONFIG = tiny_config(
+    model__dma__reads="motion", loss__warp_weight=1.0, loss__warp__surroundings=0.5
+)
+FRAMES = np.random.default_rng(0).integers(0, 256, (2, 2, 32, 32, 3), np.uint8)
+
+
+@functools.cache
+def model_and_params():
+    model = build_model(CONFIG)
+    return model, init_params(model, jax.random.key(0))
+
+
+def test_grey_levels_are_those_of_the_stored_frame():
+    np.testing.assert_allclose(grey_levels(normalise(FRAMES[0])), FRAMES[0] @ LUMA, atol=1e-3)
+
+
+def test_a_shift_to_the_right_is_in_the_products_as_lucas_and_kanade_have_it():
+    """Away from the border, (gx·e) / (gx·gx) is the shift, and what is alike all over is light."""
+    y, x = np.mgrid[:48, :48].astype(np.float32)
+
+    def frame(shift):
+        return jnp.asarray(128 + 40 * np.sin((x - shift) / 2) * np.cos(y / 3))[None]
+
+    seen = products(frame(0.0), frame(0.2) + 3)[0, 8:-8, 8:-8]
+    xx, xe = seen[..., 0].sum() * 4, seen[..., 3].sum() * 2
+    np.testing.assert_allclose(-xe / xx, 0.2, rtol=0.1)
+
+
+def test_equal_frames_have_an_empty_map_no_displacement_and_no_tokens():
+    model, params = model_and_params()
+    frames = normalise(FRAMES)
+
+    @jax.jit
+    def look(a, b):
+        seen = model.apply({"params": params}, a, b, method="motion")
+        _, inside = model.apply({"params": params}, a, b)
+        return seen.map, seen.displacement, seen.tokens, inside.patch_weights
+
+    assert not any(np.asarray(x).any() for x in look(frames[0], frames[0]))
+    assert all(np.asarray(x).all() for x in look(frames[0], frames[1])[:1])
+
+
+def test_log_odds_undo_the_map():
+    odds = jnp.linspace(-12.0, 12.0, 7)
+    np.testing.assert_allclose(log_odds(jax.nn.softplus(odds)), odds, atol=1e-2)
+
+
+def test_the_weights_are_the_probability_times_s_and_v_reads_the_motion_tokens():
+    model, params = model_and_params()
+    frames = normalise(FRAMES)
+
+    @jax.jit
+    def look(params):
+        seen = model.apply({"params": params}, *frames, method="motion")
+        return seen, model.apply({"params": params}, *frames)[1]
+
+    seen, inside = look(params)
+    expected = (1 - np.exp(-np.asarray(seen.map))) * inside.poi_scores * 16
+    np.testing.assert_allclose(inside.patch_weights, expected, rtol=1e-5)
+    kernel = params["dma"]["to_v"]["kernel"]
+    read = np.concatenate([inside.swapped.tokens, seen.tokens], axis=-1)
+    value = inside.patch_weights[..., None] * (read @ kernel + params["dma"]["to_v"]["bias"])
+    value = value @ params["dma"]["proj"]["kernel"] + params["dma"]["proj"]["bias"]
+    np.testing.assert_allclose(inside.dma_features, value, rtol=1e-4, atol=1e-5)
+
+
+def test_only_known_movements_teach_the_trunk():
+    batch = {name: jnp.asarray(x) for name, x in noise_pairs(2, 32).items()}
+
+    def gradient_of(**weights):
+        config = tiny_config(model__dma__reads="motion", loss__agreement="none", **weights)
+        objective = make_objective(config, jax.devices()[0])
+        params = fresh_state(config).params
+        views = views_of(config, batch)
+
+        def loss(params):
+            return objective.loss(params, {}, views, jnp.float32(0))[0]
+
+        taught = jax.jit(jax.grad(loss))(params)["dma"]
+        return {
+            name: max(float(jnp.abs(x).max()) for x in jax.tree.leaves(part))
+            for name, part in taught.items()
+        }
+
+    reconstructing = gradient_of()
+    assert reconstructing["trunk"] == 0 and reconstructing["to_v"] > 0
+    assert gradient_of(loss__warp_weight=1.0, loss__reconstruction_weight=0.0)["trunk"] > 0
+
+
+def test_the_likelihood_is_largest_at_the_true_displacement_with_its_true_variance():
+    rng = np.random.default_rng(0)
+    known = jnp.asarray(rng.normal(size=(1, 4, 2)), jnp.float32)
+    moved = jnp.array([[True, True, False, False]])
+    still = jnp.array([[False, False, True, False]])
+
+    def loss(error, log_variance):
+        seen = motion.Motion(
+            tokens=jnp.zeros((1, 4, 1)),
+            log_odds=jnp.zeros((1, 4)),
+            displacement=known + error,
+            log_variance=jnp.full((1, 4), log_variance),
+            changed=jnp.ones((1, 4)),
+        )
+        return float(losses.displacement(seen, known, moved, still))
+
+    # An error of 0.5 along both axes: E|d|² / 2 = 0.25 is the variance that fits.
+    assert loss(0.5, np.log(0.25)) < min(loss(0.5, np.log(0.2)), loss(0.5, np.log(0.31)))
+    assert loss(0.0, 0.0) < loss(0.1, 0.0)
+    unlabelled = known.at[0, 3].add(9.0)
+    seen = motion.Motion(known[..., :1], known[..., 0], unlabelled, known[..., 0] * 0, moved * 1.0)
+    assert float(losses.displacement(seen, known, moved, still)) == 0.0
+
+
+@pytest.mark.parametrize("patch", [4, 16])
+def test_patches_are_powers_of_two(patch):
+    images = jnp.zeros((1, 32, 32, 3))
+    shapes = jax.eval_shape(
+        lambda: MotionTrunk(8, patch).init_with_output(jax.random.key(0), images, images)[0]
+    )
+    assert shapes.tokens.shape == (1, (32 // patch) ** 2, 8)
+
+
+@pytest.mark.parametrize(
+    "overrides, named",
+    [
+        ({"model__patch_size": 12, "model__image_size": 48}, "patch_size"),
+        ({"model__dma__kind": "cross", "model__poi__enabled": False}, "dma.kind"),
+        ({"loss__replaced_patch_weight": 1.0}, "replaced_patch_weight"),
+    ],
+)
+def test_what_motion_cannot_do_is_refused(overrides, named):
+    with pytest.raises(UserError, match=named):
+        tiny_config(model__dma__reads="motion", **overrides)
