@@ -38,8 +38,17 @@ FLOORS = {
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
+def at_run_time(node):
+    """A module's nodes but for what it imports for annotations alone."""
+    for child in ast.iter_child_nodes(node):
+        for_annotations = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+        if not for_annotations:
+            yield child
+            yield from at_run_time(child)
+
+
 def imported(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in at_run_time(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -55,9 +55,10 @@ def crop(parser: Parser) -> None:
     add = parser.add_argument
     add(
         "--crop",
+        metavar="HOW",
         choices=("face", "center", "none"),
         default="face",
-        help="what to cut out (%(default)s)",
+        help="what to cut out: %(choices)s (%(default)s)",
     )
     add(
         "--detector",

@@ -43,8 +43,7 @@ def add_flags(parser: Parser) -> None:
         metavar="PATH",
         nargs="+",
         action="extend",
-        help="a file or folder; megc2019: casme2=DIR samm=DIR smic=DIR; synthetic: photos, "
-        "a folder per person",
+        help="a file or folder; megc2019: SET=DIR; synthetic: photos",
     )
     add("--output", metavar="DIR", type=types.path, required=True, help="a new folder")
     add(
@@ -97,6 +96,19 @@ def add_flags(parser: Parser) -> None:
             nargs="+" if several else None,
             type=str if several else int,
         )
+    add(
+        "--motions",
+        metavar="DIR",
+        type=types.path,
+        help="synthetic: recorded flow, three_norm_u_v_os",
+    )
+    add(
+        "--amplitude",
+        metavar=("LOW", "HIGH"),
+        type=types.positive,
+        nargs=2,
+        help="motions: how far at most, in pixels at 224 (0.3 3)",
+    )
 
 
 def _source(name: str) -> str:
@@ -113,8 +125,11 @@ def run(args: Namespace, console: Console) -> None:
     given = {name: getattr(args, name) for name in CAST if getattr(args, name) is not None}
     if "conditions" in given:
         given["conditions"] = tuple(given["conditions"])
-    if given and not synthetic:
-        raise UserError(f"--{next(iter(given)).replace('_', '-')} is for `synthetic` alone")
+    alone = [*given, *(name for name in ("motions", "amplitude") if getattr(args, name))]
+    if alone and not synthetic:
+        raise UserError(f"--{alone[0].replace('_', '-')} is for `synthetic` alone")
+    if args.amplitude and not args.motions:
+        raise UserError("--amplitude is for recorded flow; give it as --motions=DIR")
     shaping = {
         "size": args.size,
         "crop": "none" if synthetic else args.crop,
@@ -130,6 +145,9 @@ def run(args: Namespace, console: Console) -> None:
         raise UserError("--subject-folder is for `video` and `frames` alone")
     if is_labelled(args.source):
         _prepare_pairs(args, shaping, console)
+        return
+    if args.motions:
+        _prepare_recorded(args, shaping, given, console)
         return
     if synthetic and args.classes:
         _prepare_synthetic(args, shaping, given, console)
@@ -188,6 +206,29 @@ def _prepare_synthetic(
         raise UserError(f"--{others[0]} does not go with synthetic --classes: people are drawn")
     cast = Cast(size=args.size, **given)
     console.print(prepare_synthetic(cast, args.output, PairOptions(**shaping), console))
+    _say_finetune(args, console)
+
+
+def _prepare_recorded(
+    args: Namespace, shaping: dict[str, Any], given: dict[str, Any], console: Console
+):
+    from mubert_jax.data.labelled.labelled_set import PairOptions
+    from mubert_jax.data.labelled.recorded import RecordedCast, prepare_recorded
+    from mubert_jax.data.published_flow import CLASSES
+
+    if args.classes not in (None, len(CLASSES)):
+        raise UserError(f"--classes {args.classes}: recorded flow has {len(CLASSES)} classes")
+    decided = [name for name in ("subjects", "first_subject", "clips") if name in given]
+    decided += [x for x in ("annotation", "apex", "damaged", "lenient") if getattr(args, x)]
+    if decided:
+        raise UserError(
+            f"--{decided[0].replace('_', '-')} does not go with --motions: its folders say it"
+        )
+    if args.amplitude:
+        given["amplitudes"] = tuple(args.amplitude)
+    photos = _one_path(args, "input")
+    cast = RecordedCast(motions=args.motions, size=args.size, photos=photos, **given)
+    console.print(prepare_recorded(cast, args.output, PairOptions(**shaping), console))
     _say_finetune(args, console)
 
 

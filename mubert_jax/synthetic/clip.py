@@ -17,6 +17,7 @@ from mubert_jax.synthetic.mesh import MeshMovement
 from mubert_jax.synthetic.movements import EMOTIONS, Course, Movement
 from mubert_jax.synthetic.nuisances import Nuisances
 from mubert_jax.synthetic.photos import LANDMARKS, cut_out
+from mubert_jax.synthetic.recorded import Recorded, RecordedMovement
 
 # Pictures are drawn and moved at this many times their size, so that moving blurs nothing: more
 # blurs less, and costs its square.
@@ -56,6 +57,7 @@ class SyntheticClip:
       amplitudes: the range of the movement at its apex, in pixels of a 224-pixel frame.
       labelled: whether every movement shows an emotion; if not, it is anywhere in 3 of 10 clips.
       photo: a photograph of the subject, instead of a drawing.
+      recorded: what moves, if it is not to be drawn.
     """
 
     subject: int
@@ -67,6 +69,7 @@ class SyntheticClip:
     amplitudes: tuple[float, float] = AMPLITUDES
     labelled: bool = True
     photo: Path | None = None
+    recorded: Recorded | None = None
 
     def _random(self, *purpose: int) -> np.random.Generator:
         return np.random.default_rng([self.seed, self.subject, self.index, *purpose])
@@ -81,9 +84,11 @@ class SyntheticClip:
         return Pose.draw(self._random(0))
 
     @functools.cached_property
-    def movement(self) -> Movement | MeshMovement:
+    def movement(self) -> Movement | MeshMovement | RecordedMovement:
         random, kind = self._random(1), self.nuisances.movement
         amplitude = float(np.exp(random.uniform(*np.log(self.amplitudes))))
+        if self.recorded is not None:
+            return RecordedMovement(self.recorded, self.identity, amplitude)
         if not self.labelled and random.random() < 0.3:
             return kind.anywhere(random, self.identity, amplitude)
         emotions = list(EMOTIONS)

@@ -145,10 +145,7 @@ class _Person:
 
     def outline(self) -> np.ndarray:
         """Signed distance to the face's edge, roughly in face half-widths."""
-        below = np.clip(self.y / self.id.height, 0, None)
-        width = 1 - self.id.jaw * below**2
-        radius = np.sqrt((self.x / width) ** 2 + (self.y / self.id.height) ** 2)
-        return (radius - 1) * 0.9
+        return (self.id.radius(self.x, self.y) - 1) * 0.9
 
     def face_mask(self) -> np.ndarray:
         return smooth_step(self.outline(), self.softness)

@@ -119,6 +119,12 @@ class Identity:
             glasses=random.random() < 0.2,
         )
 
+    def radius(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """How far a place is from the middle of the face: 0 there, 1 at the outline."""
+        below = np.clip(y / self.height, 0, None)
+        width = 1 - self.jaw * below**2
+        return np.sqrt((x / width) ** 2 + (y / self.height) ** 2)
+
 
 def _between(palette: np.ndarray, position: float) -> np.ndarray:
     """The colour at `position` between the rows of a palette."""

@@ -19,6 +19,7 @@ HALF_WIDTH, MIDDLE = 0.40, 0.51
 _HEIGHT = 1.28
 LANDMARKS: dict[str, Any] = {
     "height": _HEIGHT,
+    "jaw": 0.0,
     "eye": (0.48, -0.30),
     "eye_size": (0.20, 0.08),
     "brow": (0.48, -0.55),

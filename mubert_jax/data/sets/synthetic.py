@@ -120,14 +120,20 @@ def _clip(cast: Cast, subject: int, person: str, index: int, photo: Path | None)
         photo=photo,
     )
     name = f"{person}/{index:02d}-{condition}"
-    return Clip(name, person, _Drawn(make, cast.frames, Path(name)))
+    return Clip(name, person, Drawn(make, cast.frames, Path(name)))
 
 
-class _Drawn(Frames):
-    """The frames of a recording that is drawn anew at every request."""
+class Drawn(Frames):
+    """The frames of a recording that is drawn anew at every request.
 
-    def __init__(self, make: Callable[[], SyntheticClip], count: int, name: Path):
-        self._make, self._count, self.files = make, count, (name,)
+    Args:
+      make: gives the recording.
+      count: the number of its frames.
+      file: what it is drawn from, or a name where it is drawn from nothing.
+    """
+
+    def __init__(self, make: Callable[[], SyntheticClip], count: int, file: Path):
+        self._make, self._count, self.files = make, count, (file,)
 
     @property
     def expected(self) -> int:
