@@ -74,10 +74,11 @@ class RecognizerConfig:
     # 0: the model has no recognizer.
     classes: int = 0
     # dma: P_dma, pooled, as the paper. Beyond it, patch by patch: movement, the calibrated map
-    # (where it moved, and how much); displacement (which way, too), where DMA reads pixels.
+    # (where it moved, and how much); displacement (which way, too), where DMA does not read tokens.
     reads: str = given(choice("dma", "movement", "displacement"), "model.recognizer.classes")
-    # dma: mean over all patches, or weighted by S.
-    pool: str = given(choice("mean", "poi"), "model.recognizer.reads", "dma")
+    # dma: mean over all patches, or weighted by S. flatten: all patches, each in its place; beyond
+    # the paper.
+    pool: str = given(choice("mean", "poi", "flatten"), "model.recognizer.reads", "dma")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -46,7 +46,7 @@ class MicronBertConfig:
     predict: str = "image"  # or "residual"
     classes: int = 0  # emotions that the recognizer tells apart; 0 for no recognizer
     recognizer_reads: str = "dma"  # or "movement", "displacement"
-    pool: str = "mean"  # or "poi"
+    pool: str = "mean"  # or "poi", "flatten"
     fused_attention: bool = True
 
     @classmethod
@@ -339,16 +339,21 @@ def _blurred(image: torch.Tensor, sigma: float):
 
 
 class Recognizer(nn.Module):
-    """P_dma pooled over the patches (mean, or weighted by S) and LN, or a map; then linear."""
+    """P_dma pooled over the patches (mean, or weighted by S) and LN, or a map; then linear.
+
+    Flattened, P_dma is read patch by patch, without LN.
+    """
 
     def __init__(self, config: MicronBertConfig):
         super().__init__()
         self.reads, self.pool, size = config.recognizer_reads, config.pool, config.dim
-        if self.reads == "dma":
-            self.norm = nn.LayerNorm(config.dim, eps=1e-6)
+        patches = (config.image_size // config.patch_size) ** 2
+        if self.reads != "dma":
+            size = patches * (2 if self.reads == "displacement" else 1)
+        elif self.pool == "flatten":
+            size *= patches
         else:
-            size = (config.image_size // config.patch_size) ** 2
-            size *= 2 if self.reads == "displacement" else 1
+            self.norm = nn.LayerNorm(config.dim, eps=1e-6)
         self.head = nn.Linear(size, config.classes)
 
     def forward(self, seen: Seen) -> torch.Tensor:
@@ -359,6 +364,8 @@ class Recognizer(nn.Module):
         if self.reads == "displacement":
             return self.head(present(seen, "displacement").flatten(1))
         features = present(seen, "dma_features")
+        if self.pool == "flatten":
+            return self.head(features.flatten(1))
         if self.pool == "poi":
             scores = present(seen, "poi_scores").to(features.dtype)
             return self.head(self.norm(torch.einsum("bn,bnd->bd", scores, features)))

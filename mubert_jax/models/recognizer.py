@@ -15,7 +15,8 @@ STILL = 0.03
 class Recognizer(nn.Module):
     """What DMA saw as one vector, then a linear layer; float32.
 
-    `reads` "dma": P_dma, pooled over the patches (mean, or weighted by S) and layer-normed.
+    `reads` "dma": P_dma, pooled over the patches (mean, or weighted by S) and layer-normed, or
+    flattened, so that it keeps where things moved.
     "movement": the logarithm of the calibrated map. "displacement": how far each patch moved, and
     which way.
     """
@@ -23,7 +24,7 @@ class Recognizer(nn.Module):
     config: RecognizerConfig
 
     def setup(self) -> None:
-        if self.config.reads == "dma":
+        if self.config.reads == "dma" and self.config.pool != "flatten":
             self.norm = nn.LayerNorm(epsilon=NORM_EPSILON)
         self.head = nn.Dense(self.config.classes)
 
@@ -38,6 +39,8 @@ class Recognizer(nn.Module):
         if self.config.reads == "displacement":
             return read.reshape(len(read), -1)
         x_BxNxD = read.astype(jnp.float32)
+        if self.config.pool == "flatten":
+            return x_BxNxD.reshape(len(x_BxNxD), -1)
         if self.config.pool == "poi":
             return self.norm(jnp.einsum("bn,bnd->bd", poi_scores_BxN, x_BxNxD))
         return self.norm(jnp.mean(x_BxNxD, axis=1))

@@ -38,6 +38,7 @@ CONFIGS = {
     },
     "residual": {"model__decoder__predict": "residual", "model__decoder__dim": 48},
     "poi-weighted pool": {"model__recognizer__pool": "poi"},
+    "flattened": {"model__recognizer__pool": "flatten"},
     "recognizer of the map": {"model__recognizer__reads": "movement"},
     "recognizer of the displacement": {
         "model__dma__reads": "pixels",

@@ -48,6 +48,14 @@ def test_a_recognizer_pools_dmas_features(pool):
     assert head["kernel"].shape == (6, 3)
 
 
+def test_a_flattened_recognizer_reads_every_patch_in_its_place():
+    features, scores = numbers(2, 5, 6), np.full((2, 5), 1 / 5)
+    module = Recognizer(RecognizerConfig(classes=3, pool="flatten"))
+    params = module.init(jax.random.key(0), features, scores)
+    described = module.apply(params, features, scores, method="forward_features")
+    np.testing.assert_array_equal(described, features.reshape(2, 30))
+
+
 def test_a_recognizer_reads_the_logarithm_of_the_map_or_every_way():
     reads = {
         "movement": (np.array([[0.0, 1.0, -2.0, 0.97]]), np.log([[0.03, 1.03, 0.03, 1.0]])),
