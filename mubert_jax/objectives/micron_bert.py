@@ -115,12 +115,12 @@ class MicronBertObjective(Objective):
         self.model = build_model(config)
         self.agreement = losses.AGREEMENTS[config.loss.agreement]
         weights = config.loss
-        told = config.model.dma.reads == "motion" and bool(weights.warp_weight)
+        told = config.model.dma.reads == "motion" and weights.warp_weight
         terms = [
             Term("reconstruction", weights.reconstruction_weight, self._reconstruction),
             Term("replaced_patch", weights.replaced_patch_weight, self._replaced_patch),
             Term("warp", weights.warp_weight, self._warp),
-            Term("displacement", told * weights.displacement_weight, self._displacement),
+            Term("displacement", told and weights.displacement_weight, self._displacement),
             Term("expectation", weights.expectation_weight, self._expectation),
         ]
         self.terms = [term for term in terms if term.weight]
