@@ -16,9 +16,11 @@ FLOORS = {
     for height, floors in enumerate(
         [
             "paths renamed outputs",
-            "config_checks config_values data synthetic",
+            "config_checks config_values",
+            "discovery",
+            "data synthetic",
             "config",
-            "config_parts discovery",
+            "config_parts",
             "config_files models motion_maps",
             "losses",
             "training",

@@ -137,7 +137,7 @@ def test_an_empty_input_says_what_was_searched(tmp_path, quiet, source):
 def test_a_missing_input_and_an_unknown_source_are_named(tmp_path, quiet):
     with pytest.raises(UserError, match="gone: no such file or folder"):
         prepare("video", tmp_path / "gone", tmp_path / "out", WHOLE, quiet)
-    with pytest.raises(UserError, match="no data set 'vidoe': did you mean 'video'"):
+    with pytest.raises(UserError, match="unknown data set 'vidoe'; did you mean 'video'"):
         prepare("vidoe", tmp_path, tmp_path / "out", WHOLE, quiet)
 
 

@@ -293,5 +293,5 @@ def test_a_file_for_the_frames_source_points_to_the_video_source(make_video, tmp
 
 def test_a_set_is_a_module_of_its_folder():
     assert {"frames", "video"} <= set(available_sets())
-    with pytest.raises(UserError, match="no data set 'frame': did you mean 'frames'"):
+    with pytest.raises(UserError, match="unknown data set 'frame'; did you mean 'frames'"):
         load_set("frame")

@@ -6,26 +6,20 @@ finds nothing, saying what it searched for and where. (`synthetic` reads nothing
 it collects, `clips.sequences` makes whole recordings with all intervals annotated in them.
 """
 
-import difflib
-import importlib
-import pkgutil
+import sys
 from types import ModuleType
 
-from mubert_jax.errors import UserError
+from mubert_jax import discovery
 
 
 def available_sets() -> list[str]:
     """The names of all data sets, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return discovery.names(sys.modules[__name__])
 
 
 def load_set(name: str) -> ModuleType:
     """The module of a data set; UserError with the nearest name when there is none."""
-    if name not in available_sets():
-        near = difflib.get_close_matches(name, available_sets(), n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UserError(f"no data set {name!r}: {hint}Known: {', '.join(available_sets())}")
-    return importlib.import_module(f"{__name__}.{name}")
+    return discovery.module(sys.modules[__name__], name, "data set")
 
 
 def is_labelled(name: str) -> bool:
