@@ -4,7 +4,6 @@ Beyond the paper: known warps teach DMA's map, and changes teach POI where to ex
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +22,7 @@ from mubert_jax.models.micron_bert import (
     init_params,
     side_by_side,
 )
-from mubert_jax.models.motion import Motion
+from mubert_jax.models.motion import Motion, log_odds
 from mubert_jax.models.swapping import blockwise_mask, swap
 from mubert_jax.models.vit import patchify
 from mubert_jax.training import flops, schedules
@@ -58,27 +57,16 @@ class Views:
 
 @dataclasses.dataclass(frozen=True)
 class Forward:
-    """What the terms of the loss are computed from; `model` is bound to the parameters."""
+    """What the terms of the loss are computed from.
 
-    model: MicronBert
+    `motion` is what a trunk sees of the known movements; None where there is no trunk to teach.
+    """
+
+    variables: Mapping[str, Any]
     views: Views
     predicted: jax.Array
     intermediates: Intermediates
-
-    @property
-    def known(self) -> WarpedPair:
-        if self.views.known is None:
-            raise ValueError("these views were drawn without warps")
-        return self.views.known
-
-    @property
-    def known_frames(self) -> tuple[jax.Array, jax.Array]:
-        return normalise(self.known.first), normalise(self.known.second)
-
-    @functools.cached_property
-    def motion(self) -> Motion:
-        """What the trunk sees between the `known_frames`."""
-        return self.model.motion(*self.known_frames)
+    motion: Motion | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,14 +103,16 @@ class MicronBertObjective(Objective):
         self.model = build_model(config)
         self.agreement = losses.AGREEMENTS[config.loss.agreement]
         weights = config.loss
-        told = config.model.dma.reads == "motion" and weights.warp_weight
+        self.teaches_motion = config.model.dma.reads == "motion" and bool(weights.warp_weight)
         terms = [
             Term("reconstruction", weights.reconstruction_weight, self._reconstruction),
             Term("replaced_patch", weights.replaced_patch_weight, self._replaced_patch),
             Term("warp", weights.warp_weight, self._warp),
-            Term("displacement", told and weights.displacement_weight, self._displacement),
             Term("expectation", weights.expectation_weight, self._expectation),
         ]
+        if self.teaches_motion:
+            weight = weights.displacement_weight
+            terms.append(Term("displacement", weight, self._displacement))
         self.terms = [term for term in terms if term.weight]
         self.agrees = bool(weights.agreement_weight) and weights.agreement != "none"
 
@@ -172,9 +162,14 @@ class MicronBertObjective(Objective):
     def loss(
         self, params: Params, extra: dict, views: Views, progress: jax.Array
     ) -> tuple[jax.Array, tuple[Metrics, dict]]:
-        model = self.model.bind({"params": params})
+        variables = {"params": params}
+        model = self.model.bind(variables)
         predicted, intermediates = model(views.swapped, views.reference, views.global_crops)
-        forward = Forward(model, views, predicted, intermediates)
+        seen = None
+        if self.teaches_motion:
+            known = _known(views)
+            seen = model.motion(normalise(known.first), normalise(known.second))
+        forward = Forward(variables, views, predicted, intermediates, seen)
         metrics = {term.name: term.of(forward) for term in self.terms}
         loss = sum((term.weight * metrics[term.name] for term in self.terms), jnp.zeros(()))
         statistics = {}
@@ -208,16 +203,18 @@ class MicronBertObjective(Objective):
 
     def _warp(self, forward: Forward):
         """How well the calibrated map finds the movements put on I_{t+δ}."""
-        known, log_odds = forward.known, forward.model.dma.log_odds
-        if self.config.model.dma.reads == "motion":
-            found = forward.motion.map
-        else:
-            found = forward.model.motion_map(*forward.known_frames)
-        return losses.warp(found, known.moved, known.still, log_odds)
+        known = _known(forward.views)
+        if forward.motion is not None:
+            return losses.warp(forward.motion.map, known.moved, known.still, log_odds)
+        frames = normalise(known.first), normalise(known.second)
+        found = self.model.bind(forward.variables).motion_map(*frames)
+        return losses.warp(found, known.moved, known.still)
 
     def _displacement(self, forward: Forward):
         """How well the trunk tells how far, and which way, patches of I_{t+δ} were moved."""
-        known = forward.known
+        known = _known(forward.views)
+        if forward.motion is None:
+            raise ValueError("displacements are those that a motion trunk tells")
         return losses.displacement(forward.motion, known.displacement, known.moved, known.still)
 
     def _expectation(self, forward: Forward):
@@ -226,7 +223,7 @@ class MicronBertObjective(Objective):
         return losses.expectation(forward.intermediates.reference.poi_scores, change)
 
     def _agreement(self, forward: Forward, extra: dict, progress: jax.Array):
-        variables, views = forward.model.variables, forward.views
+        variables, views = forward.variables, forward.views
         student = student_views(self.model, variables, views, forward.intermediates)
         teacher = None
         if self.agreement.teacher:
@@ -256,6 +253,12 @@ class MicronBertObjective(Objective):
         if loss.warp_weight:
             student += 2 * flops.comparison_flops(model)
         return 3 * student + teacher
+
+
+def _known(views: Views) -> WarpedPair:
+    if views.known is None:
+        raise ValueError("these views were drawn without warps")
+    return views.known
 
 
 def teacher_part(params: Params) -> Params:

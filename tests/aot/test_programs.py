@@ -127,7 +127,10 @@ def test_a_step_of_four_gpus(capsys, mesh):
 def recognizer(name, backbone, device):
     """A config of `mubert finetune` on a backbone, its model, and weights that are all 0."""
     trained = SimpleNamespace(config=load(backbone))
-    config = finetune._with_backbone(load(name), trained, CLASSES, align=None)
+    # There is no displacement between tokens.
+    by_tokens = trained.config.model.dma.reads == "tokens"
+    overrides = ["--config.model.recognizer.reads=dma"] if by_tokens else []
+    config = finetune._with_backbone(load(name, *overrides), trained, CLASSES, align=None)
     config = dataclasses.replace(config, model=settled(config.model, device))
     model = build_model(config)
     return config, model, zeros(config, model)

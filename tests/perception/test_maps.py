@@ -13,6 +13,7 @@ import pytest
 
 from mubert_jax.config import PerceptionConfig
 from mubert_jax.errors import UserError
+from mubert_jax.models.dma import motion_log_odds
 from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import Encoded
 from mubert_jax.perception.focus import evidence, focus
@@ -24,7 +25,7 @@ SIDE, GRID = 6, 3
 class MeanColours:
     """A model that reads q = the mean colour of each patch and k = twice that."""
 
-    dma = SimpleNamespace(queries=lambda x: x, keys=lambda x: 2 * x)
+    dma = SimpleNamespace(queries=lambda x: x, keys=lambda x: 2 * x, log_odds=motion_log_odds)
 
     def __init__(self, kind="diagonal", reads="pixels"):
         dma = SimpleNamespace(kind=kind, reads=reads, chunk=2)
