@@ -81,7 +81,7 @@ class SyntheticClip:
 
     @functools.cached_property
     def pose(self) -> Pose:
-        return Pose.draw(self._random(0))
+        return self.nuisances.draw_pose(self._random(0))
 
     @functools.cached_property
     def movement(self) -> Movement | MeshMovement | RecordedMovement:
@@ -114,6 +114,17 @@ class SyntheticClip:
             person, face = cut_out(self.photo, self.pose, canvas)
         background = self.nuisances.draw_background(self._random(4), canvas)
         return person, face, background, self.movement.field(self.pose, canvas)
+
+    @functools.cached_property
+    def _sway(self) -> np.ndarray:
+        """Where the rest of the person is at one end of its way, (canvas, canvas, 2)."""
+        _, face, _, _ = self._drawn
+        canvas = len(face)
+        # Two cells a side: shoulders, hair and neck go different ways, each as a whole.
+        cells = self._random(6).uniform(-1, 1, (2, 2, 2)).astype(np.float32)
+        ways = cv2.resize(cells, (canvas, canvas), interpolation=cv2.INTER_CUBIC)
+        beside = 1 - cv2.GaussianBlur(cv2.dilate(face, np.ones((9, 9))), (0, 0), canvas / 60)
+        return ways * beside[..., None] * (self.nuisances.sway * canvas / 224)
 
     @functools.cached_property
     def _recorded(self) -> Callable[[int], np.ndarray]:
@@ -153,6 +164,9 @@ class SyntheticClip:
         if share:
             local = cv2.remap(field, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
             x, y = x - share * local[..., 0], y - share * local[..., 1]
+        if self.nuisances.sway:
+            away = self._sway * self._path.at(time)[7]
+            x, y = x - away[..., 0], y - away[..., 1]
         person = cv2.remap(
             person,
             x.astype(np.float32),

@@ -14,7 +14,7 @@ from mubert_jax.data.searching import PassedOver
 from mubert_jax.data.sets.synthetic import FIRST_TEST_SUBJECT, Cast, read_subjects
 from mubert_jax.errors import UserError
 from mubert_jax.synthetic.clip import SyntheticClip
-from mubert_jax.synthetic.nuisances import CONDITIONS
+from mubert_jax.synthetic.conditions import CONDITIONS
 
 
 def test_a_prepared_cast_is_a_data_set_to_train_on(tmp_path, quiet):

@@ -10,9 +10,10 @@ from mubert_jax.data.faces import HaarDetector
 from mubert_jax.data.records import encode_image
 from mubert_jax.errors import UserError
 from mubert_jax.synthetic.clip import SyntheticClip
+from mubert_jax.synthetic.conditions import CONDITIONS
 from mubert_jax.synthetic.identity import Identity
 from mubert_jax.synthetic.movements import ACTION_UNITS, EMOTIONS, Course, Movement
-from mubert_jax.synthetic.nuisances import CONDITIONS, Nuisances
+from mubert_jax.synthetic.nuisances import Nuisances
 
 SILENT = Nuisances(noise=0.0)
 
