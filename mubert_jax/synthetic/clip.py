@@ -136,6 +136,22 @@ class SyntheticClip:
         """(size, size, 3) uint8 RGB, as a camera would record it."""
         return self._recorded(number)
 
+    def face(self, number: int) -> tuple[float, float, float, float]:
+        """Where the face is in a frame: the middle (x, y) and the half axes, as shares of the side.
+
+        It is the upright ellipse of the same mean and variance.
+        """
+        _, face, _, _ = self._drawn
+        canvas = len(face)
+        rows, columns = np.mgrid[:canvas, :canvas] + 0.5
+        places = np.array([columns, rows])
+        middle = (face * places).sum((1, 2)) / face.sum()
+        spread = (face * (places - middle[:, None, None]) ** 2).sum((1, 2)) / face.sum()
+        matrix = self.nuisances.head_motion(self._path, number / self.frames, canvas)
+        middle = np.linalg.solve(matrix[:, :2], middle - matrix[:, 2])
+        x, y, width, height = (float(n) for n in (*middle, *(2 * np.sqrt(spread))))
+        return x / canvas, y / canvas, width / canvas, height / canvas
+
     def truth(self, onset: int, apex: int, patch_size: int) -> Truth:
         """What moves from frame `onset` to frame `apex`, in the coordinates of the second."""
         share = self.course.share(apex) - self.course.share(onset)

@@ -1,7 +1,7 @@
 """Synthetic people whose movements are known; see `mubert_jax.synthetic`."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from mubert_jax.data.clips import Clip, Frames
 from mubert_jax.data.names import printable
+from mubert_jax.data.records import Ellipse
 from mubert_jax.data.searching import PassedOver, files_with
 from mubert_jax.data.video import IMAGE_SUFFIXES
 from mubert_jax.errors import UserError
@@ -192,6 +193,7 @@ class Drawn(Frames):
 
     def __init__(self, make: Callable[[], SyntheticClip], count: int, file: Path):
         self._make, self._count, self.files = make, count, (file,)
+        self._faces: Sequence[Ellipse] = ()
 
     @property
     def expected(self) -> int:
@@ -200,9 +202,20 @@ class Drawn(Frames):
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
         return self.read(range(self._count))
 
+    def face(self, number: int) -> Ellipse:
+        if not self._faces:
+            self._start()
+        return self._faces[number]
+
     def read(self, numbers: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
-        recording = self._make()
+        recording = self._start()
         return ((number, recording.frame(number)) for number in sorted(set(numbers)))
+
+    def _start(self) -> SyntheticClip:
+        """The recording; its pictures are not kept, as a data set holds thousands of clips."""
+        recording = self._make()
+        self._faces = [recording.face(number) for number in range(self._count)]
+        return recording
 
     def sample(self, count: int) -> list[np.ndarray]:
         numbers = np.linspace(0, self._count - 1, count).astype(int)
