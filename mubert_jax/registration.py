@@ -21,11 +21,6 @@ from mubert_jax.data.alignment import (
 )
 from mubert_jax.models.images import LUMA
 
-# Gauss-Newton steps, as `fit_motion_and_light` has them.
-STEPS = 5
-# Reweightings in each step. Since a step starts with the weights of the one before, these add up:
-# with fewer, the fit is behind where half of the face moves by itself.
-REWEIGHTINGS = 2
 # Halvings of the interval in which a median lies: a spread is known to 1.3 %, which changes no
 # weight by more, and a level to 0.02. More of them take longer.
 HALVINGS = 10
@@ -37,19 +32,64 @@ RIDGE = 1e-6
 KEYS_A = -0.75
 
 
+# The share t of the way to the next pixel -> weights of as many pixels on both sides.
+Kernel = Callable[[jax.Array], tuple[jax.Array, ...]]
+
+
+def cubic(t: jax.Array) -> tuple[jax.Array, ...]:
+    """Cubic convolution: weights of the neighbours at -1, 0, 1 and 2."""
+
+    def near(d: jax.Array):
+        return ((KEYS_A + 2) * d - (KEYS_A + 3)) * d * d + 1
+
+    def far(d: jax.Array):
+        return KEYS_A * (((d - 5) * d + 8) * d - 4)
+
+    return far(1 + t), near(t), near(1 - t), far(2 - t)
+
+
+def linear(t: jax.Array) -> tuple[jax.Array, ...]:
+    """Linear interpolation: weights of the neighbours at 0 and 1."""
+    return 1 - t, t
+
+
+class Phase(NamedTuple):
+    """Some Gauss-Newton steps of a fit.
+
+    Attributes:
+      steps: how many.
+      reweightings: how often Cauchy's weights are set in each.
+      stride: 2 reads every second row, 1 all.
+      kernel: how the picture is sampled after each.
+    """
+
+    steps: int
+    reweightings: int
+    stride: int
+    kernel: Kernel
+
+
+# As many steps as `alignment.fit_motion_and_light` has, of which the first ones need not be exact:
+# reading half of the pixels, and sampling linearly, they take half of the time. Each goes on with
+# Cauchy's weights for what the one before has left, so that fewer reweightings do.
+PHASES = (Phase(3, 3, 2, linear), Phase(2, 2, 1, cubic))
+
+
 @flax.struct.dataclass
 class Fit:
     """How B pictures became others, apart from what moved by itself.
 
     Attributes:
-      motion_Bx3: shift along x and y in pixels, turn in radians, as `alignment.move` takes them.
-      light_Bx3: gain, and its change from one side of the frame to the other along x and along y.
-      taken_B: whether the fit is good enough to move the picture by.
+      motion: (B, 3), shift along x and y in pixels, turn in radians, as `alignment.move` takes
+        them.
+      light: (B, 3), the gain in the middle of the frame, and what it gains from one side to the
+        other along x and along y.
+      taken: (B,), whether the fit is good enough to move the picture by.
     """
 
-    motion_Bx3: jax.Array
-    light_Bx3: jax.Array
-    taken_B: jax.Array
+    motion: jax.Array
+    light: jax.Array
+    taken: jax.Array
 
 
 class Box(NamedTuple):
@@ -79,17 +119,17 @@ def register(
     weights_BxHxW: jax.Array,
     box: Box | None = None,
 ) -> tuple[jax.Array, Fit]:
-    """Each source moved onto its target and lit like it, as far as all that has weight changed alike.
+    """Each source moved onto its target and lit like it, as far as what has weight changed alike.
 
     Shift, turn, gain and gradient of the light are fitted by Gauss-Newton steps with Cauchy's
-    weights, times those given. With the ellipse of `alignment.face_ellipse` as weights it is
-    `align_robust`, before this rounds. Derivatives take the scale of Cauchy's weights as given.
+    weights, times those given. With the mask `alignment.face_ellipse` as weights it is
+    `alignment.align_robust`, before this rounds. Derivatives take the scale of Cauchy's weights,
+    and whether a fit is taken, as given.
 
     Args:
       source_BxHxWx3, target_BxHxWx3: RGB in grey levels of 255; any number type.
-      weights_BxHxW: how much a pixel counts, not negative; any scale.
-      box: where the weights are that are not 0, if this is known before; less work than the whole
-        frame.
+      weights_BxHxW: how much a pixel counts, not negative; any scale, any number type.
+      box: outside of it there are no weights, if this is known before; the fit then reads no more.
 
     Returns:
       The registered sources, (B, H, W, 3) float32 in grey levels, neither rounded nor clipped, and
@@ -99,11 +139,27 @@ def register(
     source, target = (x.astype(jnp.float32) for x in (source_BxHxWx3, target_BxHxWx3))
     fit = fit_motion_and_light(_grey(source), _grey(target), weights_BxHxW, box)
     height, width = source.shape[1:3]
-    y, x = _centred(Box(0, height, 0, width), height, width)
-    moved = sample(source, *_positions(fit.motion_Bx3, Box(0, height, 0, width), height, width))
-    gain, along_x, along_y = (part[:, None, None] for part in fit.light_Bx3.T)
+    frame = Box(0, height, 0, width)
+    y, x = _centred(frame, height, width)
+    moved = sample(source, *_positions(fit.motion, frame, height, width))
+    gain, along_x, along_y = (part[:, None, None] for part in fit.light.T)
     lit = moved * (gain + along_x * x / width + along_y * y / height)[..., None]
-    return jnp.where(fit.taken_B[:, None, None, None], lit, source), fit
+    return jnp.where(fit.taken[:, None, None, None], lit, source), fit
+
+
+class _State(NamedTuple):
+    """A fit between two steps.
+
+    `motion`, `light` (B, 3); the light is less 1. `moved` (B, h, w) is the source moved by it, in
+    the box and a pixel around. `left` (B, P) is what the last step left of the target. `started`
+    (B, 1) is 0 before the first step, of which all weights are alike, and 1 then.
+    """
+
+    motion: jax.Array
+    light: jax.Array
+    moved: jax.Array
+    left: jax.Array
+    started: jax.Array
 
 
 def fit_motion_and_light(
@@ -115,85 +171,103 @@ def fit_motion_and_light(
     """The fit of `register`, of pictures that are grey; `box` as there."""
     batch, height, width = source_BxHxW.shape
     box = box or Box(0, height, 0, width)
-    # A pixel more on each side, for the slopes.
-    wide = Box(
-        max(box.top - 1, 0),
-        min(box.bottom + 1, height),
-        max(box.left - 1, 0),
-        min(box.right + 1, width),
+    target, weights = target_BxHxW[_cut(box)], weights_BxHxW[_cut(box)].astype(jnp.float32)
+    wide = _around(box, height, width)
+    state = _State(
+        motion=jnp.zeros((batch, 3)),
+        light=jnp.zeros((batch, 3)),
+        moved=source_BxHxW[_cut(wide)],
+        left=jnp.zeros((batch, 0)),
+        started=jnp.zeros((batch, 1)),
     )
-    inner = _cut(Box(*(edge - (wide.top, wide.left)[i // 2] for i, edge in enumerate(box))))
-    y, x = (values.reshape(-1) for values in _centred(box, height, width))
-    target_BxP = target_BxHxW[_cut(box)].reshape(batch, -1)
-    weights_BxP = weights_BxHxW[_cut(box)].reshape(batch, -1).astype(jnp.float32)
+    for phase in PHASES:
+        state = _steps(phase, state, source_BxHxW, target, weights, box)
+    target_BxP, weights_BxP = target.reshape(batch, -1), weights.reshape(batch, -1)
+    side = max(height, width)
+    reach_B = jnp.abs(state.motion[:, :2]).max(1) + jnp.abs(state.motion[:, 2]) * side / 2
+    left_B, own_B = (_spread(values, weights_BxP) for values in (state.left, target_BxP))
+    taken_B = (reach_B <= LARGEST_SHIFT * side) & (left_B <= LARGEST_RESIDUAL * own_B)
+    return Fit(state.motion, state.light + jnp.array([1.0, 0.0, 0.0]), taken_B)
 
-    def step(moved_BxHxW: jax.Array, cauchy_BxP: jax.Array):
-        """One Gauss-Newton step: what it finds (B, 6), Cauchy's weights, what is left."""
-        slopes = jnp.gradient(moved_BxHxW, axis=(1, 2))
-        moved, dy, dx = (part[inner].reshape(batch, -1) for part in (moved_BxHxW, *slopes))
+
+def _steps(
+    phase: Phase,
+    state: _State,
+    source_BxHxW: jax.Array,
+    target_Bxhxw: jax.Array,
+    weights_Bxhxw: jax.Array,
+    box: Box,
+) -> _State:
+    """The steps of a phase; target and weights are those in the box."""
+    batch, height, width = source_BxHxW.shape
+    wide = _around(box, height, width)
+    inner = _cut(
+        Box(
+            box.top - wide.top,
+            box.bottom - wide.top,
+            box.left - wide.left,
+            box.right - wide.left,
+        )
+    )
+
+    def flat(part: jax.Array):
+        return part[:, :: phase.stride].reshape(batch, -1)
+
+    target_BxP, weights_BxP = flat(target_Bxhxw), flat(weights_Bxhxw)
+    y, x = (part[:: phase.stride].reshape(-1) for part in _centred(box, height, width))
+
+    def step(state: _State, _: None):
+        """A Gauss-Newton step, and the picture moved by it.
+
+        What a loop carries is computed once; XLA would sample the picture for each slope anew.
+        """
+        slopes = jnp.gradient(state.moved, axis=(1, 2))
+        moved, dy, dx = (flat(part[inner]) for part in (state.moved, *slopes))
         terms = [moved, moved * x / width, moved * y / height, dx, dy, dy * x - dx * y]
         terms_Bx7xP = jnp.stack([*terms, target_BxP - moved], axis=1)
+        found_Bx6 = jnp.concatenate([state.light, jnp.zeros((batch, 3))], axis=1)
+        left_BxP = state.started * _left(terms_Bx7xP, found_Bx6)
 
-        def reweighted(_, state):
-            found_Bx6, left_BxP = _weighted(terms_Bx7xP, weights_BxP * state[0])
-            return _cauchy(left_BxP, weights_BxP), found_Bx6, left_BxP
+        def reweighted(_: int, found: tuple[jax.Array, jax.Array]):
+            cauchy_BxP = _cauchy(found[1], weights_BxP)
+            return _weighted(terms_Bx7xP, weights_BxP * cauchy_BxP)
 
-        cauchy_BxP, *_ = jax.lax.fori_loop(
-            0, REWEIGHTINGS, reweighted, (cauchy_BxP, jnp.zeros((batch, 6)), target_BxP)
-        )
-        found_Bx6, left_BxP = _weighted(terms_Bx7xP, weights_BxP * cauchy_BxP)
-        return found_Bx6, cauchy_BxP, left_BxP
+        start = found_Bx6, left_BxP
+        found_Bx6, left_BxP = jax.lax.fori_loop(0, phase.reweightings, reweighted, start)
+        motion = state.motion + found_Bx6[:, 3:]
+        positions = _positions(motion, wide, height, width)
+        moved = sample(source_BxHxW[..., None], *positions, phase.kernel)[..., 0]
+        started = jnp.ones_like(state.started)
+        return _State(motion, found_Bx6[:, :3], moved, left_BxP, started), None
 
-    def further(state, _):
-        """A step, and the picture moved by it.
-
-        What a loop carries is computed once; XLA would sample the picture anew for each slope.
-        """
-        motion_Bx3, moved_BxHxW, cauchy_BxP, *_ = state
-        found_Bx6, cauchy_BxP, left_BxP = step(moved_BxHxW, cauchy_BxP)
-        motion_Bx3 += found_Bx6[:, 3:]
-        positions = _positions(motion_Bx3, wide, height, width)
-        moved_BxHxW = sample(source_BxHxW[..., None], *positions)[..., 0]
-        return (motion_Bx3, moved_BxHxW, cauchy_BxP, found_Bx6[:, :3], left_BxP), None
-
-    nothing_Bx3, still = jnp.zeros((batch, 3)), source_BxHxW[_cut(wide)]
-    state = nothing_Bx3, still, jnp.ones_like(target_BxP), nothing_Bx3, target_BxP
-    (motion_Bx3, _, _, light_Bx3, left_BxP), _ = jax.lax.scan(further, state, length=STEPS)
-
-    side = max(height, width)
-    reach_B = jnp.abs(motion_Bx3[:, :2]).max(1) + jnp.abs(motion_Bx3[:, 2]) * side / 2
-    left_B, own_B = (_spread(values, weights_BxP) for values in (left_BxP, target_BxP))
-    taken_B = (reach_B <= LARGEST_SHIFT * side) & (left_B <= LARGEST_RESIDUAL * own_B)
-    return Fit(motion_Bx3, light_Bx3 + jnp.array([1.0, 0.0, 0.0]), taken_B)
+    state = state._replace(left=jnp.zeros_like(target_BxP))
+    return jax.lax.scan(step, state, length=phase.steps)[0]
 
 
-def sample(image_BxHxWxC: jax.Array, y_BxIxJ: jax.Array, x_BxIxJ: jax.Array) -> jax.Array:
-    """The images at fractional positions, (B, I, J, C), by cubic convolution; edges are repeated."""
+def _around(box: Box, height: int, width: int):
+    """The box and a pixel on each side, for the slopes, as far as the frame goes."""
+    top, left = max(box.top - 1, 0), max(box.left - 1, 0)
+    return Box(top, min(box.bottom + 1, height), left, min(box.right + 1, width))
+
+
+def sample(
+    image_BxHxWxC: jax.Array, y_BxIxJ: jax.Array, x_BxIxJ: jax.Array, kernel: Kernel = cubic
+) -> jax.Array:
+    """The images at fractional positions (pixels), (B, I, J, C); edges are repeated."""
     batch, height, width, channels = image_BxHxWxC.shape
     pixels = image_BxHxWxC.reshape(batch, height * width, channels)
     row, column = jnp.floor(y_BxIxJ), jnp.floor(x_BxIxJ)
-    weights_y, weights_x = _cubic(y_BxIxJ - row), _cubic(x_BxIxJ - column)
+    weights_y, weights_x = kernel(y_BxIxJ - row), kernel(x_BxIxJ - column)
+    first = 1 - len(weights_y) // 2
     row, column = row.astype(jnp.int32), column.astype(jnp.int32)
     take = jax.vmap(lambda image, places: image[places])
     total = jnp.zeros((*y_BxIxJ.shape, channels))
     for i, weight_y in enumerate(weights_y):
-        start = jnp.clip(row + i - 1, 0, height - 1) * width
+        start = jnp.clip(row + first + i, 0, height - 1) * width
         for j, weight_x in enumerate(weights_x):
-            places = start + jnp.clip(column + j - 1, 0, width - 1)
+            places = start + jnp.clip(column + first + j, 0, width - 1)
             total += (weight_y * weight_x)[..., None] * take(pixels, places)
     return total
-
-
-def _cubic(t: jax.Array):
-    """Weights of the four neighbours at -1, 0, 1 and 2."""
-
-    def near(d: jax.Array):
-        return ((KEYS_A + 2) * d - (KEYS_A + 3)) * d * d + 1
-
-    def far(d: jax.Array):
-        return KEYS_A * (((d - 5) * d + 8) * d - 4)
-
-    return far(1 + t), near(t), near(1 - t), far(2 - t)
 
 
 def _grey(images: jax.Array):
@@ -235,8 +309,13 @@ def _weighted(terms_Bx7xP: jax.Array, weights_BxP: jax.Array):
     right_Bx6x1 = products_Bx7x7[:, :6, 6:] * scale_Bx6[..., None]
     solved_Bx6 = jnp.linalg.solve(normal + RIDGE * jnp.eye(6), right_Bx6x1)[..., 0]
     found_Bx6 = scale_Bx6 * solved_Bx6
+    return found_Bx6, _left(terms_Bx7xP, found_Bx6)
+
+
+def _left(terms_Bx7xP: jax.Array, found_Bx6: jax.Array):
+    """What the first six terms leave of the seventh, (B, P)."""
     less_Bx7 = jnp.concatenate([-found_Bx6, jnp.ones_like(found_Bx6[:, :1])], axis=1)
-    return found_Bx6, _sum("bi,bip->bp", less_Bx7, terms_Bx7xP)
+    return _sum("bi,bip->bp", less_Bx7, terms_Bx7xP)
 
 
 def _cauchy(left_BxP: jax.Array, weights_BxP: jax.Array):
@@ -277,7 +356,7 @@ def _median(
     """
     half_Bx1 = weights_BxP.sum(1, keepdims=True) / 2
 
-    def halve(_, ends):
+    def halve(_: int, ends: tuple[jax.Array, jax.Array]):
         low, high = ends
         between = middle(low, high)
         enough = jnp.where(values_BxP <= between, weights_BxP, 0).sum(1, keepdims=True) >= half_Bx1
