@@ -319,9 +319,9 @@ def _left(terms_Bx7xP: jax.Array, found_Bx6: jax.Array):
 
 
 def _cauchy(left_BxP: jax.Array, weights_BxP: jax.Array):
-    deviation_Bx1 = _median_deviation(jnp.abs(left_BxP), weights_BxP)
-    spread_Bx1 = CAUCHY_SCALE * jnp.maximum(SIGMA_OF_MEDIAN * deviation_Bx1, SMALLEST_SPREAD)
-    return 1 / (1 + (left_BxP / jax.lax.stop_gradient(spread_Bx1)) ** 2)
+    held = jax.lax.stop_gradient((jnp.abs(left_BxP), weights_BxP))
+    sigma_Bx1 = jnp.maximum(SIGMA_OF_MEDIAN * _median_deviation(*held), SMALLEST_SPREAD)
+    return 1 / (1 + (left_BxP / (CAUCHY_SCALE * sigma_Bx1)) ** 2)
 
 
 def _spread(values_BxP: jax.Array, weights_BxP: jax.Array):
