@@ -185,7 +185,8 @@ def fit_motion_and_light(
     target_BxP, weights_BxP = target.reshape(batch, -1), weights.reshape(batch, -1)
     side = max(height, width)
     reach_B = jnp.abs(state.motion[:, :2]).max(1) + jnp.abs(state.motion[:, 2]) * side / 2
-    left_B, own_B = (_spread(values, weights_BxP) for values in (state.left, target_BxP))
+    held = jax.lax.stop_gradient((state.left, target_BxP, weights_BxP))
+    left_B, own_B = (_spread(values, held[2]) for values in held[:2])
     taken_B = (reach_B <= LARGEST_SHIFT * side) & (left_B <= LARGEST_RESIDUAL * own_B)
     return Fit(state.motion, state.light + jnp.array([1.0, 0.0, 0.0]), taken_B)
 
