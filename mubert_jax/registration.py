@@ -60,7 +60,7 @@ class Phase(NamedTuple):
       steps: how many.
       reweightings: how often Cauchy's weights are set in each.
       stride: 2 reads every second row, 1 all.
-      kernel: how the picture is sampled after each.
+      kernel: how the picture is sampled before each.
     """
 
     steps: int
@@ -150,14 +150,12 @@ def register(
 class _State(NamedTuple):
     """A fit between two steps.
 
-    `motion`, `light` (B, 3); the light is less 1. `moved` (B, h, w) is the source moved by it, in
-    the box and a pixel around. `left` (B, P) is what the last step left of the target. `started`
-    (B, 1) is 0 before the first step, of which all weights are alike, and 1 then.
+    `motion`, `light` (B, 3); the light is less 1. `left` (B, P) is what the last step left of the
+    target. `started` (B, 1) is 0 before the first step, in which all weights are alike, and 1 then.
     """
 
     motion: jax.Array
     light: jax.Array
-    moved: jax.Array
     left: jax.Array
     started: jax.Array
 
@@ -172,11 +170,9 @@ def fit_motion_and_light(
     batch, height, width = source_BxHxW.shape
     box = box or Box(0, height, 0, width)
     target, weights = target_BxHxW[_cut(box)], weights_BxHxW[_cut(box)].astype(jnp.float32)
-    wide = _around(box, height, width)
     state = _State(
         motion=jnp.zeros((batch, 3)),
         light=jnp.zeros((batch, 3)),
-        moved=source_BxHxW[_cut(wide)],
         left=jnp.zeros((batch, 0)),
         started=jnp.zeros((batch, 1)),
     )
@@ -218,12 +214,10 @@ def _steps(
     y, x = (part[:: phase.stride].reshape(-1) for part in _centred(box, height, width))
 
     def step(state: _State, _: None):
-        """A Gauss-Newton step, and the picture moved by it.
-
-        What a loop carries is computed once; XLA would sample the picture for each slope anew.
-        """
-        slopes = jnp.gradient(state.moved, axis=(1, 2))
-        moved, dy, dx = (flat(part[inner]) for part in (state.moved, *slopes))
+        positions = _positions(state.motion, wide, height, width)
+        moved_BxIxJ = sample(source_BxHxW[..., None], *positions, phase.kernel)[..., 0]
+        slopes = jnp.gradient(moved_BxIxJ, axis=(1, 2))
+        moved, dy, dx = (flat(part[inner]) for part in (moved_BxIxJ, *slopes))
         terms = [moved, moved * x / width, moved * y / height, dx, dy, dy * x - dx * y]
         terms_Bx7xP = jnp.stack([*terms, target_BxP - moved], axis=1)
         found_Bx6 = jnp.concatenate([state.light, jnp.zeros((batch, 3))], axis=1)
@@ -235,11 +229,8 @@ def _steps(
 
         start = found_Bx6, left_BxP
         found_Bx6, left_BxP = jax.lax.fori_loop(0, phase.reweightings, reweighted, start)
-        motion = state.motion + found_Bx6[:, 3:]
-        positions = _positions(motion, wide, height, width)
-        moved = sample(source_BxHxW[..., None], *positions, phase.kernel)[..., 0]
-        started = jnp.ones_like(state.started)
-        return _State(motion, found_Bx6[:, :3], moved, left_BxP, started), None
+        motion, started = state.motion + found_Bx6[:, 3:], jnp.ones_like(state.started)
+        return _State(motion, found_Bx6[:, :3], left_BxP, started), None
 
     state = state._replace(left=jnp.zeros_like(target_BxP))
     return jax.lax.scan(step, state, length=phase.steps)[0]
@@ -258,17 +249,24 @@ def sample(
     batch, height, width, channels = image_BxHxWxC.shape
     pixels = image_BxHxWxC.reshape(batch, height * width, channels)
     row, column = jnp.floor(y_BxIxJ), jnp.floor(x_BxIxJ)
-    weights_y, weights_x = kernel(y_BxIxJ - row), kernel(x_BxIxJ - column)
-    first = 1 - len(weights_y) // 2
+    weights_y, weights_x = jnp.stack(kernel(y_BxIxJ - row)), kernel(x_BxIxJ - column)
+    rows = len(weights_x) // 2
+    first = 1 - rows
     row, column = row.astype(jnp.int32), column.astype(jnp.int32)
     take = jax.vmap(lambda image, places: image[places])
-    total = jnp.zeros((*y_BxIxJ.shape, channels))
-    for i, weight_y in enumerate(weights_y):
-        start = jnp.clip(row + first + i, 0, height - 1) * width
-        for j, weight_x in enumerate(weights_x):
-            places = start + jnp.clip(column + first + j, 0, width - 1)
-            total += (weight_y * weight_x)[..., None] * take(pixels, places)
-    return total
+
+    def add_rows(half: int, total: jax.Array):
+        for k in range(rows):
+            i = rows * half + k
+            start = jnp.clip(row + first + i, 0, height - 1) * width
+            for j, weight_x in enumerate(weights_x):
+                places = start + jnp.clip(column + first + j, 0, width - 1)
+                total += (weights_y[i] * weight_x)[..., None] * take(pixels, places)
+        return total
+
+    # What a loop carries is computed once. XLA would sample anew for all that reads the result.
+    nothing = jnp.zeros((*y_BxIxJ.shape, channels))
+    return jax.lax.fori_loop(0, 2, add_rows, nothing)
 
 
 def _grey(images: jax.Array):
