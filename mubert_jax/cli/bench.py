@@ -350,7 +350,7 @@ BENCHES = {
     ),
     "registration": Bench(
         _registration,
-        "pairs registered one by one, in batches, and as a part of looking",
+        "registering pairs one by one, in batches, and while looking",
         (flags.trained, _pairs_at_once, _steps(10)),
         _rows,
         " --batch-size=32",
