@@ -32,25 +32,19 @@ RIDGE = 1e-6
 KEYS_A = -0.75
 
 
-# The share t of the way to the next pixel -> weights of as many pixels on both sides.
+# The distance t, below 1, of the nearest pixel on one side -> weights of it and of those behind.
 Kernel = Callable[[jax.Array], tuple[jax.Array, ...]]
 
 
 def cubic(t: jax.Array) -> tuple[jax.Array, ...]:
-    """Cubic convolution: weights of the neighbours at -1, 0, 1 and 2."""
-
-    def near(d: jax.Array):
-        return ((KEYS_A + 2) * d - (KEYS_A + 3)) * d * d + 1
-
-    def far(d: jax.Array):
-        return KEYS_A * (((d - 5) * d + 8) * d - 4)
-
-    return far(1 + t), near(t), near(1 - t), far(2 - t)
+    """Cubic convolution (Keys, 1981): weights of pixels t and 1 + t away."""
+    near = ((KEYS_A + 2) * t - (KEYS_A + 3)) * t * t + 1
+    return near, KEYS_A * (((t - 2) * t + 1) * t)
 
 
 def linear(t: jax.Array) -> tuple[jax.Array, ...]:
-    """Linear interpolation: weights of the neighbours at 0 and 1."""
-    return 1 - t, t
+    """Linear interpolation: the weight of the pixel t away."""
+    return (1 - t,)
 
 
 class Phase(NamedTuple):
@@ -248,25 +242,24 @@ def sample(
     """The images at fractional positions (pixels), (B, I, J, C); edges are repeated."""
     batch, height, width, channels = image_BxHxWxC.shape
     pixels = image_BxHxWxC.reshape(batch, height * width, channels)
-    row, column = jnp.floor(y_BxIxJ), jnp.floor(x_BxIxJ)
-    weights_y, weights_x = jnp.stack(kernel(y_BxIxJ - row)), kernel(x_BxIxJ - column)
-    rows = len(weights_x) // 2
-    first = 1 - rows
-    row, column = row.astype(jnp.int32), column.astype(jnp.int32)
     take = jax.vmap(lambda image, places: image[places])
+    row, column = jnp.floor(y_BxIxJ), jnp.floor(x_BxIxJ)
+    t_y, t_x = y_BxIxJ - row, x_BxIxJ - column
+    row, column = row.astype(jnp.int32), column.astype(jnp.int32)
 
-    def add_rows(half: int, total: jax.Array):
-        for k in range(rows):
-            i = rows * half + k
-            start = jnp.clip(row + first + i, 0, height - 1) * width
-            for j, weight_x in enumerate(weights_x):
-                places = start + jnp.clip(column + first + j, 0, width - 1)
-                total += (weights_y[i] * weight_x)[..., None] * take(pixels, places)
+    def add_side(below: int, total: jax.Array):
+        """Adds the rows on one side of the position, those below it or not."""
+        for i, weight_y in enumerate(kernel(jnp.where(below, 1 - t_y, t_y))):
+            start = jnp.clip(row + jnp.where(below, 1 + i, -i), 0, height - 1) * width
+            for right, t in enumerate((t_x, 1 - t_x)):
+                for j, weight_x in enumerate(kernel(t)):
+                    places = start + jnp.clip(column + (1 + j if right else -j), 0, width - 1)
+                    total += (weight_y * weight_x)[..., None] * take(pixels, places)
         return total
 
     # What a loop carries is computed once. XLA would sample anew for all that reads the result.
     nothing = jnp.zeros((*y_BxIxJ.shape, channels))
-    return jax.lax.fori_loop(0, 2, add_rows, nothing)
+    return jax.lax.fori_loop(0, 2, add_side, nothing)
 
 
 def _grey(images: jax.Array):
