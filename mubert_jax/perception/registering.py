@@ -14,10 +14,10 @@ from mubert_jax.perception.focus import focus
 from mubert_jax.registration import box_of, register
 from mubert_jax.training.objective import Params
 
-# The power of what POI looks at, by which a pixel counts. At 1, the third of a face that POI looks at
-# most decides alone, and few pixels make a noisy fit; at 0, the whole frame does. Chosen on synthetic
-# people that are neither trained nor tested on.
-EVENNESS = 0.25
+# The power of what POI looks at, by which a pixel counts. At 1, the third of a face that POI looks
+# at most decides alone, and few pixels make a noisy fit; at 0, the whole frame does. Chosen on
+# synthetic people that are neither trained nor tested on.
+EVENNESS = 0.5
 # Pairs that are registered at a time by themselves: more take more memory, and are hardly faster.
 BATCH = 8
 
