@@ -15,7 +15,7 @@ from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.registering import ByInterest
 
 SIDE, GRID = 64, 8
-SHARPNESS = 8.0
+SHARPNESS = 4.0
 # The face is in a corner, where the ellipse in the middle hardly reaches.
 FACE = slice(4, 32), slice(4, 32)
 
