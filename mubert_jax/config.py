@@ -248,6 +248,9 @@ class LossConfig:
     displacement_weight: float = given(2.0, "model.dma.reads", "motion")
     # Weight of POI's expecting where the pair changes, from one frame alone; beyond the paper.
     expectation_weight: float = 1.0
+    # Weight of POI's looking at the face, where the data say where it is, as those of `mubert
+    # prepare synthetic` do; beyond the paper.
+    face_weight: float = 0.0
     # contrastive: how sharply a frame is to be told from the others of its batch.
     contrastive_temperature: float = given(0.1, "loss.agreement", "contrastive")
     crop: CropConfig = given(CropConfig(), "loss.agreement", *AGREEING)

@@ -128,6 +128,34 @@ def expectation(scores_BxN: jax.Array, change_BxN: jax.Array) -> jax.Array:
     return uniform - jnp.mean(jax.nn.softplus(logits_B)) / OUTLIER_SHARPNESS
 
 
+def face(scores_BxN: jax.Array, face_Bx4: jax.Array) -> jax.Array:
+    """How badly S, computed from one frame, looks at the face in it.
+
+    The cross-entropy of S with the share of each patch that is face, of the frames whose face is
+    known. Beyond the paper.
+
+    Args:
+      face_Bx4: the ellipse of the face: its middle (x, y) and half axes as shares of the frame's
+        sides; 0 where it is not known.
+    """
+    target_BxN = _inside(face_Bx4, round(scores_BxN.shape[-1] ** 0.5))
+    known_B = jnp.sum(target_BxN, axis=-1) > 0
+    target_BxN /= jnp.maximum(jnp.sum(target_BxN, axis=-1, keepdims=True), 1e-9)
+    entropy_B = -jnp.sum(target_BxN * jnp.log(scores_BxN + 1e-9), axis=-1)
+    return jnp.sum(entropy_B, where=known_B) / jnp.maximum(jnp.sum(known_B), 1)
+
+
+def _inside(ellipse_Bx4: jax.Array, grid: int) -> jax.Array:
+    """The share of each patch that is inside an ellipse, (B, grid²), by its points on a lattice."""
+    points = 4  # per side of a patch: shares to a sixteenth
+    place = (jnp.arange(grid * points) + 0.5) / (grid * points)
+    x_Bx1, y_Bx1, width_Bx1, height_Bx1 = jnp.split(ellipse_Bx4, 4, axis=-1)
+    across = ((place - x_Bx1) / jnp.maximum(width_Bx1, 1e-9)) ** 2
+    down = ((place - y_Bx1) / jnp.maximum(height_Bx1, 1e-9)) ** 2
+    inside = (down[:, :, None] + across[:, None, :] < 1).astype(jnp.float32)
+    return inside.reshape(-1, grid, points, grid, points).mean((2, 4)).reshape(-1, grid**2)
+
+
 def no_agreement(
     student: Features, teacher: None, center: None, config: LossConfig, progress: jax.Array
 ) -> Loss:

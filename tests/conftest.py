@@ -111,10 +111,12 @@ def drop(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def noise_batch():
-    """(current, reference) uint8 (4, 32, 32, 3) and index, as the input pipeline gives them."""
+    """A batch of four pairs of 32 pixels, as the input pipeline gives it."""
     random = np.random.default_rng(0)
     current, reference = random.integers(0, 255, (2, 4, 32, 32, 3), np.uint8)
-    return {"current": current, "reference": reference, "index": np.arange(4, dtype=np.uint32)}
+    index = np.arange(4, dtype=np.uint32)
+    face = np.zeros((4, 4), np.float32)
+    return {"current": current, "reference": reference, "index": index, "face": face}
 
 
 @pytest.fixture(scope="session")

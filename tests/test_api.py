@@ -14,7 +14,7 @@ from mubert_jax.errors import UserError
 from mubert_jax.perception.perceive import PerceiveOptions, Session
 from mubert_jax.recognition.predictions import Facts
 from mubert_jax.synthetic.clip import SyntheticClip
-from mubert_jax.synthetic.nuisances import CONDITIONS
+from mubert_jax.synthetic.conditions import CONDITIONS
 from mubert_jax.training.checkpoints import Weights, save_imported
 from mubert_jax.training.contamination import Seen
 

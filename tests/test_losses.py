@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mubert_jax import losses
 from mubert_jax.config import LossConfig
 from mubert_jax.losses import (
     AGREEMENTS,
@@ -252,3 +253,22 @@ def test_change_is_the_variance_in_a_patch_of_each_channel():
         for image in difference
     ]
     np.testing.assert_allclose(change(*map(jnp.asarray, frames), 2), expected, rtol=1e-4)
+
+
+def test_the_face_is_what_s_should_look_at():
+    face = jnp.array([[0.5, 0.25, 0.5, 0.25], [0.0, 0.0, 0.0, 0.0]])
+    upper, uniform = jnp.array([0.5, 0.5, 0.0, 0.0]), jnp.full(4, 0.25)
+    # Of a grid of two by two patches the ellipse covers the upper two alone.
+    np.testing.assert_allclose(losses.face(jnp.stack([upper, upper]), face), np.log(2), rtol=1e-5)
+    # The second frame, whose face is not known, does not count, whatever S is there.
+    np.testing.assert_allclose(losses.face(jnp.stack([uniform, upper]), face), np.log(4), rtol=1e-5)
+    assert losses.face(jnp.stack([uniform, upper]), 0 * face) == 0
+
+
+def test_a_patch_counts_by_the_share_of_it_that_is_face():
+    """A circle of half the side in the middle of 4 by 4 patches is evenly on the inner four."""
+    face = jnp.array([[0.5, 0.5, 0.25, 0.25]])
+    inside = losses._inside(face, 4).reshape(4, 4)
+    np.testing.assert_allclose(inside.sum() / 16, np.pi / 16, rtol=0.05)
+    np.testing.assert_allclose(inside[1:3, 1:3], inside[1, 1])
+    assert inside[0].sum() == inside[:, 0].sum() == 0

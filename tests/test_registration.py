@@ -11,7 +11,7 @@ from mubert_jax.data.alignment import align_robust, face_ellipse, fit_motion_and
 from mubert_jax.data.video import grey
 from mubert_jax.registration import Box, Phase, box_of, cubic, linear, register, sample
 from mubert_jax.synthetic.clip import SyntheticClip
-from mubert_jax.synthetic.nuisances import CONDITIONS
+from mubert_jax.synthetic.conditions import CONDITIONS
 
 SIDE = 64
 FACE = face_ellipse((SIDE, SIDE))

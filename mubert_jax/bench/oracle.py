@@ -31,7 +31,7 @@ from mubert_jax.perception.registering import ByInterest
 from mubert_jax.perception.scores import moved_patches
 from mubert_jax.perception.trained import Trained
 from mubert_jax.synthetic.clip import SyntheticClip
-from mubert_jax.synthetic.nuisances import CONDITIONS, known_conditions
+from mubert_jax.synthetic.conditions import CONDITIONS, known_conditions
 from mubert_jax.training.objective import Metrics, Objective, Params
 from mubert_jax.training.state import create_state
 from mubert_jax.training.step import make_step
@@ -76,7 +76,7 @@ def bench_oracle(
 
     Args:
       trained: the model, whose weights the copy starts from.
-      conditions: names of `nuisances.CONDITIONS`: the copy trains on them in turn, and each is
+      conditions: names of `conditions.CONDITIONS`: the copy trains on them in turn, and each is
         tested.
       subjects: the number of test subjects.
       pairs: the number of pairs to train on, each of another clip, of other people.

@@ -31,7 +31,7 @@ from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.registering import ByInterest
 from mubert_jax.perception.scores import Estimate, paired_difference
 from mubert_jax.perception.trained import Trained
-from mubert_jax.synthetic.nuisances import known_conditions
+from mubert_jax.synthetic.conditions import known_conditions
 
 # The paper's side of a patch, in pixels, for a benchmark without a model.
 PATCH = 8
@@ -72,7 +72,7 @@ def bench_perception(
 
     Args:
       trained: the model, which sets the size of the frames and patches; None for baselines alone.
-      conditions: names of `nuisances.CONDITIONS`.
+      conditions: names of `conditions.CONDITIONS`.
       subjects: the number of test subjects.
       size: the side of the frames without a model, in pixels.
       align: one of `alignment.ALIGNERS`, or "poi": by the model's POI, the baselines' frames, too.

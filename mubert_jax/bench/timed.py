@@ -118,4 +118,5 @@ def noise_pairs(batch_size: int, size: int) -> dict[str, np.ndarray]:
     random = np.random.default_rng(0)
     current, reference = random.integers(0, 255, (2, batch_size, size, size, 3), np.uint8)
     index = np.arange(batch_size, dtype=np.uint32)
-    return {"current": current, "reference": reference, "index": index}
+    face = np.tile(np.array([0.5, 0.5, 0.3, 0.4], np.float32), (batch_size, 1))
+    return {"current": current, "reference": reference, "index": index, "face": face}

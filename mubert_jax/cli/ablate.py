@@ -43,7 +43,7 @@ def add_flags(parser: Parser) -> None:
 def run(args: Namespace, console: Console) -> int:
     from mubert_jax.bench.ablation import Benchmark, ablate
     from mubert_jax.perception.benchmark import enough_subjects
-    from mubert_jax.synthetic.nuisances import known_conditions
+    from mubert_jax.synthetic.conditions import known_conditions
     from mubert_jax.training.preemption import EXIT_CODE, Preempted
 
     names = [path.stem for path in args.configs]

@@ -97,6 +97,12 @@ def add_flags(parser: Parser) -> None:
             type=str if several else int,
         )
     add(
+        "--backgrounds",
+        metavar="DIR",
+        type=types.path,
+        help="synthetic: photographs behind people, in wild, busy-wild",
+    )
+    add(
         "--motions",
         metavar="DIR",
         type=types.path,
@@ -125,6 +131,8 @@ def run(args: Namespace, console: Console) -> None:
     given = {name: getattr(args, name) for name in CAST if getattr(args, name) is not None}
     if "conditions" in given:
         given["conditions"] = tuple(given["conditions"])
+    if args.backgrounds:
+        given["backgrounds"] = args.backgrounds
     alone = [*given, *(name for name in ("motions", "amplitude") if getattr(args, name))]
     if alone and not synthetic:
         raise UserError(f"--{alone[0].replace('_', '-')} is for `synthetic` alone")
@@ -218,6 +226,8 @@ def _prepare_recorded(
 
     if args.classes not in (None, len(CLASSES)):
         raise UserError(f"--classes {args.classes}: recorded flow has {len(CLASSES)} classes")
+    if "backgrounds" in given:
+        raise UserError("--backgrounds does not go with --motions")
     decided = [name for name in ("subjects", "first_subject", "clips") if name in given]
     decided += [x for x in ("annotation", "apex", "damaged", "lenient") if getattr(args, x)]
     if decided:

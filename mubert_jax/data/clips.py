@@ -17,6 +17,7 @@ import numpy as np
 from mubert_jax.data.images import ClipImages
 from mubert_jax.data.labelled.annotation import Annotation
 from mubert_jax.data.names import printable
+from mubert_jax.data.records import UNKNOWN, Ellipse
 from mubert_jax.data.video import announced_frames, read_video, sample_video
 from mubert_jax.errors import UserError
 
@@ -53,6 +54,10 @@ class Frames(ABC):
     @abstractmethod
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
         """Starts a new pass over (frame number, image), numbers ascending."""
+
+    def face(self, number: int) -> Ellipse:
+        """Where the face is in a frame; `UNKNOWN` where only a detector could tell."""
+        return UNKNOWN
 
     @abstractmethod
     def sample(self, count: int) -> list[np.ndarray]:

@@ -11,7 +11,7 @@ import numpy as np
 from mubert_jax.data.folder import check_complete, people_of_frames
 from mubert_jax.data.oddities import typical_step
 from mubert_jax.data.people import Person
-from mubert_jax.data.records import decode_frame, decode_image
+from mubert_jax.data.records import UNKNOWN, Ellipse, decode_frame, decode_image
 from mubert_jax.data.source import RecordSource
 from mubert_jax.errors import UserError
 
@@ -25,12 +25,14 @@ class FramePair(TypedDict):
     Attributes:
       current, reference: (H, W, 3) uint8 RGB.
       index: the global index of the example, modulo 2**32.
+      face: where the face is in the reference (4,), as `records.Ellipse`; 0 where nobody knows.
       delta: frames from current to reference.
     """
 
     current: np.ndarray
     reference: np.ndarray
     index: np.uint32
+    face: np.ndarray
     delta: np.int32
 
 
@@ -45,6 +47,9 @@ class FramePairs:
       delta: smallest and largest temporal distance in frames, both included; the paper's by
         default (section 5.2).
       image_size: height and width that the stored images must have.
+
+    Attributes:
+      knows_faces: whether the data set says where faces are.
 
     Raises:
       UserError: the data set is missing, half prepared, damaged, without any pair, or has images
@@ -77,7 +82,8 @@ class FramePairs:
         self._eligible = self._with_partner()
         if not len(self._eligible):
             raise self._no_pair()
-        self._image(0)
+        _, face = self._frame(0)
+        self.knows_faces = face != UNKNOWN
 
     def __len__(self) -> int:
         return len(self._eligible)
@@ -146,13 +152,17 @@ class FramePairs:
         deltas = self.deltas(i)
         random = np.random.Philox(key=(seed << 64) | global_index).random_raw()
         delta = deltas[random % len(deltas)]
-        reference = np.searchsorted(
+        ahead = np.searchsorted(
             self._keys[position : position + 1 + self.delta[1]], self._keys[position] + delta
         )
+        (current, _), (reference, face) = (
+            self._frame(*frame) for frame in ((position, out[0]), (position + int(ahead), out[1]))
+        )
         return {
-            "current": self._image(position, out[0]),
-            "reference": self._image(position + reference, out[1]),
+            "current": current,
+            "reference": reference,
             "index": np.uint32(global_index & 0xFFFFFFFF),
+            "face": np.asarray(face, np.float32),
             "delta": np.int32(delta),
         }
 
@@ -163,11 +173,13 @@ class FramePairs:
         found = (nearest < len(self._keys)) & (nearest_keys <= self._keys + highest)
         return np.flatnonzero(found)
 
-    def _image(self, position: int, out: np.ndarray | None = None) -> np.ndarray:
+    def _frame(self, position: int, out: np.ndarray | None = None) -> tuple[np.ndarray, Ellipse]:
+        """The image and where its face is."""
         number = self._records[position]
         index = self.source.index
         try:
-            image = decode_image(decode_frame(self.source[number]).image, out)
+            record = decode_frame(self.source[number])
+            image = decode_image(record.image, out)
         except UserError as error:
             if str(self.directory) in str(error):
                 raise
@@ -180,7 +192,7 @@ class FramePairs:
                 f"{self.image_size}x{self.image_size}; run `mubert prepare --size "
                 f"{self.image_size}` into a new folder, or set --config.model.image_size={width}"
             )
-        return image
+        return image, record.face
 
     def _no_pair(self) -> UserError:
         index = self.source.index

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mubert_jax.data.records import FrameRecord, PairRecord
+from mubert_jax.data.records import Ellipse, FrameRecord, PairRecord
 from mubert_jax.errors import UserError
 
 INFO_FILE = "dataset_info.json"
@@ -31,6 +31,7 @@ def _features(kind: str, size: int, encoding: str, emotions: Sequence[str]) -> d
         int: tfds.features.Scalar(np.int64),
         float: tfds.features.Scalar(np.float32),
         tuple[int, int, int, int]: tfds.features.Tensor(shape=(4,), dtype=np.int64),
+        Ellipse: tfds.features.Tensor(shape=(4,), dtype=np.float32),
     }
     annotations = _KINDS[kind].__annotations__
     features = {name: by_type[type_] for name, type_ in annotations.items()}

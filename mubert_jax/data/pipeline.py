@@ -46,7 +46,8 @@ def pretraining_batches(
       prefetch: batches prepared ahead.
 
     Yields:
-      current, reference (b, H, W, 3) uint8 RGB; index (b,) uint32, the global index of the example.
+      current, reference (b, H, W, 3) uint8 RGB; index (b,) uint32, the global index of the example;
+      face (b, 4) float32, where the face is in the reference, 0 where nobody knows.
 
     Raises:
       UserError: the batch size or the seed is out of range, or, while iterating, an image is
@@ -92,13 +93,14 @@ def _read(
             "current": np.empty(shape, np.uint8),
             "reference": np.empty(shape, np.uint8),
             "index": np.empty(block, np.uint32),
+            "face": np.empty((block, 4), np.float32),
         }
 
         def read_rows(rows: range) -> None:
             for row in rows:
                 out = batch["current"][row], batch["reference"][row]
                 pair = pairs.pair(int(numbers[0][row]), int(numbers[1][row]), seed, out)
-                batch["index"][row] = pair["index"]
+                batch["index"][row], batch["face"][row] = pair["index"], pair["face"]
 
         for _ in readers.map(read_rows, [range(n, block, reader_threads) for n in turns]):
             pass

@@ -16,15 +16,24 @@ import numpy as np
 
 from mubert_jax.errors import UserError
 
+Ellipse = tuple[float, float, float, float]
+"""The middle (x, y) and the half axes along x and y, as shares of the frame's width and height."""
+
+UNKNOWN: Ellipse = (0.0, 0.0, 0.0, 0.0)
+
 
 @dataclass(frozen=True)
 class FrameRecord:
-    """One unlabelled frame: `image` holds PNG or JPEG bytes, `frame` its number in `video`."""
+    """One unlabelled frame: `image` holds PNG or JPEG bytes, `frame` its number in `video`.
+
+    `face` is where the face is; `UNKNOWN` for all frames but those of drawn people.
+    """
 
     image: bytes
     video: str
     frame: int
     subject: str
+    face: Ellipse = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -63,6 +72,8 @@ _READERS: dict[Any, Callable[[Any], Any]] = {
     int: lambda feature: feature.int64_list.value[0],
     float: lambda feature: feature.float_list.value[0],
     tuple[int, int, int, int]: lambda feature: tuple(feature.int64_list.value),
+    # Records of before say nothing of faces.
+    Ellipse: lambda feature: tuple(feature.float_list.value) or UNKNOWN,
 }
 
 
@@ -85,6 +96,8 @@ def _encode(record: FrameRecord | PairRecord) -> bytes:
             feature.bytes_list.value.append(value.encode())
         elif field.type is float:
             feature.float_list.value.append(value)
+        elif field.type == Ellipse:
+            feature.float_list.value.extend(value)
         else:
             feature.int64_list.value.extend(value if isinstance(value, tuple) else (value,))
     return example.SerializeToString(deterministic=True)

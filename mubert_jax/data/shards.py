@@ -127,7 +127,8 @@ class ShardWriter:
         if self.options.align != "none" and image is not template:
             image = aligned(self.options.align, image, template)
         encoded = encode_image(image, self.options.encoding)
-        return encode_frame(FrameRecord(encoded, clip.name, number, clip.subject))
+        face = clip.frames.face(number)
+        return encode_frame(FrameRecord(encoded, clip.name, number, clip.subject, face))
 
 
 def read_shard_report(path: Path) -> list[ClipReport] | None:

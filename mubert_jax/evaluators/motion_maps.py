@@ -15,7 +15,7 @@ from mubert_jax.perception.benchmark import (
 )
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.registering import ByInterest
-from mubert_jax.synthetic.nuisances import known_conditions
+from mubert_jax.synthetic.conditions import known_conditions
 from mubert_jax.training.evaluator import Evaluator
 from mubert_jax.training.objective import Objective, Params
 

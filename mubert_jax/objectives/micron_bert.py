@@ -44,6 +44,7 @@ class Views:
       swap_mask: Which of its patches come from I_{t+δ}, (B, N) boolean.
       global_crops, local_crops: Crops of I_{t+δ}, each (B, size, size, 3).
       known: I_{t+δ} under known movements; None where the loss does not use them.
+      face: Where the face is in I_{t+δ}, (B, 4); 0 where nobody knows.
     """
 
     current: jax.Array
@@ -53,6 +54,7 @@ class Views:
     global_crops: list[jax.Array]
     local_crops: list[jax.Array]
     known: WarpedPair | None
+    face: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +96,7 @@ class MicronBertObjective(Objective):
         "warps": {"warp": "cross-entropy of the map"},
         "displacement by warps": {"displacement": "negative log-likelihood"},
         "POI's expectation": {"expectation": "cross-entropy of S"},
+        "POI on the face": {"face": "cross-entropy of S"},
         "contextual token (0 = collapse)": {"contextual_std": "std over the batch"},
         "diag(Â)": {"diagonal_swapped": "swapped patches", "diagonal_kept": "kept patches"},
     }
@@ -109,6 +112,7 @@ class MicronBertObjective(Objective):
             Term("replaced_patch", weights.replaced_patch_weight, self._replaced_patch),
             Term("warp", weights.warp_weight, self._warp),
             Term("expectation", weights.expectation_weight, self._expectation),
+            Term("face", weights.face_weight, self._face),
         ]
         if self.teaches_motion:
             weight = weights.displacement_weight
@@ -157,6 +161,7 @@ class MicronBertObjective(Objective):
                 local_keys, reference, locals_, crop.local_size, crop.local_scale, crop
             ),
             known=known,
+            face=batch["face"],
         )
 
     def loss(
@@ -221,6 +226,9 @@ class MicronBertObjective(Objective):
         views = forward.views
         change = losses.change(views.current, views.reference, self.config.model.patch_size)
         return losses.expectation(forward.intermediates.reference.poi_scores, change)
+
+    def _face(self, forward: Forward):
+        return losses.face(forward.intermediates.reference.poi_scores, forward.views.face)
 
     def _agreement(self, forward: Forward, extra: dict, progress: jax.Array):
         variables, views = forward.variables, forward.views

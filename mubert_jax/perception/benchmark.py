@@ -16,7 +16,7 @@ from mubert_jax.perception.maps import Maps, Perceiver
 from mubert_jax.perception.registering import ByInterest
 from mubert_jax.perception.scores import Estimate, PairScore, score, summarise
 from mubert_jax.synthetic.clip import SyntheticClip, Truth, patch_means
-from mubert_jax.synthetic.nuisances import CONDITIONS
+from mubert_jax.synthetic.conditions import CONDITIONS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

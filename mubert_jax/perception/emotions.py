@@ -23,7 +23,7 @@ from mubert_jax.data.video import grey
 from mubert_jax.models.images import normalise
 from mubert_jax.perception.scores import Estimate, resampled
 from mubert_jax.synthetic.clip import VISIBLE, SyntheticClip
-from mubert_jax.synthetic.nuisances import CONDITIONS
+from mubert_jax.synthetic.conditions import CONDITIONS
 from mubert_jax.training.objective import Params
 
 # Parameters and normalised images (B, H, W, 3) -> tokens (B, N, D), rows first.

@@ -42,6 +42,8 @@ def run(config: Annotated[Config, PretrainPart], workdir: Path, console: Console
     pairs = FramePairs(
         config.data.path, delta=config.data.delta, image_size=config.model.image_size
     )
+    if isinstance(objective, MicronBertObjective) and config.loss.face_weight:
+        _check_faces(config, pairs)
     evaluations = make_evaluations(config, objective)
     workdir.mkdir(parents=True, exist_ok=True)
     with StopSignal() as stop, pod.ending_as_one():
@@ -61,6 +63,16 @@ def run(config: Annotated[Config, PretrainPart], workdir: Path, console: Console
             meter.summarise(workdir, console)
         if stop.requested:
             raise Preempted(int(state.step), workdir)
+
+
+def _check_faces(config: Config, pairs: FramePairs):
+    if not pairs.knows_faces:
+        raise UserError(
+            f"config.loss.face_weight={config.loss.face_weight:g}: {pairs.directory} does not say "
+            "where faces are, as data of `mubert prepare synthetic` do (prepared by an older "
+            "version: prepare them again); start from weights that know faces "
+            "(--config.training.init_from=shipped) and say --config.loss.face_weight=0"
+        )
 
 
 def _measure_scale(

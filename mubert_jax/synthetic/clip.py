@@ -81,7 +81,7 @@ class SyntheticClip:
 
     @functools.cached_property
     def pose(self) -> Pose:
-        return Pose.draw(self._random(0))
+        return self.nuisances.draw_pose(self._random(0))
 
     @functools.cached_property
     def movement(self) -> Movement | MeshMovement | RecordedMovement:
@@ -116,6 +116,17 @@ class SyntheticClip:
         return person, face, background, self.movement.field(self.pose, canvas)
 
     @functools.cached_property
+    def _sway(self) -> np.ndarray:
+        """Where the rest of the person is at one end of its way, (canvas, canvas, 2)."""
+        _, face, _, _ = self._drawn
+        canvas = len(face)
+        # Two cells a side: shoulders, hair and neck go different ways, each as a whole.
+        cells = self._random(6).uniform(-1, 1, (2, 2, 2)).astype(np.float32)
+        ways = cv2.resize(cells, (canvas, canvas), interpolation=cv2.INTER_CUBIC)
+        beside = 1 - cv2.GaussianBlur(cv2.dilate(face, np.ones((9, 9))), (0, 0), canvas / 60)
+        return ways * beside[..., None] * (self.nuisances.sway * canvas / 224)
+
+    @functools.cached_property
     def _recorded(self) -> Callable[[int], np.ndarray]:
         """Number -> frame."""
         dice = functools.partial(self._random, 5)
@@ -124,6 +135,22 @@ class SyntheticClip:
     def frame(self, number: int) -> np.ndarray:
         """(size, size, 3) uint8 RGB, as a camera would record it."""
         return self._recorded(number)
+
+    def face(self, number: int) -> tuple[float, float, float, float]:
+        """Where the face is in a frame: the middle (x, y) and the half axes, as shares of the side.
+
+        It is the upright ellipse of the same mean and variance.
+        """
+        _, face, _, _ = self._drawn
+        canvas = len(face)
+        rows, columns = np.mgrid[:canvas, :canvas] + 0.5
+        places = np.array([columns, rows])
+        middle = (face * places).sum((1, 2)) / face.sum()
+        spread = (face * (places - middle[:, None, None]) ** 2).sum((1, 2)) / face.sum()
+        matrix = self.nuisances.head_motion(self._path, number / self.frames, canvas)
+        middle = np.linalg.solve(matrix[:, :2], middle - matrix[:, 2])
+        x, y, width, height = (float(n) for n in (*middle, *(2 * np.sqrt(spread))))
+        return x / canvas, y / canvas, width / canvas, height / canvas
 
     def truth(self, onset: int, apex: int, patch_size: int) -> Truth:
         """What moves from frame `onset` to frame `apex`, in the coordinates of the second."""
@@ -153,6 +180,9 @@ class SyntheticClip:
         if share:
             local = cv2.remap(field, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR)
             x, y = x - share * local[..., 0], y - share * local[..., 1]
+        if self.nuisances.sway:
+            away = self._sway * self._path.at(time)[7]
+            x, y = x - away[..., 0], y - away[..., 1]
         person = cv2.remap(
             person,
             x.astype(np.float32),

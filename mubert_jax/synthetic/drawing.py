@@ -26,6 +26,7 @@ class Pose:
       roll: the turn of the face in the picture, in radians.
       light: the direction towards the light, as (x, y, z), z towards the camera; y points down.
       ambient: the share of the light that comes from everywhere.
+      yaw: how far the middle of the face is turned to the right, in half-widths; less than 1/2.
     """
 
     center: tuple[float, float]
@@ -33,6 +34,7 @@ class Pose:
     roll: float
     light: tuple[float, float, float]
     ambient: float
+    yaw: float = 0.0
 
     @classmethod
     def draw(cls, random: np.random.Generator) -> "Pose":
@@ -50,7 +52,9 @@ class Pose:
         x = ((columns + 0.5) / size - self.center[0]) / self.half_width
         y = ((rows + 0.5) / size - self.center[1]) / self.half_width
         cos, sin = np.cos(self.roll), np.sin(self.roll)
-        return x * cos + y * sin, y * cos - x * sin
+        x, y = x * cos + y * sin, y * cos - x * sin
+        # The outline stays; what is within shifts with the square of its nearness to the middle.
+        return x - self.yaw * np.clip(1 - x**2 - (y / 1.3) ** 2, 0, None), y
 
 
 def draw_person(identity: Identity, pose: Pose, size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ import numpy as np
 from mubert_jax.data.video import read_video
 from mubert_jax.errors import UserError
 from mubert_jax.synthetic.backgrounds import mosaic_background
+from mubert_jax.synthetic.drawing import Pose
 from mubert_jax.synthetic.mesh import MeshMovement
 
 DISPLAY_GAMMA = 2.2  # the usual approximation of sRGB
@@ -73,6 +74,11 @@ class Foreign:
     movement: ClassVar[type[MeshMovement]] = MeshMovement
     path: ClassVar[type[Tremor]] = Tremor
     for_training: ClassVar[bool] = False
+    # Only what `MeshMovement` pulls at moves within a person.
+    sway: ClassVar[float] = 0.0
+
+    def draw_pose(self, random: np.random.Generator) -> Pose:
+        return Pose.draw(random)
 
     def draw_background(self, random: np.random.Generator, size: int) -> np.ndarray:
         return mosaic_background(random, size)

@@ -1,7 +1,7 @@
 """What changes between two frames and is not a movement of the face."""
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import ClassVar
 
 import cv2
@@ -9,7 +9,7 @@ import numpy as np
 
 from mubert_jax.errors import UserError
 from mubert_jax.synthetic.backgrounds import shared_background, textured_background
-from mubert_jax.synthetic.foreign import Foreign
+from mubert_jax.synthetic.drawing import Pose
 from mubert_jax.synthetic.movements import Movement
 
 # Pixels of a 224-pixel frame: more than a background moves, so that its place says nothing.
@@ -51,6 +51,7 @@ class Nuisances:
       quality: the quality of JPEG compression; 0 for none.
       background: how far the background moves over a clip.
       textured: a new background every time, instead of the shared pool.
+      sway: how far hair, neck and clothes move by themselves over a clip.
     """
 
     drift: float = 0.0
@@ -62,10 +63,14 @@ class Nuisances:
     quality: int = 0
     background: float = 0.0
     textured: bool = False
+    sway: float = 0.0
 
     movement: ClassVar[type[Movement]] = Movement
     path: ClassVar[type[Wander]] = Wander
     for_training: ClassVar[bool] = True
+
+    def draw_pose(self, random: np.random.Generator) -> Pose:
+        return Pose.draw(random)
 
     def draw_background(self, random: np.random.Generator, size: int) -> np.ndarray:
         return (textured_background if self.textured else shared_background)(random, size)
@@ -127,37 +132,3 @@ class Nuisances:
         if decoded is None:
             raise UserError("this OpenCV cannot read the JPEG images that it writes; reinstall it")
         return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
-
-
-# A head that is held still and steady lamps, as in a recording lab; the others are for one nuisance
-# at a time, or for all. The strengths are assumptions: larger ones make the benchmark harder.
-LAB = Nuisances(drift=1.5, turn=0.4, gain=0.03, gradient=0.03, flicker=0.005, noise=1.5)
-CONDITIONS: dict[str, Nuisances | Foreign] = {
-    "clean": Nuisances(),
-    "lab": LAB,
-    "busy-lab": dataclasses.replace(LAB, background=4.0),
-    "light": Nuisances(gain=0.06, gradient=0.06, flicker=0.01),
-    "drift": Nuisances(drift=1.5, turn=0.4),
-    "noise": Nuisances(noise=4.0),
-    "compression": Nuisances(quality=60),
-    "background": Nuisances(background=4.0),
-    "textured": Nuisances(background=4.0, textured=True),
-    "all": Nuisances(
-        drift=1.5,
-        turn=0.4,
-        gain=0.06,
-        gradient=0.06,
-        flicker=0.01,
-        noise=2.0,
-        quality=80,
-        background=4.0,
-    ),
-    "foreign": Foreign(),
-}
-
-
-def known_conditions(names: Iterable[str]) -> tuple[str, ...]:
-    """The names as a tuple; UserError for a name that is not in `CONDITIONS`."""
-    if unknown := [name for name in names if name not in CONDITIONS]:
-        raise UserError(f"--conditions {unknown[0]}: choose from {', '.join(CONDITIONS)}")
-    return tuple(names)

@@ -99,6 +99,7 @@ def lowered_step(config, run):
 
     frames = placed((pairs, side, side, 3), np.uint8)
     batch = {"current": frames, "reference": frames, "index": placed((pairs,), np.uint32)}
+    batch["face"] = placed((pairs, 4), np.float32)
     return run.step.lower(run.abstract_state, batch)
 
 

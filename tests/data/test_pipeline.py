@@ -32,7 +32,7 @@ def take(pairs: FramePairs, count: int, **options) -> list[dict[str, np.ndarray]
 def assert_same(a: list[dict], b: list[dict]) -> None:
     assert len(a) == len(b)
     for left, right in zip(a, b, strict=True):
-        assert left.keys() == right.keys() == {"current", "reference", "index"}
+        assert left.keys() == right.keys() == {"current", "reference", "index", "face"}
         for name in left:
             np.testing.assert_array_equal(left[name], right[name], name)
             assert left[name].dtype == right[name].dtype

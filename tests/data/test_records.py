@@ -1,5 +1,6 @@
 """The two record kinds and the images in them."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -17,6 +18,7 @@ from mubert_jax.data.records import (
     encode_frame,
     encode_image,
     encode_pair,
+    load_protos,
 )
 from mubert_jax.errors import UserError
 
@@ -40,6 +42,8 @@ PAIR = PairRecord(
 
 def test_records_come_back_as_they_were():
     assert decode_frame(encode_frame(FRAME)) == FRAME
+    seen = dataclasses.replace(FRAME, face=(0.5, 0.625, 0.25, 0.375))
+    assert decode_frame(encode_frame(seen)) == seen
     assert decode_pair(encode_pair(PAIR)) == PAIR
 
 
@@ -101,3 +105,11 @@ def test_grey_images_become_three_channels():
 def test_bytes_that_are_no_image_are_refused(content):
     with pytest.raises(UserError, match=f"^{len(content)} bytes are not a PNG or JPEG image"):
         decode_image(content)
+
+
+def test_records_of_before_say_nothing_of_faces():
+    examples, _ = load_protos()
+    seen = dataclasses.replace(FRAME, face=(0.5, 0.5, 0.25, 0.25))
+    example = examples.Example.FromString(encode_frame(seen))
+    del example.features.feature["face"]
+    assert decode_frame(example.SerializeToString()) == FRAME

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from mubert_jax.data.folder import synthetic_space
@@ -14,7 +15,7 @@ from mubert_jax.data.searching import PassedOver
 from mubert_jax.data.sets.synthetic import FIRST_TEST_SUBJECT, Cast, read_subjects
 from mubert_jax.errors import UserError
 from mubert_jax.synthetic.clip import SyntheticClip
-from mubert_jax.synthetic.nuisances import CONDITIONS
+from mubert_jax.synthetic.conditions import CONDITIONS
 
 
 def test_a_prepared_cast_is_a_data_set_to_train_on(tmp_path, quiet):
@@ -23,7 +24,10 @@ def test_a_prepared_cast_is_a_data_set_to_train_on(tmp_path, quiet):
     report = prepare("synthetic", cast, tmp_path / "set", options, quiet)
     assert report.kept == 4 and report.frames == 36
     pairs = FramePairs(tmp_path / "set", delta=(2, 4), image_size=32)
-    assert pairs.pair(0, 0, seed=0)["current"].shape == (32, 32, 3)
+    pair = pairs.pair(0, 0, seed=0)
+    assert pair["current"].shape == (32, 32, 3) and pairs.knows_faces
+    first = SyntheticClip(0, 0, nuisances=CONDITIONS["lab"], size=32, frames=9, labelled=False)
+    np.testing.assert_allclose(pair["face"], first.face(int(pair["delta"])), rtol=1e-6)
     assert prepare("synthetic", cast, tmp_path / "set", options, quiet).already_complete
     with pytest.raises(UserError, match="frames=9.*there and.*frames=10"):
         prepare("synthetic", dataclasses.replace(cast, frames=10), tmp_path / "set", options, quiet)

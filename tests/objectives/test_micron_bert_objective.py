@@ -77,6 +77,7 @@ def frames():
     return Views(
         **images,
         known=known,
+        face=np.array([[0.5, 0.5, 0.3, 0.4], [0.0, 0.0, 0.0, 0.0]], np.float32),
         swap_mask=np.array([[True, False, True, False], [False, False, True, True]]),
         global_crops=[numbers(2, 16, 16, 3, seed=seed) for seed in (5, 6)],
         local_crops=[numbers(2, 8, 8, 3, seed=seed) for seed in (7, 8, 9)],

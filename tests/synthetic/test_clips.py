@@ -10,9 +10,10 @@ from mubert_jax.data.faces import HaarDetector
 from mubert_jax.data.records import encode_image
 from mubert_jax.errors import UserError
 from mubert_jax.synthetic.clip import SyntheticClip
+from mubert_jax.synthetic.conditions import CONDITIONS
 from mubert_jax.synthetic.identity import Identity
 from mubert_jax.synthetic.movements import ACTION_UNITS, EMOTIONS, Course, Movement
-from mubert_jax.synthetic.nuisances import CONDITIONS, Nuisances
+from mubert_jax.synthetic.nuisances import Nuisances
 
 SILENT = Nuisances(noise=0.0)
 
@@ -130,3 +131,17 @@ def test_a_photograph_without_a_face(tmp_path):
     (tmp_path / "grey.png").write_bytes(encode_image(np.full((64, 64, 3), 90, np.uint8), "png"))
     with pytest.raises(UserError, match="grey.png: no frontal face found"):
         clip(photo=tmp_path / "grey.png").frame(0)
+
+
+@pytest.mark.parametrize("condition", ["drift", "foreign", "wild"])
+def test_the_face_is_where_the_truth_has_it(condition):
+    made = clip(nuisances=CONDITIONS[condition], size=96)
+    number = 20
+    x, y, width, height = (96 * share for share in made.face(number))
+    rows, columns = np.mgrid[:96, :96] + 0.5
+    inside = ((columns - x) / width) ** 2 + ((rows - y) / height) ** 2 < 1
+    share = made.truth(0, number, 8).face
+    both = np.minimum(share, inside.reshape(12, 8, 12, 8).mean((1, 3))).sum()
+    assert both > 0.9 * share.sum() and both > 0.9 * inside.sum() / 64
+    if condition == "drift":
+        assert made.face(0) != made.face(number)

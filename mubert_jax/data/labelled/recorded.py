@@ -20,7 +20,7 @@ from mubert_jax.data.searching import PassedOver
 from mubert_jax.data.sets.synthetic import FIRST_TEST_SUBJECT, Drawn, read_subjects
 from mubert_jax.errors import UserError
 from mubert_jax.synthetic.clip import AMPLITUDES, SyntheticClip
-from mubert_jax.synthetic.nuisances import CONDITIONS, known_conditions
+from mubert_jax.synthetic.conditions import CONDITIONS, known_conditions
 from mubert_jax.synthetic.recorded import Recorded
 
 

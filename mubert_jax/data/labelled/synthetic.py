@@ -12,10 +12,10 @@ from rich.console import Console
 from mubert_jax.data.labelled.labelled_set import PairOptions, PairTable
 from mubert_jax.data.labelled.prepare import store
 from mubert_jax.data.labelled.report import PairsReport
+from mubert_jax.data.searching import PassedOver
 from mubert_jax.data.sets.synthetic import Cast
 from mubert_jax.errors import UserError
 from mubert_jax.synthetic.clip import VISIBLE, SyntheticClip
-from mubert_jax.synthetic.nuisances import CONDITIONS
 
 # Its stem names the data set in every record and prediction, including those of older folders.
 TABLE = "controlled.csv"
@@ -37,6 +37,7 @@ def prepare_synthetic(
 
 def record(cast: Cast, folder: Path) -> None:
     """Writes the frames as PNG and `TABLE`: onset, apex, label, subject, clip, action units."""
+    nuisances = cast.recorded_under(PassedOver(cast.backgrounds))
 
     def draw(number: int, index: int) -> tuple[str, ...]:
         condition = cast.conditions[(number + index) % len(cast.conditions)]
@@ -44,7 +45,7 @@ def record(cast: Cast, folder: Path) -> None:
             number,
             index,
             cast.seed,
-            CONDITIONS[condition],
+            nuisances[condition],
             cast.size,
             frames=cast.frames,
             amplitudes=VISIBLE,

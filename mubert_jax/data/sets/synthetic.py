@@ -1,7 +1,7 @@
 """Synthetic people whose movements are known; see `mubert_jax.synthetic`."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,11 +9,15 @@ import numpy as np
 
 from mubert_jax.data.clips import Clip, Frames
 from mubert_jax.data.names import printable
+from mubert_jax.data.records import Ellipse
 from mubert_jax.data.searching import PassedOver, files_with
 from mubert_jax.data.video import IMAGE_SUFFIXES
 from mubert_jax.errors import UserError
 from mubert_jax.synthetic.clip import SyntheticClip
-from mubert_jax.synthetic.nuisances import CONDITIONS, known_conditions
+from mubert_jax.synthetic.conditions import CONDITIONS, known_conditions
+from mubert_jax.synthetic.foreign import Foreign
+from mubert_jax.synthetic.nuisances import Nuisances
+from mubert_jax.synthetic.wild import Wild
 
 # Subjects from here on are for testing: `mubert bench perception` takes them, and no training may.
 FIRST_TEST_SUBJECT = 100_000
@@ -27,10 +31,12 @@ class Cast:
       subjects, first_subject: how many people, and the number of the first.
       clips: recordings per person.
       frames: frames per recording.
-      conditions: names of `nuisances.CONDITIONS`, which the clips of a subject take in turn; only
+      conditions: names of `conditions.CONDITIONS`, which the clips of a subject take in turn; only
         test people take one that is not for training.
       seed: another seed makes other people.
       size: side of the frames in pixels.
+      backgrounds: a folder of photographs, parts of which are behind people outside the lab,
+        beside scenes that are drawn.
       photos: a folder of photographs, one sub-folder per subject, instead of drawings; `subjects`
         is then the most that are taken.
     """
@@ -42,6 +48,7 @@ class Cast:
     conditions: tuple[str, ...] = ("lab", "lab", "lab", "busy-lab")
     seed: int = 0
     size: int = 224
+    backgrounds: Path | None = None
     photos: Path | None = None
 
     def __post_init__(self):
@@ -56,9 +63,34 @@ class Cast:
                     f"--conditions {name}: is for testing alone, so that nothing learns from it; "
                     f"--first-subject={FIRST_TEST_SUBJECT} makes test people"
                 )
+        outside = [name for name, made in CONDITIONS.items() if isinstance(made, Wild)]
+        if self.backgrounds and not set(outside) & set(self.conditions):
+            raise UserError(
+                f"--backgrounds {self.backgrounds}: nobody is recorded before them; add one of "
+                f"{', '.join(outside)} to --conditions"
+            )
+
+    def recorded_under(self, passed: PassedOver) -> dict[str, Nuisances | Foreign]:
+        """Condition -> what else changes; files beside photographs are told to `passed`.
+
+        Raises:
+          UserError: `backgrounds` does not exist, or holds no photograph.
+        """
+        made = {name: CONDITIONS[name] for name in self.conditions}
+        if self.backgrounds is None:
+            return made
+        photographs = read_backgrounds(self.backgrounds, passed)
+        return {
+            name: dataclasses.replace(nuisances, photographs=photographs)
+            if isinstance(nuisances, Wild)
+            else nuisances
+            for name, nuisances in made.items()
+        }
 
     def __str__(self):
         values = dataclasses.asdict(self) | {"conditions": "+".join(self.conditions)}
+        if self.backgrounds is None:
+            del values["backgrounds"]
         return "made: " + " ".join(f"{name}={value}" for name, value in values.items())
 
 
@@ -74,8 +106,9 @@ def clips(cast: Cast, passed: PassedOver | None = None) -> list[Clip]:
     else:
         found = read_subjects(cast.photos, passed).items()
         people = [(n, name, photos) for n, (name, photos) in zip(numbers, found, strict=False)]
+    nuisances = cast.recorded_under(passed)
     return [
-        _clip(cast, number, name, index, photos[index % len(photos)])
+        _clip(cast, nuisances, number, name, index, photos[index % len(photos)])
         for number, name, photos in people
         for index in range(cast.clips)
     ]
@@ -106,14 +139,40 @@ def read_subjects(folder: Path, passed: PassedOver) -> dict[str, list[Path]]:
     return {subject: sorted(photos) for subject, photos in sorted(subjects.items())}
 
 
-def _clip(cast: Cast, subject: int, person: str, index: int, photo: Path | None) -> Clip:
+def read_backgrounds(folder: Path, passed: PassedOver) -> tuple[Path, ...]:
+    """The photographs in a folder and below; other files are told to `passed`.
+
+    Raises:
+      UserError: the folder does not exist, or holds no photograph.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; --backgrounds takes one with photographs")
+    photographs = sorted(
+        path for _, paths in files_with(IMAGE_SUFFIXES, folder, passed) for path in paths
+    )
+    if not photographs:
+        raise UserError(
+            f"{folder}: no photograph (looked for {' '.join(sorted(IMAGE_SUFFIXES))})"
+            f"{passed.clause()}"
+        )
+    return tuple(photographs)
+
+
+def _clip(
+    cast: Cast,
+    nuisances: Mapping[str, Nuisances | Foreign],
+    subject: int,
+    person: str,
+    index: int,
+    photo: Path | None,
+) -> Clip:
     condition = cast.conditions[(subject + index) % len(cast.conditions)]
     make = partial(
         SyntheticClip,
         subject=subject,
         index=index,
         seed=cast.seed,
-        nuisances=CONDITIONS[condition],
+        nuisances=nuisances[condition],
         size=cast.size,
         frames=cast.frames,
         labelled=False,
@@ -134,6 +193,7 @@ class Drawn(Frames):
 
     def __init__(self, make: Callable[[], SyntheticClip], count: int, file: Path):
         self._make, self._count, self.files = make, count, (file,)
+        self._faces: Sequence[Ellipse] = ()
 
     @property
     def expected(self) -> int:
@@ -142,9 +202,20 @@ class Drawn(Frames):
     def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
         return self.read(range(self._count))
 
+    def face(self, number: int) -> Ellipse:
+        if not self._faces:
+            self._start()
+        return self._faces[number]
+
     def read(self, numbers: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
-        recording = self._make()
+        recording = self._start()
         return ((number, recording.frame(number)) for number in sorted(set(numbers)))
+
+    def _start(self) -> SyntheticClip:
+        """The recording; its pictures are not kept, as a data set holds thousands of clips."""
+        recording = self._make()
+        self._faces = [recording.face(number) for number in range(self._count)]
+        return recording
 
     def sample(self, count: int) -> list[np.ndarray]:
         numbers = np.linspace(0, self._count - 1, count).astype(int)
