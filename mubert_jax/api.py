@@ -76,8 +76,8 @@ class Model:
           onset, apex: frames of any size, cut alike.
           crop: "face" finds one box for both frames, "center" takes the middle square, "none" takes
             frames that are cropped already.
-          align: how the apex is registered to the onset: "robust", "ecc" or "none"; None takes what
-            the model was trained to be looked at with.
+          align: how the apex is registered to the onset: "robust", "poi", "ecc" or "none"; None
+            takes what the model was trained to be looked at with.
 
         Raises:
           UserError: no face is found, or the frames are not of one size.

@@ -368,8 +368,9 @@ class PerceptionConfig:
     # calibrated: 0 for equal frames by construction. diagonal: 1 - diag(Â), as the paper shows.
     map: str = choice("calibrated", "diagonal")
     # Registers the apex to the onset first: global drift hides micro-movements. ecc: shift and
-    # turn of the whole frame. robust: shift, turn and light of the face.
-    align: str = choice("robust", "ecc", "none")
+    # turn of the whole frame. robust: shift, turn and light of an ellipse in the middle, where a
+    # face is. poi: the same of where POI looks in the onset.
+    align: str = choice("robust", "poi", "ecc", "none")
     # focused: S smoothed and sharpened, and m weighed with the probability that a patch moved
     # (`perception.focus`). attention: S as the contextual token's attention has it, W = m × S·N.
     poi: str = choice("focused", "attention")

@@ -22,7 +22,7 @@ FLOORS = {
             "config",
             "config_parts",
             "config_files models motion_maps",
-            "losses",
+            "losses registration",
             "training",
             "objectives",
             "perception",

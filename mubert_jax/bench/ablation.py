@@ -22,6 +22,7 @@ from mubert_jax.perception import emotions
 from mubert_jax.perception.benchmark import (
     BenchmarkPair,
     Row,
+    as_registered,
     baseline_reader,
     baseline_rows,
     benchmark_pairs,
@@ -30,6 +31,7 @@ from mubert_jax.perception.benchmark import (
     mass_on_face,
 )
 from mubert_jax.perception.maps import Perceiver
+from mubert_jax.perception.registering import ByInterest
 from mubert_jax.perception.scores import Estimate
 from mubert_jax.perception.trained import Trained
 from mubert_jax.pretraining.run import run as pretrain
@@ -98,7 +100,7 @@ def ablate(
             except UserError as error:
                 raise UserError(f"{name}, seed {seed}: {error}") from error
     read = {
-        (config.model.image_size, config.model.patch_size, config.perception.align)
+        (config.model.image_size, config.model.patch_size, _without_model(config.perception.align))
         for config in configs.values()
     }
     rows += [row for one in sorted(read) for row in _baselines(*one, benchmark)]
@@ -136,10 +138,11 @@ def _score(folder: Path, config: Config, benchmark: Benchmark) -> Iterator[dict[
     )
     if config.model.dma.kind == "none":
         return
-    perceiver = Perceiver(model, params, config.perception, batch=1)
+    perceiver = Perceiver(model, params, as_registered(config.perception), batch=1)
+    read = learned_reader(perceiver, ByInterest(model, params))
     for condition in benchmark.conditions:
         pairs = benchmark.pairs(condition, config.model.image_size, config.model.patch_size)
-        found = evaluate(learned_reader(perceiver), pairs, (config.perception.align,))
+        found = evaluate(read, pairs, (config.perception.align,))
         for row, difficulties in found.items():
             name = f"{row.method} × {row.times}" if row.times else row.method
             yield from _rows(condition, name, difficulties["all"])
@@ -149,6 +152,11 @@ def _score(folder: Path, config: Config, benchmark: Benchmark) -> Iterator[dict[
             "score": "mass on the face",
             "value": mass_on_face(perceiver, pairs),
         }
+
+
+def _without_model(align: str) -> str:
+    """The registration of the baselines, which the models share: none has a POI of its own."""
+    return "robust" if align == "poi" else align
 
 
 def _baselines(size: int, patch: int, align: str, benchmark: Benchmark) -> Iterator[dict[str, Any]]:

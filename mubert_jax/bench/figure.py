@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mubert_jax.motion_maps import MotionMap, load, registered
+from mubert_jax.motion_maps import MotionMap, load
 from mubert_jax.perception import render
-from mubert_jax.perception.benchmark import BenchmarkPair, benchmark_pairs
+from mubert_jax.perception.benchmark import as_registered, benchmark_pairs
 from mubert_jax.perception.maps import Perceiver
+from mubert_jax.perception.registering import ByInterest
 from mubert_jax.perception.trained import Trained
 
 # Range of the movements that are shown, in pixels of a 224-pixel frame: hard to see on a screen.
@@ -57,22 +58,22 @@ def picture(
 
     onset = [pair.onset for pair in pairs]
     apex = [pair.apex for pair in pairs]
-    aligned = np.stack([pair.registered(align) for pair in pairs])
-    perceiver = Perceiver(trained.model, trained.params, trained.config.perception)
-    maps = perceiver(np.stack(onset), aligned)
+    by_interest = ByInterest(trained.model, trained.params)
+    aligned = [pair.registered(align, by_interest) for pair in pairs]
+    reading = as_registered(trained.config.perception)
+    maps = Perceiver(trained.model, trained.params, reading)(np.stack(onset), np.stack(aligned))
     truth = [pair.truth.displacement * 224 / model.image_size for pair in pairs]
     columns = [
         render.Column("onset", onset),
         render.Column("apex", apex),
         render.Column("what moved", truth, 1.0, "pixels at 224"),
-        *(_column(load(name), align, pairs) for name in methods or DRAWN),
+        *(_column(load(name), onset, aligned) for name in methods or DRAWN),
         *render.learned(maps, trained.scale or float(np.percentile(maps.dma, FULL_COLOUR)), "m"),
     ]
     render.panel(columns, apex, titles, path)
 
 
-def _column(method: MotionMap, align: str, pairs: list[BenchmarkPair]) -> render.Column:
-    look = registered(method, align).strength
-    seen = [look(pair.onset, pair.apex) for pair in pairs]
+def _column(method: MotionMap, onsets: list[np.ndarray], apexes: list[np.ndarray]) -> render.Column:
+    seen = [method.strength(*pair) for pair in zip(onsets, apexes, strict=True)]
     limit = method.limit or float(np.percentile(seen, FULL_COLOUR))
     return render.Column(textwrap.fill(method.title, TITLE), seen, limit, method.unit)

@@ -20,12 +20,14 @@ from mubert_jax.models.micron_bert import side_by_side
 from mubert_jax.models.poi import interest
 from mubert_jax.perception.benchmark import (
     Row,
+    as_registered,
     benchmark_pairs,
     enough_subjects,
     evaluate,
     learned_reader,
 )
 from mubert_jax.perception.maps import Perceiver
+from mubert_jax.perception.registering import ByInterest
 from mubert_jax.perception.scores import moved_patches
 from mubert_jax.perception.trained import Trained
 from mubert_jax.synthetic.clip import SyntheticClip
@@ -92,14 +94,15 @@ def bench_oracle(
     enough_subjects(subjects)
     model, align = trained.config.model, trained.config.perception.align
     console.print(f"Drawing {pairs} pairs, then {steps} steps", highlight=False)
-    truth = true_pairs(conditions, pairs, model.image_size, model.patch_size, align)
+    by_interest = ByInterest(trained.model, trained.params)
+    truth = true_pairs(conditions, pairs, model.image_size, model.patch_size, align, by_interest)
     halfway, told = train_on_truth(trained, truth, steps)
     # The copy learns m × S·N, so it is read in the same way.
-    as_learnt = PerceptionConfig(poi="attention")
+    as_learnt = PerceptionConfig(align="none", poi="attention")
     readers = {
-        who: learned_reader(Perceiver(trained.model, params, reading, batch=1))
+        who: learned_reader(Perceiver(trained.model, params, reading, batch=1), by_interest)
         for who, params, reading in (
-            ("own", trained.params, trained.config.perception),
+            ("own", trained.params, as_registered(trained.config.perception)),
             ("halfway", halfway, as_learnt),
             ("oracle", told, as_learnt),
         )
@@ -135,7 +138,12 @@ def share_of_the_way(reached: float, oracle: float) -> float:
 
 
 def true_pairs(
-    conditions: Iterable[str], count: int, size: int, patch_size: int, align: str
+    conditions: Iterable[str],
+    count: int,
+    size: int,
+    patch_size: int,
+    align: str,
+    by_interest: ByInterest | None = None,
 ) -> TruePairs:
     """Onset and registered apex of the first `count` training people, one clip of each."""
 
@@ -145,11 +153,16 @@ def true_pairs(
         truth = clip.truth(clip.course.onset, clip.course.apex, patch_size)
         moved, still = moved_patches(truth)
         masks = (mask.reshape(-1) for mask in (moved, still, truth.face > 0.5))
-        return onset, aligned(align, apex, onset), *masks
+        return onset, apex if align == "poi" else aligned(align, apex, onset), *masks
 
     with ThreadPoolExecutor() as pool:
         drawn = list(pool.map(draw, range(count), itertools.cycle(conditions)))
-    return TruePairs(*(np.stack(column) for column in zip(*drawn, strict=True)))
+    onset, apex, *masks = (np.stack(column) for column in zip(*drawn, strict=True))
+    if align == "poi":
+        if by_interest is None:
+            raise ValueError("a registration by POI needs a model")
+        apex = by_interest(onset, apex)
+    return TruePairs(onset, apex, *masks)
 
 
 class ToldTheTruth(Objective):

@@ -10,11 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from mubert_jax.config import PerceptionConfig
+from mubert_jax.errors import UserError
 from mubert_jax.motion_maps import MotionMap, chosen
 from mubert_jax.perception.benchmark import (
     BenchmarkPair,
     Reader,
     Row,
+    as_registered,
     baseline_maps,
     baseline_reader,
     baseline_rows,
@@ -26,6 +28,7 @@ from mubert_jax.perception.benchmark import (
     times,
 )
 from mubert_jax.perception.maps import Perceiver
+from mubert_jax.perception.registering import ByInterest
 from mubert_jax.perception.scores import Estimate, paired_difference
 from mubert_jax.perception.trained import Trained
 from mubert_jax.synthetic.conditions import known_conditions
@@ -72,7 +75,7 @@ def bench_perception(
       conditions: names of `conditions.CONDITIONS`.
       subjects: the number of test subjects.
       size: the side of the frames without a model, in pixels.
-      align: one of `alignment.ALIGNERS`.
+      align: one of `alignment.ALIGNERS`, or "poi": by the model's POI, the baselines' frames, too.
       console: where the tables are shown, each as it is ready.
       methods: names of `motion_maps`, the baselines; None takes all that need no extra.
 
@@ -82,15 +85,18 @@ def bench_perception(
       registered.
 
     Raises:
-      UserError: unknown condition or method, too few subjects.
+      UserError: unknown condition or method, too few subjects, "poi" without a model.
     """
     conditions = known_conditions(conditions)
     subjects = enough_subjects(subjects)
     baselines = chosen(methods)
+    if align == "poi" and trained is None:
+        raise UserError("--align=poi registers by a checkpoint's POI; add --checkpoint=FROM")
     patch, read, perceiver = PATCH, baseline_reader(PATCH, baselines), None
     if trained is not None:
         size, patch = trained.config.model.image_size, trained.config.model.patch_size
-        perceiver = Perceiver(trained.model, trained.params, batch=1)
+        reading = as_registered(PerceptionConfig())
+        perceiver = Perceiver(trained.model, trained.params, reading, batch=1)
         read = everything(trained, perceiver, baselines)
     rows, listed = [], baseline_rows(baselines)
     for condition in conditions:
@@ -127,14 +133,15 @@ def everything(
     POI is read by `focus.evidence`; "DMA, plain product" × POI is their product.
     """
     patch = trained.config.model.patch_size
-    as_paper = PerceptionConfig(map="diagonal", poi="attention")
+    as_paper = PerceptionConfig(map="diagonal", align="none", poi="attention")
+    by_interest = ByInterest(trained.model, trained.params)
     literal = Perceiver(trained.model, trained.params, as_paper, batch=1)
 
     def read(pair: BenchmarkPair, align: str) -> dict[tuple[str, str], np.ndarray]:
-        seen = learned_maps(perceiver, pair, align)
-        paper = learned_maps(literal, pair, align)
+        seen = learned_maps(perceiver, pair, align, by_interest)
+        paper = learned_maps(literal, pair, align, by_interest)
         poi, dma = seen.poi[0], seen.dma[0]
-        found = baseline_maps(pair, align, patch, baselines)
+        found = baseline_maps(pair, align, patch, baselines, by_interest)
         learned = {"DMA": dma, "1 - diag(Â)": paper.dma[0]}
         return (
             times(found | learned, "", 1.0)

@@ -80,6 +80,15 @@ def _oracle(args: Namespace, console: Console):
     return bench_oracle(trained, args.conditions, args.subjects, args.pairs, steps, console)
 
 
+def _registration(args: Namespace, console: Console):
+    from mubert_jax.bench.registration import bench_registration
+    from mubert_jax.interop.opening import SHIPPED, open_trained
+
+    _config_is_not_read(args)
+    trained = open_trained(args.checkpoint or SHIPPED)
+    return bench_registration(trained, args.batch_size, args.steps, console)
+
+
 def _step(args: Namespace, console: Console):
     from mubert_jax.bench.step import bench_step
 
@@ -198,6 +207,16 @@ def _batch_size(parser: Parser, nargs: str | None = None, default: int | list[in
     )
 
 
+def _pairs_at_once(parser: Parser):
+    parser.add_argument(
+        "--batch-size",
+        metavar="B",
+        type=types.count,
+        default=16,  # where a larger batch has stopped being faster on two CPU cores
+        help="pairs at a time (%(default)s)",
+    )
+
+
 def _steps(default: int, help: str = "how many are timed") -> Callable[[Parser], None]:
     def add(parser: Parser):
         parser.add_argument(
@@ -252,7 +271,7 @@ def _perception_flags(parser: Parser):
         "--align",
         choices=flags.ALIGN[1:],
         default="robust",
-        help="the registration that every method gets (%(default)s)",
+        help="the registration that every method gets; poi is the checkpoint's (%(default)s)",
     )
     add("--methods", metavar="M", nargs="+", help="baselines: farneback, eulerian, ... (all)")
 
@@ -328,6 +347,13 @@ BENCHES = {
         (_config_flag, _batch_sizes, _input_flags),
         _columns,
         " --data=data/mine --batch-size=64",
+    ),
+    "registration": Bench(
+        _registration,
+        "registering pairs one by one, in batches, and while looking",
+        (flags.trained, _pairs_at_once, _steps(10)),
+        _rows,
+        " --batch-size=32",
     ),
     "perception": Bench(
         _perception,

@@ -12,7 +12,9 @@ from mubert_jax.errors import UserError
 if TYPE_CHECKING:  # ml_collections, which the help does without
     from mubert_jax.config import Config
 
-ALIGN = ("none", "ecc", "robust")
+# Registrations that need no model, and all.
+ALIGN_FRAMES = ("none", "ecc", "robust")
+ALIGN = (*ALIGN_FRAMES, "poi")
 
 
 def run(parser: Parser) -> None:

@@ -64,7 +64,7 @@ def add_flags(parser: Parser) -> None:
     add(
         "--align",
         metavar="HOW",
-        choices=flags.ALIGN,
+        choices=flags.ALIGN_FRAMES,
         default="none",
         help="register to the clip's first frame: ecc or robust",
     )

@@ -12,15 +12,17 @@ from mubert_jax.data.video import grey
 _CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-4)
 # A share of the side: a larger limit would take out more of the head's drift, and let more failed
 # fits through.
-_LARGEST_SHIFT = 0.15
+LARGEST_SHIFT = 0.15
 # A fit may leave half of the variance: this share of the median deviation in the face's ellipse.
 # Another picture leaves more.
-_LARGEST_RESIDUAL = 0.5**0.5
+LARGEST_RESIDUAL = 0.5**0.5
 # Cauchy's weights with this scale are 95 % as efficient as least squares under normal noise
 # (Holland and Welsch, 1977).
-_CAUCHY_SCALE = 2.385
+CAUCHY_SCALE = 2.385
 # The standard deviation of normal noise over its median absolute deviation.
-_SIGMA_OF_MEDIAN = 1.4826
+SIGMA_OF_MEDIAN = 1.4826
+# A floor in grey levels, far below one: it keeps equal pictures from a division by 0.
+SMALLEST_SPREAD = 1e-3
 
 
 def align_ecc(image: np.ndarray, template: np.ndarray) -> np.ndarray:
@@ -45,7 +47,7 @@ def align_ecc(image: np.ndarray, template: np.ndarray) -> np.ndarray:
     height, width = grey_image.shape
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], np.float32)
     shift = np.abs(corners @ warp.T - corners[:, :2]).max()
-    if not shift <= _LARGEST_SHIFT * max(height, width):
+    if not shift <= LARGEST_SHIFT * max(height, width):
         return image
     aligned = cv2.warpAffine(
         image,
@@ -77,9 +79,9 @@ def align_robust(image: np.ndarray, template: np.ndarray) -> np.ndarray:
     face, target = face_ellipse(image.shape[:2]), grey(template)
     fit = fit_motion_and_light(grey(image), target, face)
     reach = np.abs(fit.motion[:2]).max() + abs(fit.motion[2]) * max(image.shape) / 2
-    if not reach <= _LARGEST_SHIFT * max(image.shape[:2]):
+    if not reach <= LARGEST_SHIFT * max(image.shape[:2]):
         return image
-    if not _spread(fit.residual[face]) <= _LARGEST_RESIDUAL * _spread(target[face]):
+    if not _spread(fit.residual[face]) <= LARGEST_RESIDUAL * _spread(target[face]):
         return image
     aligned = move(image.astype(np.float32), fit.motion) * fit.gain[..., None]
     return np.clip(np.round(aligned), 0, 255).astype(np.uint8)
@@ -154,8 +156,7 @@ def _cauchy(terms: np.ndarray, target: np.ndarray, rounds: int = 4) -> np.ndarra
     found = _weighted(terms, target, np.ones(len(target)))
     for _ in range(rounds):
         left = np.abs(target - terms @ found)
-        # The floor, far below a grey level, keeps equal pictures from a division by 0.
-        spread = _CAUCHY_SCALE * max(_SIGMA_OF_MEDIAN * float(np.median(left)), 1e-3)
+        spread = CAUCHY_SCALE * max(SIGMA_OF_MEDIAN * float(np.median(left)), SMALLEST_SPREAD)
         found = _weighted(terms, target, 1 / (1 + (left / spread) ** 2))
     return found
 

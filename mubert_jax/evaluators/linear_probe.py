@@ -38,8 +38,10 @@ class LinearProbe(Evaluator):
         pairs = LabelledPairs(options.path, config.model.image_size)
         if len(set(pairs.subject)) < 2:
             raise UserError(f"{options.path}: one subject cannot be left out; give more")
+        # What a model that still learns looks at is not a registration to compare its states by.
+        align = "robust" if config.perception.align == "poi" else config.perception.align
         both = zip(pairs.onset, pairs.apex, strict=True)
-        apex = [aligned(config.perception.align, apex, onset) for onset, apex in both]
+        apex = [aligned(align, apex, onset) for onset, apex in both]
         self._pairs = Labelled(
             pairs.onset, np.stack(apex), np.array(pairs.label), np.array(pairs.subject)
         )

@@ -7,12 +7,14 @@ from mubert_jax.errors import UserError
 from mubert_jax.objectives.micron_bert import MicronBertObjective
 from mubert_jax.perception.benchmark import (
     Row,
+    as_registered,
     benchmark_pairs,
     enough_subjects,
     evaluate,
     learned_reader,
 )
 from mubert_jax.perception.maps import Perceiver
+from mubert_jax.perception.registering import ByInterest
 from mubert_jax.synthetic.conditions import known_conditions
 from mubert_jax.training.evaluator import Evaluator
 from mubert_jax.training.objective import Objective, Params
@@ -50,8 +52,9 @@ class MotionMaps(Evaluator):
 
     def __call__(self, params: Params, extra: dict) -> dict[str, float]:
         align = self._perception.align
-        perceiver = Perceiver(self._model, params, self._perception, batch=1)
-        found = evaluate(learned_reader(perceiver), self._pairs, (align,))
+        perceiver = Perceiver(self._model, params, as_registered(self._perception), batch=1)
+        read = learned_reader(perceiver, ByInterest(self._model, params))
+        found = evaluate(read, self._pairs, (align,))
         return {
             "auc_in_face": found[Row("DMA", align)]["all"]["auc_in_face"].value,
             "auc_frame": found[Row("DMA", align, "POI")]["all"]["auc"].value,

@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mubert_jax.config import PerceptionConfig
 from mubert_jax.data.alignment import aligned
 from mubert_jax.data.sets.synthetic import FIRST_TEST_SUBJECT
 from mubert_jax.errors import UserError
 from mubert_jax.motion_maps import MotionMap, length
 from mubert_jax.perception.maps import Maps, Perceiver
+from mubert_jax.perception.registering import ByInterest
 from mubert_jax.perception.scores import Estimate, PairScore, score, summarise
 from mubert_jax.synthetic.clip import SyntheticClip, Truth, patch_means
 from mubert_jax.synthetic.conditions import CONDITIONS
@@ -31,11 +33,25 @@ class BenchmarkPair:
     amplitude: float
     _registered: dict = dataclasses.field(default_factory=dict, init=False, repr=False)
 
-    def registered(self, align: str) -> np.ndarray:
-        """The apex, registered to the onset as every method gets it; computed once per pair."""
-        if align not in self._registered:
-            self._registered[align] = aligned(align, self.apex, self.onset)
-        return self._registered[align]
+    def registered(self, align: str, by_interest: ByInterest | None = None) -> np.ndarray:
+        """The apex, registered to the onset as every method gets it; computed once per pair.
+
+        Args:
+          by_interest: For "poi", whose model's POI; it is computed once for each.
+
+        Raises:
+          ValueError: "poi" without a model.
+        """
+        how = align if align != "poi" else by_interest
+        if how is None:
+            raise ValueError("a registration by POI needs a model")
+        if how not in self._registered:
+            self._registered[how] = (
+                aligned(how, self.apex, self.onset)
+                if isinstance(how, str)
+                else how(self.onset[None], self.apex[None])[0]
+            )
+        return self._registered[how]
 
 
 # Difficulty -> amplitudes in pixels of a 224-pixel frame: about equal thirds of
@@ -113,13 +129,17 @@ def baseline_rows(methods: Mapping[str, MotionMap]) -> list[str]:
 
 
 def baseline_maps(
-    pair: BenchmarkPair, align: str, patch_size: int, methods: Mapping[str, MotionMap]
+    pair: BenchmarkPair,
+    align: str,
+    patch_size: int,
+    methods: Mapping[str, MotionMap],
+    by_interest: ByInterest | None = None,
 ) -> dict[str, np.ndarray]:
     """Row -> map (g, g) of methods without learning; a patch has the mean of its pixels."""
     face = np.kron(pair.truth.face, np.ones((patch_size, patch_size))) > 0.5
     found = {}
     for method in methods.values():
-        seen = method(pair.onset, pair.registered(align), face)
+        seen = method(pair.onset, pair.registered(align, by_interest), face)
         found[method.title] = length(seen)
         if method.gives == "flow":
             found[_less_median(method)] = length(seen - np.median(seen[face], axis=0))
@@ -130,16 +150,29 @@ def _less_median(method: MotionMap) -> str:
     return f"{method.title} - face's median"
 
 
-def learned_maps(perceiver: Perceiver, pair: BenchmarkPair, align: str) -> Maps:
-    """A model's maps of one pair."""
-    return perceiver(pair.onset[None], pair.registered(align)[None])
+def as_registered(reading: PerceptionConfig) -> PerceptionConfig:
+    """`reading` for frames that are registered already, as those of the benchmark are."""
+    return dataclasses.replace(reading, align="none")
 
 
-def learned_reader(perceiver: Perceiver) -> Reader:
+def learned_maps(
+    perceiver: Perceiver, pair: BenchmarkPair, align: str, by_interest: ByInterest | None = None
+) -> Maps:
+    """A model's maps of one pair.
+
+    Raises:
+      ValueError: the perceiver would register the frames once more.
+    """
+    if perceiver.align != "none":
+        raise ValueError("the benchmark registers its frames; give a perceiver with align='none'")
+    return perceiver(pair.onset[None], pair.registered(align, by_interest)[None])
+
+
+def learned_reader(perceiver: Perceiver, by_interest: ByInterest | None = None) -> Reader:
     """Reads DMA and DMA × POI."""
 
     def read(pair: BenchmarkPair, align: str):
-        maps = learned_maps(perceiver, pair, align)
+        maps = learned_maps(perceiver, pair, align, by_interest)
         return {("DMA", ""): maps.dma[0], ("DMA", "POI"): maps.dma_poi[0]}
 
     return read

@@ -20,6 +20,7 @@ from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import MicronBert, side_by_side
 from mubert_jax.models.poi import interest
 from mubert_jax.perception.focus import evidence, focus
+from mubert_jax.perception.registering import by_ellipse, by_interest
 from mubert_jax.training.objective import Params
 
 SCALE_FILE = "perception.json"
@@ -30,7 +31,8 @@ AS_DEFAULT = PerceptionConfig()
 class Maps:
     """Maps of P pairs, with g patches along a side.
 
-    `onset`, `apex` (P, H, W, 3) uint8. `difference` (P, H, W): |onset - apex| in grey levels.
+    `onset`, `apex` (P, H, W, 3) uint8, the apex registered to the onset. `difference` (P, H, W):
+    |onset - apex| in grey levels.
     `dma` (P, g, g): the map that was asked for; `calibrated` is 0 for equal frames, `diagonal` is
     1 - diag(Â). `poi` (P, g, g): S·N of the apex, mean 1, focused or as it is. `dma_poi` (P, g, g):
     their product, or `perception.focus.evidence` where a calibrated map is focused.
@@ -58,7 +60,7 @@ class Perceiver:
 
     Args:
       model, params: The model and its weights.
-      reading: Which maps to compute; registering the frames, `align`, is left to the caller.
+      reading: Which maps to compute, and how each apex is registered to its onset first.
       batch: How many pairs are compared at a time; more take more memory.
 
     Raises:
@@ -78,6 +80,7 @@ class Perceiver:
                 "no map of movement; train with 'diagonal'"
             )
         self.config: ModelConfig = model.config
+        self.align = reading.align
         self._batch = batch
         self._params = params
         self._compare = jax.jit(
@@ -89,16 +92,16 @@ class Perceiver:
     def __call__(self, onset_PxHxWx3: np.ndarray, apex_PxHxWx3: np.ndarray) -> Maps:
         """The maps of uint8 RGB frames, `image_size` square."""
         onset, apex = onset_PxHxWx3, apex_PxHxWx3
+        if self.align == "ecc":
+            apex = np.stack([aligned("ecc", b, a) for a, b in zip(onset, apex, strict=True)])
         read = []
         for start in range(0, len(onset), self._batch):
             part = slice(start, start + self._batch)
-            maps = self._compare(self._params, self._padded(onset[part]), self._padded(apex[part]))
-            read.append([np.asarray(values)[: len(onset[part])] for values in maps])
+            seen = self._compare(self._params, self._padded(onset[part]), self._padded(apex[part]))
+            read.append([np.asarray(values)[: len(onset[part])] for values in seen])
+        apex, *maps = (np.concatenate(parts) for parts in zip(*read, strict=True))
         grid = (len(onset), self.config.grid, self.config.grid)
-        learned = [
-            np.concatenate(parts).reshape(*grid, *parts[0].shape[2:])
-            for parts in zip(*read, strict=True)
-        ]
+        learned = [values.reshape(*grid, *values.shape[2:]) for values in maps]
         difference = np.abs(grey(onset, np.float32) - grey(apex, np.float32))
         return Maps(onset, apex, difference, *learned)
 
@@ -113,9 +116,19 @@ def _read(
     reference_uint8: jax.Array,
     reading: PerceptionConfig,
 ):
-    """DMA, POI and both together, (B, N) each, and u (B, N, 2); `model` is bound."""
-    frames = side_by_side(normalise(current_uint8), normalise(reference_uint8))
-    current, reference = model.encode(frames).split(2)
+    """The registered reference, DMA, POI and both together, (B, N) each, and u (B, N, 2).
+
+    `model` is bound.
+    """
+    if reading.align == "poi":
+        current = model.encode(normalise(current_uint8))
+        reference_uint8 = by_interest(current_uint8, reference_uint8, current.poi_scores)
+        reference = model.encode(normalise(reference_uint8))
+    else:
+        if reading.align == "robust":
+            reference_uint8 = by_ellipse(current_uint8, reference_uint8)
+        frames = side_by_side(normalise(current_uint8), normalise(reference_uint8))
+        current, reference = model.encode(frames).split(2)
     if reading.map == "calibrated":
         movement = jnp.maximum(model.difference(current, reference), 0.0)
     else:
@@ -132,10 +145,10 @@ def _read(
     both = movement * poi
     if (reading.map, reading.poi) == ("calibrated", "focused"):
         both = evidence(movement, poi, model.dma.log_odds)
-    return movement, poi, both, displacement
+    return reference_uint8, movement, poi, both, displacement
 
 
-def measure_scale(perceiver: Perceiver, pairs: FramePairs, align: str, count: int = 64) -> float:
+def measure_scale(perceiver: Perceiver, pairs: FramePairs, count: int = 64) -> float:
     """The strongest hundredth of a usual training pair: full colour in a picture.
 
     It is the median over pairs, so that a few whose background moves do not make all others dark.
@@ -143,14 +156,10 @@ def measure_scale(perceiver: Perceiver, pairs: FramePairs, align: str, count: in
     Args:
       pairs: The training's pairs, of which `count`, spread evenly, are compared. More of them
         steady the median and delay the start of the training.
-      align: How the second frame of each is registered to the first.
     """
     rows = np.linspace(0, len(pairs) - 1, min(count, len(pairs))).astype(int)
     drawn = [pairs.pair(row, row, seed=0) for row in rows]
-    maps = perceiver(
-        np.stack([pair["current"] for pair in drawn]),
-        np.stack([aligned(align, pair["reference"], pair["current"]) for pair in drawn]),
-    )
+    maps = perceiver(*(np.stack([p[name] for p in drawn]) for name in ("current", "reference")))
     return float(np.median(np.percentile(maps.dma, 99, axis=(1, 2))))
 
 

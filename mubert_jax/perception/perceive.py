@@ -8,7 +8,6 @@ import numpy as np
 from rich.console import Console
 
 from mubert_jax.config import PerceptionConfig
-from mubert_jax.data.alignment import aligned
 from mubert_jax.data.faces import (
     SAMPLED_FRAMES,
     center_box,
@@ -33,7 +32,7 @@ class PerceiveOptions:
 
     Attributes:
       crop, detector, margin: As for `mubert prepare`; use what the training data were made with.
-      align: none | ecc | robust; None takes the checkpoint's `perception.align`.
+      align: none | ecc | robust | poi; None takes the checkpoint's `perception.align`.
       map: calibrated | diagonal; None takes the checkpoint's `perception.map`.
       poi: focused | attention; None takes the checkpoint's `perception.poi`.
       pairs: The rows of the picture, for a video.
@@ -184,8 +183,7 @@ class Session:
 
     def compare(self, onset: np.ndarray, apex: np.ndarray) -> Maps:
         """The maps of cropped frames (P, S, S, 3), each apex registered to its onset first."""
-        registered = [aligned(self._reading.align, b, a) for a, b in zip(onset, apex, strict=True)]
-        return self._perceiver(onset, np.stack(registered))
+        return self._perceiver(onset, apex)
 
     def write(
         self,

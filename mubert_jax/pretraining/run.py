@@ -5,7 +5,7 @@ from typing import Annotated
 
 from rich.console import Console
 
-from mubert_jax.config import Config
+from mubert_jax.config import Config, PerceptionConfig
 from mubert_jax.config_parts import PretrainPart
 from mubert_jax.data.frames import FramePairs
 from mubert_jax.errors import UserError
@@ -79,5 +79,5 @@ def _measure_scale(
     model: MicronBert, config: Config, pairs: FramePairs, params: Params, workdir: Path
 ):
     if config.model.dma.kind != "none":
-        perceiver = Perceiver(model, params)
-        save_scale(workdir, measure_scale(perceiver, pairs, config.perception.align))
+        reading = PerceptionConfig(align=config.perception.align)
+        save_scale(workdir, measure_scale(Perceiver(model, params, reading), pairs))

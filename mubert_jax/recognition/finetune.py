@@ -213,7 +213,8 @@ def _backbone(config: Config, trained: Trained | None) -> Backbone:
 def _draw_hardest(predictions: Predictions, pairs: LabelledPairs, trained: Trained, folder: Path):
     """Draws a PNG of what DMA and POI see for each of the most confidently wrong clips."""
     rows = {who: i for i, who in enumerate(zip(pairs.subject, pairs.clip, strict=True))}
-    perceiver = Perceiver(trained.model, trained.params, trained.config.perception, batch=1)
+    as_prepared = dataclasses.replace(trained.config.perception, align="none")
+    perceiver = Perceiver(trained.model, trained.params, as_prepared, batch=1)
     with writing_errors(folder, RESUME):
         folder.mkdir(exist_ok=True)
         for clip in hardest(predictions, HARDEST):

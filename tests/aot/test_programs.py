@@ -183,9 +183,11 @@ def test_a_recognizer_looks(target, text_of, name, backbone):
     frame = jax.ShapeDtypeStruct((1, side, side, 3), np.uint8)
     arguments = chips.on(device, (params, frame, frame))
     text_of(f"{name}, {backbone}: predict", jax.jit(recognize).lower(*arguments))
-    perceiver = Perceiver(model, params, config.perception)
-    text = text_of(f"{name}, {backbone}: perceive", perceiver._compare.lower(*arguments))
-    assert ('"__cudnn$fmhaSoftmax"' in text) == target.startswith("h100")
+    for align in ("robust", "poi"):
+        perceiver = Perceiver(model, params, dataclasses.replace(config.perception, align=align))
+        program = f"{name}, {backbone}: perceive, {align}"
+        text = text_of(program, perceiver._compare.lower(*arguments))
+        assert ('"__cudnn$fmhaSoftmax"' in text) == target.startswith("h100")
 
 
 @pytest.mark.parametrize("folds", [1, 8])

@@ -212,16 +212,16 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "_CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, -0.9999)": (
             "it has converged before"
         ),
-        "if not shift < _LARGEST_SHIFT * max(height, width):": (
+        "if not shift < LARGEST_SHIFT * max(height, width):": (
             "no fit is at the limit to the last bit"
         ),
-        "if not reach < _LARGEST_SHIFT * max(image.shape[:2]):": (
+        "if not reach < LARGEST_SHIFT * max(image.shape[:2]):": (
             "no fit is at the limit to the last bit"
         ),
-        "if not _spread(fit.residual[face]) < _LARGEST_RESIDUAL * _spread(target[face]):": (
+        "if not _spread(fit.residual[face]) < LARGEST_RESIDUAL * _spread(target[face]):": (
             "no fit is at the limit to the last bit"
         ),
-        "if not reach <= _LARGEST_SHIFT * max(image.shape[: 3]):": (
+        "if not reach <= LARGEST_SHIFT * max(image.shape[: 3]):": (
             "a picture has more pixels along a side than its 3 colours"
         ),
         "@dataclasses.dataclass(frozen=False)": "nothing assigns to a fit",

@@ -73,7 +73,7 @@ MODULES = {
     "training/views": "training/test_augmentation.py",
     "training/warps": "training/test_warps.py",
     "perception/focus": "perception/test_focus.py",
-    "perception/maps": "perception/test_maps.py",
+    "perception/maps": "perception/test_maps.py perception/test_registering.py",
     "perception/scores": "perception/test_scores.py",
     "recognition/cross_validation": "recognition/test_cross_validation.py",
     "recognition/linear_probe": "recognition/test_linear_probe.py",

@@ -22,10 +22,12 @@ from mubert_jax.perception.benchmark import (
     baseline_rows,
     benchmark_pairs,
     evaluate,
+    learned_maps,
     learned_reader,
     mass_on_face,
 )
 from mubert_jax.perception.maps import Perceiver
+from mubert_jax.perception.registering import ByInterest
 from mubert_jax.perception.trained import Trained
 from mubert_jax.synthetic.clip import patch_means
 
@@ -52,7 +54,8 @@ def trained():
 
 
 def perceiver_of(trained, **reading):
-    return Perceiver(trained.model, trained.params, PerceptionConfig(**reading), batch=1)
+    reading = PerceptionConfig(align="none", **reading)
+    return Perceiver(trained.model, trained.params, reading, batch=1)
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +63,16 @@ def perceiver(trained):
     return perceiver_of(trained)
 
 
-@pytest.mark.parametrize("align", ["none", "robust"])
+@pytest.mark.parametrize("align", ["none", "robust", "poi"])
 def test_every_row_is_the_map_that_its_name_says(trained, perceiver, pairs, align):
     """Baselines and DMA, alone and × POI: all see the same frames and the same POI."""
+    by_interest = ByInterest(trained.model, trained.params)
     for pair in (pairs[0][0], pairs[1][1]):
-        apex = pair.apex if align == "none" else align_robust(pair.apex, pair.onset)
+        apex = {
+            "none": lambda pair=pair: pair.apex,
+            "robust": lambda pair=pair: align_robust(pair.apex, pair.onset),
+            "poi": lambda pair=pair: by_interest(pair.onset[None], pair.apex[None])[0],
+        }[align]()
         maps = everything(trained, perceiver, BASELINES)(pair, align)
         seen = perceiver(pair.onset[None], apex[None])
         as_paper = perceiver_of(trained, map="diagonal", poi="attention")
@@ -85,7 +93,7 @@ def test_every_row_is_the_map_that_its_name_says(trained, perceiver, pairs, alig
             np.testing.assert_allclose(maps[row], map_gxg, rtol=1e-5, atol=1e-9, err_msg=str(row))
         for method in ROWS:
             np.testing.assert_allclose(maps[method, "POI"], maps[method, ""] * seen.poi[0])
-        assert (apex != pair.apex).any() == (align == "robust")
+        assert (apex != pair.apex).any() == (align != "none")
 
 
 def test_no_baseline_is_denied_what_dma_gets(trained, perceiver, pairs):
@@ -140,6 +148,8 @@ def test_pairs_are_of_test_subjects_and_still_ones_do_not_move(pairs):
 
 def test_mass_on_the_face_of_uniform_scores_is_the_faces_share(pairs, perceiver):
     class Uniform:
+        align = "none"
+
         def __call__(self, onset, apex):
             maps = perceiver(onset, apex)
             return type(maps)(**{**vars(maps), "poi": np.ones_like(maps.poi)})
@@ -153,3 +163,12 @@ def test_grey_is_the_luma_of_rgb(colour):
     red, green, blue = colour
     found = grey(np.array(colour, np.uint8))
     assert found == pytest.approx(0.299 * red + 0.587 * green + 0.114 * blue)
+
+
+def test_no_pair_is_registered_twice_and_poi_is_a_models(trained, pairs):
+    pair = pairs[0][0]
+    again = Perceiver(trained.model, trained.params, PerceptionConfig(), batch=1)
+    with pytest.raises(ValueError, match="give a perceiver with align='none'"):
+        learned_maps(again, pair, "none")
+    with pytest.raises(ValueError, match="by POI needs a model"):
+        pair.registered("poi")

@@ -20,6 +20,7 @@ from mubert_jax.perception.focus import evidence, focus
 from mubert_jax.perception.maps import Perceiver, load_scale, measure_scale, save_scale
 
 SIDE, GRID = 6, 3
+AS_THEY_ARE = PerceptionConfig(align="none")
 
 
 class MeanColours:
@@ -69,7 +70,7 @@ def test_the_papers_maps():
     """1 - diag(Â) and S·N as they are, and their product; tokens have no displacement."""
     onset, apex = frames(3)
     model = MeanColours(reads="tokens")
-    reading = PerceptionConfig(map="diagonal", poi="attention")
+    reading = PerceptionConfig(map="diagonal", align="none", poi="attention")
     maps = Perceiver(model, {}, reading, batch=2)(onset, apex)
     current, reference, scores = known(onset, apex)
     attention = np.exp(np.einsum("bnd,bkd->bnk", current, 2 * reference) / np.sqrt(3))
@@ -85,7 +86,7 @@ def test_the_papers_maps():
 
 def test_the_calibrated_map_focused():
     onset, apex = frames(2)
-    maps = Perceiver(MeanColours(), {}, batch=2)(onset, apex)
+    maps = Perceiver(MeanColours(), {}, AS_THEY_ARE, batch=2)(onset, apex)
     current, reference, scores = known(onset, apex)
     dma = np.maximum((reference - current).sum(-1), 0)
     poi = jax.jit(focus)(jnp.asarray(scores))
@@ -102,14 +103,16 @@ def test_the_calibrated_map_focused():
 
 def test_the_calibrated_map_times_attention():
     onset, apex = frames(1)
-    maps = Perceiver(MeanColours(), {}, PerceptionConfig(poi="attention"), batch=1)(onset, apex)
+    maps = Perceiver(MeanColours(), {}, PerceptionConfig(align="none", poi="attention"), batch=1)(
+        onset, apex
+    )
     np.testing.assert_allclose(maps.dma_poi, maps.dma * maps.poi, rtol=1e-5)
 
 
 def test_frames_their_difference_and_rows_of_them():
     onset, apex = frames(4)
     onset[2], apex[2] = 200, 180
-    maps = Perceiver(MeanColours(), {}, batch=3)(onset, apex)
+    maps = Perceiver(MeanColours(), {}, AS_THEY_ARE, batch=3)(onset, apex)
     assert len(maps) == 4
     np.testing.assert_allclose(maps.difference[2], 20, atol=1e-3)
     assert (maps.difference >= 0).all()
@@ -141,8 +144,8 @@ class Training:
 def test_the_scale_is_the_middle_of_the_strongest_hundredths():
     onset, apex = frames(100)
     training = Training(onset, apex)
-    perceiver = Perceiver(MeanColours(), {}, batch=16)
-    found = measure_scale(perceiver, training, "none")
+    perceiver = Perceiver(MeanColours(), {}, AS_THEY_ARE, batch=16)
+    found = measure_scale(perceiver, training)
     rows = np.linspace(0, 99, 64).astype(int)
     assert training.asked == [(row, row, 0) for row in rows]
     strongest = [np.percentile(perceiver(onset[[row]], apex[[row]]).dma, 99) for row in rows]
@@ -151,7 +154,7 @@ def test_the_scale_is_the_middle_of_the_strongest_hundredths():
 
 def test_of_few_pairs_the_scale_looks_at_all():
     training = Training(*frames(3))
-    measure_scale(Perceiver(MeanColours(), {}, batch=4), training, "none")
+    measure_scale(Perceiver(MeanColours(), {}, AS_THEY_ARE, batch=4), training)
     assert [row for row, _, _ in training.asked] == [0, 1, 2]
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from mubert_jax.bench.figure import picture
 from mubert_jax.cli import main
+from mubert_jax.config import PerceptionConfig
 from mubert_jax.data.sets.synthetic import FIRST_TEST_SUBJECT
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import SHIPPED, SHIPPED_FILE, open_trained
@@ -35,7 +36,8 @@ def trained():
 
 @pytest.fixture(scope="module")
 def perceiver(trained):
-    return Perceiver(trained.model, trained.params, batch=1)
+    reading = PerceptionConfig(align="none")
+    return Perceiver(trained.model, trained.params, reading, batch=1)
 
 
 @pytest.fixture(scope="module")
