@@ -8,6 +8,7 @@ from pathlib import Path
 from mubert_jax.errors import UserError
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf", ".svg")
+ANIMATIONS = (".gif", ".mp4")
 
 
 def check_output(

@@ -7,7 +7,8 @@ from rich.console import Console
 from mubert_jax.cli import flag_types as types
 from mubert_jax.cli import flags
 from mubert_jax.cli.parser import Parser
-from mubert_jax.outputs import PICTURES, check_output
+from mubert_jax.errors import UserError
+from mubert_jax.outputs import ANIMATIONS, PICTURES, check_output
 
 SUMMARY = "two images or a video -> maps of micro-movement"
 EXAMPLE = "mubert perceive --onset=a.png --apex=b.png --output=maps.png"
@@ -42,6 +43,12 @@ def add_flags(parser: Parser) -> None:
         help="frames from onset to apex in a video (the training's)",
     )
     add(
+        "--animation",
+        metavar="FILE",
+        type=types.file,
+        help="the maps of a whole video as a film, too (.gif, .mp4)",
+    )
+    add(
         "--scale",
         metavar="X",
         type=types.positive,
@@ -57,6 +64,10 @@ def run(args: Namespace, console: Console) -> None:
     read = (args.onset, args.apex, args.video, args.checkpoint)
     check_output("--output", args.output, suffixes=PICTURES, inputs=read)
     check_output("--output", args.output.with_suffix(".npz"), inputs=read)
+    if args.animation:
+        if not args.video:
+            raise UserError("--animation is for a --video; two images have one row")
+        check_output("--animation", args.animation, suffixes=ANIMATIONS, inputs=read)
     trained = open_trained(args.checkpoint)
     options = perceive.PerceiveOptions(
         crop=args.crop,
@@ -68,6 +79,7 @@ def run(args: Namespace, console: Console) -> None:
         pairs=args.pairs,
         delta=args.delta,
         scale=args.scale,
+        animation=args.animation,
     )
     if args.video:
         perceive.perceive_video(trained, args.video, args.output, options, console)

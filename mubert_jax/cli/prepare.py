@@ -100,7 +100,7 @@ def add_flags(parser: Parser) -> None:
         "--backgrounds",
         metavar="DIR",
         type=types.path,
-        help="synthetic: photographs behind people, in wild, busy-wild",
+        help="synthetic: photos behind people in wild",
     )
     add(
         "--motions",

@@ -34,6 +34,8 @@ _LEAST_FRAME_BYTES = 8
 _MOST_LOST_IN_A_ROW = 500
 # Share of a frame by which two time stamps may be off: containers round them to milliseconds.
 _EVEN = 0.25
+# Frames per second that no camera for faces has; some headers promise 90,000, the clock of MPEG.
+_FASTEST = 10_000.0
 
 
 @contextmanager
@@ -91,6 +93,17 @@ def _announced(path: Path, capture: cv2.VideoCapture) -> int:
     count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
     possible = 1 <= count <= path.stat().st_size / _LEAST_FRAME_BYTES
     return int(count) if possible else 0
+
+
+def frame_rate(path: Path) -> float:
+    """Frames per second, as a video's header has them; 25 where that cannot be.
+
+    Raises:
+      UserError: as for `read_video`.
+    """
+    with _open(path) as capture:
+        rate = capture.get(cv2.CAP_PROP_FPS)
+    return rate if 1 <= rate <= _FASTEST else 25.0
 
 
 def read_video(path: str | os.PathLike) -> Iterator[tuple[int, np.ndarray]]:

@@ -14,7 +14,6 @@ from mubert_jax.errors import UserError
 from mubert_jax.perception.maps import Maps
 from mubert_jax.perception.render import COLOURS
 
-ANIMATIONS = (".gif", ".mp4")
 # The sides of the two pictures: large enough for a page, small enough to be sent around.
 SIDE = 256
 # The only codec that both OpenCV's wheels encode and browsers play.

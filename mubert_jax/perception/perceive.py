@@ -16,14 +16,18 @@ from mubert_jax.data.faces import (
 )
 from mubert_jax.data.files import replacing, writing_errors
 from mubert_jax.data.shards import crop_frame
-from mubert_jax.data.video import read_images, read_video, sample_video
+from mubert_jax.data.video import frame_rate, read_images, read_video, sample_video
 from mubert_jax.errors import UserError
 from mubert_jax.perception import render
+from mubert_jax.perception.animation import write_animation
 from mubert_jax.perception.maps import Maps, Perceiver
 from mubert_jax.perception.trained import Trained
 
 # Pairs of a video that are compared at most: more miss fewer short movements, and take longer.
 CANDIDATES = 256
+# Pairs per second of a moving picture: beyond, players drop some.
+SMOOTH = 30.0
+OWN_SCALE = "m, own scale"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +44,7 @@ class PerceiveOptions:
         range.
       scale: The movement shown at full colour; None takes what the training measured or, for
         weights that came without a scale, the pairs' own.
+      animation: A file that shows the maps of the whole video, too; None for none.
     """
 
     crop: str = "face"
@@ -51,6 +56,7 @@ class PerceiveOptions:
     pairs: int = 4
     delta: int | None = None
     scale: float | None = None
+    animation: Path | None = None
 
 
 def perceive_images(
@@ -97,6 +103,9 @@ def perceive_video(
     titles = [f"frames {first} → {second}" for first, second in numbers]
     titles[-1] = f"stillest: {titles[-1]}"
     session.write(maps.take(rows), titles, numbers, output, console)
+    if options.animation:
+        share = len(starts) / (starts[-1] - starts[0] + 1)
+        session.animate(maps, share * frame_rate(video), options.animation, console)
 
 
 def _moments(energy: np.ndarray, starts: np.ndarray, delta: int, count: int):
@@ -199,7 +208,14 @@ class Session:
         """
         for note in self.notes:
             console.print(note, highlight=False, markup=False, soft_wrap=True)
-        limit, label = self._limit(maps, console)
+        limit, label = self._limit(maps)
+        if label == OWN_SCALE:
+            console.print(
+                f"No scale was measured for this checkpoint: full colour is {limit:.3g}, the "
+                "strongest hundredth of these pairs, so still pairs look lively; --scale=X fixes "
+                "it",
+                soft_wrap=True,
+            )
         arrays = output.with_suffix(".npz")
         columns = [
             *render.frames(maps),
@@ -215,16 +231,20 @@ class Session:
             f"Maps of {len(maps)} pair(s): {output}, arrays: {arrays}", markup=False, soft_wrap=True
         )
 
-    def _limit(self, maps: Maps, console: Console) -> tuple[float, str]:
+    def animate(self, maps: Maps, fps: float, path: Path, console: Console) -> None:
+        """Writes all pairs of a video as a film, in slow motion above `SMOOTH` per second.
+
+        Full colour is that of the panel's last column: DMA's where POI is twice its mean.
+        """
+        limit = 2 * self._limit(maps)[0]
+        write_animation(maps, limit, min(fps, SMOOTH), path)
+        console.print(f"All {len(maps)} pairs as a film: {path}", markup=False, soft_wrap=True)
+
+    def _limit(self, maps: Maps) -> tuple[float, str]:
+        """DMA at full colour, and what its values are."""
         if self._reading.map == "diagonal":
             return 1.0, "1 - diag(Â)"
         scale = self._options.scale or self._measured_scale
         if scale is not None:
             return scale, "calibrated map m"
-        own = float(np.percentile(maps.dma, 99)) or 1.0
-        console.print(
-            f"No scale was measured for this checkpoint: full colour is {own:.3g}, the strongest "
-            "hundredth of these pairs, so still pairs look lively; --scale=X fixes it",
-            soft_wrap=True,
-        )
-        return own, "m, own scale"
+        return float(np.percentile(maps.dma, 99)) or 1.0, OWN_SCALE

@@ -199,4 +199,8 @@ def test_frames_are_given_in_one_way(here, capsys):
     assert "not both" in refused(capsys, *PERCEIVE, *video)
     assert "not both" in refused(capsys, *PREDICT, *video)
     assert "--delta is for a --video" in refused(capsys, *PERCEIVE, "--output=m.png", "--delta=3")
+    film = ["--output=m.png", "--animation=m.gif"]
+    assert "--animation is for a --video" in refused(capsys, *PERCEIVE, *film)
+    film = refused(capsys, "perceive", *video, "--animation=m.avi")
+    assert "has the suffix .avi; take .gif, .mp4" in film
     assert "--apex=B" in refused(capsys, "perceive", "--onset=on.png", "--output=m.png")

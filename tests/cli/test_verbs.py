@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import tiny_config, write_config_file
+from PIL import Image, ImageSequence
 
 from mubert_jax.cli import main
 from mubert_jax.data.records import encode_image
@@ -59,7 +60,7 @@ def test_help_is_short_and_has_an_example(verb, capsys):
         assert stop.value.code == 0
         text = capsys.readouterr().out
         assert f"example:\n  mubert {verb}" in text
-    assert len(text.splitlines()) < 50
+    assert len(text.splitlines()) < 52  # those of `prepare`
 
 
 def test_misspelt_verbs_and_flags(capsys, tmp_path):
@@ -182,7 +183,13 @@ def test_perceive_a_video(trained_run, tmp_path, capsys):
     arguments = [f"--checkpoint={trained_run}", f"--video={path}", f"--output={output}"]
     assert "no face" in refused(capsys, "perceive", *arguments)
     assert not output.exists()
-    assert main(["perceive", *arguments, "--crop=none", "--pairs=3"]) == 0
+    film = tmp_path / "maps.gif"
+    shown = ["--crop=none", "--pairs=3", f"--animation={film}"]
+    assert main(["perceive", *arguments, *shown]) == 0
+    with Image.open(film) as picture:
+        durations = [picture.info["duration"] for _ in ImageSequence.Iterator(picture)]
+    # 25 per second; equal pictures are one that stands longer.
+    assert len(durations) > 5 and sum(durations) == 18 * 40
     maps = np.load(output.with_suffix(".npz"))
     assert maps["frames"].shape == (3, 2)
     energy = maps["dma_poi"].mean((1, 2))
