@@ -29,7 +29,7 @@ def get_config():
     config.swapping.min_block = 8
     config.data.delta = (3, 8)
     config.training.batch_size = 16
-    config.training.steps = 1000
+    config.training.steps = 1500
     config.optimizer.learning_rate = 1e-3
     config.optimizer.warmup_steps = 60
     config.runtime.checkpoint_every = 200

@@ -25,7 +25,7 @@ fi
 
 echo; echo "2/3  People in a lab and outside"
 .venv/bin/mubert prepare synthetic --output="$out/people" --size=112 --subjects=500 --clips=3 \
-  --frames=16 --conditions lab busy-lab wild wild wild busy-wild --backgrounds="$photographs"
+  --frames=16 --conditions lab lab lab busy-lab wild wild wild busy-wild --backgrounds="$photographs"
 
 echo; echo "3/3  Pretraining (configs/motion.py)"
 .venv/bin/mubert pretrain --config=configs/motion.py --workdir="$out/run" \

@@ -12,8 +12,8 @@ from mubert_jax.models.dma import motion_log_odds
 WIDTH = 0.1
 # The share of its peak at which the smoothed S counts half, and how fast it counts all or nothing
 # above or below.
-HALF = 0.65
-SHARPNESS = 12
+HALF = 0.75
+SHARPNESS = 20
 # The power of the probability that a patch moved, by which m is multiplied.
 CONFIDENCE = 2
 
