@@ -194,6 +194,7 @@ def test_two_start_from_another_run_as_one_does_and_are_stopped_while_looking_ba
     assert losses[0][0] < 0.95 * read_metrics(one_process)[0]["loss"]
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_takes_the_others_with_it_and_no_checkpoint(config, tmp_path):
     # Far from the next save: who waits for another to write is ended by JAX's runtime alone.
     long = ("--config.training.steps=100000", "--config.runtime.checkpoint_every=50")

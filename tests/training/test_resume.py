@@ -85,6 +85,7 @@ def test_sigkill_at_a_random_step(command, uninterrupted, tmp_path):
     assert_same_end(tmp_path / "run", uninterrupted)
 
 
+@pytest.mark.slow
 def test_sigterm_while_compiling_saving_and_looking_back(
     command, uninterrupted, tmp_path, monkeypatch
 ):
