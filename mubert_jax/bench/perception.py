@@ -130,10 +130,13 @@ def everything(
     """Reads baselines and DMA, alone, × POI and × the true face, DMA's parts, and the paper's maps.
 
     POI is that of `perceiver`, focused; the rows × S·N take it straight from the attention. "DMA" ×
-    POI is read by `focus.evidence`; "DMA, plain product" × POI is their product.
+    POI is read by `focus.evidence`; "DMA, plain product" × POI is their product. DMA by motion
+    tokens has no diag(Â), and so no row of 1 - diag(Â).
     """
     patch = trained.config.model.patch_size
-    as_paper = PerceptionConfig(map="diagonal", align="none", poi="attention")
+    tokens = trained.config.model.dma.reads == "motion"
+    map = "calibrated" if tokens else "diagonal"
+    as_paper = PerceptionConfig(map=map, align="none", poi="attention")
     by_interest = ByInterest(trained.model, trained.params)
     literal = Perceiver(trained.model, trained.params, as_paper, batch=1)
 
@@ -142,7 +145,7 @@ def everything(
         paper = learned_maps(literal, pair, align, by_interest)
         poi, dma = seen.poi[0], seen.dma[0]
         found = baseline_maps(pair, align, patch, baselines, by_interest)
-        learned = {"DMA": dma, "1 - diag(Â)": paper.dma[0]}
+        learned = {"DMA": dma} if tokens else {"DMA": dma, "1 - diag(Â)": paper.dma[0]}
         return (
             times(found | learned, "", 1.0)
             | times(found | learned, "true face", pair.truth.face)
@@ -204,6 +207,7 @@ def _table(
             ("DMA × S·N, unfocused", (None, "S·N"), "DMA"),
             ("1 - diag(Â), × S·N", ("", "S·N"), "1 - diag(Â)"),
         ]
+        lines = [line for line in lines if Row(line[2], align, line[1][-1]) in overall]
     for label, whats, method in lines:
         cells = [
             "" if what is None else _cell(overall[Row(method, how, what)][name], width)

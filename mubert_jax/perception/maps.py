@@ -64,7 +64,7 @@ class Perceiver:
       batch: How many pairs are compared at a time; more take more memory.
 
     Raises:
-      UserError: the model has no DMA to read.
+      UserError: the model has no DMA to read, or no diag(Â) where that is asked for.
     """
 
     def __init__(
@@ -78,6 +78,11 @@ class Perceiver:
             raise UserError(
                 "this checkpoint was trained without DMA (config.model.dma.kind='none'), so it has "
                 "no map of movement; train with 'diagonal'"
+            )
+        if reading.map == "diagonal" and model.config.dma.reads == "motion":
+            raise UserError(
+                "this checkpoint's DMA reads motion tokens (config.model.dma.reads='motion'): it "
+                "has no diag(Â) to show; take --map=calibrated, or weights of configs/synthetic.py"
             )
         self.config: ModelConfig = model.config
         self.align = reading.align
