@@ -18,8 +18,9 @@ def get_config():
     config.model.decoder.depth = 2
     config.model.dma.reads = "motion"
     config.training.init_from = "shipped"
-    # A single clip teaches how its frames look and how they move. Where it changes most may be a
-    # window, so POI keeps what it knows of faces.
+    # DMA learns how the frames of this clip look when something moves in them. POI keeps what it
+    # knows of faces: from one clip, reconstruction and expectation both draw it to the window.
+    config.loss.reconstruction_weight = 0.0
     config.loss.expectation_weight = 0.0
     config.loss.warp.surroundings = 0.4
     config.swapping.min_block = 8

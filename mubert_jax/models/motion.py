@@ -65,7 +65,9 @@ class Motion:
 def log_odds(map_BxN: jax.Array, noise_Bx1: jax.Array | None = None) -> jax.Array:
     """Log-odds that a patch moved, (B, N), from `Motion.map`; the trunk knows the noise itself."""
     # Below, a float32 cannot tell m from 0.
-    return jnp.log(jnp.expm1(jnp.maximum(map_BxN, 1e-7)))
+    map_BxN = jnp.maximum(map_BxN, 1e-7)
+    # log(exp(m) - 1), which overflows from m = 89 on if it is computed as it is written.
+    return map_BxN + jnp.log(-jnp.expm1(-map_BxN))
 
 
 class MotionAttention(nn.Module):

@@ -15,7 +15,7 @@ from mubert_jax.perception.maps import Maps
 from mubert_jax.perception.render import COLOURS
 
 # The sides of the two pictures: large enough for a page, small enough to be sent around.
-SIDE = 256
+SIDE = 192
 # The only codec that both OpenCV's wheels encode and browsers play.
 CODEC = "vp09"
 # What POI weighs more than a mean patch is within its outline.

@@ -109,6 +109,13 @@ def test_only_known_movements_teach_the_trunk():
     assert taught_by(warp=1.0)["trunk"] > 0
 
 
+def test_odds_beyond_what_exp_can_hold_are_read_back_and_learnt_from():
+    odds = jnp.array([-10.0, 0.0, 50.0, 89.0, 500.0])
+    read = jax.vmap(jax.value_and_grad(lambda x: log_odds(jax.nn.softplus(x))))(odds)
+    np.testing.assert_allclose(read[0], odds, rtol=1e-3)
+    np.testing.assert_allclose(read[1], 1, rtol=1e-2)
+
+
 def test_the_likelihood_is_largest_at_the_true_displacement_with_its_true_variance():
     rng = np.random.default_rng(0)
     known = jnp.asarray(rng.normal(size=(1, 4, 2)), jnp.float32)
