@@ -38,7 +38,7 @@ UNREAD = [
     ),
     (FULL, "recognition.features=flow", "where config.recognition.network is 'linear_probe'"),
     (PRETRAIN, "recognition.learning_rate=3.", "did you mean --config.optimizer.learning_rate?"),
-    (PRETRAIN, "training.epochs=3", "where config.training.steps is 0, and here that is 350"),
+    (PRETRAIN, "training.epochs=3", "where config.training.steps is 0, and here that is 80"),
     (PRETRAIN, "loss.dino.output_dim=3", "where config.loss.agreement is 'dino'"),
     (PRETRAIN, "model.recognizer.reads=movement", "where config.model.recognizer.classes is not"),
     (ABLATE, "training.seed=3", "did you mean --seeds?"),
