@@ -16,10 +16,10 @@ from mubert_jax.perception.trained import Trained
 from mubert_jax.training.checkpoints import load_seen
 from mubert_jax.training.contamination import Seen
 
-# The people whom the weights in the package were trained on: 320 synthetic ones of seed 0, see the
+# The people whom the weights in the package were trained on: 500 synthetic ones of seed 0, see the
 # weights' CARD.md.
-SHIPPED_PEOPLE = tuple(Person.elsewhere(f"{SYNTHETIC}0", f"s{number:06d}") for number in range(320))
-SHIPPED_FILE = Path(__file__).parent.parent / "weights" / "synthetic.safetensors"
+SHIPPED_PEOPLE = tuple(Person.elsewhere(f"{SYNTHETIC}0", f"s{number:06d}") for number in range(500))
+SHIPPED_FILE = Path(__file__).parent.parent / "weights" / "motion.safetensors"
 
 
 def open_trained(checkpoint: str | Path, extra: bool = False) -> Trained:

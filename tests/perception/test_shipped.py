@@ -24,6 +24,7 @@ from mubert_jax.perception.benchmark import (
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.scores import paired_difference
 from mubert_jax.synthetic.clip import SyntheticClip
+from mubert_jax.synthetic.conditions import CONDITIONS
 
 SUBJECTS = 6
 BASELINES = chosen(("difference", "eulerian"))
@@ -76,7 +77,7 @@ def test_small_enough_and_with_a_card():
 
 def test_nothing_is_seen_where_nothing_moves(scores):
     """The null test: energy between two still moments over energy between onset and apex."""
-    for condition, most in {"clean": 0.05, "background": 0.15, "all": 0.3}.items():
+    for condition, most in {"clean": 0.05, "background": 0.05, "all": 0.1, "foreign": 0.3}.items():
         assert scores[condition][Row("DMA", "robust", "POI")]["null"].value < most
         for method in baseline_rows(BASELINES):
             assert less(scores, condition, "null", method, "POI").high < -0.1
@@ -103,37 +104,35 @@ def test_registration_is_half_of_what_is_seen_under_all(scores):
         assert paired_difference(registered, recorded).value > gained
 
 
-def test_inside_the_face_it_sees_less_than_eulerian_magnification_registered_alike(scores):
-    """As the card says; weights that see more need other sentences there."""
-    assert scores["all"][Row("DMA", "robust")]["auc_in_face"].value > 0.75
-    for condition in ("clean", "background", "all"):
-        lost = less(scores, condition, "auc_in_face", "Eulerian magnification", "")
-        assert -0.1 < lost.value < 0.01 and lost.high < 0.02
-    gained = less(scores, "all", "auc_in_face", "difference", "")
-    assert gained.value > 0.02
+def test_inside_the_face_it_sees_more_than_subtraction(scores):
+    """Eulerian magnification, registered alike, is the neighbour: see the card."""
+    assert scores["all"][Row("DMA", "robust")]["auc_in_face"].value > 0.85
+    assert less(scores, "all", "auc_in_face", "difference", "").value > 0.05
+    for condition in ("clean", "background", "all", "foreign"):
+        assert abs(less(scores, condition, "auc_in_face", "Eulerian magnification", "").value) < 0.1
 
 
-def test_over_the_frame_poi_is_what_sees_and_dma_adds_little(scores):
-    for condition in ("background", "all"):
+def test_over_the_frame_poi_is_what_sees(scores):
+    for condition in ("background", "all", "foreign"):
         rows = scores[condition]
         for method in ("DMA", *baseline_rows(BASELINES)):
             plain, weighed = (rows[Row(method, "robust", what)]["auc"] for what in ("", "POI"))
-            assert weighed.value > plain.value + 0.2
-    for method in baseline_rows(BASELINES):
-        assert less(scores, "background", "auc", method, "POI").low > 0
-        assert abs(less(scores, "all", "auc", method, "POI").value) < 0.03
-
-
-def test_of_what_it_was_not_trained_on_it_knows_less(scores):
-    """Under "foreign", × POI: behind over the frame, and stillness no longer sure."""
-    for method in baseline_rows(BASELINES):
-        assert -0.12 < less(scores, "foreign", "auc", method, "POI").value < 0
-        assert less(scores, "foreign", "null", method, "POI").high > -0.1
-    assert scores["foreign"][Row("DMA", "robust", "POI")]["auc"].value > 0.7
+            assert weighed.value > plain.value + 0.15
+    assert scores["all"][Row("DMA", "robust", "POI")]["auc"].value > 0.95
+    assert scores["foreign"][Row("DMA", "robust", "POI")]["auc"].value > 0.9
 
 
 def test_poi_is_on_the_face_where_the_background_moves(scores):
-    assert scores["mass"] > 0.85
+    assert scores["mass"] > 0.95
+
+
+def test_poi_is_on_a_small_face_in_a_corner_before_a_window(perceiver):
+    """Where change alone teaches POI, it looks at what has the sharpest edges."""
+    for index in range(4):
+        clip = SyntheticClip(FIRST_TEST_SUBJECT, index, nuisances=CONDITIONS["wild"], size=112)
+        poi = perceiver(clip.frame(0)[None], clip.frame(0)[None]).poi[0]
+        face = clip.truth(0, 0, 8).face
+        assert (poi * face).sum() > 0.8 * poi.sum() and face.mean() < 0.4
 
 
 def test_perceive_needs_no_training(tmp_path, capsys):
