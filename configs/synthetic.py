@@ -1,4 +1,4 @@
-"""A small μ-BERT for the synthetic benchmark, on synthetic people: the shipped weights.
+"""A small μ-BERT for the synthetic benchmark, on synthetic people.
 
 Command:  mubert prepare synthetic --output=data/synthetic --size=112 --subjects=320 --clips=3 \
               --frames=16

@@ -38,7 +38,7 @@ from mubert_jax.training.step import make_step
 
 # The score of each map, by the map and what it is multiplied by.
 SCORES = {("DMA", ""): "auc_in_face", ("DMA", "POI"): "auc"}
-# As in configs/synthetic.py, with which the shipped weights were trained.
+# As in configs/synthetic.py.
 BATCH = 16
 LEARNING_RATE = 1e-3
 # Global gradient norm above which gradients are scaled down: less is steadier and slower.
