@@ -329,7 +329,7 @@ def _spread(values_BxP: jax.Array, weights_BxP: jax.Array):
 
 def _median_deviation(deviation_BxP: jax.Array, weights_BxP: jax.Array):
     """The weighted median of values that are not negative, (B, 1), to a share of itself."""
-    low = jnp.full((len(deviation_BxP), 1), SMALLEST_SPREAD / 10)
+    low = jnp.full((deviation_BxP.shape[0], 1), SMALLEST_SPREAD / 10)
     high = jnp.maximum(low, deviation_BxP.max(1, keepdims=True))
     return _median(
         deviation_BxP, weights_BxP, low, high, HALVINGS, lambda low, high: jnp.sqrt(low * high)

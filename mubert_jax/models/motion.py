@@ -138,7 +138,7 @@ class MotionTrunk(nn.Module):
         x = gelu(_conv(self.dim, "conv_patches")(x))
         x = jnp.concatenate([x, neighbourhood(x)], axis=-1)
         x = gelu(_conv(self.dim, "conv_tokens")(x))
-        x_BxNxD = x.reshape(len(x), -1, self.dim)
+        x_BxNxD = x.reshape(x.shape[0], -1, self.dim)
         read_BxNx4 = nn.Dense(4, precision=jax.lax.Precision.HIGHEST, name="head")(x_BxNxD)
         change_BxN = _patch_means(jnp.square(b_BxHxW - a_BxHxW), self.patch_size)
         changed_BxN = -jnp.expm1(-change_BxN / NOTHING**2)

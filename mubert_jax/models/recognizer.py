@@ -37,10 +37,10 @@ class Recognizer(nn.Module):
         if self.config.reads == "movement":
             return jnp.log(jnp.maximum(read, 0) + STILL)
         if self.config.reads == "displacement":
-            return read.reshape(len(read), -1)
+            return read.reshape(read.shape[0], -1)
         x_BxNxD = read.astype(jnp.float32)
         if self.config.pool == "flatten":
-            return x_BxNxD.reshape(len(x_BxNxD), -1)
+            return x_BxNxD.reshape(x_BxNxD.shape[0], -1)
         if self.config.pool == "poi":
             return self.norm(jnp.einsum("bn,bnd->bd", poi_scores_BxN, x_BxNxD))
         return self.norm(jnp.mean(x_BxNxD, axis=1))

@@ -116,7 +116,8 @@ def test_it_is_a_feature_of_the_recognizer(dropped, pair):
 
 def test_it_is_a_column_of_the_picture(dropped):
     (both,) = itertools.islice(benchmark_pairs("clean", 1, 32, 8), 1)
-    column = figure._column(motion_maps.load("squared"), "robust", list(both))
+    frames = [pair.onset for pair in both], [pair.apex for pair in both]
+    column = figure._column(motion_maps.load("squared"), *frames)
     assert column.name == "squared change of\ngreen" and np.shape(column.images) == (2, 32, 32)
     assert column.limit == pytest.approx(np.percentile(column.images, 99))
 
