@@ -36,10 +36,11 @@ class Comparison(nn.Module):
         super().__init__()
         self.model = model
         dma, config = model.config.dma, model.config
+        attends = dma == "diagonal" and config.dma_reads != "motion"
         self.outputs = [
             "poi_scores",
             "dma_features",
-            *(["diagonal"] if dma == "diagonal" else []),
+            *(["diagonal"] if attends else []),
             *(["movement"] if dma != "none" else []),
             *(["logits"] if config.classes else []),
             "patches",

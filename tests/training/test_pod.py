@@ -125,6 +125,7 @@ def assert_same_end(workdir, expected):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-3), ours, theirs)
 
 
+@pytest.mark.slow
 def test_sigterm_to_one_stops_all_at_one_step_and_one_process_goes_on(
     config, one_process, tmp_path
 ):

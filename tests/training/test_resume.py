@@ -124,6 +124,7 @@ def test_a_finished_run_started_again_does_nothing(command, uninterrupted):
     assert (uninterrupted / "metrics.jsonl").read_text() == before
 
 
+@pytest.mark.slow
 def test_stopped_and_unable_to_save_it_does_not_say_saved(command, tmp_path):
     """The files of the save, which are written in the background, may not grow."""
     rare = ("--config.runtime.checkpoint_every=100000", "--config.runtime.log_every=100000")
