@@ -29,11 +29,14 @@ def plot_training(
     """Draws `workdir`/training.png from its metrics; returns its path.
 
     Args:
-      panels: title -> metric -> label, drawn between those of the loss and the learning rate.
+      panels: title -> metric -> label, drawn between those of the loss and the learning rate if the
+        run has any of the metrics.
       evaluations: each gets a panel, whose title names the best step.
     """
     rows = read_metrics(workdir)
-    panels = LOSS | dict(panels) | LEARNING_RATE
+    seen = {name for row in rows for name, value in row.items() if value}
+    panels = {title: curves for title, curves in panels.items() if not seen.isdisjoint(curves)}
+    panels = LOSS | panels | LEARNING_RATE
     panels |= {_title(e, rows): {e.headline: e.evaluator.headline} for e in evaluations}
     lines = math.ceil(len(panels) / COLUMNS)
     figure, axes = plt.subplots(

@@ -51,6 +51,7 @@ def test_bit_identical(tmp_path, name, dtype, format):
     assert_same_model(tmp_path / "run", tmp_path / "back")
 
 
+@pytest.mark.slow
 def test_a_run_trained_in_bfloat16(tmp_path, frames_set):
     config = tiny_config(
         model__dtype="bfloat16",
