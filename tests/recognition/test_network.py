@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from conftest import tiny_config
 
 from mubert_jax.models.images import normalise
@@ -41,6 +42,7 @@ def pairs(count):
     return onset, apex
 
 
+@pytest.mark.slow
 def test_fine_tuned_folds_learn_the_same_in_whatever_company_and_lower_blocks_slower():
     config, backbone, inputs = tiny(
         "dma",

@@ -126,6 +126,7 @@ def check_fsdp(one, noise_batch):
     assert kernel.addressable_shards[0].data.shape[0] * 2 == kernel.shape[0]
 
 
+@pytest.mark.slow
 def test_parts_of_a_batch_learn_what_the_whole_learns(noise_batch):
     # All but batch statistics: mse, known movements and expectation are means over pairs.
     keys = {
