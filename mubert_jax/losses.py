@@ -120,9 +120,7 @@ def expectation(scores_BxN: jax.Array, change_BxN: jax.Array) -> jax.Array:
     moves, and its gradient fades. Beyond the paper.
     """
     above_BxN = change_BxN - jnp.quantile(change_BxN, 0.75, axis=-1, keepdims=True)
-    target_BxN = jnp.sqrt(jnp.maximum(above_BxN, 0))
-    target_BxN /= jnp.maximum(jnp.sum(target_BxN, axis=-1, keepdims=True), 1e-9)
-    entropy_B = -jnp.sum(target_BxN * jnp.log(scores_BxN + 1e-9), axis=-1)
+    entropy_B = _cross_entropy(jnp.sqrt(jnp.maximum(above_BxN, 0)), scores_BxN)
     uniform = jnp.log(scores_BxN.shape[-1])
     logits_B = -OUTLIER_SHARPNESS * (entropy_B - uniform)
     return uniform - jnp.mean(jax.nn.softplus(logits_B)) / OUTLIER_SHARPNESS
@@ -140,9 +138,14 @@ def face(scores_BxN: jax.Array, face_Bx4: jax.Array) -> jax.Array:
     """
     target_BxN = _inside(face_Bx4, round(scores_BxN.shape[-1] ** 0.5))
     known_B = jnp.sum(target_BxN, axis=-1) > 0
-    target_BxN /= jnp.maximum(jnp.sum(target_BxN, axis=-1, keepdims=True), 1e-9)
-    entropy_B = -jnp.sum(target_BxN * jnp.log(scores_BxN + 1e-9), axis=-1)
+    entropy_B = _cross_entropy(target_BxN, scores_BxN)
     return jnp.sum(entropy_B, where=known_B) / jnp.maximum(jnp.sum(known_B), 1)
+
+
+def _cross_entropy(weights_BxN: jax.Array, scores_BxN: jax.Array) -> jax.Array:
+    """Of S with the distribution that has these weights, (B,); 0 where all of them are 0."""
+    target_BxN = weights_BxN / jnp.maximum(jnp.sum(weights_BxN, axis=-1, keepdims=True), 1e-9)
+    return -jnp.sum(target_BxN * jnp.log(scores_BxN + 1e-9), axis=-1)
 
 
 def _inside(ellipse_Bx4: jax.Array, grid: int) -> jax.Array:

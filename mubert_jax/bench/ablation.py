@@ -31,7 +31,7 @@ from mubert_jax.perception.benchmark import (
     mass_on_face,
 )
 from mubert_jax.perception.maps import Perceiver
-from mubert_jax.perception.registering import ByInterest
+from mubert_jax.perception.registering import ByInterest, without_interest
 from mubert_jax.perception.scores import Estimate
 from mubert_jax.perception.trained import Trained
 from mubert_jax.pretraining.run import run as pretrain
@@ -100,7 +100,11 @@ def ablate(
             except UserError as error:
                 raise UserError(f"{name}, seed {seed}: {error}") from error
     read = {
-        (config.model.image_size, config.model.patch_size, _without_model(config.perception.align))
+        (
+            config.model.image_size,
+            config.model.patch_size,
+            without_interest(config.perception.align),
+        )
         for config in configs.values()
     }
     rows += [row for one in sorted(read) for row in _baselines(*one, benchmark)]
@@ -152,11 +156,6 @@ def _score(folder: Path, config: Config, benchmark: Benchmark) -> Iterator[dict[
             "score": "mass on the face",
             "value": mass_on_face(perceiver, pairs),
         }
-
-
-def _without_model(align: str) -> str:
-    """The registration of the baselines, which the models share: none has a POI of its own."""
-    return "robust" if align == "poi" else align
 
 
 def _baselines(size: int, patch: int, align: str, benchmark: Benchmark) -> Iterator[dict[str, Any]]:

@@ -1,8 +1,9 @@
 """Frames of videos as RGB arrays."""
 
+import itertools
 import os
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,6 +35,9 @@ _LEAST_FRAME_BYTES = 8
 _MOST_LOST_IN_A_ROW = 500
 # Share of a frame by which two time stamps may be off: containers round them to milliseconds.
 _EVEN = 0.25
+# OpenCV's wheels encode no H.264. VP9 is the strongest codec that they do encode: like H.264 it
+# predicts from moved blocks and filters their edges. Browsers play it.
+CODEC = "vp09"
 # Frames per second that no camera for faces has; some headers promise 90,000, the clock of MPEG.
 _FASTEST = 10_000.0
 
@@ -200,6 +204,33 @@ def _sought(capture: cv2.VideoCapture, announced: int, count: int) -> list[np.nd
             break
         images.append(image)
     return images
+
+
+def write_video(frames: Iterable[np.ndarray], fps: float, path: Path, remedy: str) -> None:
+    """Writes (H, W, 3) uint8 RGB frames of one size as a .mp4 file of `CODEC`.
+
+    The codec wants even sides: an odd one repeats its last row or column.
+
+    Args:
+      remedy: what else to do where OpenCV has no encoder for it.
+
+    Raises:
+      UserError: OpenCV has none.
+    """
+    frames = iter(frames)
+    first = next(frames)
+    height, width = first.shape[:2]
+    even = (width + width % 2, height + height % 2)
+    code = cv2.VideoWriter.fourcc(*CODEC)
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, fps, even)
+    if not writer.isOpened():
+        raise UserError(
+            f"this OpenCV cannot encode {CODEC}; take opencv-python-headless from PyPI, or {remedy}"
+        )
+    for frame in itertools.chain([first], frames):
+        picture = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+        writer.write(cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE))
+    writer.release()
 
 
 def grey(images: np.ndarray, dtype: DTypeLike = np.float64) -> np.ndarray:

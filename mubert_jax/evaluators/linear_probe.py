@@ -11,6 +11,7 @@ from mubert_jax.data.alignment import aligned
 from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.errors import UserError
 from mubert_jax.perception.emotions import Labelled, recognition, token_changes
+from mubert_jax.perception.registering import without_interest
 from mubert_jax.recognition.metrics import uf1
 from mubert_jax.training.evaluator import Evaluator
 from mubert_jax.training.objective import Objective, Params
@@ -38,8 +39,7 @@ class LinearProbe(Evaluator):
         pairs = LabelledPairs(options.path, config.model.image_size)
         if len(set(pairs.subject)) < 2:
             raise UserError(f"{options.path}: one subject cannot be left out; give more")
-        # What a model that still learns looks at is not a registration to compare its states by.
-        align = "robust" if config.perception.align == "poi" else config.perception.align
+        align = without_interest(config.perception.align)
         both = zip(pairs.onset, pairs.apex, strict=True)
         apex = [aligned(align, apex, onset) for onset, apex in both]
         self._pairs = Labelled(

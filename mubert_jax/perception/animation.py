@@ -9,15 +9,12 @@ from matplotlib import colormaps
 from PIL import Image
 
 from mubert_jax.data.files import replacing, writing_errors
-from mubert_jax.data.video import grey
-from mubert_jax.errors import UserError
+from mubert_jax.data.video import grey, write_video
 from mubert_jax.perception.maps import Maps
 from mubert_jax.perception.render import COLOURS
 
 # The sides of the two pictures: large enough for a page, small enough to be sent around.
 SIDE = 192
-# The only codec that both OpenCV's wheels encode and browsers play.
-CODEC = "vp09"
 # What POI weighs more than a mean patch is within its outline.
 LOOKED_AT = 1.0
 # POI's outline, RGB: a colour that neither skin nor heat has.
@@ -74,17 +71,8 @@ def _write_gif(pictures: Iterator[np.ndarray], fps: float, path: Path):
 def _write_mp4(pictures: Iterator[np.ndarray], fps: float, path: Path):
     # OpenCV chooses the container by the suffix, which a temporary file does not have.
     named = path.with_name(f"{path.name}.mp4")
-    code = cv2.VideoWriter.fourcc(*CODEC)
-    writer = cv2.VideoWriter(str(named), cv2.CAP_FFMPEG, code, fps, (2 * SIDE, SIDE))
     try:
-        if not writer.isOpened():
-            raise UserError(
-                f"this OpenCV cannot encode {CODEC}; take opencv-python-headless from PyPI, or "
-                "give --animation a .gif"
-            )
-        for picture in pictures:
-            writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-        writer.release()
+        write_video(pictures, fps, named, "give --animation a .gif")
         named.replace(path)
     finally:
         named.unlink(missing_ok=True)

@@ -22,6 +22,11 @@ EVENNESS = 0.5
 BATCH = 8
 
 
+def without_interest(align: str) -> str:
+    """The registration of frames that several models share, or states of one: none by their POI."""
+    return "robust" if align == "poi" else align
+
+
 def by_ellipse(onset_BxHxWx3: jax.Array, apex_BxHxWx3: jax.Array) -> jax.Array:
     """Each apex as `alignment.align_robust` registers it to its onset; all uint8."""
     batch, height, width, _ = onset_BxHxWx3.shape

@@ -141,16 +141,22 @@ class SyntheticClip:
 
         It is the upright ellipse of the same mean and variance.
         """
+        canvas = self.size * OVERSAMPLING
+        middle, half_axes = self._ellipse
+        matrix = self.nuisances.head_motion(self._path, number / self.frames, canvas)
+        middle = np.linalg.solve(matrix[:, :2], middle - matrix[:, 2])
+        x, y, width, height = (float(n) / canvas for n in (*middle, *half_axes))
+        return x, y, width, height
+
+    @functools.cached_property
+    def _ellipse(self) -> tuple[np.ndarray, np.ndarray]:
+        """The middle (x, y) and the half axes of the face as it is drawn, oversampled."""
         _, face, _, _ = self._drawn
-        canvas = len(face)
-        rows, columns = np.mgrid[:canvas, :canvas] + 0.5
+        rows, columns = np.mgrid[: len(face), : len(face)] + 0.5
         places = np.array([columns, rows])
         middle = (face * places).sum((1, 2)) / face.sum()
         spread = (face * (places - middle[:, None, None]) ** 2).sum((1, 2)) / face.sum()
-        matrix = self.nuisances.head_motion(self._path, number / self.frames, canvas)
-        middle = np.linalg.solve(matrix[:, :2], middle - matrix[:, 2])
-        x, y, width, height = (float(n) for n in (*middle, *(2 * np.sqrt(spread))))
-        return x / canvas, y / canvas, width / canvas, height / canvas
+        return middle, 2 * np.sqrt(spread)
 
     def truth(self, onset: int, apex: int, patch_size: int) -> Truth:
         """What moves from frame `onset` to frame `apex`, in the coordinates of the second."""

@@ -14,16 +14,13 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from mubert_jax.data.video import read_video
+from mubert_jax.data.video import CODEC, read_video, write_video
 from mubert_jax.errors import UserError
 from mubert_jax.synthetic.backgrounds import mosaic_background
 from mubert_jax.synthetic.drawing import Pose
 from mubert_jax.synthetic.mesh import MeshMovement
 
 DISPLAY_GAMMA = 2.2  # the usual approximation of sRGB
-# OpenCV's wheels encode no H.264. VP9 is the strongest codec that they do encode: like H.264 it
-# predicts from moved blocks and filters their edges.
-CODEC, SUFFIX = "vp09", ".mp4"
 FRAMES_A_SECOND = 30.0  # as in CAS(ME)3
 # Kinks of a tremor in a clip, two per frame of the default 24: fewer would make it smoother.
 STEPS = 48
@@ -128,22 +125,9 @@ def through_codec(frames: list[np.ndarray]) -> list[np.ndarray]:
       UserError: OpenCV has no encoder for it, or a frame was lost.
     """
     height, width = frames[0].shape[:2]
-    even = (width + width % 2, height + height % 2)
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / f"clip{SUFFIX}"
-        code = cv2.VideoWriter.fourcc(*CODEC)
-        writer = cv2.VideoWriter(str(file), cv2.CAP_FFMPEG, code, FRAMES_A_SECOND, even)
-        if not writer.isOpened():
-            raise UserError(
-                f"--conditions foreign: this OpenCV cannot encode {CODEC}; take "
-                "opencv-python-headless from PyPI, or leave the condition out"
-            )
-        for frame in frames:
-            picture = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-            writer.write(
-                cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-            )
-        writer.release()
+        file = Path(folder) / "clip.mp4"
+        write_video(frames, FRAMES_A_SECOND, file, "leave the condition foreign out")
         decoded = [frame[:height, :width] for _, frame in read_video(file)]
     if len(decoded) != len(frames):
         raise UserError(f"{CODEC} gave {len(decoded)} of {len(frames)} frames back")

@@ -45,12 +45,9 @@ class Wild(Nuisances):
         path: Wander,
         random: Callable[[int], np.random.Generator],
     ) -> Callable[[int], np.ndarray]:
+        def grey_picture(number: int) -> np.ndarray:
+            return np.repeat(grey(clean(number))[..., None], 3, axis=-1)
+
         # No frame has this number, so no frame's noise is drawn from it.
-        if random(frames).random() >= self.colourless:
-            return super().recording(clean, frames, path, random)
-        return super().recording(
-            lambda number: np.repeat(grey(clean(number))[..., None], 3, axis=-1),
-            frames,
-            path,
-            random,
-        )
+        colourless = random(frames).random() < self.colourless
+        return super().recording(grey_picture if colourless else clean, frames, path, random)

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mubert_jax.data import video
 from mubert_jax.errors import UserError
 from mubert_jax.synthetic import foreign
 from mubert_jax.synthetic.clip import SyntheticClip
@@ -135,6 +136,6 @@ def test_odd_sizes_go_through_the_codec():
 
 
 def test_without_the_encoder_one_line_says_so(monkeypatch):
-    monkeypatch.setattr(foreign, "CODEC", "none")
+    monkeypatch.setattr(video, "CODEC", "none")
     with pytest.raises(UserError, match="cannot encode none"):
         clip().frame(0)
