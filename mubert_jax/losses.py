@@ -139,7 +139,7 @@ def face(scores_BxN: jax.Array, face_Bx4: jax.Array) -> jax.Array:
     target_BxN = _inside(face_Bx4, round(scores_BxN.shape[-1] ** 0.5))
     known_B = jnp.sum(target_BxN, axis=-1) > 0
     entropy_B = _cross_entropy(target_BxN, scores_BxN)
-    return jnp.sum(entropy_B, where=known_B) / jnp.maximum(jnp.sum(known_B), 1)
+    return jnp.sum(entropy_B) / jnp.maximum(jnp.sum(known_B), 1)
 
 
 def _cross_entropy(weights_BxN: jax.Array, scores_BxN: jax.Array) -> jax.Array:
