@@ -263,6 +263,10 @@ def test_the_face_is_what_s_should_look_at():
     # The second frame, whose face is not known, does not count, whatever S is there.
     np.testing.assert_allclose(losses.face(jnp.stack([uniform, upper]), face), np.log(4), rtol=1e-5)
     assert losses.face(jnp.stack([uniform, upper]), 0 * face) == 0
+    # Frames that do are averaged.
+    three = jnp.stack([face[0], face[0], face[1]])
+    found = losses.face(jnp.stack([upper, uniform, upper]), three)
+    np.testing.assert_allclose(found, (np.log(2) + np.log(4)) / 2, rtol=1e-5)
 
 
 def test_a_patch_counts_by_the_share_of_it_that_is_face():
