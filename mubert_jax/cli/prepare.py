@@ -113,7 +113,12 @@ def add_flags(parser: Parser) -> None:
         metavar=("LOW", "HIGH"),
         type=types.positive,
         nargs=2,
-        help="motions: how far at most, in pixels at 224 (0.3 3)",
+        help="synthetic pairs: reach, pixels at 224 (1 3)",
+    )
+    add(
+        "--individual",
+        action="store_true",
+        help="synthetic pairs: habits of each person",
     )
 
 
@@ -133,11 +138,18 @@ def run(args: Namespace, console: Console) -> None:
         given["conditions"] = tuple(given["conditions"])
     if args.backgrounds:
         given["backgrounds"] = args.backgrounds
-    alone = [*given, *(name for name in ("motions", "amplitude") if getattr(args, name))]
+    further = ("motions", "amplitude", "individual")
+    alone = [*given, *(name for name in further if getattr(args, name))]
     if alone and not synthetic:
         raise UserError(f"--{alone[0].replace('_', '-')} is for `synthetic` alone")
-    if args.amplitude and not args.motions:
-        raise UserError("--amplitude is for recorded flow; give it as --motions=DIR")
+    if args.amplitude and not (args.motions or args.classes):
+        raise UserError("--amplitude is for labelled pairs; add --classes or --motions=DIR")
+    if args.individual and (args.motions or not args.classes):
+        raise UserError("--individual is for emotions that are drawn; give it with --classes")
+    if args.amplitude:
+        given["amplitudes"] = tuple(args.amplitude)
+    if args.individual:
+        given["individual"] = True
     shaping = {
         "size": args.size,
         "crop": "none" if synthetic else args.crop,
@@ -202,9 +214,8 @@ def _prepare_synthetic(
     args: Namespace, shaping: dict[str, Any], given: dict[str, Any], console: Console
 ):
     from mubert_jax.data.labelled.labelled_set import PairOptions
-    from mubert_jax.data.labelled.synthetic import prepare_synthetic
-    from mubert_jax.data.sets.synthetic import Cast
-    from mubert_jax.synthetic.movements import EMOTIONS
+    from mubert_jax.data.labelled.synthetic import EmotionalCast, prepare_synthetic
+    from mubert_jax.synthetic.expressions import EMOTIONS
 
     if args.classes != len(EMOTIONS):
         raise UserError(f"--classes {args.classes}: synthetic has {len(EMOTIONS)} emotions")
@@ -212,7 +223,7 @@ def _prepare_synthetic(
         x for x in ("input", "annotation", "apex", "damaged", "lenient") if getattr(args, x)
     ]:
         raise UserError(f"--{others[0]} does not go with synthetic --classes: people are drawn")
-    cast = Cast(size=args.size, **given)
+    cast = EmotionalCast(size=args.size, **given)
     console.print(prepare_synthetic(cast, args.output, PairOptions(**shaping), console))
     _say_finetune(args, console)
 
@@ -234,8 +245,6 @@ def _prepare_recorded(
         raise UserError(
             f"--{decided[0].replace('_', '-')} does not go with --motions: its folders say it"
         )
-    if args.amplitude:
-        given["amplitudes"] = tuple(args.amplitude)
     photos = _one_path(args, "input")
     cast = RecordedCast(motions=args.motions, size=args.size, photos=photos, **given)
     console.print(prepare_recorded(cast, args.output, PairOptions(**shaping), console))

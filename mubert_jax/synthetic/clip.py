@@ -10,11 +10,13 @@ import cv2
 import numpy as np
 
 from mubert_jax.data.video import grey
+from mubert_jax.errors import UserError
 from mubert_jax.synthetic.drawing import Pose, draw_person
+from mubert_jax.synthetic.expressions import EMOTIONS, Expression
 from mubert_jax.synthetic.foreign import Foreign
 from mubert_jax.synthetic.identity import Identity
 from mubert_jax.synthetic.mesh import MeshMovement
-from mubert_jax.synthetic.movements import EMOTIONS, Course, Movement
+from mubert_jax.synthetic.movements import Course, Movement
 from mubert_jax.synthetic.nuisances import Nuisances
 from mubert_jax.synthetic.photos import LANDMARKS, cut_out
 from mubert_jax.synthetic.recorded import Recorded, RecordedMovement
@@ -26,6 +28,13 @@ OVERSAMPLING = 2
 AMPLITUDES = (0.3, 3.0)
 # The part of this range that a person would see on a screen.
 VISIBLE = (1.0, 3.0)
+
+
+def check_amplitudes(amplitudes: tuple[float, float]) -> None:
+    """UserError unless these are the ends of a range of lengths."""
+    low, high = amplitudes
+    if not 0 < low <= high:
+        raise UserError(f"--amplitude {low:g} {high:g}: choose 0 < LOW <= HIGH")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +65,7 @@ class SyntheticClip:
       frames: the number of frames.
       amplitudes: the range of the movement at its apex, in pixels of a 224-pixel frame.
       labelled: whether every movement shows an emotion; if not, it is anywhere in 3 of 10 clips.
+      individual: whether people show an emotion each in a way of their own.
       photo: a photograph of the subject, instead of a drawing.
       recorded: what moves, if it is not to be drawn.
     """
@@ -68,6 +78,7 @@ class SyntheticClip:
     frames: int = 24
     amplitudes: tuple[float, float] = AMPLITUDES
     labelled: bool = True
+    individual: bool = False
     photo: Path | None = None
     recorded: Recorded | None = None
 
@@ -93,7 +104,11 @@ class SyntheticClip:
             return kind.anywhere(random, self.identity, amplitude)
         emotions = list(EMOTIONS)
         emotion = emotions[random.integers(len(emotions))]
-        return kind.of_emotion(random, self.identity, emotion, amplitude)
+        if self.individual:
+            expression = Expression.individual(random, emotion, self.identity.seed)
+        else:
+            expression = Expression.typical(random, emotion)
+        return kind.of_expression(random, self.identity, expression, amplitude)
 
     @functools.cached_property
     def course(self) -> Course:

@@ -7,14 +7,13 @@ Action Coding System, and come from no measurement.
 """
 
 import dataclasses
-from collections.abc import Mapping
 
 import numpy as np
 from scipy.interpolate import LinearNDInterpolator
 
 from mubert_jax.synthetic.drawing import Pose
+from mubert_jax.synthetic.expressions import BOTH, Expression
 from mubert_jax.synthetic.identity import Identity
-from mubert_jax.synthetic.movements import EMOTIONS
 
 # Action unit -> landmark -> how far it goes outwards and downwards, at full strength.
 PULLS: dict[int, dict[str, tuple[float, float]]] = {
@@ -81,6 +80,10 @@ def landmarks(person: Identity) -> dict[str, tuple[float, float]]:
     }
 
 
+# Landmark -> how far it goes outwards and downwards, (2, 2): on the right side and on the left.
+_Pulls = dict[str, np.ndarray]
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class MeshMovement:
     """What one clip shows, as `movements.Movement`, but pulled at the points of a mesh.
@@ -98,17 +101,20 @@ class MeshMovement:
     amplitude: float
 
     @classmethod
-    def of_emotion(
-        cls, random: np.random.Generator, identity: Identity, emotion: str, amplitude: float
+    def of_expression(
+        cls,
+        random: np.random.Generator,
+        identity: Identity,
+        expression: Expression,
+        amplitude: float,
     ) -> "MeshMovement":
-        """The landmarks of one of the sets of action units that show the emotion."""
-        sets = EMOTIONS[emotion]
-        units = sets[random.integers(len(sets))]
-        wanted: dict[str, np.ndarray] = {}
-        for unit in units:
+        """The landmarks of the expression's action units."""
+        wanted: _Pulls = {}
+        for unit, sides in expression.units.items():
             for name, pull in PULLS[unit].items():
-                wanted[name] = wanted.get(name, 0) + np.array(pull, float)
-        return cls._pulled(random, identity, wanted, emotion, units, amplitude)
+                wanted[name] = wanted.get(name, 0) + np.outer(sides, pull)
+        units = tuple(expression.units)
+        return cls._pulled(random, identity, wanted, expression.emotion, units, amplitude)
 
     @classmethod
     def anywhere(
@@ -117,7 +123,8 @@ class MeshMovement:
         """One landmark in a random direction, its twin the other way round; no emotion."""
         names = [name for name in landmarks(identity) if name not in FIXED]
         angle = random.uniform(0, 2 * np.pi)
-        wanted = {names[random.integers(len(names))]: np.array([np.cos(angle), np.sin(angle)])}
+        pull = np.array([np.cos(angle), np.sin(angle)])
+        wanted = {names[random.integers(len(names))]: np.outer(BOTH, pull)}
         return cls._pulled(random, identity, wanted, "none", (), amplitude)
 
     @classmethod
@@ -125,7 +132,7 @@ class MeshMovement:
         cls,
         random: np.random.Generator,
         identity: Identity,
-        wanted: Mapping[str, np.ndarray],
+        wanted: _Pulls,
         emotion: str,
         units: tuple[int, ...],
         amplitude: float,
@@ -133,8 +140,10 @@ class MeshMovement:
         """Each landmark goes up to 30° astray, and not quite as far as its neighbours."""
         points, pulls = [], []
         for name, (x, y) in landmarks(identity).items():
-            for side in (1, -1) if x else (1,):
-                pull = wanted.get(name, np.zeros(2)) * (side, 1) * random.uniform(0.6, 1.0)
+            pulled = wanted.get(name, np.zeros((2, 2)))
+            stronger = np.linalg.norm(pulled, axis=1).argmax()
+            for side, pull in zip((1, -1), pulled, strict=True) if x else ((1, pulled[stronger]),):
+                pull = pull * (side, 1) * random.uniform(0.6, 1.0)
                 astray = np.radians(random.uniform(-30, 30))
                 cos, sin = np.cos(astray), np.sin(astray)
                 points.append((side * x, y))

@@ -1,4 +1,4 @@
-"""What moves in a face: action-unit-like movements, the emotions made of them, and their course.
+"""What moves in a face: action-unit-like movements, and their course.
 
 An action unit is a sum of Gaussian windows, each shifted in one direction. It is *like* the unit of
 that number in the Facial Action Coding System, in place and direction; nothing more is claimed.
@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from mubert_jax.synthetic.drawing import Pose
+from mubert_jax.synthetic.expressions import BOTH, RIGHT, Expression
 from mubert_jax.synthetic.identity import Identity
 
 
@@ -21,11 +22,13 @@ class Shift:
       center: the middle of the window on the right side, in face coordinates.
       direction: where it moves, outwards and downwards; the length weighs this window.
       sigma: the width of the window along x and y, in face half-widths.
+      sides: its strength on the right and on the left side; in the middle, the greater one counts.
     """
 
     center: tuple[float, float]
     direction: tuple[float, float]
     sigma: tuple[float, float]
+    sides: tuple[float, float] = BOTH
 
 
 # Number -> the windows of a person.
@@ -48,15 +51,8 @@ ACTION_UNITS: dict[int, Callable[[Identity], list[Shift]]] = {
     ],
     26: lambda p: [Shift((0, p.mouth[1] + 0.22), (0, 1), (0.33, 0.17))],
 }
-
-# Emotion -> the sets of action units that may show it.
-EMOTIONS: dict[str, tuple[tuple[int, ...], ...]] = {
-    "happiness": ((6, 12), (12,)),
-    "surprise": ((1, 2), (1, 2, 5), (1, 2, 26)),
-    "disgust": ((9,), (4, 9), (9, 10)),
-    "anger": ((4,), (4, 7), (4, 24)),
-    "sadness": ((1, 15), (15, 17), (15,)),
-}
+# The share of typical expressions that only the right side of the face shows.
+ONE_SIDED = 0.15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,24 +63,30 @@ class Movement:
       emotion, action_units: what it shows; "none" and nothing for a movement anywhere.
       shifts: where it moves.
       amplitude: how far at the apex, in pixels of a 224-pixel frame.
-      one_sided: whether only the right side of the face moves.
     """
 
     emotion: str
     action_units: tuple[int, ...]
     shifts: tuple[Shift, ...]
     amplitude: float
-    one_sided: bool
 
     @classmethod
-    def of_emotion(
-        cls, random: np.random.Generator, identity: Identity, emotion: str, amplitude: float
+    def of_expression(
+        cls,
+        random: np.random.Generator,
+        identity: Identity,
+        expression: Expression,
+        amplitude: float,
     ) -> "Movement":
-        """One of the sets of action units that show the emotion; 15 in 100 are one-sided."""
-        sets = EMOTIONS[emotion]
-        units = sets[random.integers(len(sets))]
-        shifts = tuple(shift for unit in units for shift in ACTION_UNITS[unit](identity))
-        return cls(emotion, units, shifts, amplitude, one_sided=random.random() < 0.15)
+        """The windows of the expression's action units; 15 in 100 of typical ones are one-sided."""
+        typical = all(sides == BOTH for sides in expression.units.values())
+        alone = typical and random.random() < ONE_SIDED
+        shifts = tuple(
+            dataclasses.replace(shift, sides=RIGHT if alone else sides)
+            for unit, sides in expression.units.items()
+            for shift in ACTION_UNITS[unit](identity)
+        )
+        return cls(expression.emotion, tuple(expression.units), shifts, amplitude)
 
     @classmethod
     def anywhere(
@@ -95,8 +97,8 @@ class Movement:
         radius = np.sqrt(random.uniform(0, 0.7))
         center = radius * np.cos(angle), radius * np.sin(angle) * identity.height
         sigma = tuple(random.uniform(0.08, 0.22, 2))
-        shift = Shift(center, (np.cos(turn), np.sin(turn)), sigma)
-        return cls("none", (), (shift,), amplitude, one_sided=True)
+        shift = Shift(center, (np.cos(turn), np.sin(turn)), sigma, RIGHT)
+        return cls("none", (), (shift,), amplitude)
 
     def field(self, pose: Pose, size: int) -> np.ndarray:
         """Displacement at the apex (size, size, 2), (x, y) in pixels of that size.
@@ -106,8 +108,13 @@ class Movement:
         x, y = pose.to_face(size)
         total = np.zeros((2, size, size), np.float32)
         for shift in self.shifts:
-            for side in (1,) if self.one_sided or shift.center[0] == 0 else (1, -1):
-                window = np.exp(
+            middle = shift.center[0] == 0
+            for side, strength in zip((1, -1), shift.sides, strict=True):
+                if middle:
+                    strength = max(shift.sides) * (side == 1)
+                if not strength:
+                    continue
+                window = strength * np.exp(
                     -(((x - side * shift.center[0]) / shift.sigma[0]) ** 2) / 2
                     - ((y - shift.center[1]) / shift.sigma[1]) ** 2 / 2
                 )

@@ -11,8 +11,9 @@ from mubert_jax.data.records import encode_image
 from mubert_jax.errors import UserError
 from mubert_jax.synthetic.clip import SyntheticClip
 from mubert_jax.synthetic.conditions import CONDITIONS
+from mubert_jax.synthetic.expressions import EMOTIONS, Expression
 from mubert_jax.synthetic.identity import Identity
-from mubert_jax.synthetic.movements import ACTION_UNITS, EMOTIONS, Course, Movement
+from mubert_jax.synthetic.movements import ACTION_UNITS, Course, Movement
 from mubert_jax.synthetic.nuisances import Nuisances
 
 SILENT = Nuisances(noise=0.0)
@@ -55,7 +56,9 @@ def test_every_emotion_moves_the_face_by_its_amplitude_and_nothing_else():
     for emotion, sets in EMOTIONS.items():
         assert all(unit in ACTION_UNITS for units in sets for unit in units)
         made = clip(size=224)
-        movement = Movement.of_emotion(np.random.default_rng(0), made.identity, emotion, 2.0)
+        random = np.random.default_rng(0)
+        expression = Expression.typical(random, emotion)
+        movement = Movement.of_expression(random, made.identity, expression, 2.0)
         field = movement.field(made.pose, 224)
         length = np.linalg.norm(field, axis=-1)
         np.testing.assert_allclose(length.max(), 2.0, rtol=1e-5)

@@ -11,10 +11,11 @@ from mubert_jax.errors import UserError
 from mubert_jax.synthetic import foreign
 from mubert_jax.synthetic.clip import SyntheticClip
 from mubert_jax.synthetic.drawing import Pose
+from mubert_jax.synthetic.expressions import EMOTIONS, Expression
 from mubert_jax.synthetic.foreign import Foreign, through_codec
 from mubert_jax.synthetic.identity import Identity
 from mubert_jax.synthetic.mesh import PULLS, MeshMovement, landmarks
-from mubert_jax.synthetic.movements import ACTION_UNITS, EMOTIONS
+from mubert_jax.synthetic.movements import ACTION_UNITS
 
 UPRIGHT = Pose((0.5, 0.5), 0.3, 0.0, (0, -0.5, 1), 0.5)
 # A camera that adds nothing, so that what is left is the mesh.
@@ -27,7 +28,8 @@ def clip(**fields):
 
 def movement(emotion="surprise", seed=0, amplitude=2.0):
     random = np.random.default_rng(seed)
-    return MeshMovement.of_emotion(random, Identity.draw(seed), emotion, amplitude)
+    expression = Expression.typical(random, emotion)
+    return MeshMovement.of_expression(random, Identity.draw(seed), expression, amplitude)
 
 
 def test_the_same_clip_is_the_same_video_again():

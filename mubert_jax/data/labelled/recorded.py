@@ -19,7 +19,7 @@ from mubert_jax.data.published_flow import CLASSES, FlowField, read_published_fl
 from mubert_jax.data.searching import PassedOver
 from mubert_jax.data.sets.synthetic import FIRST_TEST_SUBJECT, Drawn, read_subjects
 from mubert_jax.errors import UserError
-from mubert_jax.synthetic.clip import AMPLITUDES, SyntheticClip
+from mubert_jax.synthetic.clip import AMPLITUDES, SyntheticClip, check_amplitudes
 from mubert_jax.synthetic.conditions import CONDITIONS, known_conditions
 from mubert_jax.synthetic.recorded import Recorded
 
@@ -46,9 +46,7 @@ class RecordedCast:
     def __post_init__(self):
         if self.frames < 8:
             raise UserError(f"--frames {self.frames}: choose 8 or more")
-        low, high = self.amplitudes
-        if not 0 < low <= high:
-            raise UserError(f"--amplitude {low:g} {high:g}: choose 0 < LOW <= HIGH")
+        check_amplitudes(self.amplitudes)
         known_conditions(self.conditions)
 
     def describe(self, fields: Sequence[FlowField]) -> str:

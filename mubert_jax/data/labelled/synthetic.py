@@ -1,6 +1,7 @@
 """Labelled pairs of synthetic people, whose emotions are the action units that they move."""
 
 import csv
+import dataclasses
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,14 +16,34 @@ from mubert_jax.data.labelled.report import PairsReport
 from mubert_jax.data.searching import PassedOver
 from mubert_jax.data.sets.synthetic import Cast
 from mubert_jax.errors import UserError
-from mubert_jax.synthetic.clip import VISIBLE, SyntheticClip
+from mubert_jax.synthetic.clip import VISIBLE, SyntheticClip, check_amplitudes
 
 # Its stem names the data set in every record and prediction, including those of older folders.
 TABLE = "controlled.csv"
 
 
+@dataclasses.dataclass(frozen=True)
+class EmotionalCast(Cast):
+    """Clips of which each shows an emotion.
+
+    Attributes:
+      individual: whether everybody shows an emotion in a way of their own.
+      amplitudes: the range of the largest movement, in pixels of a 224-pixel frame.
+    """
+
+    individual: bool = False
+    amplitudes: tuple[float, float] = VISIBLE
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_amplitudes(self.amplitudes)
+
+
 def prepare_synthetic(
-    cast: Cast, output: str | os.PathLike, options: PairOptions, console: Console | None = None
+    cast: EmotionalCast,
+    output: str | os.PathLike,
+    options: PairOptions,
+    console: Console | None = None,
 ) -> PairsReport:
     """Draws the onset and the apex of every clip of `cast`, and makes a `pairs` set of them.
 
@@ -35,7 +56,7 @@ def prepare_synthetic(
         return store("synthetic", cast, collected, output, options, console)
 
 
-def record(cast: Cast, folder: Path) -> None:
+def record(cast: EmotionalCast, folder: Path) -> None:
     """Writes the frames as PNG and `TABLE`: onset, apex, label, subject, clip, action units."""
     nuisances = cast.recorded_under(PassedOver(cast.backgrounds))
 
@@ -48,7 +69,8 @@ def record(cast: Cast, folder: Path) -> None:
             nuisances[condition],
             cast.size,
             frames=cast.frames,
-            amplitudes=VISIBLE,
+            amplitudes=cast.amplitudes,
+            individual=cast.individual,
         )
         subject, name = f"s{number:06d}", f"{index:02d}-{condition}"
         paths = [f"{subject}-{index:02d}-{moment}.png" for moment in ("onset", "apex")]

@@ -122,7 +122,9 @@ def test_the_command(motions, tmp_path, capsys):
         path.write_text("no image")
     assert "none of 3 clips could be used; the first: " in refused()
     words = ["prepare", "synthetic", f"--output={out}", "--amplitude", "1", "2"]
-    assert "give it as --motions=DIR" in refused()
+    assert "add --classes or --motions=DIR" in refused()
+    words = ["prepare", "synthetic", f"--output={out}", "--individual"]
+    assert "give it with --classes" in refused()
     words = ["prepare", "video", f"--output={out}", f"--motions={motions}"]
     assert "--motions is for `synthetic` alone" in refused()
 
