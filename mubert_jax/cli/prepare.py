@@ -116,6 +116,12 @@ def add_flags(parser: Parser) -> None:
         help="synthetic pairs: reach, pixels at 224 (1 3)",
     )
     add(
+        "--key-frame-error",
+        metavar="N",
+        type=int,
+        help="synthetic pairs: frames to be wrong by (0)",
+    )
+    add(
         "--individual",
         action="store_true",
         help="synthetic pairs: habits of each person",
@@ -138,18 +144,19 @@ def run(args: Namespace, console: Console) -> None:
         given["conditions"] = tuple(given["conditions"])
     if args.backgrounds:
         given["backgrounds"] = args.backgrounds
-    further = ("motions", "amplitude", "individual")
+    further = ("motions", "amplitude", "individual", "key_frame_error")
     alone = [*given, *(name for name in further if getattr(args, name))]
     if alone and not synthetic:
         raise UserError(f"--{alone[0].replace('_', '-')} is for `synthetic` alone")
     if args.amplitude and not (args.motions or args.classes):
         raise UserError("--amplitude is for labelled pairs; add --classes or --motions=DIR")
-    if args.individual and (args.motions or not args.classes):
-        raise UserError("--individual is for emotions that are drawn; give it with --classes")
+    drawn = [name for name in ("individual", "key_frame_error") if getattr(args, name)]
+    if drawn and (args.motions or not args.classes):
+        flag = f"--{drawn[0].replace('_', '-')}"
+        raise UserError(f"{flag} is for emotions that are drawn; give it with --classes")
     if args.amplitude:
         given["amplitudes"] = tuple(args.amplitude)
-    if args.individual:
-        given["individual"] = True
+    given |= {name: getattr(args, name) for name in drawn}
     shaping = {
         "size": args.size,
         "crop": "none" if synthetic else args.crop,

@@ -8,6 +8,7 @@ import pytest
 
 from mubert_jax.data.folder import synthetic_space
 from mubert_jax.data.frames import FramePairs
+from mubert_jax.data.labelled.synthetic import EmotionalCast
 from mubert_jax.data.plan import PLAN_FILE, PrepareOptions
 from mubert_jax.data.prepare import prepare
 from mubert_jax.data.records import encode_image
@@ -94,3 +95,21 @@ def test_nobody_is_trained_on_it():
         Cast(conditions=("lab", "foreign"))
     assert Cast(conditions=("foreign",), first_subject=FIRST_TEST_SUBJECT).subjects
     assert [name for name, kind in CONDITIONS.items() if not kind.for_training] == ["foreign"]
+
+
+def test_key_frames_are_wrong_by_at_most_as_many_frames_as_asked():
+    errors = []
+    for index in range(40):
+        clip = SyntheticClip(FIRST_TEST_SUBJECT, index, frames=24)
+        right = EmotionalCast(frames=24).key_frames(clip)
+        assert right == (clip.course.onset, clip.course.apex)
+        onset, apex = EmotionalCast(frames=24, key_frame_error=5).key_frames(clip)
+        assert 0 <= onset < apex < 24
+        errors += [abs(onset - right[0]), abs(apex - right[1])]
+    assert max(errors) == 5 and 1.5 < np.mean(errors) < 3.5
+
+
+@pytest.mark.parametrize("error", [-1, 12])
+def test_an_error_of_half_the_recording_is_refused(error):
+    with pytest.raises(UserError, match=f"--key-frame-error {error}: choose 0 to 11"):
+        EmotionalCast(frames=24, key_frame_error=error)

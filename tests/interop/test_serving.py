@@ -47,10 +47,9 @@ def two_images(batch):
     return np.random.default_rng(batch).integers(0, 256, (2, batch, 32, 32, 3), np.uint8)
 
 
-# The others are what training without DMA, and the released weights, are like.
-FASTER = ("dma and poi", "motion")
+# What the package's own weights are like; the others take the same code in part.
 BY_NAME = [
-    name if name in FASTER else pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS
+    name if name == "motion" else pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS
 ]
 
 
@@ -95,10 +94,7 @@ def test_an_onnx_file_that_computes_otherwise_is_not_kept(tmp_path, monkeypatch,
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow) if name != "motion" else name for name in CONFIGS],
-)
+@pytest.mark.parametrize("name", BY_NAME)
 def test_stablehlo_agrees_with_the_model(tmp_path, name):
     config, weights, file = exported(tmp_path, "stablehlo", **CONFIGS[name])
     function = jax.export.deserialize(bytearray(file.read_bytes()))

@@ -30,6 +30,9 @@ def test_every_method_sees_the_disc(name):
     method, face = load(name), np.ones((SIZE, SIZE), bool)
     shape = (SIZE, SIZE, 2) if method.gives == "flow" else (SIZE, SIZE)
     assert method(onset, apex, face).shape == shape
+    if method.gives == "flow":
+        right, down = method(onset, apex, face)[disc].mean(0)
+        assert right > 0.3 and abs(down) < 0.2
     seen = method.strength(onset, apex, face)
     assert seen.shape == (SIZE, SIZE) and (seen >= 0).all()
     far = ~cv2.dilate(disc.astype(np.uint8), np.ones((13, 13))).astype(bool)

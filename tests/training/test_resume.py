@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from conftest import tiny_config, write_config_file
 
+from mubert_jax.cli import main
 from mubert_jax.training.checkpoints import load_weights
 from mubert_jax.training.preemption import EXIT_CODE
 from mubert_jax.training.writers import read_metrics
@@ -116,12 +117,12 @@ def test_sigterm_while_compiling_saving_and_looking_back(
     assert_same_end(run, uninterrupted)
 
 
-def test_a_finished_run_started_again_does_nothing(command, uninterrupted):
-    before = (uninterrupted / "metrics.jsonl").read_text()
-    process = command(uninterrupted)
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    assert (uninterrupted / "metrics.jsonl").read_text() == before
+def test_a_finished_run_started_again_does_nothing(trained_run, frames_set):
+    before = (trained_run / "metrics.jsonl").read_text()
+    config = trained_run.with_name("config.py")
+    data = f"--config.data.path={frames_set}"
+    assert main(["pretrain", f"--config={config}", f"--workdir={trained_run}", data]) == 0
+    assert (trained_run / "metrics.jsonl").read_text() == before
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import cv2
+import numpy as np
 from rich.console import Console
 
 from mubert_jax.data.labelled.labelled_set import PairOptions, PairTable
@@ -29,14 +30,30 @@ class EmotionalCast(Cast):
     Attributes:
       individual: whether everybody shows an emotion in a way of their own.
       amplitudes: the range of the largest movement, in pixels of a 224-pixel frame.
+      key_frame_error: how many frames onset and apex may be wrong by, either way.
     """
 
     individual: bool = False
     amplitudes: tuple[float, float] = VISIBLE
+    key_frame_error: int = 0
 
     def __post_init__(self):
         super().__post_init__()
         check_amplitudes(self.amplitudes)
+        if not 0 <= 2 * self.key_frame_error < self.frames:
+            raise UserError(
+                f"--key-frame-error {self.key_frame_error}: choose 0 to {(self.frames - 1) // 2}, "
+                f"less than half of {self.frames} frames"
+            )
+
+    def key_frames(self, clip: SyntheticClip) -> tuple[int, int]:
+        """Onset and apex as they are annotated."""
+        random = np.random.default_rng([self.seed, clip.subject, clip.index, 7])
+        error = self.key_frame_error
+        onset, apex = random.integers(-error, error + 1, 2) + (clip.course.onset, clip.course.apex)
+        onset, apex = sorted(np.clip((onset, apex), 0, self.frames - 1))
+        onset = min(onset, self.frames - 2)
+        return int(onset), int(max(apex, onset + 1))
 
 
 def prepare_synthetic(
@@ -74,7 +91,7 @@ def record(cast: EmotionalCast, folder: Path) -> None:
         )
         subject, name = f"s{number:06d}", f"{index:02d}-{condition}"
         paths = [f"{subject}-{index:02d}-{moment}.png" for moment in ("onset", "apex")]
-        for path, frame in zip(paths, (clip.course.onset, clip.course.apex), strict=True):
+        for path, frame in zip(paths, cast.key_frames(clip), strict=True):
             picture = cv2.cvtColor(clip.frame(frame), cv2.COLOR_RGB2BGR)
             if not cv2.imwrite(str(folder / path), picture):
                 raise UserError(f"{folder}: a frame cannot be written; free some space there")
