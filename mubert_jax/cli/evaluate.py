@@ -18,7 +18,8 @@ if TYPE_CHECKING:  # pandas and matplotlib, which the help does without
 SUMMARY = "saved predictions -> UF1, UAR and a report"
 EXAMPLE = (
     "mubert evaluate --workdir=runs/mine\n"
-    "  mubert evaluate --predictions=theirs.csv --output=report --published=composite-3"
+    "  mubert evaluate --predictions=theirs.csv --output=report --published=composite-3\n"
+    "  mubert evaluate --compare runs/mine runs/flow"
 )
 
 
@@ -44,6 +45,13 @@ def add_flags(parser: Parser) -> None:
         nargs="+",
         help="instead, logs of MEGC2019, one per seed, such as megc2019_seed0.txt",
     )
+    add(
+        "--compare",
+        metavar="DIR",
+        type=types.path,
+        nargs="+",
+        help="instead, runs on the same clips: their UF1 side by side, and less that of the first",
+    )
     add("--output", metavar="DIR", type=types.path, help="else: the folder of the report")
     add(
         "--classes",
@@ -61,12 +69,16 @@ def add_flags(parser: Parser) -> None:
 def run(args: Namespace, console: Console) -> None:
     from mubert_jax.recognition.report import evaluate_file, evaluate_logs, evaluate_run
 
-    given = [name for name in ("workdir", "predictions", "megc_log") if getattr(args, name)]
+    sources = ("workdir", "predictions", "megc_log", "compare")
+    given = [name for name in sources if getattr(args, name)]
     if len(given) != 1:
         raise UserError(
             "give either --workdir=DIR or --predictions=FILE --output=DIR or "
-            "--megc-log FILE --output=DIR"
+            "--megc-log FILE --output=DIR or --compare DIR DIR ..."
         )
+    if args.compare:
+        _compare(args, console)
+        return
     if args.workdir:
         for flag in ("output", "classes"):
             if getattr(args, flag) is not None:
@@ -85,6 +97,20 @@ def run(args: Namespace, console: Console) -> None:
             evaluate, files = (evaluate_logs, args.megc_log)
         report = evaluate(files, output, args.published, args.classes)
     say_report(report, output, console)
+
+
+def _compare(args: Namespace, console: Console) -> None:
+    from mubert_jax.recognition.comparison import compare, save, table
+
+    for flag in ("classes", "published"):
+        if getattr(args, flag) is not None:
+            raise UserError(f"--{flag} does not go with --compare")
+    if args.output:
+        check_output("--output", args.output, folder=True)
+    compared = compare(args.compare)
+    console.print(table(compared))
+    if args.output:
+        save(compared, args.output / "comparison.csv")
 
 
 def say_report(report: "Report", folder: Path, console: Console) -> None:

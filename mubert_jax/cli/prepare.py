@@ -119,7 +119,7 @@ def add_flags(parser: Parser) -> None:
         "--key-frame-error",
         metavar="N",
         type=int,
-        help="synthetic pairs: frames to be wrong by (0)",
+        help="synthetic pairs: wrong by N frames",
     )
     add(
         "--individual",

@@ -199,27 +199,39 @@ def over_subjects(predictions: Predictions) -> dict[str, np.ndarray]:
     Returns:
       `uf1`, `uar`, `accuracy`, (2,), `f1` and `recall`, (2, C); NaN for one subject alone.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a class nobody has
+        intervals = {
+            name: np.nanpercentile(np.mean(value, axis=0), (2.5, 97.5), axis=0)
+            for name, value in resampled(predictions).items()
+        }
+    if len(set(predictions.subject_ids)) < 2:
+        return {name: np.full_like(interval, np.nan) for name, interval in intervals.items()}
+    return intervals
+
+
+def resampled(predictions: Predictions) -> dict[str, np.ndarray]:
+    """The scores of every seed in every resampling of the subjects.
+
+    Predictions of the same people share their draws, so their scores can be compared draw by draw.
+
+    Returns:
+      `uf1`, `uar`, `accuracy`, (S, R), `f1` and `recall`, (S, R, C); NaN for a class nobody has.
+    """
     confusions_SxPxCxC = _by_subject(predictions)
     people = confusions_SxPxCxC.shape[1]
     drawn = np.random.default_rng(0).integers(people, size=(RESAMPLINGS, people))
     counts_RxP = np.stack([np.bincount(row, minlength=people) for row in drawn])
-    f1, recall, accuracy = ratios(np.einsum("rp,spij->rsij", counts_RxP, confusions_SxPxCxC))
+    f1, recall, accuracy = ratios(np.einsum("rp,spij->srij", counts_RxP, confusions_SxPxCxC))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a class nobody has
-        values = {
+        warnings.simplefilter("ignore")
+        return {
             "uf1": np.nanmean(f1, axis=-1),
             "uar": np.nanmean(recall, axis=-1),
             "accuracy": accuracy,
             "f1": f1,
             "recall": recall,
         }
-        intervals = {
-            name: np.nanpercentile(np.mean(value, axis=1), (2.5, 97.5), axis=0)
-            for name, value in values.items()
-        }
-    if people < 2:
-        return {name: np.full_like(interval, np.nan) for name, interval in intervals.items()}
-    return intervals
 
 
 def _by_subject(predictions: Predictions) -> np.ndarray:

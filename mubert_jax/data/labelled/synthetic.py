@@ -53,7 +53,7 @@ class EmotionalCast(Cast):
         onset, apex = random.integers(-error, error + 1, 2) + (clip.course.onset, clip.course.apex)
         onset, apex = sorted(np.clip((onset, apex), 0, self.frames - 1))
         onset = min(onset, self.frames - 2)
-        return int(onset), int(max(apex, onset + 1))
+        return int(onset), max(int(apex), int(onset) + 1)
 
 
 def prepare_synthetic(
