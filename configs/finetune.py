@@ -16,4 +16,5 @@ def get_config():
     config = default_config()
     config.training.init_from = "shipped"
     config.model.recognizer.reads = "displacement"
+    config.model.recognizer.places = "face"
     return config

@@ -42,6 +42,11 @@ class DMAConfig:
     # Rows of the attention that exist at one time; no (N, N) array is kept.
     chunk: int = unless(112, "model.dma.reads", "motion")
 
+    @property
+    def has_diagonal(self) -> bool:
+        """Whether W is made of diag(Â), eq. (9)."""
+        return self.kind == "diagonal" and self.reads != "motion"
+
 
 @dataclasses.dataclass(frozen=True)
 class POIConfig:
@@ -76,9 +81,15 @@ class RecognizerConfig:
     # dma: P_dma, pooled, as the paper. Beyond it, patch by patch: movement, the calibrated map
     # (where it moved, and how much); displacement (which way, too), where DMA does not read tokens.
     reads: str = given(choice("dma", "movement", "displacement"), "model.recognizer.classes")
-    # dma: mean over all patches, or weighted by S. flatten: all patches, each in its place; beyond
-    # the paper.
-    pool: str = given(choice("mean", "poi", "flatten"), "model.recognizer.reads", "dma")
+    # dma: mean over all patches, or weighted by S. Beyond the paper, each patch in its place:
+    # flatten, all of P_dma; displacement, how far and which way P_dma says that it moved, where DMA
+    # reads motion.
+    pool: str = given(
+        choice("mean", "poi", "flatten", "displacement"), "model.recognizer.reads", "dma"
+    )
+    # What is read patch by patch. frame: the patches of the frame. face: a grid over the face that
+    # POI sees, so that a place is the same part of every face.
+    places: str = choice("frame", "face")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -80,9 +80,7 @@ def check(config: "Config") -> None:
     )
     _require(
         not config.loss.replaced_patch_weight
-        or (
-            model.dma.kind == "diagonal" and model.dma.reads != "motion" and swapping.kind == "swap"
-        ),
+        or (model.dma.has_diagonal and swapping.kind == "swap"),
         f"config.loss.replaced_patch_weight is {config.loss.replaced_patch_weight}; "
         "replaced-patch detection needs config.model.dma.kind='diagonal', "
         "config.model.dma.reads='pixels' or 'tokens' and config.swapping.kind='swap'",
@@ -126,6 +124,14 @@ def check(config: "Config") -> None:
         "config.model.recognizer.reads='displacement' is between DMA's pixels; it needs "
         "config.model.dma.reads='pixels' or 'motion', and a config.model.dma.kind other than "
         "'none'",
+    )
+    _require(
+        not model.recognizer.classes  # and so no recognizer yet: a backbone brings its own DMA
+        or model.recognizer.reads != "dma"
+        or model.recognizer.pool != "displacement"
+        or (model.dma.kind != "none" and model.dma.reads == "motion"),
+        "config.model.recognizer.pool='displacement' is what P_dma tells of motion tokens, which "
+        "config.model.dma.reads='motion' has",
     )
     if config.objective.name == "micron_bert":
         _check_blocks(swapping, model)

@@ -62,7 +62,7 @@ def where(key: str, *values: object, but: tuple[str, ...] = ()) -> Condition:
 OPEN = ("objective.options", "recognition.options", "evaluation")
 IN_MICRON_BERT = where(*MICRON_BERT)
 FRESH = where("training.init_from", "")
-READINGS = some("reads", "pool")
+READINGS = some("reads", "pool", "places")
 # `check` ties them to the model's sizes.
 TiedBlocks = Annotated[SwappingConfig, some("ratio", "min_block")]
 TiedWarps = Annotated[LossConfig, some("warp_weight", warp=some("compressed"))]

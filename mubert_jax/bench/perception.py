@@ -134,8 +134,8 @@ def everything(
     tokens has no diag(Â), and so no row of 1 - diag(Â).
     """
     patch = trained.config.model.patch_size
-    tokens = trained.config.model.dma.reads == "motion"
-    map = "calibrated" if tokens else "diagonal"
+    has_diagonal = trained.config.model.dma.has_diagonal
+    map = "diagonal" if has_diagonal else "calibrated"
     as_paper = PerceptionConfig(map=map, align="none", poi="attention")
     by_interest = ByInterest(trained.model, trained.params)
     literal = Perceiver(trained.model, trained.params, as_paper, batch=1)
@@ -145,7 +145,7 @@ def everything(
         paper = learned_maps(literal, pair, align, by_interest)
         poi, dma = seen.poi[0], seen.dma[0]
         found = baseline_maps(pair, align, patch, baselines, by_interest)
-        learned = {"DMA": dma} if tokens else {"DMA": dma, "1 - diag(Â)": paper.dma[0]}
+        learned = {"DMA": dma, "1 - diag(Â)": paper.dma[0]} if has_diagonal else {"DMA": dma}
         return (
             times(found | learned, "", 1.0)
             | times(found | learned, "true face", pair.truth.face)

@@ -46,7 +46,8 @@ class MicronBertConfig:
     predict: str = "image"  # or "residual"
     classes: int = 0  # emotions that the recognizer tells apart; 0 for no recognizer
     recognizer_reads: str = "dma"  # or "movement", "displacement"
-    pool: str = "mean"  # or "poi", "flatten"
+    pool: str = "mean"  # or "poi", "flatten", "displacement"
+    places: str = "frame"  # or "face"
     fused_attention: bool = True
 
     @classmethod
@@ -68,6 +69,7 @@ class MicronBertConfig:
             "classes": recognizer["classes"],
             "recognizer_reads": recognizer.get("reads", "dma"),
             "pool": recognizer["pool"],
+            "places": recognizer.get("places", "frame"),
         }
         return cls(**values | options)
 
@@ -246,7 +248,7 @@ class MotionTrunk(nn.Module):
         self.patch_size, read = config.patch_size, 16
         halvings = config.patch_size.bit_length() - 1
         self.halvings = [f"conv_{i}" for i in range(halvings)]
-        for name, width in zip(self.halvings, [24, 32] + [48] * halvings, strict=False):
+        for name, width in zip(self.halvings, [32, 48] + [64] * halvings, strict=False):
             self.add_module(name, nn.Conv2d(read, width, 3, padding=1))
             read = width
         self.conv_patches = nn.Conv2d(read, config.motion_dim, 3, padding=1)
@@ -276,13 +278,15 @@ class MotionTrunk(nn.Module):
 
 
 class MotionAttention(nn.Module):
-    """DMA by motion tokens: P_dma = W × V([P_{t/s}, motion tokens]), W = P(moved) × S."""
+    """DMA by motion tokens: P_dma = V([W × P_{t/s}, motion tokens]), W = P(moved) × S."""
 
     def __init__(self, config: MicronBertConfig):
         super().__init__()
         self.trunk = MotionTrunk(config)
         self.to_v = nn.Linear(config.dim + config.motion_dim, config.dim)
         self.proj = nn.Linear(config.dim, config.dim)
+        # P_dma -> how far it says that each patch moved, in pixels to the right and down.
+        self.displacement_head = nn.Linear(config.dim, 2)
 
     def forward(
         self,
@@ -295,8 +299,8 @@ class MotionAttention(nn.Module):
         motion, moved, _ = self.trunk(swapped, reference)
         weights = -torch.expm1(-moved)
         weights = weights if interest is None else weights * interest
-        read = self.to_v(torch.cat([tokens, motion.to(tokens.dtype)], dim=-1))
-        return None, self.proj(weights[..., None].to(read.dtype) * read)
+        appearance = weights[..., None].to(tokens.dtype) * tokens
+        return None, self.proj(self.to_v(torch.cat([appearance, motion.to(tokens.dtype)], dim=-1)))
 
     def difference(self, current: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         """The map m, -log(1 - P(moved)): (B, N), 0 for equal images."""
@@ -338,38 +342,68 @@ def _blurred(image: torch.Tensor, sigma: float):
     return F.conv2d(F.conv2d(padded, weights.view(1, 1, -1, 1)), weights.view(1, 1, 1, -1))
 
 
-class Recognizer(nn.Module):
-    """P_dma pooled over the patches (mean, or weighted by S) and LN, or a map; then linear.
+def face_grid(values: torch.Tensor, poi_scores: torch.Tensor) -> torch.Tensor:
+    """Values (B, N, D) of patches at N places of a grid over the face that S sees, (B, N, D)."""
+    b, n, dim = values.shape
+    grid = math.isqrt(n)
+    scores = poi_scores.float()
+    weights = (scores - 0.1 * scores.amax(-1, keepdim=True)).clamp(min=0)
+    weights = (weights / weights.sum(-1, keepdim=True)).reshape(b, grid, grid)
+    down, across = (_hats(weights.sum(axis)) for axis in (2, 1))
+    rows = torch.einsum("bir,brcd->bicd", down, values.float().reshape(b, grid, grid, dim))
+    return torch.einsum("bjc,bicd->bijd", across, rows).reshape(b, n, dim)
 
-    Flattened, P_dma is read patch by patch, without LN.
+
+def _hats(share: torch.Tensor):
+    """The weights of the patches along one axis (B, places, patches), of a distribution on them."""
+    grid = share.shape[-1]
+    patches = torch.arange(grid, device=share.device, dtype=share.dtype)
+    middle = (share * patches).sum(-1, keepdim=True)
+    spread = (share * (patches - middle) ** 2).sum(-1, keepdim=True).sqrt()
+    reach = torch.linspace(-1.9, 1.9, grid, device=share.device, dtype=share.dtype)
+    places = (middle + spread * reach).clamp(0, grid - 1)
+    return (1 - (places[..., None] - patches).abs()).clamp(min=0)
+
+
+class Recognizer(nn.Module):
+    """P_dma pooled over the patches (mean, or weighted by S) and LN, or what each place shows.
+
+    A place is a patch of the frame, or of a grid over the face. A linear layer follows.
     """
 
     def __init__(self, config: MicronBertConfig):
         super().__init__()
-        self.reads, self.pool, size = config.recognizer_reads, config.pool, config.dim
-        patches = (config.image_size // config.patch_size) ** 2
-        if self.reads != "dma":
-            size = patches * (2 if self.reads == "displacement" else 1)
-        elif self.pool == "flatten":
-            size *= patches
-        else:
+        self.reads, self.pool, self.places = config.recognizer_reads, config.pool, config.places
+        size = (config.image_size // config.patch_size) ** 2
+        if self.reads == "displacement" or (self.reads, self.pool) == ("dma", "displacement"):
+            size *= 2
+        elif self.reads == "dma" and self.pool == "flatten":
+            size *= config.dim
+        elif self.reads == "dma":
+            size = config.dim
             self.norm = nn.LayerNorm(config.dim, eps=1e-6)
         self.head = nn.Linear(size, config.classes)
 
     def forward(self, seen: Seen) -> torch.Tensor:
         """What `compare` saw -> logits (B, classes)."""
+        scores = present(seen, "poi_scores")
+        if self.reads == "dma" and self.pool in ("mean", "poi"):
+            features = present(seen, "dma_features")
+            if self.pool == "mean":
+                return self.head(self.norm(features.mean(1)))
+            scores = scores.to(features.dtype)
+            return self.head(self.norm(torch.einsum("bn,bnd->bd", scores, features)))
+        name = self.reads
+        if name == "dma":
+            name = "displacement" if self.pool == "displacement" else "dma_features"
+        read = present(seen, name)
+        read = read[..., None] if read.ndim == 2 else read
+        if self.places == "face":
+            read = face_grid(read, scores)
         if self.reads == "movement":
             # Values well below 0.03 count as still.
-            return self.head(torch.log(present(seen, "movement").clamp(min=0) + 0.03))
-        if self.reads == "displacement":
-            return self.head(present(seen, "displacement").flatten(1))
-        features = present(seen, "dma_features")
-        if self.pool == "flatten":
-            return self.head(features.flatten(1))
-        if self.pool == "poi":
-            scores = present(seen, "poi_scores").to(features.dtype)
-            return self.head(self.norm(torch.einsum("bn,bnd->bd", scores, features)))
-        return self.head(self.norm(features.mean(1)))
+            read = torch.log(read.clamp(min=0) + 0.03)
+        return self.head(read.flatten(1).to(self.head.weight.dtype))
 
 
 class MicronBert(nn.Module):
@@ -465,8 +499,12 @@ class MicronBert(nn.Module):
             "dma_features": features,
             "movement": movement,
         }
-        if self.config.classes and self.config.recognizer_reads == "displacement":
+        read = self.config.recognizer_reads if self.config.classes else "nothing"
+        if read == "displacement":
             seen["displacement"] = self.att.displacement(swapped, reference)
+        told = (read, self.config.pool) == ("dma", "displacement")
+        if told and isinstance(self.att, MotionAttention):
+            seen["displacement"] = self.att.displacement_head(features)
         return swapped_tokens, reference_tokens, seen
 
     def difference(self, onset: torch.Tensor, apex: torch.Tensor) -> torch.Tensor:

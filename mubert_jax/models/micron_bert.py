@@ -209,6 +209,11 @@ class MicronBert(nn.Module):
         """Everything that the trunk sees between two images; where DMA reads motion."""
         return self.dma.motion(current_BxHxWxC, reference_BxHxWxC)
 
+    def told_displacement(self, motion: Motion, encoded: Encoded) -> jax.Array:
+        """The displacement (B, N, 2) that P_dma tells, of some motion in an encoded frame."""
+        scale = interest(encoded.poi_scores, self.config.poi) if self.config.poi.enabled else None
+        return self.dma.to_displacement(self.dma.weighed(motion, encoded.tokens, scale).features)
+
     def logits(self, onset_BxHxWxC: jax.Array, apex_BxHxWxC: jax.Array) -> jax.Array:
         """Emotion logits (B, classes) of onset and apex; nothing is swapped or decoded."""
         return self.logits_of(*self._both(onset_BxHxWxC, apex_BxHxWxC))
@@ -232,6 +237,8 @@ class MicronBert(nn.Module):
         if self.config.recognizer.reads == "displacement":
             return self.displacement(onset, apex)
         _, _, features_BxNxD = self.compare(onset, apex)
+        if self.config.recognizer.pool == "displacement":
+            return self.dma.to_displacement(features_BxNxD)
         return features_BxNxD
 
     def initialise(self, images_BxHxWxC: jax.Array) -> None:
@@ -239,6 +246,8 @@ class MicronBert(nn.Module):
         _, intermediates = self(images_BxHxWxC, images_BxHxWxC)
         if self.projector_config is not None:
             self.project(intermediates.reference.contextual_token)
+        if self.config.dma.kind != "none" and self.config.dma.reads == "motion":
+            self.dma.to_displacement(intermediates.dma_features)
         if self.config.recognizer.classes:
             self.logits(images_BxHxWxC, images_BxHxWxC)
 

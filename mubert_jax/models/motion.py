@@ -32,7 +32,7 @@ PRODUCTS = 8
 # Pixels of error below which nobody asks for more certainty.
 SURE = 0.01
 # Channels after each halving of the resolution, the last number for all further ones.
-WIDTHS = (24, 32, 48)
+WIDTHS = (32, 48, 64)
 # Patches a side of the neighbourhood that every patch is compared with: large enough to measure
 # noise and drift, small enough to leave a background that moves by itself out.
 NEIGHBOURHOOD = 7
@@ -71,10 +71,11 @@ def log_odds(map_BxN: jax.Array, noise_Bx1: jax.Array | None = None) -> jax.Arra
 
 
 class MotionAttention(nn.Module):
-    """DMA by motion tokens: P_dma = W × V([P_{t/s}, motion tokens]) with W = P(moved) × S.
+    """DMA by motion tokens: P_dma = V([W × P_{t/s}, motion tokens]) with W = P(moved) × S.
 
-    It takes the place of diag(Â) in eq. (12). What known movements teach the trunk is not bent by
-    the reconstruction: no gradient of P_dma reaches it.
+    W takes the place of diag(Â) in eq. (12). The tokens are not weighed again: they fade by
+    themselves where nothing moves, and W would take the weakest movements away. What known
+    movements teach the trunk is not bent by the reconstruction: no gradient of P_dma reaches it.
     """
 
     config: DMAConfig
@@ -89,6 +90,7 @@ class MotionAttention(nn.Module):
         self.to_v = Dense(self.dim, dtype=self.dtype)
         if self.config.output_projection:
             self.proj = Dense(self.dim, dtype=self.dtype)
+        self.displacement_head = nn.Dense(2)
 
     def motion(self, current_BxHxWxC: jax.Array, reference_BxHxWxC: jax.Array) -> Motion:
         return self.trunk(current_BxHxWxC, reference_BxHxWxC)
@@ -109,15 +111,30 @@ class MotionAttention(nn.Module):
         interest_BxN: jax.Array | None = None,
     ) -> DMAOutput:
         """Compares two images; the other arguments are those of `DiagonalMicroAttention`."""
-        seen = jax.lax.stop_gradient(self.motion(swapped_BxHxWxC, reference_BxHxWxC))
+        seen = self.motion(swapped_BxHxWxC, reference_BxHxWxC)
+        return self.weighed(seen, tokens_BxNxD, interest_BxN)
+
+    def weighed(
+        self, seen: Motion, tokens_BxNxD: jax.Array, interest_BxN: jax.Array | None
+    ) -> DMAOutput:
+        """W and P_dma of the motion between two images."""
+        seen = jax.lax.stop_gradient(seen)
         weights_BxN = -jnp.expm1(-seen.map)
         if interest_BxN is not None:
             weights_BxN *= interest_BxN
-        read = jnp.concatenate([tokens_BxNxD, seen.tokens.astype(self.dtype)], axis=-1)
-        features_BxNxD = weights_BxN[..., None].astype(self.dtype) * self.to_v(read)
+        appearance_BxNxD = weights_BxN[..., None].astype(self.dtype) * tokens_BxNxD
+        read = jnp.concatenate([appearance_BxNxD, seen.tokens.astype(self.dtype)], axis=-1)
+        features_BxNxD = self.to_v(read)
         if self.config.output_projection:
             features_BxNxD = self.proj(features_BxNxD)
         return DMAOutput(None, weights_BxN, features_BxNxD)
+
+    def to_displacement(self, features_BxNxD: jax.Array) -> jax.Array:
+        """How far, and which way, P_dma says that each patch moved: (B, N, 2), right and down.
+
+        A linear layer, taught by known movements.
+        """
+        return self.displacement_head(features_BxNxD.astype(jnp.float32))
 
 
 class MotionTrunk(nn.Module):

@@ -95,6 +95,7 @@ class MicronBertObjective(Objective):
         },
         "warps": {"warp": "cross-entropy of the map"},
         "displacement by warps": {"displacement": "negative log-likelihood"},
+        "displacement that P_dma tells": {"told_displacement": "mean square error"},
         "POI's expectation": {"expectation": "cross-entropy of S"},
         "POI on the face": {"face": "cross-entropy of S"},
         "contextual token (0 = collapse)": {"contextual_std": "std over the batch"},
@@ -117,6 +118,7 @@ class MicronBertObjective(Objective):
         if self.teaches_motion:
             weight = weights.displacement_weight
             terms.append(Term("displacement", weight, self._displacement))
+            terms.append(Term("told_displacement", weight, self._told_displacement))
         self.terms = [term for term in terms if term.weight]
         self.agrees = bool(weights.agreement_weight) and weights.agreement != "none"
 
@@ -221,6 +223,15 @@ class MicronBertObjective(Objective):
         if forward.motion is None:
             raise ValueError("displacements are those that a motion trunk tells")
         return losses.displacement(forward.motion, known.displacement, known.moved, known.still)
+
+    def _told_displacement(self, forward: Forward):
+        """How well P_dma tells the same, through a linear layer; V and that layer learn from it."""
+        known, seen = _known(forward.views), jax.lax.stop_gradient(forward.motion)
+        if seen is None:
+            raise ValueError("P_dma tells what a motion trunk saw")
+        encoded = jax.lax.stop_gradient(forward.intermediates.reference)
+        told = self.model.bind(forward.variables).told_displacement(seen, encoded)
+        return losses.told_displacement(told, known.displacement, known.moved, known.still)
 
     def _expectation(self, forward: Forward):
         views = forward.views

@@ -13,7 +13,8 @@ from mubert_jax.errors import UserError
 from mubert_jax.recognition.metrics import deviation, over_subjects, resampled, summarise
 from mubert_jax.recognition.predictions import PREDICTIONS_FILE, Predictions
 
-HEADER = ("recognizer", "UF1", "deviation", "low", "high", "less the first", "low", "high")
+COLUMNS = ("recognizer", "uf1", "deviation", "low", "high")
+COLUMNS += ("difference", "difference_low", "difference_high")
 CLIP = ["dataset", "subject", "clip", "truth"]
 
 
@@ -38,10 +39,10 @@ class Compared:
     of_difference: tuple[float, float]
 
     @property
-    def cells(self) -> tuple[str, ...]:
-        numbers = self.uf1, self.deviation, *self.interval
-        of_first = (f"{x:+.3f}" for x in (self.difference, *self.of_difference))
-        return (self.name, *(f"{x:.3f}" for x in numbers), *of_first)
+    def row(self) -> tuple[str, ...]:
+        """One value per name in `COLUMNS`."""
+        numbers = self.uf1, self.deviation, *self.interval, self.difference, *self.of_difference
+        return (self.name, *(f"{number:.4f}" for number in numbers))
 
 
 def compare(folders: Sequence[Path]) -> list[Compared]:
@@ -79,11 +80,14 @@ def compare(folders: Sequence[Path]) -> list[Compared]:
 
 def table(compared: Sequence[Compared]) -> Table:
     """One row per recognizer."""
-    shown = Table()
-    for name in HEADER:
-        shown.add_column(name, justify="left" if name == HEADER[0] else "right")
+    shown = Table(caption="[95 % over people]; differences are paired over people")
+    shown.add_column("recognizer", overflow="fold")
+    for name in ("UF1 ± over seeds", f"less {compared[0].name}"):
+        shown.add_column(name, justify="right", no_wrap=True)
     for one in compared:
-        shown.add_row(*one.cells)
+        own = f"{one.uf1:.2f} ± {one.deviation:.2f} {_bracketed(one.interval, '.2f')}"
+        less = f"{one.difference:+.2f} {_bracketed(one.of_difference, '+.2f')}"
+        shown.add_row(one.name, own, "" if one is compared[0] else less)
     return shown
 
 
@@ -92,7 +96,7 @@ def save(compared: Sequence[Compared], path: Path) -> None:
     with writing_errors(path.parent, "give another --output"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary, temporary.open("w", newline="") as file:
-            csv.writer(file).writerows([HEADER, *(one.cells for one in compared)])
+            csv.writer(file).writerows([COLUMNS, *(one.row for one in compared)])
 
 
 def _load(folder: Path) -> Predictions:
@@ -107,6 +111,12 @@ def _load(folder: Path) -> Predictions:
 def _clips(predictions: Predictions) -> list[tuple[str, ...]]:
     rows = predictions.of_seed(predictions.seeds[0]).table[CLIP]
     return sorted(map(tuple, rows.to_numpy()))
+
+
+def _bracketed(interval: tuple[float, float], form: str) -> str:
+    low, high = interval
+    # Rich reads brackets as markup.
+    return rf"\[{low:{form}}, {high:{form}}]"
 
 
 def _interval(draws_R: np.ndarray) -> tuple[float, float]:

@@ -23,6 +23,7 @@ from mubert_jax.data.files import replacing, writing_errors
 from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.errors import readable
 from mubert_jax.models.device import settled
+from mubert_jax.models.face_grid import face_grid
 from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import MicronBert
 from mubert_jax.motion_maps import MotionMap
@@ -35,8 +36,9 @@ BATCH = 16
 # STSTNet, and the patch grid of the paper (224 / 8).
 CELLS = 28
 FRAMES, FEATURES = "frames", "features"
-# The suffix for a motion map that is resized to cells, as in "difference/cells".
-IN_CELLS = "/cells"
+# The suffixes for a motion map that is resized to cells, as in "difference/cells": those of the
+# frame, or those of a grid over the face that POI sees.
+IN_CELLS, IN_FACE = "/cells", "/face"
 
 _Array = np.ndarray | jax.Array
 
@@ -86,7 +88,7 @@ def check_input(name: str) -> None:
     if name in (FRAMES, FEATURES):
         return
     known = available_maps()
-    seen = name.removesuffix(IN_CELLS)
+    seen, _ = _divided(name)
     if seen not in known:
         raise unknown(f"input of a network {name!r}", seen, (FRAMES, FEATURES, *known))
     motion_map(seen)
@@ -125,7 +127,7 @@ class Inputs:
             recognizer's linear layer on the backbone, (F,). "flow" (H, W, 2) in pixels, "strain"
             (H, W) or any motion map, as `MotionMap` returns it; with the suffix "/cells", the same
             on a grid, flattened: a map resized to `CELLS` × `CELLS`, or a flow less its median,
-            averaged over patches.
+            averaged over patches; with "/face", these at the places of a grid over the face.
           seed: The seed of the augmentations; a copy depends on (seed, its number, the pair) alone.
 
         Raises:
@@ -177,20 +179,29 @@ class Inputs:
             return lambda onset, apex: np.stack([onset, apex], axis=1)
         if name == FEATURES:
             return partial(features, self._backbone.model, self._backbone.params)
-        method = motion_map(name.removesuffix(IN_CELLS))
+        seen, on = _divided(name)
+        method = motion_map(seen)
 
         def see(onset_BxHxWxC: _Array, apex_BxHxWxC: _Array) -> np.ndarray:
             pairs = zip(np.asarray(onset_BxHxWxC), np.asarray(apex_BxHxWxC), strict=True)
             return np.stack([method(*pair) for pair in pairs])
 
-        if not name.endswith(IN_CELLS):
+        if not on:
             return lambda onset, apex: see(onset, apex).astype(np.float32)
-        grid = self._backbone.model.config.grid
-        return lambda onset, apex: _in_cells(see(onset, apex), method, grid)
+        grid, backbone = self._backbone.model.config.grid, self._backbone
+
+        def in_cells(onset_BxHxWxC: _Array, apex_BxHxWxC: _Array) -> _Array:
+            cells_BxMxD = _in_cells(see(onset_BxHxWxC, apex_BxHxWxC), method, grid)
+            if on == IN_FACE:
+                scores_BxN = _poi_scores(backbone.model, backbone.params, apex_BxHxWxC)
+                cells_BxMxD = face_grid(cells_BxMxD, scores_BxN)
+            return cells_BxMxD.reshape(len(cells_BxMxD), -1)
+
+        return in_cells
 
     def _fingerprint(self, name: str, copies: int, seed: int) -> str:
         said: list[object] = [name, self._of_pairs]
-        if name == FEATURES:
+        if name == FEATURES or name.endswith(IN_FACE):
             said.append(self._of_backbone)
         if name.endswith(IN_CELLS):
             said.append(self._backbone.model.config.grid)
@@ -252,13 +263,28 @@ def features(
     return found
 
 
-def _in_cells(seen: np.ndarray, method: MotionMap, grid: int) -> np.ndarray:
-    """A motion map or flow of B pairs on a grid, flattened, (B, F)."""
+def _divided(name: str) -> tuple[str, str]:
+    """A motion map's name without its suffix, and the suffix."""
+    for suffix in (IN_CELLS, IN_FACE):
+        if name.endswith(suffix):
+            return name.removesuffix(suffix), suffix
+    return name, ""
+
+
+@partial(jax.jit, static_argnames="model")
+def _poi_scores(model: MicronBert, params: Params, images_BxHxWxC: jax.Array) -> jax.Array:
+    """S (B, N) of frames in levels of 255."""
+    found: Any = model.apply({"params": params}, normalise(images_BxHxWxC), method="encode")
+    return found.poi_scores
+
+
+def _in_cells(seen: np.ndarray, method: MotionMap, grid: int) -> jax.Array:
+    """A motion map or flow of B pairs on a grid: (B, cells, 1 or 2)."""
     if method.gives == "map":
-        return _resized(seen).reshape(len(seen), -1)
+        return _resized(seen).reshape(len(seen), -1, 1)
     seen -= np.median(seen, axis=(1, 2), keepdims=True)
     cells = seen.reshape(len(seen), grid, seen.shape[1] // grid, grid, -1, 2).mean((2, 4))
-    return cells.reshape(len(seen), -1)
+    return jnp.asarray(cells).reshape(len(seen), -1, 2)
 
 
 @jax.jit

@@ -32,14 +32,18 @@ CONFIGS = {
     "pixels": {"model__dma__reads": "pixels", "model__dma__window": 12},
     "pixels, shared": {"model__dma__reads": "pixels", "model__dma__projection": "shared"},
     "motion": {"model__dma__reads": "motion"},
-    "motion, recognizer of the displacement": {
+    "motion, recognizer of what P_dma tells": {
         "model__dma__reads": "motion",
-        "model__recognizer__reads": "displacement",
+        "model__recognizer__pool": "displacement",
+        "model__recognizer__places": "face",
+    },
+    "recognizer of the map over the face": {
+        "model__recognizer__reads": "movement",
+        "model__recognizer__places": "face",
     },
     "residual": {"model__decoder__predict": "residual", "model__decoder__dim": 48},
     "poi-weighted pool": {"model__recognizer__pool": "poi"},
     "flattened": {"model__recognizer__pool": "flatten"},
-    "recognizer of the map": {"model__recognizer__reads": "movement"},
     "recognizer of the displacement": {
         "model__dma__reads": "pixels",
         "model__recognizer__reads": "displacement",
@@ -90,7 +94,7 @@ def compare(config, weights, module, side, batch=2):
             assert_close(movement, module.difference(onset, apex))
         if moved is not None:
             assert_close(moved, module.displacement(onset, apex))
-        if config.model.dma.kind == "diagonal" and config.model.dma.reads != "motion":
+        if config.model.dma.has_diagonal:
             assert_close(inside.dma.diagonal, seen["dma.diagonal"])
         else:
             assert seen["dma.diagonal"] is None

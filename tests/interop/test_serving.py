@@ -18,7 +18,12 @@ from mubert_jax.training.checkpoints import save_imported
 
 CONFIGS = {
     "dma and poi": {"model__recognizer__classes": 3},
-    "motion": {"model__dma__reads": "motion"},
+    "motion": {
+        "model__dma__reads": "motion",
+        "model__recognizer__classes": 3,
+        "model__recognizer__pool": "displacement",
+        "model__recognizer__places": "face",
+    },
     "pixels": {"model__dma__reads": "pixels", "model__dma__projection": "shared"},
     "cross": {"model__dma__kind": "cross", "model__poi__enabled": False},
     "no dma": {
@@ -37,10 +42,6 @@ def exported(tmp_path, format, **overrides):
     source = f"--checkpoint={tmp_path / 'run'}"
     assert main(["export", source, f"--format={format}", f"--output={file}"]) == 0
     return config, weights, file
-
-
-def has_diagonal(config):
-    return config.model.dma.kind == "diagonal" and config.model.dma.reads != "motion"
 
 
 def two_images(batch):
@@ -73,7 +74,7 @@ def test_onnx_agrees_with_torch(tmp_path, name, capsys):
                 "dma_features": seen["dma_features"],
                 "patches": patches,
             }
-            if has_diagonal(config):
+            if config.model.dma.has_diagonal:
                 wanted["diagonal"] = seen["dma.diagonal"]
             if config.model.dma.kind != "none":
                 wanted["movement"] = module.difference(onset, apex)
@@ -108,7 +109,7 @@ def test_stablehlo_agrees_with_the_model(tmp_path, name):
         assert_close(seen["patches"], patches)
         assert_close(seen["poi_scores"], inside.poi_scores)
         assert_close(seen["dma_features"], inside.dma_features)
-        if has_diagonal(config):
+        if config.model.dma.has_diagonal:
             assert_close(seen["diagonal"], inside.dma.diagonal)
         if config.model.recognizer.classes:
             logits = model.apply(variables, *frames, method="logits")

@@ -5,6 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from conftest import tiny_config, views_of
 
@@ -80,10 +81,39 @@ def test_the_weights_are_the_probability_times_s_and_v_reads_the_motion_tokens()
     expected = (1 - np.exp(-np.asarray(seen.map))) * inside.poi_scores * 16
     np.testing.assert_allclose(inside.patch_weights, expected, rtol=1e-5)
     kernel = params["dma"]["to_v"]["kernel"]
-    read = np.concatenate([inside.swapped.tokens, seen.tokens], axis=-1)
-    value = inside.patch_weights[..., None] * (read @ kernel + params["dma"]["to_v"]["bias"])
+    appearance = inside.patch_weights[..., None] * inside.swapped.tokens
+    read = np.concatenate([appearance, seen.tokens], axis=-1)
+    value = read @ kernel + params["dma"]["to_v"]["bias"]
     value = value @ params["dma"]["proj"]["kernel"] + params["dma"]["proj"]["bias"]
     np.testing.assert_allclose(inside.dma_features, value, rtol=1e-4, atol=1e-5)
+
+
+def test_p_dma_learns_to_tell_the_displacement_that_its_motion_tokens_hold():
+    """With the motion tokens withheld from V, the fit has nothing to read and stays at the mean."""
+    model, params = model_and_params()
+    rng = np.random.default_rng(0)
+    seen = motion.Motion(
+        tokens=jnp.asarray(rng.normal(size=(2, 16, 64)), jnp.float32),
+        log_odds=jnp.zeros((2, 16)),
+        displacement=jnp.zeros((2, 16, 2)),
+        log_variance=jnp.zeros((2, 16)),
+        changed=jnp.ones((2, 16)),
+    )
+    known = seen.tokens[..., :2]
+    encoded = model.apply({"params": params}, normalise(FRAMES[0]), method="encode")
+
+    @jax.jit
+    def error(params):
+        told = model.apply({"params": params}, seen, encoded, method="told_displacement")
+        return jnp.mean(jnp.square(told - known))
+
+    tx = optax.adam(0.01)
+    state = tx.init(params)
+    before, fit = error(params), jax.jit(jax.grad(error))
+    for _ in range(60):
+        updates, state = tx.update(fit(params), state)
+        params = optax.apply_updates(params, updates)
+    assert error(params) < 0.2 * before
 
 
 def test_only_known_movements_teach_the_trunk():
@@ -93,12 +123,14 @@ def test_only_known_movements_teach_the_trunk():
 
     @jax.jit
     @jax.grad
-    def gradient(params, reconstruction, warp):
+    def gradient(params, reconstruction, warp, told):
         _, (metrics, _) = objective.loss(params, {}, views, jnp.float32(0))
-        return reconstruction * metrics["reconstruction"] + warp * metrics["warp"]
+        learnt = reconstruction * metrics["reconstruction"] + warp * metrics["warp"]
+        return learnt + told * metrics["told_displacement"]
 
     def taught_by(**terms):
-        taught = gradient(model_and_params()[1], **({"reconstruction": 0.0, "warp": 0.0} | terms))
+        nothing = {"reconstruction": 0.0, "warp": 0.0, "told": 0.0}
+        taught = gradient(model_and_params()[1], **(nothing | terms))
         return {
             name: max(float(jnp.abs(x).max()) for x in jax.tree.leaves(part))
             for name, part in taught["dma"].items()
@@ -107,6 +139,8 @@ def test_only_known_movements_teach_the_trunk():
     reconstructing = taught_by(reconstruction=1.0)
     assert reconstructing["trunk"] == 0 and reconstructing["to_v"] > 0
     assert taught_by(warp=1.0)["trunk"] > 0
+    told = taught_by(told=1.0)
+    assert told["trunk"] == 0 and min(told["to_v"], told["displacement_head"]) > 0
 
 
 def test_odds_beyond_what_exp_can_hold_are_read_back_and_learnt_from():
@@ -138,6 +172,14 @@ def test_the_likelihood_is_largest_at_the_true_displacement_with_its_true_varian
     unlabelled = known.at[0, 3].add(9.0)
     seen = motion.Motion(known[..., :1], known[..., 0], unlabelled, known[..., 0] * 0, moved * 1.0)
     assert float(losses.displacement(seen, known, moved, still)) == 0.0
+
+
+def test_moved_and_still_patches_weigh_alike_in_what_p_dma_tells():
+    known = jnp.zeros((1, 4, 2))
+    told = jnp.array([[[3.0, 4.0], [0.0, 0.0], [0.0, 1.0], [9.0, 9.0]]])
+    moved = jnp.array([[True, True, False, False]])
+    still = jnp.array([[False, False, True, False]])
+    assert float(losses.told_displacement(told, known, moved, still)) == (25 / 2 + 1) / 2
 
 
 @pytest.mark.parametrize("patch", [4, 16])

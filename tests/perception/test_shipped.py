@@ -1,6 +1,7 @@
 """The weights in the package: what they see, beside methods that get the same frames and POI."""
 
 import cv2
+import jax
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from mubert_jax.config import PerceptionConfig
 from mubert_jax.data.sets.synthetic import FIRST_TEST_SUBJECT
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import SHIPPED, SHIPPED_FILE, open_trained
+from mubert_jax.models.images import normalise
 from mubert_jax.motion_maps import chosen
 from mubert_jax.perception.benchmark import (
     Row,
@@ -88,8 +90,18 @@ def test_equal_frames_give_an_empty_map(perceiver):
     assert not perceiver(frame[None], frame[None]).dma.any()
 
 
-def test_a_patch_is_seen_to_move_as_far_and_the_way_it_did(perceiver):
-    seen, true = [], []
+def test_a_patch_is_seen_to_move_as_far_and_the_way_it_did_and_p_dma_tells_it(trained, perceiver):
+    seen, told, true = [], [], []
+
+    @jax.jit
+    def tell(onset, apex):
+        def from_p_dma(model, *frames):
+            _, inside = model(*frames)
+            return model.dma.to_displacement(inside.dma_features)
+
+        frames = normalise(onset), normalise(apex)
+        return trained.model.apply({"params": trained.params}, *frames, method=from_p_dma)
+
     for subject in range(6):
         clip = SyntheticClip(FIRST_TEST_SUBJECT + subject, 0, size=112, amplitudes=(2.0, 2.1))
         onset, apex = (clip.frame(n)[None] for n in (clip.course.onset, clip.course.apex))
@@ -97,10 +109,12 @@ def test_a_patch_is_seen_to_move_as_far_and_the_way_it_did(perceiver):
         field = np.stack([patch_means(field[..., axis], 8) for axis in (0, 1)], axis=-1)
         far = np.linalg.norm(field, axis=-1) > 0.4
         seen.append(perceiver(onset, apex).displacement[0][far])
+        told.append(np.asarray(tell(onset, apex)).reshape(14, 14, 2)[far])
         true.append(field[far])
-    seen, true = np.concatenate(seen), np.concatenate(true)
-    assert np.corrcoef(seen.ravel(), true.ravel())[0, 1] > 0.8
-    assert 0.6 < (seen * true).sum() / (true**2).sum() < 1.2
+    true = np.concatenate(true)
+    for found in map(np.concatenate, (seen, told)):
+        assert np.corrcoef(found.ravel(), true.ravel())[0, 1] > 0.8
+        assert 0.6 < (found * true).sum() / (true**2).sum() < 1.2
 
 
 def test_a_frame_that_moved_as_a_whole_is_a_head_that_drifted(perceiver):

@@ -70,8 +70,10 @@ def test_the_command(runs, tmp_path, capsys):
     folders = [str(runs("a", 0.9)), str(runs("bb", 0.4))]
     assert main(["evaluate", "--compare", *folders, f"--output={tmp_path / 'out'}"]) == 0
     shown = capsys.readouterr().out
-    header, *rows = csv.reader((tmp_path / "out" / "comparison.csv").open())
-    assert [row[0] for row in rows] == ["a", "bb"]
-    assert all(cell in shown for row in rows for cell in row)
+    rows = list(csv.DictReader((tmp_path / "out" / "comparison.csv").open()))
+    assert [row["recognizer"] for row in rows] == ["a", "bb"]
+    for row in rows:
+        assert f"{float(row['uf1']):.2f} ± {float(row['deviation']):.2f} [" in shown
+    assert f"{float(rows[1]['difference']):+.2f} [" in shown and "less a" in shown
     assert main(["evaluate", "--compare", *folders, "--published=casme2-5"]) == 2
     assert "--published does not go with --compare" in capsys.readouterr().err

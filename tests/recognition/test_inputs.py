@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import tiny_config
@@ -11,6 +12,7 @@ from mubert_jax.config import RecognitionConfig
 from mubert_jax.errors import UserError
 from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model, init_params
+from mubert_jax.recognition import inputs
 from mubert_jax.recognition.inputs import CELLS, Backbone, Inputs, augmented
 
 SIZE = 64
@@ -65,6 +67,23 @@ def test_flow_is_the_shift_of_the_patches_that_move(model):
     strain = read("strain", model, *pair)[0, 0]
     assert strain.shape == (SIZE, SIZE)
     assert strain[26:30, 26:30].max() < strain[12:20, 22:34].max() / 2, "at the edge of what moves"
+
+
+def test_maps_at_places_of_the_face(model, monkeypatch):
+    """What the frame has beside the face is beyond the grid, for maps and for flow."""
+    scores = np.zeros((8, 8), np.float32)
+    scores[2:5, 3:6] = 1 / 9
+    of_batch = np.repeat(scores.reshape(1, -1), inputs.BATCH, axis=0)
+    monkeypatch.setattr(inputs, "_poi_scores", lambda *_: jnp.asarray(of_batch))
+    onset = np.full((1, SIZE, SIZE, 3), 100, np.uint8)
+    apex = onset.copy()
+    apex[:, :, : SIZE // 8] = 130
+    assert read("difference/cells", model, onset, apex)[0].max() > 25
+    assert read("difference/face", model, onset, apex)[0].max() < 1
+    apex[:, SIZE // 4 : 5 * SIZE // 8, 3 * SIZE // 8 : 3 * SIZE // 4] = 130
+    in_face = read("difference/face", model, onset, apex)[0].reshape(CELLS, CELLS)
+    assert in_face[8:20, 8:20].min() > 25
+    assert read("flow/face", model, onset, apex).shape == (1, 1, 2 * 8 * 8)
 
 
 def test_copies_are_augmented_and_the_first_is_not(model):
@@ -152,6 +171,6 @@ def test_what_was_computed_is_read_again_unless_it_would_be_another(tiny, tmp_pa
 
 def test_an_input_that_does_not_exist(model):
     onset = np.zeros((1, SIZE, SIZE, 3), np.uint8)
-    for name in ("flo", "flo/cells"):
+    for name in ("flo", "flo/cells", "flo/face"):
         with pytest.raises(UserError, match=f"input of a network '{name}'; did you mean 'flow'"):
             read(name, model, onset, onset)

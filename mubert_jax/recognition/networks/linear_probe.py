@@ -8,7 +8,14 @@ from mubert_jax.config import Config
 from mubert_jax.config_values import unknown
 from mubert_jax.recognition import linear_probe
 from mubert_jax.recognition.cross_validation import Learner
-from mubert_jax.recognition.inputs import FEATURES, IN_CELLS, Backbone, Inputs, available_maps
+from mubert_jax.recognition.inputs import (
+    FEATURES,
+    IN_CELLS,
+    IN_FACE,
+    Backbone,
+    Inputs,
+    available_maps,
+)
 from mubert_jax.recognition.network import Network
 from mubert_jax.training.objective import Params
 
@@ -28,7 +35,8 @@ class LinearProbe(Network):
         if name not in known:
             raise unknown(f"config.recognition.features {name!r}", name, known)
         self.predicts = name == BACKBONE
-        self.reads = (FEATURES if self.predicts else f"{name}{IN_CELLS}",)
+        cells = IN_FACE if config.model.recognizer.places == "face" else IN_CELLS
+        self.reads = (FEATURES if self.predicts else f"{name}{cells}",)
         self.copies = config.recognition.copies
         super().__init__(config, backbone)
 
