@@ -46,9 +46,11 @@ recognize farneback-frame "to compare: farneback, of each part of the frame" \
   --config.recognition.features=farneback "$recognizer.places=frame"
 
 echo
-compared=("$out/p_dma")
-for run in "$out"/*/; do
-  [ -f "$run/predictions.csv" ] && [ "${run%/}" != "$out/p_dma" ] && compared+=("${run%/}")
-done
-.venv/bin/mubert evaluate --compare "${compared[@]}"
+if [ -f "$out/p_dma/predictions.csv" ]; then
+  compared=("$out/p_dma")
+  for run in "$out"/*/; do
+    [ -f "$run/predictions.csv" ] && [ "${run%/}" != "$out/p_dma" ] && compared+=("${run%/}")
+  done
+  .venv/bin/mubert evaluate --compare "${compared[@]}"
+fi
 echo "The reports: $out/*/results.html"

@@ -50,10 +50,10 @@ class EmotionalCast(Cast):
         """Onset and apex as they are annotated."""
         random = np.random.default_rng([self.seed, clip.subject, clip.index, 7])
         error = self.key_frame_error
-        onset, apex = random.integers(-error, error + 1, 2) + (clip.course.onset, clip.course.apex)
-        onset, apex = sorted(np.clip((onset, apex), 0, self.frames - 1))
+        wrong = random.integers(-error, error + 1, 2) + (clip.course.onset, clip.course.apex)
+        onset, apex = sorted(np.clip(wrong, 0, self.frames - 1).tolist())
         onset = min(onset, self.frames - 2)
-        return int(onset), max(int(apex), int(onset) + 1)
+        return onset, max(apex, onset + 1)
 
 
 def prepare_synthetic(
