@@ -17,12 +17,14 @@ def get_config():
     config.model.decoder.dim = 128
     config.model.decoder.depth = 2
     config.model.dma.reads = "motion"
+    config.model.dma.motion_dim = 96
     config.training.init_from = "shipped"
     # DMA learns how the frames of this clip look when something moves in them. POI keeps what it
     # knows of faces: from one clip, reconstruction and expectation both draw it to the window.
     config.loss.reconstruction_weight = 0.0
     config.loss.expectation_weight = 0.0
     config.loss.warp.surroundings = 0.4
+    config.loss.warp.amplitude = (0.2, 3.0)
     config.swapping.min_block = 8
     config.data.delta = (2, 6)
     config.training.batch_size = 8

@@ -62,12 +62,12 @@ def test_several_pairs_are_looked_at_together(model, frames):
 
 
 def test_registration_can_be_switched_off(model, frames):
-    drifted = np.roll(frames[1], 2, axis=1)
+    drifted = np.roll(frames[0], 2, axis=1)
     registered, not_at_all = (
         model.maps(frames[0], drifted, crop="none", align=align).dma.mean()
         for align in (None, "none")
     )
-    assert registered < not_at_all
+    assert registered < 0.1 * not_at_all
 
 
 def test_features_are_one_row_per_pair(model, frames):

@@ -6,15 +6,14 @@ unlike the other methods, it reads floats, and finds small movements without enl
 
 import numpy as np
 
-from mubert_jax.models.images import LUMA
+from mubert_jax.data.video import grey
 from mubert_jax.motion_maps import MotionMap
 
 
 def tvl1(onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
     from skimage.registration import optical_flow_tvl1
 
-    grey = (np.asarray(frame @ LUMA / 255, np.float32) for frame in (onset, apex))
-    down, right = optical_flow_tvl1(*grey)
+    down, right = optical_flow_tvl1(*(grey(frame, np.float32) / 255 for frame in (onset, apex)))
     return np.stack([right, down], axis=-1)
 
 

@@ -8,6 +8,7 @@ import pytest
 from mubert_jax.bench.figure import picture
 from mubert_jax.cli import main
 from mubert_jax.config import PerceptionConfig
+from mubert_jax.config_files import load_config
 from mubert_jax.data.sets.synthetic import FIRST_TEST_SUBJECT
 from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import SHIPPED, SHIPPED_FILE, open_trained
@@ -75,6 +76,11 @@ def test_small_enough_and_with_a_card():
     card = SHIPPED_FILE.with_name("CARD.md").read_text()
     for word in ("Data", "Config", "Commit", "Scores", "Limits"):
         assert f"## {word}" in card
+
+
+@pytest.mark.parametrize("name", ["motion", "demo"])
+def test_its_recipe_and_the_demo_have_its_model(trained, name):
+    assert load_config(f"configs/{name}.py", []).model == trained.config.model
 
 
 def test_nothing_is_seen_where_nothing_moves(scores):
