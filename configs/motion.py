@@ -2,7 +2,7 @@
 
 Command:  bash launch/shipped.sh
           mubert bench perception --checkpoint=demo/shipped/run
-Cost:     7 minutes for the data, 28 for the training, 5 for the benchmark, on 2 CPU cores
+Cost:     7 minutes for the data, 22 for the training, 5 for the benchmark, on 2 CPU cores
 Expected: docs/benchmark.md
 """
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the weights that the package carries: people who are drawn, in a lab and outside, then
-# configs/motion.py. About 40 minutes on 2 CPU cores; mubert_jax/weights/CARD.md is their card.
+# configs/motion.py. About 35 minutes on 2 CPU cores; mubert_jax/weights/CARD.md is their card.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source launch/environment.sh
