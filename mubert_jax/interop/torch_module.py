@@ -359,7 +359,7 @@ def _hats(share: torch.Tensor):
     grid = share.shape[-1]
     patches = torch.arange(grid, device=share.device, dtype=share.dtype)
     middle = (share * patches).sum(-1, keepdim=True)
-    spread = (share * (patches - middle) ** 2).sum(-1, keepdim=True).sqrt()
+    spread = ((share * (patches - middle) ** 2).sum(-1, keepdim=True) + 1e-6).sqrt()
     reach = torch.linspace(-1.9, 1.9, grid, device=share.device, dtype=share.dtype)
     places = (middle + spread * reach).clamp(0, grid - 1)
     return (1 - (places[..., None] - patches).abs()).clamp(min=0)

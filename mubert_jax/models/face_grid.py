@@ -47,6 +47,7 @@ def _hats(share_Bxg: jax.Array, side: int) -> jax.Array:
     cells = jnp.arange(side)
     middle_Bx1 = jnp.sum(share_Bxg * patches, axis=-1, keepdims=True)
     square_Bx1 = jnp.sum(share_Bxg * (patches - middle_Bx1) ** 2, axis=-1, keepdims=True)
-    places_Bxm = middle_Bx1 + jnp.sqrt(square_Bx1) * jnp.linspace(-REACH, REACH, side)
+    # 1e-6 keeps the slope of the root finite where S is one patch.
+    places_Bxm = middle_Bx1 + jnp.sqrt(square_Bx1 + 1e-6) * jnp.linspace(-REACH, REACH, side)
     places_Bxm = jnp.clip(places_Bxm, 0, side - 1)
     return jnp.maximum(1 - jnp.abs(places_Bxm[..., None] - cells), 0)

@@ -1,5 +1,6 @@
 """The same part of a face is in the same place, wherever the face is and however large."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.testing import assert_allclose
@@ -63,6 +64,13 @@ def test_a_little_interest_all_over_the_frame_does_not_widen_the_grid():
 def test_a_uniform_s_covers_the_frame():
     placed = face_grid(np.arange(GRID**2.0).reshape(1, -1, 1), np.full((1, GRID**2), GRID**-2.0))
     assert float(placed.min()) == 0 and float(placed.max()) == GRID**2 - 1
+
+
+def test_an_s_of_one_patch_has_finite_gradients():
+    scores = jnp.zeros((1, GRID**2)).at[0, 40].set(1.0)
+    values = jnp.asarray(face((6, 9), (4, 4)))
+    gradient = jax.grad(lambda scores: jnp.sum(face_grid(values, scores) ** 2))(scores)
+    assert jnp.isfinite(gradient).all()
 
 
 def test_a_recognizer_reads_places_of_the_face():
