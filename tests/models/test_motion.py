@@ -89,31 +89,40 @@ def test_the_weights_are_the_probability_times_s_and_v_reads_the_motion_tokens()
 
 
 def test_p_dma_learns_to_tell_the_displacement_that_its_motion_tokens_hold():
-    """With the motion tokens withheld from V, the fit has nothing to read and stays at the mean."""
+    """Of motion that it has not met: with the tokens withheld from V, nothing can be learnt."""
     model, params = model_and_params()
     rng = np.random.default_rng(0)
-    seen = motion.Motion(
-        tokens=jnp.asarray(rng.normal(size=(2, 16, 64)), jnp.float32),
-        log_odds=jnp.zeros((2, 16)),
-        displacement=jnp.zeros((2, 16, 2)),
-        log_variance=jnp.zeros((2, 16)),
-        changed=jnp.ones((2, 16)),
-    )
-    known = seen.tokens[..., :2]
-    encoded = model.apply({"params": params}, normalise(FRAMES[0]), method="encode")
+    encode = jax.jit(lambda frames: model.apply({"params": params}, frames, method="encode"))
+    encoded = encode(normalise(FRAMES[0]))
 
     @jax.jit
-    def error(params):
-        told = model.apply({"params": params}, seen, encoded, method="told_displacement")
-        return jnp.mean(jnp.square(told - known))
+    def error(dma, tokens):
+        seen = motion.Motion(
+            tokens=tokens,
+            log_odds=jnp.zeros((2, 16)),
+            displacement=jnp.zeros((2, 16, 2)),
+            log_variance=jnp.zeros((2, 16)),
+            changed=jnp.ones((2, 16)),
+        )
+        variables = {"params": params | {"dma": dma}}
+        told = model.apply(variables, seen, encoded, method="told_displacement")
+        return jnp.mean(jnp.square(told - tokens[..., :2]))
+
+    def drawn():
+        return jnp.asarray(rng.normal(size=(2, 16, 64)), jnp.float32)
 
     tx = optax.adam(0.01)
-    state = tx.init(params)
-    before, fit = error(params), jax.jit(jax.grad(error))
-    for _ in range(60):
-        updates, state = tx.update(fit(params), state)
-        params = optax.apply_updates(params, updates)
-    assert error(params) < 0.2 * before
+
+    @jax.jit
+    def fit(dma, state, tokens):
+        updates, state = tx.update(jax.grad(error)(dma, tokens), state)
+        return optax.apply_updates(dma, updates), state
+
+    dma, unmet = params["dma"], drawn()
+    state, before = tx.init(dma), error(dma, unmet)
+    for _ in range(100):
+        dma, state = fit(dma, state, drawn())
+    assert error(dma, unmet) < 0.3 * before
 
 
 def test_only_known_movements_teach_the_trunk():
