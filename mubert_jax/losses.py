@@ -80,8 +80,7 @@ def warp(
     are neither do not count. Beyond the paper.
     """
     entropy_BxN = optax.sigmoid_binary_cross_entropy(log_odds(map_BxN), moved_BxN)
-    moved = jnp.sum(entropy_BxN, where=moved_BxN) / jnp.maximum(moved_BxN.sum(), 1)
-    still = jnp.sum(entropy_BxN, where=still_BxN) / jnp.maximum(still_BxN.sum(), 1)
+    moved, still = _means(entropy_BxN, moved_BxN, still_BxN)
     return MOVED_SHARE * moved + (1 - MOVED_SHARE) * still
 
 
@@ -95,8 +94,7 @@ def displacement(
     """
     error_BxN = jnp.sum(jnp.square(motion.displacement - known_BxNx2), axis=-1)
     likelihood_BxN = error_BxN * jnp.exp(-motion.log_variance) / 2 + motion.log_variance
-    moved = jnp.sum(likelihood_BxN, where=moved_BxN) / jnp.maximum(moved_BxN.sum(), 1)
-    still = jnp.sum(likelihood_BxN, where=still_BxN) / jnp.maximum(still_BxN.sum(), 1)
+    moved, still = _means(likelihood_BxN, moved_BxN, still_BxN)
     return (moved + still) / 2
 
 
@@ -109,9 +107,17 @@ def told_displacement(
     away from all else under a clipped norm. Beyond the paper.
     """
     error_BxN = jnp.sum(jnp.square(told_BxNx2 - known_BxNx2), axis=-1)
-    moved = jnp.sum(error_BxN, where=moved_BxN) / jnp.maximum(moved_BxN.sum(), 1)
-    still = jnp.sum(error_BxN, where=still_BxN) / jnp.maximum(still_BxN.sum(), 1)
+    moved, still = _means(error_BxN, moved_BxN, still_BxN)
     return (moved + still) / 2
+
+
+def _means(
+    values_BxN: jax.Array, moved_BxN: jax.Array, still_BxN: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """The mean over moved and over still patches, however many there are; 0 over none."""
+    moved = jnp.sum(values_BxN, where=moved_BxN) / jnp.maximum(moved_BxN.sum(), 1)
+    still = jnp.sum(values_BxN, where=still_BxN) / jnp.maximum(still_BxN.sum(), 1)
+    return moved, still
 
 
 def change(current_BxHxWxC: jax.Array, reference_BxHxWxC: jax.Array, patch_size: int) -> jax.Array:

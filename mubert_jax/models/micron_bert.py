@@ -181,9 +181,14 @@ class MicronBert(nn.Module):
         """Eq. (8), (9) and (12): (DMA's output, W, P_dma); without DMA the tokens are P_dma."""
         if self.config.dma.kind == "none":
             return None, None, swapped.tokens
-        scale = interest(reference.poi_scores, self.config.poi) if self.config.poi.enabled else None
-        dma = self.dma(swapped.compared, reference.compared, swapped.tokens, scale)
+        scale_BxN = self._interest(reference)
+        dma = self.dma(swapped.compared, reference.compared, swapped.tokens, scale_BxN)
         return dma, dma.weights, dma.features
+
+    def _interest(self, reference: Encoded) -> jax.Array | None:
+        """S as it enters W, (B, N); None where POI has no part in it."""
+        enabled = self.config.poi.enabled
+        return interest(reference.poi_scores, self.config.poi) if enabled else None
 
     def encode(self, images_BxHxWxC: jax.Array) -> Encoded:
         """Encodes images of any size that is a multiple of the patch."""
@@ -211,8 +216,8 @@ class MicronBert(nn.Module):
 
     def told_displacement(self, motion: Motion, encoded: Encoded) -> jax.Array:
         """The displacement (B, N, 2) that P_dma tells, of some motion in an encoded frame."""
-        scale = interest(encoded.poi_scores, self.config.poi) if self.config.poi.enabled else None
-        return self.dma.to_displacement(self.dma.weighed(motion, encoded.tokens, scale).features)
+        dma = self.dma.weighed(motion, encoded.tokens, self._interest(encoded))
+        return self.dma.to_displacement(dma.features)
 
     def logits(self, onset_BxHxWxC: jax.Array, apex_BxHxWxC: jax.Array) -> jax.Array:
         """Emotion logits (B, classes) of onset and apex; nothing is swapped or decoded."""

@@ -59,11 +59,10 @@ def compare(folders: Sequence[Path]) -> list[Compared]:
                 f"{folder}: its clips, people or classes are not those of {folders[0]}; compare "
                 "recognizers that were tested on one data set"
             )
-    draws_R = resampled(first)["uf1"].mean(0)
+    values = [summarise(found).values("uf1") for found in predictions]
+    draws = [resampled(found)["uf1"].mean(0) for found in predictions]
     compared = []
-    for folder, found in zip(folders, predictions, strict=True):
-        values_S = summarise(found).values("uf1")
-        difference_R = resampled(found)["uf1"].mean(0) - draws_R
+    for folder, found, values_S, draws_R in zip(folders, predictions, values, draws, strict=True):
         low, high = over_subjects(found)["uf1"]
         compared.append(
             Compared(
@@ -71,8 +70,8 @@ def compare(folders: Sequence[Path]) -> list[Compared]:
                 float(values_S.mean()),
                 float(deviation(values_S)),
                 (float(low), float(high)),
-                float(values_S.mean() - summarise(first).values("uf1").mean()),
-                _interval(difference_R),
+                float(values_S.mean() - values[0].mean()),
+                _interval(draws_R - draws[0]),
             )
         )
     return compared

@@ -108,12 +108,9 @@ class Movement:
         x, y = pose.to_face(size)
         total = np.zeros((2, size, size), np.float32)
         for shift in self.shifts:
-            middle = shift.center[0] == 0
-            for side, strength in zip((1, -1), shift.sides, strict=True):
-                if middle:
-                    strength = max(shift.sides) * (side == 1)
-                if not strength:
-                    continue
+            right_and_left = zip((1, -1), shift.sides, strict=True)
+            in_the_middle = ((1, max(shift.sides)),)
+            for side, strength in right_and_left if shift.center[0] else in_the_middle:
                 window = strength * np.exp(
                     -(((x - side * shift.center[0]) / shift.sigma[0]) ** 2) / 2
                     - ((y - shift.center[1]) / shift.sigma[1]) ** 2 / 2
