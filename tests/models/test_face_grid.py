@@ -36,14 +36,15 @@ def test_a_face_elsewhere_and_of_another_size_is_read_alike():
 def test_places_are_those_of_the_mean_and_the_spread():
     scores = interest((6, 9), (4, 5))
     rows, columns = np.mgrid[:GRID, :GRID].reshape(2, 1, -1, 1)
-    placed = face_grid(np.concatenate([rows, columns], -1), scores)[0].reshape(GRID, GRID, 2)
+    # Counted from 1, so that nothing beyond the frame is not the same as its first patch.
+    placed = face_grid(np.concatenate([rows, columns], -1) + 1, scores)[0].reshape(GRID, GRID, 2)
     weights = np.maximum(scores - 0.1 * scores.max(), 0).reshape(GRID, GRID)
     weights /= weights.sum()
     for axis, middle in ((0, 6), (1, 9)):
         share = weights.sum(1 - axis)
         spread = np.sqrt((share * (np.arange(GRID) - middle) ** 2).sum())
         expected = middle + REACH * spread * np.linspace(-1, 1, GRID)
-        assert_allclose(placed[..., axis].mean(1 - axis), expected.clip(0, GRID - 1), atol=1e-4)
+        assert_allclose(placed[..., axis].mean(1 - axis), expected.clip(0, GRID - 1) + 1, atol=1e-4)
 
 
 def test_cells_may_be_smaller_than_patches():
@@ -61,9 +62,18 @@ def test_a_little_interest_all_over_the_frame_does_not_widen_the_grid():
     assert_allclose(face_grid(values, spread_out), face_grid(values, scores), atol=0.1)
 
 
+def test_faces_of_a_batch_are_read_each_by_its_own_s():
+    faces = [((6, 9), (4.5, 4)), ((7.5, 7), (6, 5)), ((8, 6), (3, 4))]
+    values, scores = (np.concatenate([make(*one) for one in faces]) for make in (face, interest))
+    together = face_grid(values, scores)
+    for i in range(len(faces)):
+        assert_allclose(together[i : i + 1], face_grid(values[i : i + 1], scores[i : i + 1]))
+
+
 def test_a_uniform_s_covers_the_frame():
-    placed = face_grid(np.arange(GRID**2.0).reshape(1, -1, 1), np.full((1, GRID**2), GRID**-2.0))
-    assert float(placed.min()) == 0 and float(placed.max()) == GRID**2 - 1
+    values = np.arange(1, GRID**2 + 1.0).reshape(1, -1, 1)
+    placed = face_grid(values, np.full((1, GRID**2), GRID**-2.0))
+    assert float(placed.min()) == 1 and float(placed.max()) == GRID**2
 
 
 def test_an_s_of_one_patch_has_finite_gradients():

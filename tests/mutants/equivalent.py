@@ -37,6 +37,19 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "return jnp.eye(*shape, dtype=dtype) * (logit / shape[ -1] ** 0.5) ** 0.5": SQUARE,
         "return jnp.eye(*shape, dtype=dtype) * (logit / shape[ 1] ** 0.5) ** 0.5": SQUARE,
     },
+    "models/face_grid": {
+        f"{line.replace('axis=-1', 'axis=+1')}": LAST
+        for line in (
+            "largest_Bx1 = jnp.max(poi_scores_BxN, axis=-1, keepdims=True)",
+            "weights_BxN /= jnp.sum(weights_BxN, axis=-1, keepdims=True)",
+            "middle_Bx1 = jnp.sum(share_Bxg * patches, axis=-1, keepdims=True)",
+            "square_Bx1 = jnp.sum(share_Bxg * (patches - middle_Bx1) ** 2, axis=-1, keepdims=True)",
+        )
+    }
+    | {
+        "side, grid = round(cells**0.5), round(poi_scores_BxN.shape[+1] ** 0.5)": LAST,
+        "grid = share_Bxg.shape[+1]": LAST,
+    },
     "models/micron_bert": {
         "return jnp.stack(views, axis=1).reshape(-1, *views[ -1].shape[1:])": ALIKE,
         "return jnp.stack(views, axis=1).reshape(-1, *views[ 1].shape[1:])": ALIKE,
