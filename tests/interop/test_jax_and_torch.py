@@ -32,11 +32,16 @@ CONFIGS = {
     "pixels": {"model__dma__reads": "pixels", "model__dma__window": 12},
     "pixels, shared": {"model__dma__reads": "pixels", "model__dma__projection": "shared"},
     "motion": {"model__dma__reads": "motion"},
+    "motion, recognizer of the displacement": {
+        "model__dma__reads": "motion",
+        "model__recognizer__reads": "displacement",
+    },
     "motion, recognizer of what P_dma tells": {
         "model__dma__reads": "motion",
         "model__recognizer__pool": "displacement",
         "model__recognizer__places": "face",
     },
+    "recognizer of the map": {"model__recognizer__reads": "movement"},
     "recognizer of the map over the face": {
         "model__recognizer__reads": "movement",
         "model__recognizer__places": "face",
