@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 from conftest import tiny_config, views_of
+from scipy.ndimage import gaussian_filter
 
 from mubert_jax import losses
 from mubert_jax.bench.timed import noise_pairs
@@ -17,6 +18,7 @@ from mubert_jax.models.images import LUMA, grey_levels, normalise
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.models.motion import MotionTrunk, log_odds, products
 from mubert_jax.objectives import make_objective
+from mubert_jax.training import flops
 
 CONFIG = tiny_config(
     model__dma__reads="motion",
@@ -47,6 +49,61 @@ def test_a_shift_to_the_right_is_in_the_products_as_lucas_and_kanade_have_it():
     seen = products(frame(0.0), frame(0.2) + 3)[0, 8:-8, 8:-8]
     xx, xe = seen[..., 0].sum() * 4, seen[..., 3].sum() * 2
     np.testing.assert_allclose(-xe / xx, 0.2, rtol=0.1)
+
+
+def test_the_products_of_two_blurs_are_those_of_the_docstring():
+    a, b = np.random.default_rng(0).uniform(0, 255, (2, 1, 24, 24)).astype(np.float32)
+
+    def blur(image, sigma):
+        reach = int(np.ceil(3 * sigma))
+        return gaussian_filter(image, sigma, mode="nearest", radius=reach, axes=(1, 2))
+
+    expected = []
+    for sigma in (0.7, 1.4):
+        smooth = np.stack([blur(a, sigma), blur(b, sigma)])
+        padded = np.pad(smooth.mean(0), ((0, 0), (1, 1), (1, 1)), mode="edge")
+        gx = (padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]) / 2
+        gy = (padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]) / 2
+        e = smooth[1] - smooth[0]
+        e = e - blur(e, 6)
+        n = np.sqrt(gx**2 + gy**2 + 4)
+        expected += [gx * gx / n / 4, gx * gy / n / 4, gy * gy / n / 4]
+        expected += [gx * e / n / 2, gy * e / n / 2, e / 2, e * e / n / 2, n / 8]
+    np.testing.assert_allclose(products(a, b), np.stack(expected, -1), rtol=1e-3, atol=1e-3)
+
+
+def test_a_patch_that_changes_by_a_tenth_of_a_grey_level_has_changed_by_63_percent():
+    """1 - 1/e of it; half as much changes by a fifth."""
+    frames = np.full((2, 1, 32, 32, 3), 128, np.float32)
+    frames[1, :, :8, 8:16] += 0.1
+    frames[1, :, 8:16, :8] += 0.05
+    model, params = model_and_params()
+    look = jax.jit(lambda a, b: model.apply({"params": params}, a, b, method="motion").changed)
+    changed = look(*normalise(frames)).reshape(4, 4)
+    expected = np.zeros((4, 4))
+    expected[0, 1], expected[1, 0] = 1 - np.exp(-1), 1 - np.exp(-0.25)
+    np.testing.assert_allclose(changed, expected, atol=1e-3)
+
+
+def test_nobody_is_surer_than_a_hundredth_of_a_pixel():
+    model, params = model_and_params()
+    head = params["dma"]["trunk"]["head"]
+    sure = head | {"bias": head["bias"].at[3].set(-100.0)}
+    dma = params["dma"] | {"trunk": params["dma"]["trunk"] | {"head": sure}}
+    variables = {"params": params | {"dma": dma}}
+    look = jax.jit(lambda a, b: model.apply(variables, a, b, method="motion").log_variance)
+    np.testing.assert_allclose(look(*normalise(FRAMES)), np.log(0.01**2), rtol=1e-6)
+
+
+def test_the_counted_flops_are_those_of_the_trunks_kernels():
+    """Two for every number of a kernel at every place where the layer is."""
+    trunk = model_and_params()[1]["dma"]["trunk"]
+
+    def places(name):
+        return (32 // 2 ** int(name[5:])) ** 2 if name[5:].isdigit() else 16
+
+    counted = sum(2 * layer["kernel"].size * places(name) for name, layer in trunk.items())
+    assert flops.trunk_flops(CONFIG.model) == counted
 
 
 def test_equal_frames_have_an_empty_map_no_displacement_and_no_tokens():
