@@ -17,6 +17,7 @@ from mubert_jax.losses import (
     warp,
 )
 from mubert_jax.models.dma import motion_log_odds
+from mubert_jax.models.motion import Motion
 
 CONFIG = LossConfig()
 
@@ -276,3 +277,35 @@ def test_a_patch_counts_by_the_share_of_it_that_is_face():
     np.testing.assert_allclose(inside.sum() / 16, np.pi / 16, rtol=0.05)
     np.testing.assert_allclose(inside[1:3, 1:3], inside[1, 1])
     assert inside[0].sum() == inside[:, 0].sum() == 0
+
+
+def test_the_likelihood_is_largest_at_the_true_displacement_with_its_true_variance():
+    rng = np.random.default_rng(0)
+    known = jnp.asarray(rng.normal(size=(1, 4, 2)), jnp.float32)
+    moved = jnp.array([[True, True, False, False]])
+    still = jnp.array([[False, False, True, False]])
+
+    def loss(error, log_variance):
+        seen = Motion(
+            tokens=jnp.zeros((1, 4, 1)),
+            log_odds=jnp.zeros((1, 4)),
+            displacement=known + error,
+            log_variance=jnp.full((1, 4), log_variance),
+            changed=jnp.ones((1, 4)),
+        )
+        return float(losses.displacement(seen, known, moved, still))
+
+    # An error of 0.5 along both axes: E|d|² / 2 = 0.25 is the variance that fits.
+    assert loss(0.5, np.log(0.25)) < min(loss(0.5, np.log(0.2)), loss(0.5, np.log(0.31)))
+    assert loss(0.0, 0.0) < loss(0.1, 0.0)
+    unlabelled = known.at[0, 3].add(9.0)
+    seen = Motion(known[..., :1], known[..., 0], unlabelled, known[..., 0] * 0, moved * 1.0)
+    assert float(losses.displacement(seen, known, moved, still)) == 0.0
+
+
+def test_moved_and_still_patches_weigh_alike_in_what_p_dma_tells():
+    known = jnp.zeros((1, 4, 2))
+    told = jnp.array([[[3.0, 4.0], [0.0, 0.0], [0.0, 1.0], [9.0, 9.0]]])
+    moved = jnp.array([[True, True, False, False]])
+    still = jnp.array([[False, False, True, False]])
+    assert float(losses.told_displacement(told, known, moved, still)) == (25 / 2 + 1) / 2

@@ -25,8 +25,7 @@ class Recognizer(nn.Module):
     config: RecognizerConfig
 
     def setup(self) -> None:
-        if self.config.reads == "dma" and self.config.pool in ("mean", "poi"):
-            self.norm = nn.LayerNorm(epsilon=NORM_EPSILON)
+        self.norm = nn.LayerNorm(epsilon=NORM_EPSILON)
         self.head = nn.Dense(self.config.classes)
 
     def __call__(self, read: jax.Array, poi_scores_BxN: jax.Array) -> jax.Array:

@@ -10,7 +10,6 @@ import pytest
 from conftest import tiny_config, views_of
 from scipy.ndimage import gaussian_filter
 
-from mubert_jax import losses
 from mubert_jax.bench.timed import noise_pairs
 from mubert_jax.errors import UserError
 from mubert_jax.models import motion
@@ -214,38 +213,6 @@ def test_odds_beyond_what_exp_can_hold_are_read_back_and_learnt_from():
     read = jax.vmap(jax.value_and_grad(lambda x: log_odds(jax.nn.softplus(x))))(odds)
     np.testing.assert_allclose(read[0], odds, rtol=1e-3)
     np.testing.assert_allclose(read[1], 1, rtol=1e-2)
-
-
-def test_the_likelihood_is_largest_at_the_true_displacement_with_its_true_variance():
-    rng = np.random.default_rng(0)
-    known = jnp.asarray(rng.normal(size=(1, 4, 2)), jnp.float32)
-    moved = jnp.array([[True, True, False, False]])
-    still = jnp.array([[False, False, True, False]])
-
-    def loss(error, log_variance):
-        seen = motion.Motion(
-            tokens=jnp.zeros((1, 4, 1)),
-            log_odds=jnp.zeros((1, 4)),
-            displacement=known + error,
-            log_variance=jnp.full((1, 4), log_variance),
-            changed=jnp.ones((1, 4)),
-        )
-        return float(losses.displacement(seen, known, moved, still))
-
-    # An error of 0.5 along both axes: E|d|² / 2 = 0.25 is the variance that fits.
-    assert loss(0.5, np.log(0.25)) < min(loss(0.5, np.log(0.2)), loss(0.5, np.log(0.31)))
-    assert loss(0.0, 0.0) < loss(0.1, 0.0)
-    unlabelled = known.at[0, 3].add(9.0)
-    seen = motion.Motion(known[..., :1], known[..., 0], unlabelled, known[..., 0] * 0, moved * 1.0)
-    assert float(losses.displacement(seen, known, moved, still)) == 0.0
-
-
-def test_moved_and_still_patches_weigh_alike_in_what_p_dma_tells():
-    known = jnp.zeros((1, 4, 2))
-    told = jnp.array([[[3.0, 4.0], [0.0, 0.0], [0.0, 1.0], [9.0, 9.0]]])
-    moved = jnp.array([[True, True, False, False]])
-    still = jnp.array([[False, False, True, False]])
-    assert float(losses.told_displacement(told, known, moved, still)) == (25 / 2 + 1) / 2
 
 
 @pytest.mark.parametrize("patch", [4, 16])

@@ -1,6 +1,7 @@
 """Mutants that change nothing anybody can see, and why.
 
-A mutant is named by the line that it makes, after `function: ` where several functions have it.
+A mutant is named by the line that it makes, after `function: ` or `Class.function: ` where several
+have it.
 """
 
 TWO_AXES = "the arrays have two axes, the last is the second"
@@ -10,14 +11,21 @@ CONTINUUM = "a number drawn from a continuum is never equal to the bound"
 LAST = "the array has two dimensions: axis 1 is the last"
 ALIKE = "views of one moment have one size"
 SQUARE = "W_q and W_k are square"
+NO_ELLIPSE = "an ellipse without a width or a height holds nothing, by infinity or by NaN"
 CLAMPED = "JAX clamps an index that is too large: the last one is meant"
 
 EQUIVALENT: dict[str, dict[str, str]] = {
     "losses": {
         "@dataclasses.dataclass(frozen=False)": "nobody assigns to an agreement",
         "above_BxN = change_BxN - jnp.quantile(change_BxN, 0.75, axis=+1, keepdims=True)": LAST,
-        "target_BxN /= jnp.maximum(jnp.sum(target_BxN, axis=+1, keepdims=True), 1e-9)": LAST,
-        "entropy_B = -jnp.sum(target_BxN * jnp.log(scores_BxN + 1e-9), axis=+1)": LAST,
+        "target_BxN = weights_BxN / jnp.maximum("
+        "jnp.sum(weights_BxN, axis=+1, keepdims=True), 1e-9)": LAST,
+        "return -jnp.sum(target_BxN * jnp.log(scores_BxN + 1e-9), axis=+1)": LAST,
+        "target_BxN = _inside(face_Bx4, round(scores_BxN.shape[+1] ** 0.5))": LAST,
+        "known_B = jnp.sum(target_BxN, axis=+1) > 0": LAST,
+        "x_Bx1, y_Bx1, width_Bx1, height_Bx1 = jnp.split(ellipse_Bx4, 4, axis=+1)": LAST,
+        "across = ((place - x_Bx1) / jnp.maximum(width_Bx1, -0.999999999)) ** 2": NO_ELLIPSE,
+        "down = ((place - y_Bx1) / jnp.maximum(height_Bx1, -0.999999999)) ** 2": NO_ELLIPSE,
         "uniform = jnp.log(scores_BxN.shape[+1])": LAST,
         "warm = jnp.clip(progress / max(dino.warmup_fraction, 1e-9), -1, 1)": (
             "progress is never below 0"
@@ -54,7 +62,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "return jnp.stack(views, axis=1).reshape(-1, *views[ -1].shape[1:])": ALIKE,
         "return jnp.stack(views, axis=1).reshape(-1, *views[ 1].shape[1:])": ALIKE,
         "grid = images_BxHxWxC.shape[ 2] // config.patch_size": "images are square",
-        "x, _ = block(x, True)": "nobody reads that row",
+        "images = jnp.zeros(( 2, size, size, 3))": "parameters do not depend on the batch",
+        "MicronDecoder.__call__: x, _ = block(x, True)": "nobody reads that row",
+        "MicronEncoder.__call__: x, _ = block(x, True)": "nobody reads that row",
     },
     "models/poi": {
         "return patches_BxN / jnp.sum(patches_BxN, axis=+1, keepdims=True)": LAST,
@@ -75,8 +85,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "registered = jax.random.uniform(of_registered) <= config.registered": CONTINUUM,
         "chosen = jax.random.uniform(of_compressed) <= config.compressed": CONTINUUM,
         "present = jax.random.uniform(of_more, (count,)) <= 0.5": CONTINUUM,
-        "moved=(length > MOVED * length.max()) & (visible >= SHOWS),": CONTINUUM,
-        "moved=(length >= MOVED * length.max()) & (visible > SHOWS),": CONTINUUM,
+        "moved=(length > MOVED * length.max()) & (visible >= SHOWS) & labelled,": CONTINUUM,
+        "moved=(length >= MOVED * length.max()) & (visible > SHOWS) & labelled,": CONTINUUM,
         "shift = registered * jax.random.uniform(of_shift, ( 3,), minval=-reach, maxval=reach)": (
             "the third number is not read"
         ),
@@ -141,10 +151,12 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "@dataclasses.dataclass(frozen=False)": "nothing assigns to maps",
         "batch: int = 7,": "how many pairs are compared at a time, not what is found",
         "batch: int = 9,": "how many pairs are compared at a time, not what is found",
-        "np.concatenate(parts).reshape(*grid, *parts[ -1].shape[2:])": (
-            "all parts have the same axes"
+        "apex, *maps = (np.concatenate(parts) for parts in zip(*read, strict=False))": (
+            "every batch gives the same maps"
         ),
-        "for parts in zip(*read, strict=False)": "every batch gives the same maps",
+        'apex = np.stack([aligned("ecc", b, a) for a, b in zip(onset, apex, strict=False)])': (
+            AS_LONG
+        ),
     },
     "recognition/linear_probe": {
         "stacked: bool = False,": "in one program or one after the other: the same heads",
@@ -165,10 +177,16 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         ),
     },
     "recognition/metrics": {
-        "@dataclass(frozen=False, eq=False)": "nothing assigns to scores",
-        "@dataclass(frozen=True, eq=True)": (
-            "nothing compares scores: their arrays have no one truth value"
-        ),
+        **{
+            f"{name}: @dataclass({changed})": reason
+            for name in ("Scores", "Summary")
+            for changed, reason in {
+                "frozen=False, eq=False": "nothing assigns to scores",
+                "frozen=True, eq=True": (
+                    "nothing compares scores: their arrays have no one truth value"
+                ),
+            }.items()
+        },
         "absent=tuple(name for name, some in zip(classes, there, strict=False) if not some),": (
             AS_LONG
         ),

@@ -44,8 +44,8 @@ OPERATORS = (
 
 @dataclass(frozen=True)
 class Mutant:
-    """One changed line: its number, the function it is in, as it was and as it is, and the whole
-    changed source.
+    """One changed line: its number, the class and function around it, as it was and as it is, and
+    the whole changed source.
     """
 
     line: int
@@ -58,8 +58,9 @@ class Mutant:
         return f"line {self.line}, {self.function}: `{self.was}` -> `{self.now}`"
 
     def is_named(self, name: str) -> bool:
-        """Whether `name` is the changed line, with or without `function: ` before it."""
-        return name in (self.now, f"{self.function}: {self.now}")
+        """Whether `name` is the changed line, with or without `Class.function: ` before it."""
+        inner = self.function.rpartition(".")[2]
+        return name in (self.now, f"{inner}: {self.now}", f"{self.function}: {self.now}")
 
 
 def mutants_of(source: str) -> list[Mutant]:
@@ -85,14 +86,15 @@ def _mutant(source, mutated):
 
 
 def _function(source, line):
-    """The innermost function or class that a line is in; "module" for none."""
+    """The classes and functions that a line is in, outermost first; "module" for none."""
     named = (ast.FunctionDef, ast.ClassDef)
     around = [
         node
         for node in ast.walk(ast.parse(source))
-        if isinstance(node, named) and node.lineno <= line <= node.end_lineno
+        if isinstance(node, named)
+        and min(part.lineno for part in (node, *node.decorator_list)) <= line <= node.end_lineno
     ]
-    return max(around, key=lambda node: node.lineno).name if around else "module"
+    return ".".join(node.name for node in sorted(around, key=lambda n: n.lineno)) or "module"
 
 
 def _meaning(source):
