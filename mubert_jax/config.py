@@ -108,9 +108,9 @@ class ModelConfig:
     heads: int = 4
     # Width of a block's MLP over that of the encoder or decoder.
     mlp_ratio: float = 4.0
-    # auto: cudnn in bfloat16 on NVIDIA GPUs from Ampere on, explicit on a CPU, else xla. cudnn's
-    # heads hold (dim / heads) a multiple of 8 numbers, up to 128.
-    attention: str = choice("auto", "explicit", "mapped", "xla", "cudnn")
+    # auto: splash on TPUs, cudnn in bfloat16 on NVIDIA GPUs from Ampere on, explicit on a CPU, else
+    # xla. cudnn's heads hold (dim / heads) a multiple of 8 numbers, up to 128.
+    attention: str = choice("auto", "explicit", "mapped", "xla", "cudnn", "splash")
     # What products are computed in. auto: float32 on a CPU, else bfloat16.
     dtype: str = choice("auto", "float32", "bfloat16")
     # Blocks keep their input alone and are computed again in the backward pass: less memory, a

@@ -25,18 +25,23 @@ def settled(config: ModelConfig, device: jax.Device | None = None) -> ModelConfi
         dtype = "float32" if device.platform == "cpu" else "bfloat16"
         config = dataclasses.replace(config, dtype=dtype)
     if config.attention == "auto":
-        elsewhere = "explicit" if device.platform == "cpu" else "xla"
-        attention = elsewhere if _why_not_cudnn(config, device) else "cudnn"
-        config = dataclasses.replace(config, attention=attention)
+        config = dataclasses.replace(config, attention=_attention_of(config, device))
     return config
+
+
+def _attention_of(config: ModelConfig, device: jax.Device):
+    """What is fastest on a device, of what computes there."""
+    fused = (name for name, why_not in WHY_NOT.items() if not why_not(config, device))
+    return next(fused, "explicit" if device.platform == "cpu" else "xla")
 
 
 def for_any_device(config: ModelConfig) -> ModelConfig:
     """The config of a trained model, for use on any device.
 
-    Attention is the device's choice: a model that was trained with cuDNN's also runs without it.
+    Attention is the device's choice: a model that was trained with a GPU's or a TPU's own also runs
+    without it.
     """
-    auto = "auto" if config.attention == "cudnn" else config.attention
+    auto = "auto" if config.attention in WHY_NOT else config.attention
     return dataclasses.replace(config, attention=auto)
 
 
@@ -44,14 +49,14 @@ def check_attention(config: ModelConfig, device: jax.Device | None = None) -> No
     """Checks the attention that a command's user chose.
 
     Raises:
-      UserError: cuDNN's was asked for, but the device, the dtype or the heads rule it out.
+      UserError: the device, the dtype or the heads rule it out.
     """
     device = device or jax.devices()[0]
-    if config.attention != "cudnn":
+    if config.attention not in WHY_NOT:
         return
-    if reason := _why_not_cudnn(settled(config, device), device):
+    if reason := WHY_NOT[config.attention](settled(config, device), device):
         raise UserError(
-            f"config.model.attention=cudnn is not possible: {reason}; "
+            f"config.model.attention={config.attention} is not possible: {reason}; "
             "config.model.attention=auto takes what is"
         )
 
@@ -70,3 +75,13 @@ def _why_not_cudnn(config: ModelConfig, device: jax.Device) -> str | None:
                 f"config.{key}.dim={part.dim} in config.{key}.heads={part.heads} makes {size}"
             )
     return None
+
+
+def _why_not_splash(config: ModelConfig, device: jax.Device) -> str | None:
+    if device.platform == "tpu":
+        return None
+    return f"its kernel is for TPUs, and JAX computes on {device.device_kind}"
+
+
+# Attention of one kind of device -> why a model cannot have it on a device, None where it can.
+WHY_NOT = {"cudnn": _why_not_cudnn, "splash": _why_not_splash}

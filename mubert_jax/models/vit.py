@@ -4,14 +4,17 @@ Shapes: B images, H×W pixels, C channels, N patches, L tokens (N, or N + 1 with
 token), D dimensions, h heads, d = D / h.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Literal, overload
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.linen.dtypes import promote_dtype
 
-from mubert_jax.models.attention import attend
+from mubert_jax.models.attention import attend, padded_length
 
 # As in the official code.
 NORM_EPSILON = 1e-6
@@ -46,21 +49,60 @@ def sincos_positions(grid: int, dim: int) -> np.ndarray:
     return np.concatenate([encode(columns), encode(rows)], axis=1).astype(np.float32)
 
 
-class Dense(nn.Dense):
-    """`nn.Dense` with Xavier-uniform weights, over all tokens of a batch as one matrix.
+class Dense(nn.Module):
+    """A linear layer from the last `axes` axes of its input to `features`, of one axis or several.
 
-    For tokens in three dimensions, XLA's CPU compiler copies a transpose for each weight gradient.
+    The kernel is a matrix in either case, Xavier-uniform at the start.
     """
 
+    features: int | tuple[int, ...]
+    axes: int = 1
+    dtype: jnp.dtype | None = None
     kernel_init: nn.initializers.Initializer = nn.initializers.xavier_uniform()
 
-    def __call__(self, inputs: jax.Array) -> jax.Array:
-        rows = super().__call__(inputs.reshape(-1, inputs.shape[-1]))
-        return rows.reshape(*inputs.shape[:-1], self.features)
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.parts(x, 1)[0]
+
+    @nn.compact
+    def parts(self, x: jax.Array, count: int) -> Sequence[jax.Array]:
+        """The outputs of `count` layers that are stored as one, side by side."""
+        read, given = x.shape[-self.axes :], self.features
+        given = (given,) if isinstance(given, int) else given
+        wide = count * math.prod(given)
+        kernel = self.param("kernel", self.kernel_init, (math.prod(read), wide))
+        bias = self.param("bias", nn.initializers.zeros, (wide,))
+        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
+        products = _products(x, kernel.reshape(*read, count, *given), self.axes)
+        return [x + b for x, b in zip(products, bias.reshape(count, *given), strict=True)]
 
 
+def _products(x: jax.Array, kernel: jax.Array, axes: int):
+    """The last `axes` axes of x times the first of a kernel, whose next axis is taken apart.
+
+    For tokens in several dimensions XLA's CPU compiler copies a transpose for each weight gradient.
+    An accelerator's memory is in tiles: to make one matrix of tokens, or to take one apart, is a
+    copy there.
+    """
+    read, count, given = kernel.shape[:axes], kernel.shape[axes], kernel.shape[axes + 1 :]
+
+    def as_one_matrix(x: jax.Array, kernel: jax.Array):
+        rows = x.reshape(-1, math.prod(read)) @ kernel.reshape(math.prod(read), -1)
+        whole = rows.reshape(*x.shape[:-axes], count, *given)
+        return [jax.lax.index_in_dim(whole, i, x.ndim - axes, keepdims=False) for i in range(count)]
+
+    def apart(x: jax.Array, kernel: jax.Array):
+        own = (jax.lax.index_in_dim(kernel, i, axes, keepdims=False) for i in range(count))
+        return [jnp.tensordot(x, part, axes) for part in own]
+
+    return jax.lax.platform_dependent(x, kernel, cpu=as_one_matrix, default=apart)
+
+
+@jax.checkpoint
 def gelu(x: jax.Array) -> jax.Array:
-    """x Φ(x) by erf, as in PyTorch, in float32; `nn.gelu`'s erfc reads x three times."""
+    """x Φ(x) by erf, as in PyTorch, in float32; `nn.gelu`'s erfc reads x three times.
+
+    What its derivative needs is computed again, not kept: it would be three arrays in float32.
+    """
     wide = x.astype(jnp.float32)
     return (wide * 0.5 * (1 + jax.lax.erf(wide * 2**-0.5))).astype(x.dtype)
 
@@ -94,17 +136,20 @@ class SelfAttention(nn.Module):
     def __call__(
         self, x_BxLxD: jax.Array, contextual_row: bool = False
     ) -> tuple[jax.Array, jax.Array | None]:
-        b, length, dim = x_BxLxD.shape
-        qkv = Dense(3 * dim, dtype=self.dtype, name="qkv")(x_BxLxD)
-        qkv = qkv.reshape(b, length, 3, self.heads, dim // self.heads)
-        q_BxLxhxd, k_BxLxhxd, v_BxLxhxd = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]
-        out = attend(q_BxLxhxd, k_BxLxhxd, v_BxLxhxd, self.attention)
-        out = Dense(dim, dtype=self.dtype, name="proj")(out.reshape(b, length, dim))
+        _, length, dim = x_BxLxD.shape
+        padding = padded_length(length, self.attention) - length
+        x_BxLxD = jnp.pad(x_BxLxD, ((0, 0), (0, padding), (0, 0)))
+        split = self.heads, dim // self.heads
+        q_BxLxhxd, k_BxLxhxd, v_BxLxhxd = Dense(split, dtype=self.dtype, name="qkv").parts(
+            x_BxLxD, 3
+        )
+        out = attend(q_BxLxhxd, k_BxLxhxd, v_BxLxhxd, self.attention, length)
+        out = Dense(dim, axes=2, dtype=self.dtype, name="proj")(out)[:, :length]
         if not contextual_row:
             return out, None
         logits_Bxhxl = jnp.einsum(
             "bhd,blhd->bhl", q_BxLxhxd[:, 0], k_BxLxhxd, preferred_element_type=jnp.float32
-        )
+        )[..., :length]
         return out, jax.nn.softmax(logits_Bxhxl * (dim // self.heads) ** -0.5)
 
 

@@ -34,8 +34,9 @@ class CompiledRun:
             lambda: create_state(objective, tx, key), out_shardings=shardings
         )
         parts = config.training.micro_batches
+        step = make_step(objective, tx, total_steps, key, parts, self.batch_sharding)
         self.step = jax.jit(
-            make_step(objective, tx, total_steps, key, parts, self.batch_sharding),
+            sharding.on_mesh(step, mesh),
             in_shardings=(shardings, self.batch_sharding),
             out_shardings=(shardings, None),
             donate_argnums=0,

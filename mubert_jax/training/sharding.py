@@ -1,5 +1,6 @@
 """Where arrays live: the mesh, and rules (regex, axes) over parameter names."""
 
+import functools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -78,6 +79,17 @@ def per_example(function: Function, sharding: NamedSharding | None) -> Function:
     return jax.shard_map(
         function, mesh=sharding.mesh, in_specs=spec, out_specs=spec, check_vma=False
     )
+
+
+def on_mesh(function: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
+    """`function`, traced so that `jax.sharding.get_abstract_mesh` finds the mesh inside it."""
+
+    @functools.wraps(function)
+    def traced(*arguments: Any) -> Any:
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+            return function(*arguments)
+
+    return traced
 
 
 def state_shardings(
