@@ -123,6 +123,17 @@ def _devices(args: Namespace, console: Console):
     return bench_devices(config, args.batch_size, counts, args.steps, console)
 
 
+def _pod(args: Namespace, console: Console):
+    import jax
+
+    from mubert_jax.bench.pod import bench_pod
+
+    config = _config(args, bench_pod)
+    # A chip that is here is not asked: it may be none of those that are compiled for.
+    jax.config.update("jax_platforms", "cpu")
+    return bench_pod(config, args.topology, args.batch_size, console)
+
+
 def _folds(args: Namespace, console: Console):
     from mubert_jax.bench.folds import bench_folds
 
@@ -214,6 +225,24 @@ def _pairs_at_once(parser: Parser):
         type=types.count,
         default=16,  # where a larger batch has stopped being faster on two CPU cores
         help="pairs at a time (%(default)s)",
+    )
+
+
+def _pod_flags(parser: Parser):
+    add = parser.add_argument
+    add(
+        "--topology",
+        metavar="CHIP:SHAPE",
+        nargs="+",
+        default=["v5e:2x4"],
+        help="v5e:2x4, v5p:2x2x2, v6e:2x4, ..., h100:1x1x8, h200:1x1x1 (%(default)s)",
+    )
+    add(
+        "--batch-size",
+        metavar="B",
+        type=types.count,
+        default=16,  # fits all chips at the paper's size
+        help="pairs per step and chip (%(default)s)",
     )
 
 
@@ -327,6 +356,13 @@ BENCHES = {
         (_config_flag, _batch_size, _steps(3)),
         _rows,
         " --batch-size=8",
+    ),
+    "pod": Bench(
+        _pod,
+        "the step compiled for TPUs and GPUs that are not here, and what bounds it",
+        (_config_flag, _pod_flags),
+        _columns,
+        " --config=configs/beyond.py --topology v5e:2x4 h100:1x1x8",
     ),
     "checkpoint": Bench(
         _checkpoint,

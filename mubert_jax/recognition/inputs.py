@@ -4,6 +4,7 @@ All but the frames are computed once per data set, for all folds, and stored on 
 """
 
 import hashlib
+import math
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import MicronBert
 from mubert_jax.motion_maps import MotionMap
 from mubert_jax.training.objective import Params
-from mubert_jax.training.warps import sample
+from mubert_jax.training.sampling import sample
 
 # Pairs that are computed at a time: a trade of memory against overhead, without effect on results.
 BATCH = 16
@@ -324,10 +325,12 @@ def augmented(
     shift = jax.random.uniform(of_shift, (2,), minval=-1) * config.shift * side
     gain = 1 + jax.random.uniform(of_gain, minval=-1) * config.gain
     rows, columns = jnp.mgrid[:side, :side].astype(jnp.float32)
-    columns = jnp.where(flip, side - 1 - columns, columns)
+    down, right = shift[0], jnp.where(flip, -shift[1], shift[1])
+    reach = math.ceil(config.shift * side)
 
     def change(image_HxWxC: jax.Array) -> jax.Array:
-        moved = sample(image_HxWxC.astype(jnp.float32), rows + shift[0], columns + shift[1])
+        image = jnp.where(flip, image_HxWxC[:, ::-1], image_HxWxC).astype(jnp.float32)
+        moved = sample(image, rows + down, columns + right, reach)
         return jnp.clip(moved * gain, 0, 255)
 
     return change(onset_HxWxC), change(apex_HxWxC)

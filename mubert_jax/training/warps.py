@@ -7,6 +7,7 @@ the warp alone, so by construction light, noise and drift do not count as moveme
 Lengths in `WarpConfig` are pixels of a 224-pixel frame and are scaled to the frame's side.
 """
 
+import math
 from collections.abc import Callable
 
 import flax.struct
@@ -16,6 +17,7 @@ import numpy as np
 
 from mubert_jax.config import WarpConfig
 from mubert_jax.training.degradation import compressed, light, sensor_noise
+from mubert_jax.training.sampling import sample
 
 # A patch has moved if its movement is at least `MOVED` of the pair's largest and changes its grey
 # levels by at least `SHOWS`; it is still if its movement is at most `STILL` of the largest. Other
@@ -63,19 +65,21 @@ def _warped_pair(key: jax.Array, image_HxWx3: jax.Array, patch_size: int, config
     field = _local_movement(of_field, side, config)
 
     registered = jax.random.uniform(of_registered) < config.registered
-    reach = REGISTERED_SHIFT * side / 224
-    shift = registered * jax.random.uniform(of_shift, (2,), minval=-reach, maxval=reach)
+    largest = REGISTERED_SHIFT * side / 224
+    shift = registered * jax.random.uniform(of_shift, (2,), minval=-largest, maxval=largest)
     y, x = rows + shift[0], columns + shift[1]
     moved_y, moved_x = field(y, x)
     drift_y, drift_x = _drift(of_drift, rows, columns, config)
     around, away_y, away_x = _surroundings(jax.random.fold_in(key, 6), rows, columns, config)
     drift_y, drift_x = jnp.where(around, away_y, drift_y), jnp.where(around, away_x, drift_x)
-    second = sample(image_HxWx3, y + drift_y - moved_y, x + drift_x - moved_x)
+    reach = _reach(side, config)
+    second = sample(image_HxWx3, y + drift_y - moved_y, x + drift_x - moved_x, reach)
     second = _degraded(of_second, second, config)
-    back = _levels(sample(second, rows - shift[0], columns - shift[1]))
+    back = _levels(sample(second, rows - shift[0], columns - shift[1], math.ceil(largest)))
 
     moved_y, moved_x = field(rows, columns)
-    grey = sample(image_HxWx3, rows - moved_y, columns - moved_x) @ GREY
+    grey_HxWx1 = image_HxWx3 @ GREY[:, None]
+    grey = sample(grey_HxWx1, rows - moved_y, columns - moved_x, reach)[..., 0]
     slope_y, slope_x = jnp.gradient(grey)
     length = _patch_means(jnp.hypot(moved_y, moved_x), patch_size)
     visible = _patch_means(jnp.abs(moved_y * slope_y + moved_x * slope_x), patch_size)
@@ -90,6 +94,14 @@ def _warped_pair(key: jax.Array, image_HxWx3: jax.Array, patch_size: int, config
     )
 
 
+def _reach(side: int, config: WarpConfig):
+    """What no displacement along an axis exceeds, in whole pixels."""
+    # At the border, the largest turn adds half of the longest shift.
+    own = 1.5 * config.drift
+    largest = config.amplitude[1] + max(own, AWAY[1] if config.surroundings else 0.0)
+    return math.ceil((largest + REGISTERED_SHIFT) * side / 224)
+
+
 # Positions (y, x) -> displacement (y, x), in pixels.
 _Field = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
@@ -98,7 +110,8 @@ def _local_movement(key: jax.Array, side: int, config: WarpConfig) -> _Field:
     """A sum of Gaussian windows, each displaced along one drawn direction.
 
     The first place always moves, the others do with probability 1/2, each by half the amplitude or
-    more. Centres keep a tenth of the side from the border, so that most of a window is inside.
+    more. Where windows overlap, nothing moves further than the amplitude. Centres keep a tenth of
+    the side from the border, so that most of a window is inside.
     """
     of_amplitude, of_center, of_sigma, of_angle, of_share, of_more = jax.random.split(key, 6)
     count = config.places
@@ -116,6 +129,7 @@ def _local_movement(key: jax.Array, side: int, config: WarpConfig) -> _Field:
         away_y = (y[..., None] - center[0]) / sigma[0]
         away_x = (x[..., None] - center[1]) / sigma[1]
         window = share * jnp.exp(-(away_y**2 + away_x**2) / 2)
+        window /= jnp.maximum(window.sum(-1, keepdims=True), 1)
         return amplitude * (window @ jnp.sin(angle)), amplitude * (window @ jnp.cos(angle))
 
     return field
@@ -164,32 +178,6 @@ def _degraded(key: jax.Array, image_HxWx3: jax.Array, config: WarpConfig):
 
 def _levels(image: jax.Array):
     return jnp.round(jnp.clip(image, 0, 255))
-
-
-def sample(image_HxWxC: jax.Array, y_HxW: jax.Array, x_HxW: jax.Array) -> jax.Array:
-    """The image at fractional positions, by cubic convolution; edges are repeated."""
-    height, width, channels = image_HxWxC.shape
-    pixels = image_HxWxC.reshape(-1, channels)
-    row, column = jnp.floor(y_HxW), jnp.floor(x_HxW)
-    weights_y, weights_x = _cubic(y_HxW - row), _cubic(x_HxW - column)
-    row, column = row.astype(jnp.int32), column.astype(jnp.int32)
-    total = jnp.zeros((*y_HxW.shape, channels))
-    for i, weight_y in enumerate(weights_y):
-        start = jnp.clip(row + i - 1, 0, height - 1) * width
-        for j, weight_x in enumerate(weights_x):
-            place = start + jnp.clip(column + j - 1, 0, width - 1)
-            total += (weight_y * weight_x)[..., None] * pixels[place]
-    return total
-
-
-def _cubic(t: jax.Array):
-    """Weights of the four neighbours at -1, 0, 1 and 2 (Keys, 1981, with a = -1/2)."""
-    return (
-        ((2 - t) * t - 1) * t / 2,
-        (3 * t - 5) * t * t / 2 + 1,
-        ((4 - 3 * t) * t + 1) * t / 2,
-        (t - 1) * t * t / 2,
-    )
 
 
 def _patch_means(image_HxW: jax.Array, patch_size: int):

@@ -7,32 +7,34 @@ A program that compiles has not run: XLA looks for cuDNN's and cuBLAS' kernels o
 
 import dataclasses
 import re
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import chips
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import export
+from jax.sharding import SingleDeviceSharding
 
+from mubert_jax.bench.chips import chip_of, devices_of
+from mubert_jax.bench.pod import lowered_step
 from mubert_jax.config_files import load_config
 from mubert_jax.interop import stablehlo_file
 from mubert_jax.models.device import settled
 from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model, init_params
-from mubert_jax.objectives import make_objective
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.recognition import finetune, inputs, linear_probe, network
 from mubert_jax.recognition.inputs import FRAMES, Backbone
 from mubert_jax.recognition.networks import make_network
-from mubert_jax.training import sharding
 from mubert_jax.training.checkpoints import Weights
-from mubert_jax.training.compiled import CompiledRun
 
 pytestmark = pytest.mark.aot
 
+# What every program is compiled for.
+TARGETS = ("h100:1x1x1", "v5e:2x4")
 CONFIGS = Path(__file__).parents[2] / "configs"
 RECOGNITION = ("finetune", "finetune_full")
 PRETRAINING = sorted(
@@ -58,9 +60,32 @@ def as_users_compile():
         jax.config.update(name, before)
 
 
-@pytest.fixture(params=chips.TARGETS)
+@pytest.fixture(params=TARGETS)
 def target(request):
     return request.param
+
+
+def on(device, tree):
+    """Arrays of a tree as shapes on one device; what is no array stays."""
+    place = SingleDeviceSharding(device)
+    return jax.tree.map(
+        lambda x: (
+            jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place) if hasattr(x, "shape") else x
+        ),
+        tree,
+    )
+
+
+def compiled(target, lowered):
+    """The text of the program of a `jax.stages.Lowered`, and what is to be said of it."""
+    chip, started = chip_of(target), time.perf_counter()
+    program = lowered.compile(compiler_options=chip.options)
+    seconds = time.perf_counter() - started
+    plan = program.memory_analysis()
+    held = plan.argument_size_in_bytes + plan.temp_size_in_bytes
+    assert held < chip.memory, f"{held / 1e9:.1f} GB do not fit {target}"
+    said = f"{seconds:6.1f} s, temporaries {plan.temp_size_in_bytes / 1e9:6.3f} GB per chip"
+    return program.as_text(), said
 
 
 @pytest.fixture
@@ -68,7 +93,7 @@ def text_of(target, capsys):
     """(name, lowered) -> the text of its program for `target`; prints what compiling took."""
 
     def compile(name, lowered):
-        text, said = chips.compiled(target, lowered)
+        text, said = compiled(target, lowered)
         with capsys.disabled():
             print(f"\n{target:10}  {name:34}  {said}", end="", flush=True)
         return text
@@ -80,32 +105,19 @@ def load(name, *overrides):
     return load_config(str(CONFIGS / f"{name}.py"), list(overrides))
 
 
-def run_of(name, devices, *overrides):
-    """The `CompiledRun` of a config with few pairs per chip, on its own mesh if that fits."""
+def few_pairs(name, devices, *overrides):
+    """A config with few pairs per chip, on its own mesh if that fits."""
     config = load(name, f"--config.training.batch_size={PAIRS_PER_CHIP * len(devices)}", *overrides)
     if abs(np.prod(config.runtime.mesh)) > len(devices):
         runtime = dataclasses.replace(config.runtime, mesh=(-1, 1, 1))
         config = dataclasses.replace(config, runtime=runtime)
-    mesh = sharding.make_mesh(config, devices)
-    objective = make_objective(config, mesh.devices.flat[0])
-    return config, CompiledRun(objective, config, mesh, total_steps=1000)
-
-
-def lowered_step(config, run):
-    pairs, side = config.training.batch_size, config.model.image_size
-
-    def placed(shape, dtype):
-        return jax.ShapeDtypeStruct(shape, dtype, sharding=run.batch_sharding)
-
-    frames = placed((pairs, side, side, 3), np.uint8)
-    batch = {"current": frames, "reference": frames, "index": placed((pairs,), np.uint32)}
-    batch["face"] = placed((pairs, 4), np.float32)
-    return run.step.lower(run.abstract_state, batch)
+    return config
 
 
 @pytest.mark.parametrize("name", PRETRAINING)
 def test_a_pretraining_step(target, text_of, name):
-    text = text_of(f"{name}: step", lowered_step(*run_of(name, chips.devices(target))))
+    devices = devices_of(target)
+    text = text_of(f"{name}: step", lowered_step(few_pairs(name, devices), devices))
     for kernel in ("fmhaSoftmax", "fmhaSoftmaxBackward"):
         assert (f'"__cudnn${kernel}"' in text) == target.startswith("h100"), "what auto takes"
 
@@ -114,8 +126,9 @@ def test_a_pretraining_step(target, text_of, name):
 def test_a_step_of_four_gpus(capsys, mesh):
     """The lengths that cuDNN masks by are split as the examples are, on every mesh."""
     target, shorter = "h100:1x1x4", ("--config.model.depth=2", "--config.model.decoder.depth=1")
-    config, run = run_of("base", chips.devices(target), f"--config.runtime.mesh={mesh}", *shorter)
-    text, said = chips.compiled(target, lowered_step(config, run))
+    devices = devices_of(target)
+    config = few_pairs("base", devices, f"--config.runtime.mesh={mesh}", *shorter)
+    text, said = compiled(target, lowered_step(config, devices))
     with capsys.disabled():
         print(f"\n{target:10}  {'base, mesh ' + mesh + ': step':34}  {said}", end="", flush=True)
     calls = [line for line in text.splitlines() if '"__cudnn$fmhaSoftmax' in line]
@@ -169,11 +182,11 @@ def arguments_of(monkeypatch, module, function, call):
 @pytest.mark.parametrize("name", RECOGNITION)
 def test_a_recognizer_looks(target, text_of, name, backbone):
     """`mubert finetune`'s features, `mubert predict` and `mubert perceive`."""
-    device = chips.devices(target)[0]
+    device = devices_of(target)[0]
     config, model, params = recognizer(name, backbone, device)
     side = config.model.image_size
     frames = jax.ShapeDtypeStruct((inputs.BATCH, side, side, 3), np.float32)
-    traced = chips.on(device, (params, frames, frames))
+    traced = on(device, (params, frames, frames))
     text_of(f"{name}, {backbone}: features", inputs.features.lower(model, *traced))
 
     def recognize(params, onset, apex):
@@ -181,7 +194,7 @@ def test_a_recognizer_looks(target, text_of, name, backbone):
         return jax.nn.softmax(model.apply({"params": params}, *frames, method="logits"))
 
     frame = jax.ShapeDtypeStruct((1, side, side, 3), np.uint8)
-    arguments = chips.on(device, (params, frame, frame))
+    arguments = on(device, (params, frame, frame))
     text_of(f"{name}, {backbone}: predict", jax.jit(recognize).lower(*arguments))
     for align in ("robust", "poi"):
         perceiver = Perceiver(model, params, dataclasses.replace(config.perception, align=align))
@@ -193,7 +206,7 @@ def test_a_recognizer_looks(target, text_of, name, backbone):
 @pytest.mark.parametrize("folds", [1, 8])
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_full_fine_tuning(target, text_of, monkeypatch, backbone, folds):
-    device = chips.devices(target)[0]
+    device = devices_of(target)[0]
     config, model, params = recognizer("finetune_full", backbone, device)
     train, decay = np.ones((folds, CLIPS), bool), np.full(folds, 0.05)
     learning = make_network(config, Backbone(model, params))
@@ -206,7 +219,7 @@ def test_full_fine_tuning(target, text_of, monkeypatch, backbone, folds):
         lambda: network.train(learning, start, read, label, np.arange(folds), train, decay, seed=0),
     )
     *traced, learning, steps = arguments
-    lowered = step.lower(*chips.on(device, traced), learning, steps)
+    lowered = step.lower(*on(device, traced), learning, steps)
     text = text_of(f"finetune_full, {backbone}: {folds} folds", lowered)
     assert ('"__cudnn$fmhaSoftmaxBackward"' in text) == target.startswith("h100")
 
@@ -222,14 +235,14 @@ def test_heads_on_a_frozen_backbone(target, text_of, monkeypatch):
         lambda: linear_probe.fit(seen, label, train, np.full(26, 0.001), CLASSES, config),
     )
     *traced, classes, config = arguments
-    traced = chips.on(chips.devices(target)[0], traced)
+    traced = on(devices_of(target)[0], traced)
     text_of("finetune: 26 heads", fit.lower(*traced, classes, config))
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_an_exported_file_is_compiled_where_it_is_called(target, text_of, tmp_path, backbone):
     """StableHLO of the whole computation, written on a CPU for all platforms."""
-    device = chips.devices(target)[0]
+    device = devices_of(target)[0]
     config = finetune._with_backbone(
         load("finetune_full"), SimpleNamespace(config=load(backbone)), CLASSES, align=None
     )
@@ -238,5 +251,5 @@ def test_an_exported_file_is_compiled_where_it_is_called(target, text_of, tmp_pa
     stablehlo_file.write(config, weights.params, file)
     call = export.deserialize(file.read_bytes()).call
     side = config.model.image_size
-    images = chips.on(device, [jax.ShapeDtypeStruct((2, side, side, 3), jnp.uint8)] * 2)
+    images = on(device, [jax.ShapeDtypeStruct((2, side, side, 3), jnp.uint8)] * 2)
     text_of(f"{backbone}: StableHLO", jax.jit(call).lower(*images))

@@ -11,7 +11,8 @@ from rich.console import Console
 
 from mubert_jax.bench import folds, sizes
 from mubert_jax.bench.checkpoint import bench_checkpoint
-from mubert_jax.bench.devices import bench_devices, count_collectives
+from mubert_jax.bench.devices import bench_devices
+from mubert_jax.bench.programs import count_collectives
 from mubert_jax.bench.sizes import bench_sizes
 from mubert_jax.objectives import make_objective
 

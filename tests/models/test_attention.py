@@ -12,7 +12,7 @@ from conftest import tiny_config, write_config_file
 from jax._src.cudnn import fused_attention_stablehlo as cudnn
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from mubert_jax.bench.devices import count_collectives
+from mubert_jax.bench.programs import count_collectives
 from mubert_jax.cli import main
 from mubert_jax.config import DecoderConfig, ModelConfig
 from mubert_jax.config_files import load_config

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from mubert_jax.bench.devices import count_collectives
+from mubert_jax.bench.programs import count_collectives
 from mubert_jax.config import SwappingConfig
 from mubert_jax.models.swapping import blockwise_mask, draw_block, swap
 from mubert_jax.models.vit import patchify

@@ -13,7 +13,7 @@ from mubert_jax.config import WarpConfig
 from mubert_jax.synthetic.clip import SyntheticClip
 from mubert_jax.training import warps
 from mubert_jax.training.degradation import compressed, light, sensor_noise
-from mubert_jax.training.warps import sample, warped_pairs
+from mubert_jax.training.warps import warped_pairs
 
 SIDE, PATCH = 64, 8
 # The movement and nothing else.
@@ -41,35 +41,6 @@ def patch_difference(known):
     change = np.abs(np.asarray(known.first) - np.asarray(known.second)).mean(-1)
     grid = SIDE // PATCH
     return change.reshape(-1, grid, PATCH, grid, PATCH).mean((2, 4)).reshape(-1, grid**2)
-
-
-def test_sampling_at_pixels_is_the_image_and_between_them_follows_a_ramp():
-    rows, columns = jnp.mgrid[:20, :30].astype(jnp.float32)
-    image = np.random.default_rng(0).random((20, 30, 3), np.float32)
-    np.testing.assert_allclose(sample(image, rows, columns), image, atol=1e-6)
-    ramp = (2 * rows + 3 * columns)[..., None]
-    inside = np.s_[3:-3, 3:-3]
-    moved = sample(ramp, rows + 0.3, columns - 0.7)
-    np.testing.assert_allclose(moved[inside], (ramp + 2 * 0.3 - 3 * 0.7)[inside], atol=1e-4)
-
-
-def keys_weight(distance):
-    """Keys' cubic convolution kernel, a = -1/2."""
-    d = np.abs(distance)
-    near, far = 1.5 * d**3 - 2.5 * d**2 + 1, -0.5 * d**3 + 2.5 * d**2 - 4 * d + 2
-    return np.where(d <= 1, near, np.where(d < 2, far, 0))
-
-
-def test_between_pixels_and_beyond_the_edges_a_sample_is_keys_cubic_convolution():
-    random = np.random.default_rng(0)
-    image = random.random((6, 9, 2))
-    y, x = random.uniform(-3, 9, (2, 40, 1))
-    wide = np.pad(image, ((9, 9), (9, 9), (0, 0)), mode="edge")
-    weights_y = keys_weight(y - np.arange(-9, 15))
-    weights_x = keys_weight(x - np.arange(-9, 18))
-    expected = np.einsum("pr,pc,rck->pk", weights_y, weights_x, wide)
-    found = sample(jnp.asarray(image, jnp.float32), jnp.asarray(y), jnp.asarray(x))
-    np.testing.assert_allclose(found[:, 0], expected, atol=2e-5)
 
 
 def ramps(along_y, along_x):

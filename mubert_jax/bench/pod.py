@@ -1,0 +1,132 @@
+"""`mubert bench pod`: the training step, compiled for chips that are not here, and its bounds.
+
+A bound is the least time that the compiled program can take on a chip of nominal speed: for its
+matrix products, for its traffic with memory, for what it sends to other chips. Nothing is measured.
+"""
+
+import collections
+import math
+import re
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from mubert_jax.bench.chips import Chip, chip_of, devices_of
+from mubert_jax.bench.programs import IN_A_LOOP, count_collectives, memory_traffic
+from mubert_jax.bench.timed import TOTAL_STEPS, resized
+from mubert_jax.config import Config
+from mubert_jax.config_parts import StepPart
+from mubert_jax.errors import UserError
+from mubert_jax.objectives import make_objective
+from mubert_jax.training import sharding
+from mubert_jax.training.compiled import CompiledRun
+
+# Bytes sent per byte of result, by each of n chips in a ring.
+SENT = {
+    "all-reduce": lambda n: 2 * (n - 1) / n,
+    "all-gather": lambda n: (n - 1) / n,
+    "reduce-scatter": lambda n: n - 1,
+    "all-to-all": lambda n: (n - 1) / n,
+    "ragged-all-to-all": lambda n: (n - 1) / n,
+    "collective-permute": lambda n: 1,
+    "collective-broadcast": lambda n: 1,
+}
+_CALLED = re.compile(r'custom_call_target="([^"]+)"')
+
+
+def bench_pod(
+    config: Annotated[Config, StepPart],
+    topologies: Sequence[str],
+    pairs: int,
+    console: Console,
+) -> list[dict[str, Any]]:
+    """Compiles the step with `pairs` per chip for each of the topologies, and bounds its time.
+
+    Returns one dict per topology. Figures are those of one chip. What is moved is counted in the
+    compiled program (`programs.memory_traffic`); XLA's own estimate, which it has for TPUs alone,
+    counts a loop once and what never leaves the chip. The allowed MFU is the share of the chip's
+    peak that the counted FLOPs have in the largest of the bounds.
+
+    Raises:
+      UserError: a topology is unknown, or nothing that compiles for it is installed.
+    """
+    return [_row(config, topology, pairs, console) for topology in topologies]
+
+
+def lowered_step(config: Config, devices: Sequence[jax.Device]) -> jax.stages.Lowered:
+    """The step of a config on devices that may be elsewhere, ready to compile."""
+    mesh = sharding.make_mesh(config, devices)
+    run = CompiledRun(make_objective(config, mesh.devices.flat[0]), config, mesh, TOTAL_STEPS)
+    pairs, side = config.training.batch_size, config.model.image_size
+
+    def placed(shape: tuple[int, ...], dtype: type):
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=run.batch_sharding)
+
+    frames = placed((pairs, side, side, 3), np.uint8)
+    batch = {"current": frames, "reference": frames, "index": placed((pairs,), np.uint32)}
+    return run.step.lower(run.abstract_state, batch | {"face": placed((pairs, 4), np.float32)})
+
+
+def _row(config: Config, topology: str, pairs: int, console: Console) -> dict[str, Any]:
+    chip, devices = chip_of(topology), devices_of(topology)
+    config = resized(config, pairs * len(devices))
+    console.print(f"{topology}: compiling for {len(devices)} chips", highlight=False)
+    lowered = lowered_step(config, devices)
+    start = time.perf_counter()
+    try:
+        program = lowered.compile(compiler_options=chip.options)
+    except jax.errors.JaxRuntimeError as error:  # it does not fit, or XLA cannot
+        return {"topology": topology, "pairs per chip": pairs, "compiled": _first_line(error)}
+    seconds = time.perf_counter() - start
+    row = {"topology": topology, "pairs per chip": pairs, "compiled": f"in {seconds:.0f} s"}
+    return row | bounds(config, chip, len(devices), program)
+
+
+def bounds(config: Config, chip: Chip, chips: int, program: jax.stages.Compiled) -> dict[str, Any]:
+    """What a compiled step holds, moves and sends per chip, and the times that bound it."""
+    pairs = config.training.batch_size / chips
+    counted = make_objective(config).flops_per_pair() * pairs
+    plan, costs, text = program.memory_analysis(), program.cost_analysis() or {}, text_of(program)
+    if plan is None:
+        raise UserError("XLA gives no plan of the memory for this topology")
+    held = plan.argument_size_in_bytes + plan.temp_size_in_bytes
+    moved = memory_traffic(text)
+    numbers, sizes = count_collectives(text)
+    sent = sum(SENT[kind.removesuffix(IN_A_LOOP)](chips) * size for kind, size in sizes.items())
+    times = {
+        "products": counted / chip.flops,
+        "memory": moved / chip.bandwidth,
+        "links": sent / chip.links,
+    }
+    return {
+        "TFLOP, counted": counted / 1e12,
+        "TFLOP, XLA's count": costs.get("flops", math.nan) / 1e12,
+        "GB moved per pair": moved / pairs / 1e9,
+        "GB accessed per pair, XLA's estimate": costs.get("bytes accessed", math.nan) / pairs / 1e9,
+        "temporaries, GB per pair": plan.temp_size_in_bytes / pairs / 1e9,
+        "planned GB": held / 1e9,
+        "share of the memory": held / chip.memory,
+        "collectives": ", ".join(f"{n} {kind}" for kind, n in numbers.items()) or "-",
+        "MB of collectives": sum(sizes.values()) / 1e6,
+        "kernels": _kernels(text),
+        **{f"bound by {name}, ms": 1e3 * bound for name, bound in times.items()},
+        "MFU allowed": times["products"] / max(times.values()),
+    }
+
+
+def text_of(program: jax.stages.Compiled) -> str:
+    """The text of a compiled program."""
+    return program.as_text() or ""
+
+
+def _kernels(text: str) -> str:
+    called = collections.Counter(_CALLED.findall(text))
+    return ", ".join(f"{n} {name}" for name, n in called.most_common(6)) or "-"
+
+
+def _first_line(error: Exception):
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,168 @@
+"""What the text of a compiled program says: its collectives, and its traffic with the memory."""
+
+import collections
+import math
+import re
+
+KINDS = (
+    "all-reduce",
+    "all-gather",
+    "reduce-scatter",
+    "all-to-all",
+    "ragged-all-to-all",
+    "collective-permute",
+    "collective-broadcast",
+)
+IN_A_LOOP = " in a loop"
+
+# Parts of the text of a compiled program.
+_COLLECTIVE = re.compile(rf" = (.*?) ({'|'.join(KINDS)})(-start)?\(")
+_COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.-]+) \(.*\{$")
+_CALLED = re.compile(
+    r"\b(?:calls|to_apply|body|condition|\w+_computations?)=(?:\{([^}]*)\}|(%?[\w.-]+))"
+)
+_ARRAY = r"\w+\[[\d,]*\]"
+_UNDER_WAY = re.compile(rf"\((?:\([^()]*\)|{_ARRAY}), (\([^()]*\)|{_ARRAY})")
+
+
+def count_collectives(program: str) -> tuple[collections.Counter[str], collections.Counter[str]]:
+    """Counts the collectives in the text of a compiled program, and their bytes, by kind.
+
+    The bytes are those of the results on one device. Collectives in a loop are a kind of their own,
+    such as "all-reduce in a loop", counted for one iteration: the text does not say how many
+    iterations there are.
+    """
+    numbers, sizes = collections.Counter(), collections.Counter()
+    computations = _computations(program)
+    looped = _in_loops(computations)
+    for name, lines in computations.items():
+        for result, kind, start in _COLLECTIVE.findall("\n".join(lines)):
+            where = kind + IN_A_LOOP * (name in looped)
+            numbers[where] += 1
+            sizes[where] += _bytes(result, kind, start)
+    return numbers, sizes
+
+
+def _computations(program: str) -> dict[str, list[str]]:
+    """The lines of each computation by its name, "" for those before the first."""
+    found, name = collections.defaultdict(list), ""
+    for line in program.splitlines():
+        if start := _COMPUTATION.match(line):
+            name = start[1]
+        found[name].append(line)
+    return found
+
+
+def _in_loops(computations: dict[str, list[str]]) -> set[str]:
+    """The names of the conditions and bodies of loops, and of all that these call."""
+    calls = {
+        name: [(line, called.lstrip("%")) for line in lines for called in _called(line)]
+        for name, lines in computations.items()
+    }
+    waiting = [to for found in calls.values() for line, to in found if " while(" in line]
+    looped = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in looped:
+            looped.add(name)
+            waiting += [to for _, to in calls.get(name, ())]
+    return looped
+
+
+def _called(line: str) -> list[str]:
+    return [name for several, one in _CALLED.findall(line) for name in (several or one).split(", ")]
+
+
+def _bytes(result: str, kind: str, start: str) -> int:
+    """Size of a collective's results.
+
+    The type of an asynchronous start is (operands, results, contexts); only that of an all-reduce
+    may be the results alone.
+    """
+    result = re.sub(r"\{.*?\}|/\*.*?\*/", "", result)
+    if start and (kind != "all-reduce" or result.startswith("((")):
+        under_way = _UNDER_WAY.match(result)
+        if under_way is None:
+            raise ValueError(f"XLA starts {kind} with an unknown type: {result}")
+        result = under_way[1]
+    return sum(
+        math.prod(map(int, filter(None, shape.split(",")))) * _bits(dtype) // 8
+        for dtype, shape in re.findall(r"(\w+)\[([\d,]*)\]", result)
+    )
+
+
+def _bits(dtype: str) -> int:
+    """Size of a number; the type without a size in its name, pred, takes a byte."""
+    named = re.search(r"\d+", dtype)
+    return int(named[0]) if named else 8
+
+
+# Instructions that move nothing: they name what is there, or stand for others.
+_NAMES = {
+    "parameter",
+    "constant",
+    "tuple",
+    "get-tuple-element",
+    "bitcast",
+    "while",
+    "conditional",
+    "call",
+    "copy-done",
+    "slice-done",
+    "async-done",
+    *(f"{kind}-done" for kind in KINDS),
+}
+# Calls of XLA's own that do the same.
+_NAMING_CALLS = re.compile(r'custom_call_target="(?:ConcatBitcast|AllocateBuffer)"')
+_INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.-]+) = (.*?) ([\w-]+)\((.*)$")
+# Memory space 1 is the chip's own memory, VMEM; the others (semaphores, ...) hold next to nothing.
+_SHAPE = re.compile(r"(\w+)\[([\d,]*)\](\{[^}]*\})?")
+_IN_LOOP = re.compile(r"condition=%?([\w.-]+), body=%?([\w.-]+)")
+
+
+def memory_traffic(program: str) -> float:
+    """Bytes that the text of a compiled program moves between chip and memory.
+
+    Every operation reads its operands and writes its results, but for those that XLA keeps in the
+    chip's own memory (on TPUs), into which and out of which it copies. What a loop moves counts for
+    each turn where its condition compares with a constant, else once; XLA's own estimate counts it
+    once and has the chip's own memory in it.
+    """
+    computations = _computations(program)
+    entry = re.search(r"^ENTRY %?([\w.-]+)", program, re.MULTILINE)
+    return _traffic(entry[1], computations) if entry else 0.0
+
+
+def _traffic(name: str, computations: dict[str, list[str]]) -> float:
+    moved, types = 0.0, {}
+    for line in computations[name]:
+        if not (found := _INSTRUCTION.match(line)):
+            continue
+        result, kind, operands = found[2], found[3], found[4].split("), ")[0]
+        types[found[1]] = result
+        if kind == "while" and (loop := _IN_LOOP.search(line)):
+            turns = _turns("\n".join(computations[loop[1]]))
+            moved += turns * _traffic(loop[2], computations)
+        if kind in _NAMES or _NAMING_CALLS.search(line):
+            continue
+        read = [types.get(operand, "") for operand in re.findall(r"%([\w.-]+)", operands)]
+        if kind in ("copy-start", "slice-start"):
+            # (source, destination, context) or the other way round: as much as the smaller one.
+            sizes = [size for size, _ in _arrays(result)][:2]
+            moved += min(sizes) * sum(not own for _, own in list(_arrays(result))[:2])
+            continue
+        moved += sum(size for part in (result, *read) for size, own in _arrays(part) if not own)
+    return moved
+
+
+def _turns(condition: str) -> int:
+    """How often a loop turns, by what its condition compares its counter with; 1 if unknown."""
+    limits = re.findall(r"= s32\[\]\S* constant\((\d+)\)", condition)
+    return int(limits[0]) if len(limits) == 1 and "direction=LT" in condition else 1
+
+
+def _arrays(result: str):
+    """(bytes, whether it is in the chip's own memory) of each array of a type."""
+    for dtype, shape, layout in _SHAPE.findall(re.sub(r"/\*.*?\*/", "", result)):
+        size = math.prod(map(int, filter(None, shape.split(",")))) * _bits(dtype) // 8
+        yield size, "S(1)" in layout
