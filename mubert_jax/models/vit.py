@@ -5,7 +5,7 @@ token), D dimensions, h heads, d = D / h.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, overload
 
 import flax.linen as nn
@@ -52,11 +52,13 @@ def sincos_positions(grid: int, dim: int) -> np.ndarray:
 class Dense(nn.Module):
     """A linear layer from the last `axes` axes of its input to `features`, of one axis or several.
 
-    The kernel is a matrix in either case, Xavier-uniform at the start.
+    The kernel is a matrix in either case, Xavier-uniform at the start. The layer reads what
+    `activation` makes of its input; the backward pass makes it again and keeps the input alone.
     """
 
     features: int | tuple[int, ...]
     axes: int = 1
+    activation: Callable[[jax.Array], jax.Array] | None = None
     dtype: jnp.dtype | None = None
     kernel_init: nn.initializers.Initializer = nn.initializers.xavier_uniform()
 
@@ -72,8 +74,16 @@ class Dense(nn.Module):
         kernel = self.param("kernel", self.kernel_init, (math.prod(read), wide))
         bias = self.param("bias", nn.initializers.zeros, (wide,))
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        products = _products(x, kernel.reshape(*read, count, *given), self.axes)
+        products = self._activated_products(x, kernel.reshape(*read, count, *given))
         return [x + b for x, b in zip(products, bias.reshape(count, *given), strict=True)]
+
+
+    def _activated_products(self, x: jax.Array, kernel: jax.Array):
+        if self.activation is None:
+            return _products(x, kernel, self.axes)
+        return jax.checkpoint(lambda x, kernel: _products(self.activation(x), kernel, self.axes))(
+            x, kernel
+        )
 
 
 def _products(x: jax.Array, kernel: jax.Array, axes: int):
@@ -97,12 +107,8 @@ def _products(x: jax.Array, kernel: jax.Array, axes: int):
     return jax.lax.platform_dependent(x, kernel, cpu=as_one_matrix, default=apart)
 
 
-@jax.checkpoint
 def gelu(x: jax.Array) -> jax.Array:
-    """x Φ(x) by erf, as in PyTorch, in float32; `nn.gelu`'s erfc reads x three times.
-
-    What its derivative needs is computed again, not kept: it would be three arrays in float32.
-    """
+    """x Φ(x) by erf, as in PyTorch, in float32; `nn.gelu`'s erfc reads x three times."""
     wide = x.astype(jnp.float32)
     return (wide * 0.5 * (1 + jax.lax.erf(wide * 2**-0.5))).astype(x.dtype)
 
@@ -160,8 +166,8 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, x_BxLxD: jax.Array) -> jax.Array:
         x = Dense(self.hidden, dtype=self.dtype, name="fc1")(x_BxLxD)
-        x = gelu(x)
-        return Dense(x_BxLxD.shape[-1], dtype=self.dtype, name="fc2")(x)
+        dim = x_BxLxD.shape[-1]
+        return Dense(dim, activation=gelu, dtype=self.dtype, name="fc2")(x)
 
 
 class Block(nn.Module):
