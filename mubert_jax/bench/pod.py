@@ -5,7 +5,6 @@ matrix products, for its traffic with memory, for what it sends to other chips. 
 """
 
 import collections
-import math
 import re
 import time
 from collections.abc import Sequence
@@ -104,9 +103,9 @@ def bounds(config: Config, chip: Chip, chips: int, program: jax.stages.Compiled)
     }
     return {
         "TFLOP, counted": counted / 1e12,
-        "TFLOP, XLA's count": costs.get("flops", math.nan) / 1e12,
+        "TFLOP, XLA's count": _estimate(costs, "flops", 1e12),
         "GB moved per pair": moved / pairs / 1e9,
-        "GB accessed per pair, XLA's estimate": costs.get("bytes accessed", math.nan) / pairs / 1e9,
+        "GB per pair, XLA's estimate": _estimate(costs, "bytes accessed", pairs * 1e9),
         "temporaries, GB per pair": plan.temp_size_in_bytes / pairs / 1e9,
         "planned GB": held / 1e9,
         "share of the memory": held / chip.memory,
@@ -116,6 +115,10 @@ def bounds(config: Config, chip: Chip, chips: int, program: jax.stages.Compiled)
         **{f"bound by {name}, ms": 1e3 * bound for name, bound in times.items()},
         "MFU allowed": times["products"] / max(times.values()),
     }
+
+
+def _estimate(costs: dict[str, float], name: str, unit: float) -> float | None:
+    return costs[name] / unit if name in costs else None
 
 
 def text_of(program: jax.stages.Compiled) -> str:

@@ -182,6 +182,8 @@ def _columns(title: str, rows: list[dict[str, Any]]) -> Table:
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return "-"
     if not isinstance(value, float):
         return str(value)
     return f"{value:.3g}" if value < 100 else f"{value:,.0f}"

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from mubert_jax.config import DMAConfig
 from mubert_jax.models.attention import attend
+from mubert_jax.models.dense import Dense
 from mubert_jax.models.displacement import displacement
-from mubert_jax.models.vit import Dense
 
 # The slope of `motion_log_odds` over log m, and how many times the noise has even odds. A steeper
 # slope leaves fewer patches undecided; a higher floor overlooks more noise and more weak movements.

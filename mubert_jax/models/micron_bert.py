@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from mubert_jax.config import Config, DinoConfig, ModelConfig
 from mubert_jax.models import vit
+from mubert_jax.models.dense import Dense
 from mubert_jax.models.device import settled
 from mubert_jax.models.dma import DiagonalMicroAttention, DMAOutput
 from mubert_jax.models.motion import Motion, MotionAttention
@@ -74,7 +75,7 @@ class MicronEncoder(nn.Module):
         config = self.config
         patches_BxNxP = vit.patchify(images_BxHxWxC, config.patch_size).astype(self.dtype)
         grid = images_BxHxWxC.shape[1] // config.patch_size
-        x = vit.Dense(config.dim, dtype=self.dtype, name="patch_embed")(patches_BxNxP)
+        x = Dense(config.dim, dtype=self.dtype, name="patch_embed")(patches_BxNxP)
         x += vit.sincos_positions(grid, config.dim).astype(self.dtype)
         # 0.02, as in MAE and DINO.
         token = self.param("contextual_token", nn.initializers.normal(0.02), (config.dim,))
@@ -108,7 +109,7 @@ class MicronDecoder(nn.Module):
     @nn.compact
     def __call__(self, features_BxNxD: jax.Array) -> jax.Array:
         config = self.config
-        x = vit.Dense(config.decoder.dim, dtype=self.dtype, name="embed")(features_BxNxD)
+        x = Dense(config.decoder.dim, dtype=self.dtype, name="embed")(features_BxNxD)
         x += vit.sincos_positions(config.grid, config.decoder.dim).astype(self.dtype)
         for i in range(config.decoder.depth):
             block = vit.block(config.remat)(
@@ -121,7 +122,7 @@ class MicronDecoder(nn.Module):
             x, _ = block(x, False)
         x = vit.layer_norm(self.dtype, "norm")(x)
         patch = config.patch_size**2 * self.channels
-        return vit.Dense(patch, dtype=self.dtype, name="pred")(x).astype(jnp.float32)
+        return Dense(patch, dtype=self.dtype, name="pred")(x).astype(jnp.float32)
 
 
 class MicronBert(nn.Module):

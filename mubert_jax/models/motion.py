@@ -14,9 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from mubert_jax.config import DMAConfig
+from mubert_jax.models.dense import Dense
 from mubert_jax.models.dma import DMAOutput
 from mubert_jax.models.images import grey_levels
-from mubert_jax.models.vit import Dense, gelu
+from mubert_jax.models.vit import gelu
 
 # Standard deviations in pixels of the blurs at which frames are compared: about as far as
 # movements reach in frames of 112 pixels.

@@ -4,17 +4,15 @@ Shapes: B images, H×W pixels, C channels, N patches, L tokens (N, or N + 1 with
 token), D dimensions, h heads, d = D / h.
 """
 
-import math
-from collections.abc import Callable, Sequence
 from typing import Literal, overload
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.linen.dtypes import promote_dtype
 
 from mubert_jax.models.attention import attend, padded_length
+from mubert_jax.models.dense import Dense
 
 # As in the official code.
 NORM_EPSILON = 1e-6
@@ -47,64 +45,6 @@ def sincos_positions(grid: int, dim: int) -> np.ndarray:
 
     rows, columns = np.divmod(np.arange(grid**2), grid)
     return np.concatenate([encode(columns), encode(rows)], axis=1).astype(np.float32)
-
-
-class Dense(nn.Module):
-    """A linear layer from the last `axes` axes of its input to `features`, of one axis or several.
-
-    The kernel is a matrix in either case, Xavier-uniform at the start. The layer reads what
-    `activation` makes of its input; the backward pass makes it again and keeps the input alone.
-    """
-
-    features: int | tuple[int, ...]
-    axes: int = 1
-    activation: Callable[[jax.Array], jax.Array] | None = None
-    dtype: jnp.dtype | None = None
-    kernel_init: nn.initializers.Initializer = nn.initializers.xavier_uniform()
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return self.parts(x, 1)[0]
-
-    @nn.compact
-    def parts(self, x: jax.Array, count: int) -> Sequence[jax.Array]:
-        """The outputs of `count` layers that are stored as one, side by side."""
-        read, given = x.shape[-self.axes :], self.features
-        given = (given,) if isinstance(given, int) else given
-        wide = count * math.prod(given)
-        kernel = self.param("kernel", self.kernel_init, (math.prod(read), wide))
-        bias = self.param("bias", nn.initializers.zeros, (wide,))
-        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        products = self._activated_products(x, kernel.reshape(*read, count, *given))
-        return [x + b for x, b in zip(products, bias.reshape(count, *given), strict=True)]
-
-
-    def _activated_products(self, x: jax.Array, kernel: jax.Array):
-        if self.activation is None:
-            return _products(x, kernel, self.axes)
-        return jax.checkpoint(lambda x, kernel: _products(self.activation(x), kernel, self.axes))(
-            x, kernel
-        )
-
-
-def _products(x: jax.Array, kernel: jax.Array, axes: int):
-    """The last `axes` axes of x times the first of a kernel, whose next axis is taken apart.
-
-    For tokens in several dimensions XLA's CPU compiler copies a transpose for each weight gradient.
-    An accelerator's memory is in tiles: to make one matrix of tokens, or to take one apart, is a
-    copy there.
-    """
-    read, count, given = kernel.shape[:axes], kernel.shape[axes], kernel.shape[axes + 1 :]
-
-    def as_one_matrix(x: jax.Array, kernel: jax.Array):
-        rows = x.reshape(-1, math.prod(read)) @ kernel.reshape(math.prod(read), -1)
-        whole = rows.reshape(*x.shape[:-axes], count, *given)
-        return [jax.lax.index_in_dim(whole, i, x.ndim - axes, keepdims=False) for i in range(count)]
-
-    def apart(x: jax.Array, kernel: jax.Array):
-        own = (jax.lax.index_in_dim(kernel, i, axes, keepdims=False) for i in range(count))
-        return [jnp.tensordot(x, part, axes) for part in own]
-
-    return jax.lax.platform_dependent(x, kernel, cpu=as_one_matrix, default=apart)
 
 
 def gelu(x: jax.Array) -> jax.Array:

@@ -10,7 +10,6 @@ from mubert_jax.models.attention import attend
 from mubert_jax.models.vit import (
     MLP,
     Block,
-    Dense,
     SelfAttention,
     block,
     gelu,
@@ -58,19 +57,6 @@ def test_positions_are_sines_and_cosines_of_the_column_then_of_the_row():
     found = sincos_positions(3, 12)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-def test_dense_is_a_matrix_over_all_tokens_that_starts_xavier_uniform():
-    x = numbers(2, 3, 40)
-    module = Dense(60)
-    np.testing.assert_allclose(
-        module.apply(params := drawn(module, x), x),
-        x @ params["params"]["kernel"] + params["params"]["bias"],
-        atol=1e-4,
-    )
-    start = module.init(jax.random.key(0), x)["params"]
-    widest = np.abs(start["kernel"]).max()
-    assert 0.99 * np.sqrt(6 / 100) < widest <= np.sqrt(6 / 100) and not start["bias"].any()
 
 
 def test_gelu_is_by_erf_in_float32():

@@ -44,6 +44,7 @@ MODULES = {
             "attention.py::test_folds_side_by_side_pass_jaxs_cudnn",
         )
     ),
+    "models/dense": "models/test_dense.py models/test_vit.py",
     "models/displacement": "models/test_displacement.py",
     "models/dma": "models/test_dma.py",
     "models/face_grid": "models/test_face_grid.py",
