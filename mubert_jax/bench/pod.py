@@ -89,7 +89,11 @@ def bounds(config: Config, chip: Chip, chips: int, program: jax.stages.Compiled)
     """What a compiled step holds, moves and sends per chip, and the times that bound it."""
     pairs = config.training.batch_size / chips
     counted = make_objective(config).flops_per_pair() * pairs
-    plan, costs, text = program.memory_analysis(), program.cost_analysis() or {}, text_of(program)
+    plan, costs, text = (
+        program.memory_analysis(),
+        program.cost_analysis() or {},
+        program.as_text() or "",
+    )
     if plan is None:
         raise UserError("XLA gives no plan of the memory for this topology")
     held = plan.argument_size_in_bytes + plan.temp_size_in_bytes
@@ -119,11 +123,6 @@ def bounds(config: Config, chip: Chip, chips: int, program: jax.stages.Compiled)
 
 def _estimate(costs: dict[str, float], name: str, unit: float) -> float | None:
     return costs[name] / unit if name in costs else None
-
-
-def text_of(program: jax.stages.Compiled) -> str:
-    """The text of a compiled program."""
-    return program.as_text() or ""
 
 
 def _kernels(text: str) -> str:

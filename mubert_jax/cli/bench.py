@@ -175,9 +175,10 @@ def _columns(title: str, rows: list[dict[str, Any]]) -> Table:
     table = Table(title=title, show_header=False, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column(no_wrap=True)
     for _ in rows:
-        table.add_column(justify="right")
-    for name in rows[0]:
-        table.add_row(name.replace("_", " "), *(_shown(row[name]) for row in rows))
+        table.add_column(justify="right", overflow="fold")
+    # A row that came to nothing has fewer figures.
+    for name in max(rows, key=len):
+        table.add_row(name.replace("_", " "), *(_shown(row.get(name)) for row in rows))
     return table
 
 

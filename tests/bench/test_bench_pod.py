@@ -1,6 +1,8 @@
 """`mubert bench pod`: bounds of a compiled step, of chips that are not here."""
 
+import json
 import re
+from pathlib import Path
 
 import jax
 import pytest
@@ -15,6 +17,7 @@ from mubert_jax.errors import UserError
 from mubert_jax.objectives import make_objective
 
 CONFIG = tiny_config(loss__agreement="none", runtime__mesh=(-1, 1, 1))
+TINY = str(Path(__file__).parents[2] / "configs" / "demo.py")
 SLOW_CHIP = Chip(flops=1e9, bandwidth=1e9, memory=1e9, links=1e6, source="a tpu of a test")
 
 
@@ -97,15 +100,32 @@ def test_the_largest_bound_is_what_the_utilisation_may_be(two_slow_chips):
     assert row["share of the memory"] == pytest.approx(row["planned GB"])
 
 
-def test_a_program_that_xla_refuses_is_a_row_and_not_the_end(two_slow_chips, monkeypatch):
-    class Refused:
+def test_a_program_that_xla_refuses_is_a_row_and_not_the_end(
+    two_slow_chips, monkeypatch, tmp_path, capsys
+):
+    class Compiled:
         def compile(self, **_):
-            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 20 G of 16 G\nand more")
+            if self.refused:
+                raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: 20 G of 16 G\nand more")
+            return "a program"
 
-    monkeypatch.setattr(pod, "lowered_step", lambda *_: Refused())
-    rows = pod.bench_pod(CONFIG, ["a:2", "b:2"], 3, Console(quiet=True))
-    assert [row["topology"] for row in rows] == ["a:2", "b:2"]
-    assert rows[0]["compiled"] == "RESOURCE_EXHAUSTED: 20 G of 16 G"
+    programs = iter([True, False])
+
+    def lowered(*_):
+        program = Compiled()
+        program.refused = next(programs)
+        return program
+
+    monkeypatch.setattr(pod, "lowered_step", lowered)
+    monkeypatch.setattr(pod, "bounds", lambda *_: {"kernels": None, "MFU allowed": 0.5})
+    output = tmp_path / "pod.json"
+    topologies = ["--topology", "a:2", "b:2", "--batch-size=3"]
+    assert main(["bench", "pod", *topologies, f"--output={output}", "--config=" + TINY]) == 0
+    first, second = json.loads(output.read_text())
+    assert first["compiled"] == "RESOURCE_EXHAUSTED: 20 G of 16 G" and "kernels" not in first
+    assert second["MFU allowed"] == 0.5
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "MFU allowed - 0.5" in shown and "kernels - -" in shown
 
 
 @pytest.mark.parametrize("topology", ["v9:2x4", "v5e", "v5e:", "v5e:2xmany", "h100:-1"])
