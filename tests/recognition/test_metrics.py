@@ -13,7 +13,15 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_s
 
 import mubert_jax
 from mubert_jax.recognition import metrics
-from mubert_jax.recognition.metrics import over_subjects, ratios, score, uf1
+from mubert_jax.recognition.metrics import (
+    FULL,
+    hardest,
+    over_subjects,
+    ratios,
+    score,
+    subsets,
+    uf1,
+)
 from mubert_jax.recognition.predictions import Predictions
 
 NAMES = ("negative", "positive", "surprise", "others", "disgust")
@@ -160,3 +168,22 @@ def test_more_people_make_it_narrower_and_one_makes_none():
     widths = [np.diff(over_subjects(synthetic(people))["uf1"])[0] for people in (6, 60)]
     assert widths[1] < widths[0] / 2
     assert np.isnan(over_subjects(synthetic(1))["uf1"]).all()
+    assert np.isfinite(over_subjects(synthetic(2))["uf1"]).all()
+
+
+def test_one_data_set_is_not_a_subset_of_itself():
+    (full,) = subsets(synthetic(3))
+    assert full.name == FULL and full.subjects == 3 and full.clips == 18
+
+
+def test_the_hardest_clips_are_a_dozen_unless_more_are_asked_for():
+    backwards = synthetic(8).table[::-1].reset_index(drop=True)
+    predictions = Predictions(backwards, NAMES[:3])
+    table = backwards.assign(wrong=lambda rows: rows["truth"] != rows["prediction"])
+    share = table.groupby(["subject", "clip"], sort=False)["wrong"].mean()
+    expected = share[share > 0].sort_values(ascending=False, kind="stable")
+    every = hardest(predictions, 100)
+    assert [(clip.subject, clip.clip) for clip in every] == expected.index.tolist()
+    assert [clip.wrong / clip.seeds for clip in every] == expected.tolist()
+    assert [clip.confidence for clip in every] == expected.tolist()
+    assert len(every) > 13 and hardest(predictions) == every[:12]
