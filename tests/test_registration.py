@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from mubert_jax import registration
-from mubert_jax.data.alignment import align_robust, face_ellipse, fit_motion_and_light, move
+from mubert_jax.data.alignment import (
+    CAUCHY_SCALE,
+    SIGMA_OF_MEDIAN,
+    align_robust,
+    face_ellipse,
+    fit_motion_and_light,
+    move,
+)
 from mubert_jax.data.video import grey
 from mubert_jax.registration import Box, Phase, box_of, cubic, linear, register, sample
 from mubert_jax.synthetic.clip import SyntheticClip
@@ -213,3 +220,12 @@ def test_a_spread_is_known_to_a_hundredth_of_itself():
     deviations = np.abs(values - weighted_median(values, weights))
     spread = registration._spread(values, weights) / weighted_median(deviations, weights)[:, 0]
     assert 1 - 1e-3 < spread.min() and spread.max() < 1.014
+
+
+def test_a_pixel_counts_half_if_cauchys_scale_is_left_of_it_and_wholly_if_nothing_is():
+    """Half of the pixels are left with 10 levels or less, and one is at the scale of that."""
+    left = np.array([[0.0, 10.0, -10.0, 50.0, -CAUCHY_SCALE * SIGMA_OF_MEDIAN * 10.0]], np.float32)
+    counts = np.asarray(registration._cauchy(left, np.ones_like(left)))[0]
+    np.testing.assert_allclose(counts[[0, 4]], [1.0, 0.5], rtol=1e-4)
+    np.testing.assert_allclose(counts[1], counts[2])
+    assert counts[3] < 0.5 < counts[1] < 1

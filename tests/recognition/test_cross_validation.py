@@ -238,6 +238,13 @@ def test_a_fold_is_kept_as_it_is_or_not_at_all(tmp_path):
         kept.load(2, 7)
 
 
+def test_a_new_folder_is_made_for_a_run(tmp_path):
+    KeptFolds(tmp_path / "of" / "a run", {"recognition.epochs": "40"})
+    assert (tmp_path / "of" / "a run" / "folds").is_dir()
+    with pytest.raises(UserError, match="another recognition.epochs .40 there, 7 now"):
+        KeptFolds(tmp_path / "of" / "a run", {"recognition.epochs": "7"})
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(UserError, match="holds another run; take another --workdir"):

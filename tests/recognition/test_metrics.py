@@ -15,6 +15,7 @@ import mubert_jax
 from mubert_jax.recognition import metrics
 from mubert_jax.recognition.metrics import (
     FULL,
+    by_subject,
     hardest,
     over_subjects,
     ratios,
@@ -174,6 +175,16 @@ def test_more_people_make_it_narrower_and_one_makes_none():
 def test_one_data_set_is_not_a_subset_of_itself():
     (full,) = subsets(synthetic(3))
     assert full.name == FULL and full.subjects == 3 and full.clips == 18
+
+
+def test_every_subject_is_scored_by_its_own_clips():
+    predictions = synthetic(3)
+    rows = predictions.table.groupby("subject")
+    share = [(own["truth"] == own["prediction"]).mean() for _, own in rows]
+    found = by_subject(predictions)
+    assert [subject.name for subject in found] == ["set/00", "set/01", "set/02"]
+    assert [(subject.clips, subject.subjects) for subject in found] == [(6, 1)] * 3
+    np.testing.assert_allclose([subject.values("accuracy").mean() for subject in found], share)
 
 
 def test_the_hardest_clips_are_a_dozen_unless_more_are_asked_for():

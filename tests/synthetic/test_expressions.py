@@ -89,7 +89,7 @@ def test_a_unit_is_stronger_in_some_people_and_weaker_in_each_clip():
 
 
 def test_every_unit_has_a_strength_of_its_own(monkeypatch):
-    only(monkeypatch, LEFT_OF_IT=0.6)
+    only(monkeypatch, LEFT_OF_IT=expressions.LEFT_OF_IT)
     pairs = [
         [max(sides) for sides in clip.units.values()][:2]
         for person in range(40)
@@ -110,7 +110,7 @@ def test_half_of_the_people_move_the_left_side_less_and_none_less_than_a_fifth(m
 
 
 def test_half_of_the_people_add_a_weak_unit_of_another_emotion(monkeypatch):
-    only(monkeypatch, OWN=0.5)
+    only(monkeypatch, OWN=expressions.OWN)
     known = set.union(*map(units_of, EMOTIONS))
     added = []
     for person in range(200):
@@ -129,7 +129,7 @@ def test_half_of_the_people_add_a_weak_unit_of_another_emotion(monkeypatch):
 
 
 def test_three_clips_in_ten_blend_in_a_set_of_another_emotion(monkeypatch):
-    only(monkeypatch, BLENDED=0.3)
+    only(monkeypatch, BLENDED=expressions.BLENDED)
     others = [units for name in EMOTIONS if name != "anger" for units in EMOTIONS[name]]
     blended, total = [], 0
     for person in range(100):
