@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from mubert_jax import registration
-from mubert_jax.data.alignment import align_robust, face_ellipse, fit_motion_and_light, move
+from mubert_jax.data.alignment import (
+    CAUCHY_SCALE,
+    SIGMA_OF_MEDIAN,
+    align_robust,
+    face_ellipse,
+    fit_motion_and_light,
+    move,
+)
 from mubert_jax.data.video import grey
 from mubert_jax.registration import Box, Phase, box_of, cubic, linear, register, sample
 from mubert_jax.synthetic.clip import SyntheticClip
@@ -124,14 +131,14 @@ def test_a_pair_does_not_depend_on_the_others(batch, found):
 
 
 def test_it_gives_up_where_align_robust_does():
-    """Shifts of a tenth to a fifth of the side, and more and more of another picture."""
+    """Shifts and turns that move a corner by less or more, and more and more of another picture."""
     smooth, other = texture(blur=14.0), texture(9)
-    shifts = [(smooth, moved_and_lit(smooth, (SIDE * share, 0, 0), (1, 0, 0)))
-              for share in (0.1, 0.13, 0.17, 0.2)]  # fmt: skip
+    motions = [(SIDE * 0.13, 0, 0), (0, 0, 2 * 0.13), (SIDE * 0.17, 0, 0), (0, 0, 2 * 0.17)]
+    moved = [(smooth, moved_and_lit(smooth, motion, (1, 0, 0))) for motion in motions]
     kept = texture().astype(float)
     mixed = [(levels((1 - share) * kept + share * other), texture())
              for share in (0.2, 0.35, 0.6, 0.7)]  # fmt: skip
-    source, target = (np.stack(column) for column in zip(*shifts, *mixed, strict=True))
+    source, target = (np.stack(column) for column in zip(*moved, *mixed, strict=True))
     _, fit = registered_in_box(source, target, faces(len(source)))
     expected = [align_robust(*pair) is not pair[0] for pair in zip(source, target, strict=True)]
     assert expected == [True, True, False, False] * 2
@@ -189,3 +196,36 @@ def test_the_box_around_weights():
     assert box_of(weights) == Box(top=1, bottom=4, left=2, right=7)
     with pytest.raises(ValueError, match="no weight"):
         box_of(np.zeros((2, 2)))
+
+
+def test_slopes_need_a_pixel_around_a_box_where_there_is_one():
+    assert registration._around(Box(3, 5, 2, 7), 9, 9) == Box(2, 6, 1, 8)
+    assert registration._around(Box(0, 6, 1, 9), 6, 9) == Box(0, 6, 0, 9)
+
+
+def weighted_median(values_BxP, weights_BxP):
+    order = np.argsort(values_BxP, axis=1)
+    values, weights = (np.take_along_axis(x, order, 1) for x in (values_BxP, weights_BxP))
+    half = np.argmax(np.cumsum(weights, 1) >= weights.sum(1, keepdims=True) / 2, axis=1)
+    return np.take_along_axis(values, half[:, None], 1)
+
+
+def test_a_spread_is_known_to_a_hundredth_of_itself():
+    """Of many values, a quarter of which have no weight."""
+    random = np.random.default_rng(0)
+    values = random.uniform(0, 1, (60, 4000)) ** 3 * random.uniform(1, 250, (60, 1))
+    weights = random.integers(0, 4, values.shape)
+    found = registration._median_deviation(values, weights) / weighted_median(values, weights)
+    assert 1 - 1e-5 < found.min() and found.max() < 1.013
+    deviations = np.abs(values - weighted_median(values, weights))
+    spread = registration._spread(values, weights) / weighted_median(deviations, weights)[:, 0]
+    assert 1 - 1e-3 < spread.min() and spread.max() < 1.014
+
+
+def test_a_pixel_counts_half_if_cauchys_scale_is_left_of_it_and_wholly_if_nothing_is():
+    """Half of the pixels are left with 10 levels or less, and one is at the scale of that."""
+    left = np.array([[0.0, 10.0, -10.0, 50.0, -CAUCHY_SCALE * SIGMA_OF_MEDIAN * 10.0]], np.float32)
+    counts = np.asarray(registration._cauchy(left, np.ones_like(left)))[0]
+    np.testing.assert_allclose(counts[[0, 4]], [1.0, 0.5], rtol=1e-4)
+    np.testing.assert_allclose(counts[1], counts[2])
+    assert counts[3] < 0.5 < counts[1] < 1

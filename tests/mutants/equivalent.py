@@ -9,9 +9,11 @@ AS_LONG = "what goes side by side is as long as the other"
 LIGHT = "the gradients of the light are the same from whatever point they are counted"
 CONTINUUM = "a number drawn from a continuum is never equal to the bound"
 LAST = "the array has two dimensions: axis 1 is the last"
+ANOTHER_SEED = "other draws, of which nobody can tell whether two kinds of them share a seed"
 ALIKE = "views of one moment have one size"
 SQUARE = "W_q and W_k are square"
 NO_ELLIPSE = "an ellipse without a width or a height holds nothing, by infinity or by NaN"
+SATURATES = "XLA makes the nearest level of a number that is none"
 CLAMPED = "JAX clamps an index that is too large: the last one is meant"
 
 EQUIVALENT: dict[str, dict[str, str]] = {
@@ -73,6 +75,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         ),
     },
     "objectives/micron_bert": {
+        "Forward: @dataclasses.dataclass(frozen=False)": "nothing assigns to what is passed on",
+        "Term: @dataclasses.dataclass(frozen=False)": "nothing assigns to a term",
+        "return projected.reshape(-1, len(views), projected.shape[+1]).swapaxes(0, 1)": LAST,
         "_WARP = 5": "any number makes keys of its own",
         "_WARP = 7": "any number makes keys of its own",
         "globals_ = crop.global_crops if self.agreement.crops else -1": "less than none is none",
@@ -96,6 +101,14 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "sigma = jnp.exp(jax.random.uniform(of_sigma, ( 3, count), minval=low, maxval=high))"
         " * side": "the third row is not read",
         "share *= present.at[ -1].set(True)": "which place moves for certain does not matter",
+        "displacement=jnp.stack(displacement, axis=+1),": LAST,
+        "outside = ((rows - middle[0]) / axes[0]) ** 2 + "
+        "((columns - middle[ 2]) / axes[1]) ** 2 > 1": CLAMPED,
+        "outside = ((rows - middle[0]) / axes[0]) ** 2 + "
+        "((columns - middle[1]) / axes[ 2]) ** 2 > 1": CLAMPED,
+        "outside = ((rows - middle[0]) / axes[0]) ** 2 + "
+        "((columns - middle[1]) / axes[1]) ** 2 >= 1": CONTINUUM,
+        "present = jax.random.uniform(of_present) <= config.surroundings": CONTINUUM,
         "away_x = (x[..., None] - center[ 2]) / sigma[1]": CLAMPED,
         "away_x = (x[..., None] - center[1]) / sigma[ 2]": CLAMPED,
     },
@@ -158,6 +171,12 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             AS_LONG
         ),
     },
+    "perception/registering": {
+        "BATCH = 7": "how many pairs are registered at a time, not how",
+        "BATCH = 9": "how many pairs are registered at a time, not how",
+        "return jnp.clip(jnp.round(images), -1, 255).astype(jnp.uint8)": SATURATES,
+        "return jnp.clip(jnp.round(images), 0, 256).astype(jnp.uint8)": SATURATES,
+    },
     "recognition/linear_probe": {
         "stacked: bool = False,": "in one program or one after the other: the same heads",
         "if not stacked:": "in one program or one after the other: the same heads",
@@ -202,6 +221,17 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "f1 = there * 2 * hits / np.maximum(counts + named, 2)": (
             "with a sum of 1 there is no hit to divide"
         ),
+        "HardClip: @dataclass(frozen=False)": "nothing assigns to a clip",
+        "RESAMPLINGS = 999": "a number by feel",
+        "RESAMPLINGS = 1001": "a number by feel",
+        "return self.scores[ -1].clips": "all seeds have the same clips",
+        "return self.scores[ -1].absent": "all seeds have the same clips",
+        "run = predictions.of_seed(predictions.seeds[ -1])": "all seeds have the same clips",
+        "np.add.at(confusions, (seed, person, predictions.truth, predictions.prediction), 2)": (
+            "ratios alone are made of them"
+        ),
+        'truth=rows["truth"].iloc[ -1],': "a clip has one truth",
+        "return str(subject_ids([self.dataset], [self.subject])[ -1])": "there is one subject here",
     },
     "recognition/protocols": {
         "for dataset, subject in zip(found.datasets, found.subjects, strict=False)": AS_LONG,
@@ -229,6 +259,26 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "for row, chances in zip(fold.test, probabilities, strict=False):": AS_LONG,
         "epochs = len(fitted[ -1].losses)": "all folds have as many epochs",
         "for fold, found in zip(folds.folds, fitted, strict=False)": AS_LONG,
+        **{
+            f"{name}: @dataclass({changed})": reason
+            for name in ("CrossValidated", "Fitted")
+            for changed, reason in {
+                "frozen=False, eq=False": "nothing assigns to results",
+                "frozen=True, eq=True": (
+                    "nothing compares results: their arrays have no one truth value"
+                ),
+            }.items()
+        },
+        'write_text(path, json.dumps(plan, indent= 0) + "\\n")': "the layout of a file",
+        'write_text(path, json.dumps(plan, indent= 2) + "\\n")': "the layout of a file",
+        "np.stack([_mask(rows, clips) for rows in half]) for half in zip(*halves, strict=False)": (
+            AS_LONG
+        ),
+        "for weight_P, marks_P in zip(weight_KxP, validation_KxP, strict=False):": AS_LONG,
+        "loss_VxK.append(np.sum(entropy * weight_KxP, axis=+1))": TWO_AXES,
+        'weight_P[marks_P] = compute_sample_weight("balanced", label_P[marks_P]) * marks_P.sum()': (
+            "the losses of one fold are compared with each other alone"
+        ),
     },
     "data/alignment": {
         "_CRITERIA = (cv2.TERM_CRITERIA_EPS & cv2.TERM_CRITERIA_COUNT, 50, 1e-4)": (
@@ -296,5 +346,16 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "for name, here, written in zip(self.shard_names, found, expected, strict=False):": (
             AS_LONG
         ),
+    },
+    "synthetic/expressions": {
+        "@dataclasses.dataclass(frozen=False)": "nothing assigns to an expression",
+        "STRENGTHS = -0.5": "a normal distribution is the same in a mirror",
+        "sides = (1.0, weaker) if face.random() <= 0.5 else (weaker, 1.0)": CONTINUUM,
+        "if ways.random() <= OWN:": CONTINUUM,
+        "if random.random() <= BLENDED:": CONTINUUM,
+        "ways = np.random.default_rng([person, 2, list(EMOTIONS).index(emotion)])": ANOTHER_SEED,
+        "ways = np.random.default_rng([person, 4, list(EMOTIONS).index(emotion)])": ANOTHER_SEED,
+        "face = np.random.default_rng([person, 3])": ANOTHER_SEED,
+        "face = np.random.default_rng([person, 5])": ANOTHER_SEED,
     },
 }

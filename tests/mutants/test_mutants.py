@@ -79,6 +79,7 @@ MODULES = {
     "training/warps": "training/test_warps.py",
     "perception/focus": "perception/test_focus.py",
     "perception/maps": "perception/test_maps.py perception/test_registering.py",
+    "perception/registering": "perception/test_registering.py",
     "perception/scores": "perception/test_scores.py",
     "recognition/cross_validation": "recognition/test_cross_validation.py",
     "recognition/linear_probe": "recognition/test_linear_probe.py",
@@ -87,6 +88,8 @@ MODULES = {
     "data/alignment": "data/test_alignment.py",
     "data/index": "data/test_index.py",
     "data/order": "data/test_order.py",
+    "registration": "test_registration.py",
+    "synthetic/expressions": "synthetic/test_expressions.py",
 }
 
 

@@ -11,7 +11,9 @@ from conftest import tiny_config, views_of
 
 from mubert_jax import losses
 from mubert_jax.models.images import normalise
+from mubert_jax.models.motion import log_odds
 from mubert_jax.models.vit import patchify
+from mubert_jax.objectives import micron_bert
 from mubert_jax.objectives.micron_bert import (
     Forward,
     MicronBertObjective,
@@ -140,6 +142,44 @@ def test_a_loss_of_movements_sees_both_moments_normalised(frames):
     np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
+def test_replaced_patches_are_found_on_a_diagonal_alone(frames):
+    for dma in (None, SimpleNamespace(diagonal=None)):
+        forward = Forward({"params": PARAMS}, frames, None, SimpleNamespace(dma=dma))
+        with pytest.raises(ValueError, match="which this model lacks"):
+            objective_of(False)._replaced_patch(forward)
+
+
+def test_what_needs_a_trunk_or_warps_says_so(frames):
+    objective = objective_of(False)
+    for motion, known, terms in (
+        (None, frames.known, (objective._displacement, objective._told_displacement)),
+        (None, None, (objective._warp, objective._displacement, objective._told_displacement)),
+    ):
+        forward = Forward({}, frames.replace(known=known), None, None, motion)
+        for term in terms:
+            with pytest.raises(ValueError, match="without warps" if known is None else "trunk"):
+                term(forward)
+
+
+def test_a_trunk_is_taught_by_its_own_map_and_by_how_far_patches_moved(frames, monkeypatch):
+    for name in ("warp", "displacement"):
+        monkeypatch.setattr(losses, name, lambda *arguments: arguments)
+    known = SimpleNamespace(moved=1, still=2, displacement=3)
+    seen = SimpleNamespace(map=4)
+    forward = Forward({}, frames.replace(known=known), None, None, seen)
+    objective = objective_of(False)
+    assert objective._warp(forward) == (4, 1, 2, log_odds)
+    assert objective._displacement(forward) == (seen, 3, 1, 2)
+
+
+def test_a_teacher_begins_as_the_student_with_a_center_of_nothing():
+    params = PARAMS | {"dma": jnp.ones(1)}
+    assert MicronBertObjective(tiny_config(loss__agreement="mse")).extra(params) == {}
+    extra = MicronBertObjective(tiny_config(loss__dino__output_dim=5)).extra(params)
+    assert extra.keys() == {"teacher", "center"} and extra["center"].tolist() == [0.0] * 5
+    jax.tree.map(np.testing.assert_array_equal, extra["teacher"], PARAMS)
+
+
 def test_metrics_by_hand(frames):
     tokens = numbers(2, 3)
     diagonal = np.array([[0.1, 0.2, 0.3, 0.4], [0.5, 0.6, 0.7, 0.8]])
@@ -262,3 +302,36 @@ def test_crops_are_made_for_who_looks_at_them(agreement, full_size, local, noise
     assert [x.shape for x in views.global_crops] == [(4, 32, 32, 3)] * full_size
     assert [x.shape for x in views.local_crops] == [(4, 16, 16, 3)] * local
     assert views.swap_mask.shape == (4, 16) and views.known is None
+
+
+# FLOPs of the encoder on a frame and on a local crop, and of the other parts.
+FRAME, LOCAL, DMA, DECODER, PROJECTOR, COMPARISON = (100.0**power for power in range(1, 7))
+
+
+@pytest.mark.parametrize(
+    "options, forward_and_backward, forward",
+    [
+        ({"agreement": "none"}, 2 * FRAME + DMA + DECODER, 0),
+        ({"agreement": "mse"}, 4 * FRAME + DMA + DECODER, 0),
+        ({"agreement": "contrastive", "reconstruction_weight": 0.0}, 4 * FRAME + DMA, 0),
+        ({"agreement": "none", "warp_weight": 0.5}, 2 * FRAME + DMA + DECODER + 2 * COMPARISON, 0),
+        (
+            {"agreement": "dino"},
+            4 * FRAME + 5 * LOCAL + DMA + DECODER + 8 * PROJECTOR,
+            3 * FRAME + 3 * PROJECTOR,
+        ),
+    ],
+)
+def test_flops_of_a_pair_are_thrice_the_students_and_once_the_teachers(
+    monkeypatch, options, forward_and_backward, forward
+):
+    """Of a frame, two full-size crops and five local ones, each of which is projected."""
+    parts = {"dma": DMA, "decoder": DECODER, "projector": PROJECTOR, "comparison": COMPARISON}
+    for name, value in parts.items():
+        monkeypatch.setattr(micron_bert.flops, f"{name}_flops", lambda *_, value=value: value)
+    of_grid = {4: FRAME, 2: LOCAL}
+    monkeypatch.setattr(micron_bert.flops, "encoder_flops", lambda model, grid: of_grid[grid])
+    options = {"crop": {"global_crops": 2, "local_crops": 5, "local_size": 16}} | options
+    config = tiny_config(**{f"loss__{name}": value for name, value in options.items()})
+    counted = MicronBertObjective(config).flops_per_pair()
+    assert counted == 3 * forward_and_backward + forward

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from mubert_jax.config import PerceptionConfig
-from mubert_jax.data.alignment import align_ecc, align_robust
+from mubert_jax.data.alignment import align_ecc, align_robust, face_ellipse
 from mubert_jax.models.dma import motion_log_odds
 from mubert_jax.models.micron_bert import Encoded
+from mubert_jax.perception import registering
+from mubert_jax.perception.focus import focus
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.registering import ByInterest
+from mubert_jax.registration import box_of
 
 SIDE, GRID = 64, 8
 SHARPNESS = 4.0
@@ -129,3 +132,54 @@ def test_the_others_are_registered_as_one_by_one(pairs, align, one):
 def test_frames_may_stay_as_they_are(pairs):
     _, apex = pairs
     np.testing.assert_array_equal(maps_of("none", pairs)[0].apex, apex)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What a registration is given, instead of it: (apex, onset, weights, box) in order."""
+    asked = []
+    registered = jnp.array([-3.0, 0.4, 0.6, 254.6, 300.0])
+
+    def register(apex, onset, weights, box=None):
+        asked.append((apex, onset, np.asarray(weights), box))
+        return registered, None
+
+    monkeypatch.setattr(registering, "register", register)
+    return asked
+
+
+def frames_of(side):
+    return np.zeros((2, side, side, 3), np.uint8), np.ones((2, side, side, 3), np.uint8)
+
+
+def test_a_pixel_counts_by_the_root_of_how_much_poi_looks_at_it(asked):
+    scores = np.random.default_rng(0).dirichlet(np.full(16, 2.0), 2).astype(np.float32)
+    registering.by_interest(*frames_of(4), scores)
+    registering.by_interest(*frames_of(12), scores)
+    (_, _, weights, box), (_, _, fine, _) = asked
+    expected = np.sqrt(focus(scores)).reshape(2, 4, 4)
+    np.testing.assert_allclose(weights, expected, rtol=1e-5)
+    np.testing.assert_allclose(fine[:, 1::3, 1::3], expected, rtol=1e-5)
+    assert box is None and fine.shape == (2, 12, 12)
+
+
+def test_without_poi_the_pixels_of_the_ellipse_count_if_there_are_any(asked):
+    for side in (16, 2):
+        onset, apex = frames_of(side)
+        registering.by_ellipse(onset, apex)
+        given_apex, given_onset, weights, box = asked.pop()
+        face = face_ellipse((side, side))
+        assert given_apex is apex and given_onset is onset
+        np.testing.assert_array_equal(weights, [face, face])
+        assert box == (box_of(face) if side == 16 else None)
+    assert not face.any()
+
+
+def test_registered_frames_are_whole_levels_from_0_to_255(asked):
+    levels = registering.by_ellipse(*frames_of(16))
+    assert levels.dtype == np.uint8 and levels.tolist() == [0, 0, 1, 255, 255]
+
+
+def test_frames_that_several_models_share_are_registered_by_none_of_them():
+    shared = {align: registering.without_interest(align) for align in ("poi", "robust", "none")}
+    assert shared == {"poi": "robust", "robust": "robust", "none": "none"}

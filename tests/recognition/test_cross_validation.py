@@ -73,11 +73,11 @@ def told():
     return told
 
 
-def run(told, pairs, workdir, protocol="loso", seeds=(3,), decays=(0.1,), at_once=0):
+def run(told, pairs, workdir, protocol="loso", seeds=(3,), decays=(0.1,), **options):
     said = io.StringIO()
     kept, console = KeptFolds(workdir, {}), Console(file=said, width=200)
     make_learner = told.make(pairs)
-    found = cross_validate(make_learner, pairs, protocol, seeds, decays, kept, console, at_once)
+    found = cross_validate(make_learner, pairs, protocol, seeds, decays, kept, console, **options)
     return found, said.getvalue()
 
 
@@ -135,15 +135,16 @@ def test_one_fold_is_enough(told, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "at_once, groups",
+    "options, groups",
     [
-        (0, [list(range(18))]),
-        (1, [[number] for number in range(18)]),
-        (7, [list(range(7)), list(range(7, 14)), list(range(14, 18))]),
+        ({}, [list(range(18))]),
+        ({"folds_at_once": 0}, [list(range(18))]),
+        ({"folds_at_once": 1}, [[number] for number in range(18)]),
+        ({"folds_at_once": 7}, [list(range(7)), list(range(7, 14)), list(range(14, 18))]),
     ],
 )
-def test_how_many_folds_learn_at_once(told, tmp_path, at_once, groups):
-    _, said = run(told, people(18, 2), tmp_path, at_once=at_once)
+def test_how_many_folds_learn_at_once(told, tmp_path, options, groups):
+    _, said = run(told, people(18, 2), tmp_path, **options)
     assert [numbers for numbers, _, _ in told.asked] == groups
     done = np.cumsum([len(group) for group in groups])
     assert said.splitlines() == [f"seed 3: {number} of 18 folds" for number in done]
@@ -235,6 +236,13 @@ def test_a_fold_is_kept_as_it_is_or_not_at_all(tmp_path):
     file.write_bytes(file.read_bytes()[:50])
     with pytest.raises(UserError, match="seed2-fold007.npz is damaged; delete it"):
         kept.load(2, 7)
+
+
+def test_a_new_folder_is_made_for_a_run(tmp_path):
+    KeptFolds(tmp_path / "of" / "a run", {"recognition.epochs": "40"})
+    assert (tmp_path / "of" / "a run" / "folds").is_dir()
+    with pytest.raises(UserError, match="another recognition.epochs .40 there, 7 now"):
+        KeptFolds(tmp_path / "of" / "a run", {"recognition.epochs": "7"})
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):

@@ -13,7 +13,16 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_s
 
 import mubert_jax
 from mubert_jax.recognition import metrics
-from mubert_jax.recognition.metrics import over_subjects, ratios, score, uf1
+from mubert_jax.recognition.metrics import (
+    FULL,
+    by_subject,
+    hardest,
+    over_subjects,
+    ratios,
+    score,
+    subsets,
+    uf1,
+)
 from mubert_jax.recognition.predictions import Predictions
 
 NAMES = ("negative", "positive", "surprise", "others", "disgust")
@@ -160,3 +169,32 @@ def test_more_people_make_it_narrower_and_one_makes_none():
     widths = [np.diff(over_subjects(synthetic(people))["uf1"])[0] for people in (6, 60)]
     assert widths[1] < widths[0] / 2
     assert np.isnan(over_subjects(synthetic(1))["uf1"]).all()
+    assert np.isfinite(over_subjects(synthetic(2))["uf1"]).all()
+
+
+def test_one_data_set_is_not_a_subset_of_itself():
+    (full,) = subsets(synthetic(3))
+    assert full.name == FULL and full.subjects == 3 and full.clips == 18
+
+
+def test_every_subject_is_scored_by_its_own_clips():
+    predictions = synthetic(3)
+    rows = predictions.table.groupby("subject")
+    share = [(own["truth"] == own["prediction"]).mean() for _, own in rows]
+    found = by_subject(predictions)
+    assert [subject.name for subject in found] == ["set/00", "set/01", "set/02"]
+    assert [(subject.clips, subject.subjects) for subject in found] == [(6, 1)] * 3
+    np.testing.assert_allclose([subject.values("accuracy").mean() for subject in found], share)
+
+
+def test_the_hardest_clips_are_a_dozen_unless_more_are_asked_for():
+    backwards = synthetic(8).table[::-1].reset_index(drop=True)
+    predictions = Predictions(backwards, NAMES[:3])
+    table = backwards.assign(wrong=lambda rows: rows["truth"] != rows["prediction"])
+    share = table.groupby(["subject", "clip"], sort=False)["wrong"].mean()
+    expected = share[share > 0].sort_values(ascending=False, kind="stable")
+    every = hardest(predictions, 100)
+    assert [(clip.subject, clip.clip) for clip in every] == expected.index.tolist()
+    assert [clip.wrong / clip.seeds for clip in every] == expected.tolist()
+    assert [clip.confidence for clip in every] == expected.tolist()
+    assert len(every) > 13 and hardest(predictions) == every[:12]

@@ -171,12 +171,12 @@ def test_drift_is_a_shift_and_a_turn_about_the_middle():
     side, strongest = 16, 7.0
     config = WarpConfig(drift=strongest)
     rows, columns = jnp.mgrid[:side, :side].astype(jnp.float32)
-    down, right = jax.vmap(lambda key: warps._drift(key, rows, columns, config))(keys(400))
+    down, right = jax.vmap(lambda key: warps._drift(key, rows, columns, config))(keys(4000))
     down, right = np.asarray(down), np.asarray(right)
     middle = np.s_[:, side // 2, side // 2]
     length = np.hypot(down[middle], right[middle]) / (strongest * side / 224)
-    assert 0.99 < length.max() <= 1 and np.abs(length.mean() - 1 / 3) < 0.05
-    assert np.abs(np.median(length) - 1 / 4) < 0.05
+    assert 0.998 < length.max() <= 1 and np.abs(length.mean() - 1 / 3) < 0.02
+    assert np.abs(np.median(length) - 1 / 4) < 0.02
     angle = np.arctan2(down[middle], right[middle])
     assert np.abs(np.exp(1j * angle).mean()) < 0.1
     turn = (down[:, 0, -1] - down[:, 0, 0]) / (side - 1)
@@ -185,7 +185,8 @@ def test_drift_is_a_shift_and_a_turn_about_the_middle():
     np.testing.assert_allclose(down, turned_down, atol=1e-5)
     np.testing.assert_allclose(right, turned_right, atol=1e-5)
     turn = turn / (strongest / 224)
-    assert -1 <= turn.min() < -0.97 and 0.97 < turn.max() < 1 + 1e-5 and abs(turn.mean()) < 0.1
+    assert -1 - 1e-5 < turn.min() < -0.998 and 0.998 < turn.max() < 1 + 1e-5
+    assert abs(turn.mean()) < 0.05
 
 
 def test_a_moment_is_recorded_under_light_with_noise_and_perhaps_compressed(faces):
@@ -294,6 +295,32 @@ def test_surroundings_that_move_by_themselves_are_neither_moved_nor_still(monkey
         for labelled in (np.asarray(together.still), ~np.asarray(together.still))
     )
     assert outside > 10 * inside
+
+
+def test_surroundings_shift_around_an_ellipse_near_the_middle():
+    side, config = 32, WarpConfig(surroundings=0.5)
+    rows, columns = jnp.mgrid[:side, :side].astype(jnp.float32)
+    drawn = jax.vmap(lambda key: warps._surroundings(key, rows, columns, config))(keys(1500))
+    outside, down, right = map(np.asarray, drawn)
+    there = outside.any((1, 2))
+    assert 0.45 < there.mean() < 0.55
+    inside = ~outside[there]
+    middles, widths = [], []
+    for axis in (2, 1):
+        share = inside.any(axis)
+        first, last = share.argmax(1), side - 1 - share[:, ::-1].argmax(1)
+        middles.append((first + last) / 2 / side)
+        widths.append((last - first + 1) / side)
+    for middle, width in zip(middles, widths, strict=True):
+        assert 0.38 < middle.min() < 0.41 and 0.59 < middle.max() < 0.62
+        assert 0.46 < width.min() < 0.53 and 0.87 < width.max() < 0.92
+    assert np.abs(np.corrcoef(*middles)[0, 1]) < 0.1 > np.abs(np.corrcoef(*widths)[0, 1])
+    length, angle = np.hypot(down, right) * 224 / side, np.arctan2(down, right)
+    least, most = 0.2, 4.0
+    assert least * 0.9999 < length.min() < least * 1.004
+    assert most * 0.996 < length.max() < most * 1.0001
+    np.testing.assert_allclose(np.median(length), np.sqrt(least * most), rtol=0.1)
+    assert np.abs(np.exp(1j * angle).mean()) < 0.05
 
 
 def test_a_displacement_is_to_the_right_and_down(monkeypatch, faces):
