@@ -1,9 +1,13 @@
 """Images at fractional positions, by cubic convolution (Keys, 1981, with a = -1/2)."""
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+
+# An image (H, W, C) and positions y, x (H, W) in pixels -> the image there, (H, W, C) float32.
+Sampler = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
 
 
 def sample(image_HxWxC: jax.Array, y_HxW: jax.Array, x_HxW: jax.Array, reach: int) -> jax.Array:
@@ -11,18 +15,16 @@ def sample(image_HxWxC: jax.Array, y_HxW: jax.Array, x_HxW: jax.Array, reach: in
 
     Edges are repeated. Positions that are further away along an axis are undefined.
     """
-    by_shifts = functools.partial(_by_shifts, reach=reach)
-    return jax.lax.platform_dependent(image_HxWxC, y_HxW, x_HxW, tpu=by_shifts, default=_by_gathers)
+    shifts = functools.partial(by_shifts, reach=reach)
+    return jax.lax.platform_dependent(image_HxWxC, y_HxW, x_HxW, tpu=shifts, default=by_gathers)
 
 
-def _by_gathers(image_HxWxC: jax.Array, y_HxW: jax.Array, x_HxW: jax.Array):
-    """The 16 pixels around each position, wherever it is."""
+def by_gathers(image_HxWxC: jax.Array, y_HxW: jax.Array, x_HxW: jax.Array) -> jax.Array:
+    """`sample` from the 16 pixels around each position, wherever it is."""
     height, width, channels = image_HxWxC.shape
     pixels = image_HxWxC.reshape(-1, channels)
     row, column = jnp.floor(y_HxW), jnp.floor(x_HxW)
-    weights_y, weights_x = (
-        [keys(t - offset) for offset in range(-1, 3)] for t in (y_HxW - row, x_HxW - column)
-    )
+    weights_y, weights_x = _between(y_HxW - row), _between(x_HxW - column)
     row, column = row.astype(jnp.int32), column.astype(jnp.int32)
     total = jnp.zeros((*y_HxW.shape, channels))
     for i, weight_y in enumerate(weights_y):
@@ -33,8 +35,8 @@ def _by_gathers(image_HxWxC: jax.Array, y_HxW: jax.Array, x_HxW: jax.Array):
     return total
 
 
-def _by_shifts(image_HxWxC: jax.Array, y_HxW: jax.Array, x_HxW: jax.Array, reach: int):
-    """A sum over shifts of the whole image: a TPU gathers single pixels slowly."""
+def by_shifts(image_HxWxC: jax.Array, y_HxW: jax.Array, x_HxW: jax.Array, reach: int) -> jax.Array:
+    """`sample` as a sum over shifts of the whole image: a TPU gathers single pixels slowly."""
     height, width, _ = image_HxWxC.shape
     before, after = reach + 1, reach + 2
     image_CxHxW = image_HxWxC.transpose(2, 0, 1).astype(jnp.float32)
@@ -64,3 +66,13 @@ def keys(distance: jax.Array) -> jax.Array:
     near = (1.5 * d - 2.5) * d * d + 1
     far = ((-0.5 * d + 2.5) * d - 4) * d + 2
     return jnp.where(d < 1, near, jnp.where(d < 2, far, 0))
+
+
+def _between(t: jax.Array):
+    """`keys` of the four pixels at -1, 0, 1 and 2, from a position t between 0 and 1."""
+    return (
+        ((2 - t) * t - 1) * t / 2,
+        (3 * t - 5) * t * t / 2 + 1,
+        ((4 - 3 * t) * t + 1) * t / 2,
+        (t - 1) * t * t / 2,
+    )

@@ -7,6 +7,7 @@ the warp alone, so by construction light, noise and drift do not count as moveme
 Lengths in `WarpConfig` are pixels of a 224-pixel frame and are scaled to the frame's side.
 """
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from mubert_jax.config import WarpConfig
 from mubert_jax.training.degradation import compressed, light, sensor_noise
-from mubert_jax.training.sampling import sample
+from mubert_jax.training.sampling import Sampler, by_gathers, by_shifts
 
 # A patch has moved if its movement is at least `MOVED` of the pair's largest and changes its grey
 # levels by at least `SHOWS`; it is still if its movement is at most `STILL` of the largest. Other
@@ -54,11 +55,18 @@ def warped_pairs(
 ) -> WarpedPair:
     """A `WarpedPair` for every frame, uint8; `config` sets the strength of everything."""
     images = images_BxHxWx3.astype(jnp.float32)
-    one = jax.vmap(lambda key, image: _warped_pair(key, image, patch_size, config))
-    return one(keys_B, images)
+    reach = _reach(images.shape[1], config)
+
+    def warped(sample: Sampler):
+        return jax.vmap(lambda key, image: _warped_pair(key, image, patch_size, config, sample))
+
+    tpu = warped(functools.partial(by_shifts, reach=reach))
+    return jax.lax.platform_dependent(keys_B, images, tpu=tpu, default=warped(by_gathers))
 
 
-def _warped_pair(key: jax.Array, image_HxWx3: jax.Array, patch_size: int, config: WarpConfig):
+def _warped_pair(
+    key: jax.Array, image_HxWx3: jax.Array, patch_size: int, config: WarpConfig, sample: Sampler
+):
     of_field, of_drift, of_shift, of_registered, of_first, of_second = jax.random.split(key, 6)
     side = image_HxWx3.shape[0]
     rows, columns = jnp.mgrid[:side, :side].astype(jnp.float32)
@@ -72,14 +80,13 @@ def _warped_pair(key: jax.Array, image_HxWx3: jax.Array, patch_size: int, config
     drift_y, drift_x = _drift(of_drift, rows, columns, config)
     around, away_y, away_x = _surroundings(jax.random.fold_in(key, 6), rows, columns, config)
     drift_y, drift_x = jnp.where(around, away_y, drift_y), jnp.where(around, away_x, drift_x)
-    reach = _reach(side, config)
-    second = sample(image_HxWx3, y + drift_y - moved_y, x + drift_x - moved_x, reach)
+    second = sample(image_HxWx3, y + drift_y - moved_y, x + drift_x - moved_x)
     second = _degraded(of_second, second, config)
-    back = _levels(sample(second, rows - shift[0], columns - shift[1], math.ceil(largest)))
+    back = _levels(sample(second, rows - shift[0], columns - shift[1]))
 
     moved_y, moved_x = field(rows, columns)
     grey_HxWx1 = image_HxWx3 @ GREY[:, None]
-    grey = sample(grey_HxWx1, rows - moved_y, columns - moved_x, reach)[..., 0]
+    grey = sample(grey_HxWx1, rows - moved_y, columns - moved_x)[..., 0]
     slope_y, slope_x = jnp.gradient(grey)
     length = _patch_means(jnp.hypot(moved_y, moved_x), patch_size)
     visible = _patch_means(jnp.abs(moved_y * slope_y + moved_x * slope_x), patch_size)
@@ -124,13 +131,15 @@ def _local_movement(key: jax.Array, side: int, config: WarpConfig) -> _Field:
     share = jax.random.uniform(of_share, (count,), minval=0.5, maxval=1.0)
     present = jax.random.uniform(of_more, (count,)) < 0.5
     share *= present.at[0].set(True)
+    ways = jnp.sin(angle), jnp.cos(angle), jnp.ones(count)
 
     def field(y: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         away_y = (y[..., None] - center[0]) / sigma[0]
         away_x = (x[..., None] - center[1]) / sigma[1]
         window = share * jnp.exp(-(away_y**2 + away_x**2) / 2)
-        window /= jnp.maximum(window.sum(-1, keepdims=True), 1)
-        return amplitude * (window @ jnp.sin(angle)), amplitude * (window @ jnp.cos(angle))
+        down, right, total = (window @ way for way in ways)
+        scale = amplitude / jnp.maximum(total, 1)
+        return scale * down, scale * right
 
     return field
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from conftest import fresh_state, step_of, tiny_config
 
-from mubert_jax.training.sampling import _by_gathers, _by_shifts, sample
+from mubert_jax.training.sampling import by_gathers, by_shifts, sample
 
 WAYS = pytest.mark.parametrize(
-    "way", [_by_gathers, functools.partial(_by_shifts, reach=3)], ids=["gathers", "shifts"]
+    "way", [by_gathers, functools.partial(by_shifts, reach=3)], ids=["gathers", "shifts"]
 )
 
 
