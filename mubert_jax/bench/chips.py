@@ -55,8 +55,9 @@ CHIPS = {
 }
 # XLA's descriptions of GPUs (xla.gpu.GpuTargetConfigProto).
 TARGETS = Path(__file__).parent / "targets"
-# What libtpu asks of the machine that it runs on.
+# What libtpu asks of the machine that it runs on; it may compile in several processes at a time.
 OF_A_TPU_MACHINE = {
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_ACCELERATOR_TYPE": "v5litepod-8",
     "TPU_WORKER_HOSTNAMES": "localhost",
