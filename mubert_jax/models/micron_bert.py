@@ -65,18 +65,25 @@ class Intermediates:
 
 
 class MicronEncoder(nn.Module):
-    """E of eq. (4): patches and the contextual token through pre-LN blocks and a final LN."""
+    """E of eq. (4): patches and the contextual token through pre-LN blocks and a final LN.
+
+    `kept_BxK` are the only patches that it reads, in that order; all N by default.
+    """
 
     config: ModelConfig
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, images_BxHxWxC: jax.Array) -> Encoded:
+    def __call__(self, images_BxHxWxC: jax.Array, kept_BxK: jax.Array | None = None) -> Encoded:
         config = self.config
         patches_BxNxP = vit.patchify(images_BxHxWxC, config.patch_size).astype(self.dtype)
         grid = images_BxHxWxC.shape[1] // config.patch_size
+        positions = jnp.asarray(vit.sincos_positions(grid, config.dim), self.dtype)
+        if kept_BxK is not None:
+            patches_BxNxP = jnp.take_along_axis(patches_BxNxP, kept_BxK[..., None], axis=1)
+            positions = positions[kept_BxK]
         x = Dense(config.dim, dtype=self.dtype, name="patch_embed")(patches_BxNxP)
-        x += vit.sincos_positions(grid, config.dim).astype(self.dtype)
+        x += positions
         # 0.02, as in MAE and DINO.
         token = self.param("contextual_token", nn.initializers.normal(0.02), (config.dim,))
         token = jnp.broadcast_to(token.astype(self.dtype), (x.shape[0], 1, config.dim))

@@ -17,7 +17,11 @@ from mubert_jax.models.motion import BLURS, PRODUCTS, widths
 
 def encoder_flops(model: ModelConfig, grid: int) -> float:
     """Forward FLOPs of the μ-Encoder on one image of grid² patches."""
-    patches = grid**2
+    return encoder_flops_of(model, grid**2)
+
+
+def encoder_flops_of(model: ModelConfig, patches: int) -> float:
+    """Forward FLOPs of the μ-Encoder on a number of patches."""
     embed = 2 * patches * model.patch_size**2 * 3 * model.dim
     return embed + model.depth * _block_flops(patches + 1, model.dim, model.mlp_ratio)
 
