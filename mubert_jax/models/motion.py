@@ -152,10 +152,10 @@ class MotionTrunk(nn.Module):
         a_BxHxW, b_BxHxW = grey_levels(current_BxHxWxC), grey_levels(reference_BxHxWxC)
         x = products(a_BxHxW, b_BxHxW)
         for i, width in enumerate(widths(self.patch_size)):
-            x = nn.avg_pool(_gelu(_conv(width, f"conv_{i}")(x)), (2, 2), (2, 2))
-        x = _gelu(_conv(self.dim, "conv_patches")(x))
+            x = nn.avg_pool(gelu(_conv(width, f"conv_{i}")(x)), (2, 2), (2, 2))
+        x = gelu(_conv(self.dim, "conv_patches")(x))
         x = jnp.concatenate([x, neighbourhood(x)], axis=-1)
-        x = _gelu(_conv(self.dim, "conv_tokens")(x))
+        x = gelu(_conv(self.dim, "conv_tokens")(x))
         x_BxNxD = x.reshape(x.shape[0], -1, self.dim)
         read_BxNx4 = nn.Dense(4, precision=jax.lax.Precision.HIGHEST, name="head")(x_BxNxD)
         change_BxN = _patch_means(jnp.square(b_BxHxW - a_BxHxW), self.patch_size)
@@ -219,10 +219,6 @@ def neighbourhood(x_BxgxgxC: jax.Array) -> jax.Array:
     """The mean of the patches around each one that are in the frame."""
     side = (NEIGHBOURHOOD, NEIGHBOURHOOD)
     return nn.avg_pool(x_BxgxgxC, side, (1, 1), "SAME", count_include_pad=False)
-
-
-# What its derivative needs is made again in the backward pass: three arrays as large as x.
-_gelu = jax.checkpoint(gelu)
 
 
 def _conv(width: int, name: str) -> nn.Conv:
