@@ -90,7 +90,7 @@ def test_the_least_length_that_an_implementation_takes(length, implementation, p
 
 
 @WAYS
-@pytest.mark.parametrize("length", [1, 2, 9, 37])
+@pytest.mark.parametrize("length", [1, 37])
 def test_padding_changes_neither_outputs_nor_gradients(attention, length):
     qkv = random_qkv(length)
     found, wanted = (value_and_gradients(a, qkv) for a in (attention, explicit))

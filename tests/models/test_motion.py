@@ -31,7 +31,7 @@ FRAMES = np.random.default_rng(0).integers(0, 256, (2, 2, 32, 32, 3), np.uint8)
 @functools.cache
 def model_and_params():
     model = build_model(CONFIG)
-    return model, init_params(model, jax.random.key(0))
+    return model, jax.jit(lambda: init_params(model, jax.random.key(0)))()
 
 
 def test_grey_levels_are_those_of_the_stored_frame():
@@ -45,7 +45,7 @@ def test_a_shift_to_the_right_is_in_the_products_as_lucas_and_kanade_have_it():
     def frame(shift):
         return jnp.asarray(128 + 40 * np.sin((x - shift) / 2) * np.cos(y / 3))[None]
 
-    seen = products(frame(0.0), frame(0.2) + 3)[0, 8:-8, 8:-8]
+    seen = jax.jit(products)(frame(0.0), frame(0.2) + 3)[0, 8:-8, 8:-8]
     xx, xe = seen[..., 0].sum() * 4, seen[..., 3].sum() * 2
     np.testing.assert_allclose(-xe / xx, 0.2, rtol=0.1)
 
@@ -68,7 +68,9 @@ def test_the_products_of_two_blurs_are_those_of_the_docstring():
         n = np.sqrt(gx**2 + gy**2 + 4)
         expected += [gx * gx / n / 4, gx * gy / n / 4, gy * gy / n / 4]
         expected += [gx * e / n / 2, gy * e / n / 2, e / 2, e * e / n / 2, n / 8]
-    np.testing.assert_allclose(products(a, b), np.stack(expected, -1), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        jax.jit(products)(a, b), np.stack(expected, -1), rtol=1e-3, atol=1e-3
+    )
 
 
 def test_a_patch_that_changes_by_a_tenth_of_a_grey_level_has_changed_by_63_percent():

@@ -44,13 +44,8 @@ def pairs():
 def trained():
     config = tiny_config()
     model = build_model(config)
-    return Trained(
-        config,
-        model,
-        init_params(model, jax.random.key(config.training.seed)),
-        scale=None,
-        seen=None,
-    )
+    params = jax.jit(lambda: init_params(model, jax.random.key(config.training.seed)))()
+    return Trained(config, model, params, scale=None, seen=None)
 
 
 def perceiver_of(trained, **reading):

@@ -18,9 +18,8 @@ from mubert_jax.training.contamination import Seen
 def trained():
     config = tiny_config(loss__agreement="none")
     model = build_model(config)
-    return Trained(
-        config, model, init_params(model, jax.random.key(config.training.seed)), 1.0, Seen()
-    )
+    params = jax.jit(lambda: init_params(model, jax.random.key(config.training.seed)))()
+    return Trained(config, model, params, 1.0, Seen())
 
 
 @pytest.fixture(scope="module")

@@ -67,11 +67,10 @@ def test_gathers_are_seen():
     assert places_gathered(lowered_for("tpu", looks, image, place, place)) == 0
 
 
-@pytest.mark.parametrize("reads", ["pixels", "motion"])
-def test_a_step_on_a_tpu_gathers_no_pixels(reads, noise_batch):
+def test_a_step_on_a_tpu_gathers_no_pixels(noise_batch):
     """A TPU takes as long for a single pixel as for a tile."""
     config = tiny_config(
-        model__dma__reads=reads,
+        model__dma__reads="motion",
         loss__agreement="mse",
         loss__warp_weight=1.0,
         loss__warp__surroundings=0.5,
