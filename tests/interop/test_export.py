@@ -119,6 +119,7 @@ def test_a_damaged_scale(checkpoint, tmp_path, capsys):
     assert "perception.json is damaged" in refused(capsys, tmp_path / "run", tmp_path / "m.pth")
 
 
+@pytest.mark.slow
 def test_onnx_of_weights_that_are_not_finite_is_not_kept(tmp_path, capsys):
     config = tiny_config(model__recognizer__classes=3, loss__agreement="none")
     weights = random_weights(config)

@@ -60,8 +60,10 @@ def move(monkeypatch, *, field=(0.0, 0.0), drift=(0.0, 0.0)):
     monkeypatch.setattr(warps, "_drift", lambda _, y, x, config: everywhere(drift, x))
 
 
-@pytest.mark.parametrize("registered", [0.0, 1.0])
-@pytest.mark.parametrize(("down", "right"), [(2.0, 0.0), (0.0, 3.0), (-1.0, 2.0)])
+@pytest.mark.parametrize(
+    ("down", "right", "registered"),
+    [(2.0, 0.0, 0.0), (0.0, 3.0, 1.0), (-1.0, 2.0, 0.0), (-1.0, 2.0, 1.0)],
+)
 def test_what_moves_down_is_further_down_and_what_moves_right_is_further_right(
     monkeypatch, down, right, registered
 ):
