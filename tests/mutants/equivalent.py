@@ -92,7 +92,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "present = jax.random.uniform(of_more, (count,)) <= 0.5": CONTINUUM,
         "moved=(length > MOVED * length.max()) & (visible >= SHOWS) & labelled,": CONTINUUM,
         "moved=(length >= MOVED * length.max()) & (visible > SHOWS) & labelled,": CONTINUUM,
-        "shift = registered * jax.random.uniform(of_shift, ( 3,), minval=-reach, maxval=reach)": (
+        "shift = registered * jax.random.uniform(of_shift, ( 3,), minval=-largest, maxval=largest)": (
             "the third number is not read"
         ),
         "center = jax.random.uniform(of_center, ( 3, count), minval=0.1, maxval=0.9) * side": (
