@@ -113,6 +113,12 @@ def test_more_tokens_than_fit_a_block_come_in_several():
     np.testing.assert_allclose(on_lanes(*qkv), explicit(*qkv), atol=2e-6)
 
 
+def test_on_a_tpu_splash_is_a_kernel():
+    qkv = [jax.ShapeDtypeStruct((2, 128, 2, 128), jnp.bfloat16)] * 3
+    traced = jax.jit(lambda *qkv: attend(*qkv, "splash")).trace(*qkv)
+    assert "tpu_custom_call" in traced.lower(lowering_platforms=("tpu",)).as_text()
+
+
 def test_on_a_mesh_each_device_attends_to_its_own_images_and_heads():
     mesh = jax.make_mesh((2, 1, 2), AXES, axis_types=(AxisType.Auto,) * 3)
     place = NamedSharding(mesh, split_over(mesh, heads=2))

@@ -39,6 +39,12 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         )
         for place in ("-1, 0, 0", "1, 0, 0", "0, -1, 0", "0, 1, 0", "0, 0, -1", "0, 0, 1")
     },
+    "models/dense": {
+        "return self.parts(x, 1)[ -1]": "there is one part",
+        "return [x + b for x, b in zip(products, bias.reshape(count, *given), strict=False)]": (
+            AS_LONG
+        ),
+    },
     "models/dma": {
         "count = -(-n * chunk)": "more padding, which is cut off again",
         "noise_Bx1 = jnp.median(map_BxN, axis=+1, keepdims=True)": LAST,
@@ -92,9 +98,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "present = jax.random.uniform(of_more, (count,)) <= 0.5": CONTINUUM,
         "moved=(length > MOVED * length.max()) & (visible >= SHOWS) & labelled,": CONTINUUM,
         "moved=(length >= MOVED * length.max()) & (visible > SHOWS) & labelled,": CONTINUUM,
-        "shift = registered * jax.random.uniform(of_shift, ( 3,), minval=-largest, maxval=largest)": (
-            "the third number is not read"
-        ),
+        "shift = registered * jax.random.uniform(of_shift, ( 3,), "
+        "minval=-largest, maxval=largest)": "the third number is not read",
         "center = jax.random.uniform(of_center, ( 3, count), minval=0.1, maxval=0.9) * side": (
             "the third row is not read"
         ),
