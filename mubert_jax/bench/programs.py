@@ -85,10 +85,7 @@ def _bytes(result: str, kind: str, start: str) -> int:
         if under_way is None:
             raise ValueError(f"XLA starts {kind} with an unknown type: {result}")
         result = under_way[1]
-    return sum(
-        math.prod(map(int, filter(None, shape.split(",")))) * _bits(dtype) // 8
-        for dtype, shape in re.findall(r"(\w+)\[([\d,]*)\]", result)
-    )
+    return sum(size for size, _ in _arrays(result))
 
 
 def _bits(dtype: str) -> int:
@@ -148,8 +145,8 @@ def _traffic(name: str, computations: dict[str, list[str]]) -> float:
         read = [types.get(operand, "") for operand in re.findall(r"%([\w.-]+)", operands)]
         if kind in ("copy-start", "slice-start"):
             # (source, destination, context) or the other way round: as much as the smaller one.
-            sizes = [size for size, _ in _arrays(result)][:2]
-            moved += min(sizes) * sum(not own for _, own in list(_arrays(result))[:2])
+            ends = list(_arrays(result))[:2]
+            moved += min(size for size, _ in ends) * sum(not own for _, own in ends)
             continue
         moved += sum(size for part in (result, *read) for size, own in _arrays(part) if not own)
     return moved

@@ -74,6 +74,7 @@ MODULES = {
     "objectives/micron_bert": (
         "objectives/test_micron_bert_objective.py training/test_augmentation.py"
     ),
+    "training/sampling": "training/test_sampling.py",
     "training/sharding": "training/test_sharding.py",
     "training/step": (
         "objectives/test_micron_bert_objective.py training/test_step.py"
