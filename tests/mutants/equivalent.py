@@ -117,6 +117,11 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "away_x = (x[..., None] - center[ 2]) / sigma[1]": CLAMPED,
         "away_x = (x[..., None] - center[1]) / sigma[ 2]": CLAMPED,
     },
+    "training/sampling": {
+        "total = jax.lax.fori_loop(0, before + after + 2, add_rows, nothing)": (
+            "a row that is further away has no weight"
+        ),
+    },
     "training/sharding": {
         "shape[shape.index(-1)] = len(devices) // known if known and len(devices) > known else 1": (
             "as many devices as are known leave 1"
