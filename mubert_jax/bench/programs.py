@@ -1,6 +1,7 @@
 """What the text of a compiled program says: its collectives, and its traffic with the memory."""
 
 import collections
+import dataclasses
 import math
 import re
 
@@ -21,6 +22,8 @@ _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.-]+) \(.*\{$")
 _CALLED = re.compile(
     r"\b(?:calls|to_apply|body|condition|\w+_computations?)=(?:\{([^}]*)\}|(%?[\w.-]+))"
 )
+_ENTRY = re.compile(r"^ENTRY %?([\w.-]+)", re.MULTILINE)
+_IN_LOOP = re.compile(r"condition=%?([\w.-]+), body=%?([\w.-]+)")
 _ARRAY = r"\w+\[[\d,]*\]"
 _UNDER_WAY = re.compile(rf"\((?:\([^()]*\)|{_ARRAY}), (\([^()]*\)|{_ARRAY})")
 
@@ -29,17 +32,16 @@ def count_collectives(program: str) -> tuple[collections.Counter[str], collectio
     """Counts the collectives in the text of a compiled program, and their bytes, by kind.
 
     The bytes are those of the results on one device. Collectives in a loop are a kind of their own,
-    such as "all-reduce in a loop", counted for one iteration: the text does not say how many
-    iterations there are.
+    such as "all-reduce in a loop": each is one in the text, and its bytes are those of all turns of
+    its loops, where their conditions compare with a constant, else of one turn.
     """
     numbers, sizes = collections.Counter(), collections.Counter()
     computations = _computations(program)
-    looped = _in_loops(computations)
-    for name, lines in computations.items():
-        for result, kind, start in _COLLECTIVE.findall("\n".join(lines)):
-            where = kind + IN_A_LOOP * (name in looped)
+    for name, runs in _runs(program, computations).items():
+        for result, kind, start in _COLLECTIVE.findall("\n".join(computations[name])):
+            where = kind + IN_A_LOOP * runs.in_a_loop
             numbers[where] += 1
-            sizes[where] += _bytes(result, kind, start)
+            sizes[where] += runs.times * _bytes(result, kind, start)
     return numbers, sizes
 
 
@@ -53,20 +55,30 @@ def _computations(program: str) -> dict[str, list[str]]:
     return found
 
 
-def _in_loops(computations: dict[str, list[str]]) -> set[str]:
-    """The names of the conditions and bodies of loops, and of all that these call."""
-    calls = {
-        name: [(line, called.lstrip("%")) for line in lines for called in _called(line)]
-        for name, lines in computations.items()
-    }
-    waiting = [to for found in calls.values() for line, to in found if " while(" in line]
-    looped = set()
-    while waiting:
-        name = waiting.pop()
-        if name not in looped:
-            looped.add(name)
-            waiting += [to for _, to in calls.get(name, ())]
-    return looped
+@dataclasses.dataclass
+class _Runs:
+    """How often a program runs one of its computations, and whether any loop does."""
+
+    times: int = 0
+    in_a_loop: bool = False
+
+
+def _runs(program: str, computations: dict[str, list[str]]) -> dict[str, _Runs]:
+    """By the name of a computation; a text without an entry starts with its first line."""
+    found = collections.defaultdict(_Runs)
+
+    def run(name: str, times: int, in_a_loop: bool) -> None:
+        found[name].times += times
+        found[name].in_a_loop |= in_a_loop
+        for line in computations.get(name, ()):
+            loop = _IN_LOOP.search(line)
+            turns = _turns("\n".join(computations[loop[1]])) if loop else 1
+            for called in _called(line):
+                run(called.lstrip("%"), times * turns, in_a_loop or loop is not None)
+
+    entry = _ENTRY.search(program)
+    run(entry[1] if entry else "", 1, False)
+    return found
 
 
 def _called(line: str) -> list[str]:
@@ -114,7 +126,6 @@ _NAMING_CALLS = re.compile(r'custom_call_target="(?:ConcatBitcast|AllocateBuffer
 _INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.-]+) = (.*?) ([\w-]+)\((.*)$")
 # Memory space 1 is the chip's own memory, VMEM; the others (semaphores, ...) hold next to nothing.
 _SHAPE = re.compile(r"(\w+)\[([\d,]*)\](\{[^}]*\})?")
-_IN_LOOP = re.compile(r"condition=%?([\w.-]+), body=%?([\w.-]+)")
 
 
 def memory_traffic(program: str) -> float:
@@ -126,7 +137,7 @@ def memory_traffic(program: str) -> float:
     once and has the chip's own memory in it.
     """
     computations = _computations(program)
-    entry = re.search(r"^ENTRY %?([\w.-]+)", program, re.MULTILINE)
+    entry = _ENTRY.search(program)
     return _traffic(entry[1], computations) if entry else 0.0
 
 

@@ -17,7 +17,7 @@ from mubert_jax.data.video import grey
 from mubert_jax.errors import UserError
 from mubert_jax.models.dma import diagonal_attention
 from mubert_jax.models.images import normalise
-from mubert_jax.models.micron_bert import MicronBert, side_by_side
+from mubert_jax.models.micron_bert import MicronBert
 from mubert_jax.models.poi import interest
 from mubert_jax.perception.focus import evidence, focus
 from mubert_jax.perception.registering import by_ellipse, by_interest
@@ -125,15 +125,13 @@ def _read(
 
     `model` is bound.
     """
+    # Apart: where neither map nor registration asks for the current frame's tokens, XLA drops them.
+    current = model.encode(normalise(current_uint8))
     if reading.align == "poi":
-        current = model.encode(normalise(current_uint8))
         reference_uint8 = by_interest(current_uint8, reference_uint8, current.poi_scores)
-        reference = model.encode(normalise(reference_uint8))
-    else:
-        if reading.align == "robust":
-            reference_uint8 = by_ellipse(current_uint8, reference_uint8)
-        frames = side_by_side(normalise(current_uint8), normalise(reference_uint8))
-        current, reference = model.encode(frames).split(2)
+    elif reading.align == "robust":
+        reference_uint8 = by_ellipse(current_uint8, reference_uint8)
+    reference = model.encode(normalise(reference_uint8))
     if reading.map == "calibrated":
         movement = jnp.maximum(model.difference(current, reference), 0.0)
     else:

@@ -172,6 +172,36 @@ ENTRY %main (x: f32[4]) -> f32[4] {
     assert sizes == {"all-reduce in a loop": 17, "all-gather in a loop": 32, "all-reduce": 16}
 
 
+def test_bytes_in_loops_count_for_each_turn_of_each_loop():
+    program = """
+%inner_body (x: f32[4]) -> f32[4] {
+  ROOT %r = f32[4]{0} all-reduce(%x), to_apply=%sum
+}
+
+%three (x: f32[4]) -> pred[] {
+  %limit = s32[] constant(3)
+  ROOT %p = pred[] compare(%i, %limit), direction=LT
+}
+
+%outer_body (x: f32[4]) -> f32[4] {
+  %g = f32[8]{0} all-gather(%x)
+  ROOT %w = f32[4]{0} while(%x), condition=%three, body=%inner_body
+}
+
+%five (x: f32[4]) -> pred[] {
+  %limit = s32[] constant(5)
+  ROOT %p = pred[] compare(%i, %limit), direction=LT
+}
+
+ENTRY %main (x: f32[4]) -> f32[4] {
+  ROOT %w = f32[4]{0} while(%x), condition=%five, body=%outer_body
+}
+"""
+    numbers, sizes = count_collectives(program)
+    assert numbers == {"all-gather in a loop": 1, "all-reduce in a loop": 1}
+    assert sizes == {"all-gather in a loop": 5 * 32, "all-reduce in a loop": 5 * 3 * 16}
+
+
 def test_a_checkpoint_is_saved_and_restored():
     (row,) = bench_checkpoint(CONFIG, [2], 2, QUIET)
     size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(abstract_state(CONFIG)))

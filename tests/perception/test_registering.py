@@ -113,9 +113,8 @@ def test_a_pair_that_gives_up_and_filled_up_rows_leave_the_others_alone(pairs, b
     assert np.isfinite(maps.dma_poi).all() and maps.apex.dtype == np.uint8
 
 
-def test_the_onset_alone_is_encoded_before_the_registration(by_poi, by_ellipse):
-    assert by_poi[1].encoded == [3, 3]
-    assert by_ellipse[1].encoded == [6]
+def test_onsets_and_registered_apexes_are_encoded_once_each(by_poi, by_ellipse):
+    assert by_poi[1].encoded == by_ellipse[1].encoded == [3, 3]
 
 
 @pytest.mark.parametrize("align, one", [("ecc", align_ecc), ("robust", align_robust)])
