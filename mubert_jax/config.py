@@ -293,8 +293,10 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW, warm-up, then cosine to zero."""
+    """The updates and their rate: warm-up, then cosine to zero."""
 
+    # adamw: Loshchilov and Hutter, 2019. lars: You et al., 2017, with the momentum beta1.
+    name: str = choice("adamw", "lars")
     # Reached after the warm-up.
     learning_rate: float = 1e-4
     # Steps in which it rises from 0.
@@ -304,7 +306,7 @@ class OptimizerConfig:
     # Decay of the EMA of the gradient.
     beta1: float = 0.9
     # Decay of the EMA of its square.
-    beta2: float = 0.999
+    beta2: float = given(0.999, "optimizer.name", "adamw")
     # Global gradient norm above which gradients are scaled down; 0 does nothing.
     clip_norm: float = 0.0
 

@@ -40,6 +40,7 @@ VALUES: dict[str, dict[str, str]] = {
 # "configs/old.py": "configs/new.py"
 FILES: dict[str, str] = {
     "configs/controlled.py": "configs/synthetic.py",
+    "configs/ablations/mae.py": "configs/baselines/simmim.py",
     "configs/ablations/no_movement.py": "configs/ablations/no_warps.py",
     "configs/ablations/spotting.py": "configs/ablations/replaced_patch.py",
 }

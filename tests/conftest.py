@@ -66,7 +66,8 @@ def fresh_state(config: Config, steps: int = 20):
     from mubert_jax.objectives import make_objective
     from mubert_jax.training.state import create_state, optimizer
 
-    objective, tx = make_objective(config), optimizer(config.optimizer, steps)
+    objective = make_objective(config)
+    tx = optimizer(config.optimizer, steps, objective.frozen)
     key = jax.random.key(config.training.seed)
     return jax.jit(lambda: create_state(objective, tx, key))()
 
@@ -79,9 +80,10 @@ def step_of(config: Config, steps: int = 20, tx=None):
     from mubert_jax.training.state import optimizer
     from mubert_jax.training.step import make_step
 
-    tx = optimizer(config.optimizer, steps) if tx is None else tx
+    objective = make_objective(config)
+    tx = optimizer(config.optimizer, steps, objective.frozen) if tx is None else tx
     key, parts = jax.random.key(config.training.seed), config.training.micro_batches
-    return make_step(make_objective(config), tx, steps, key, parts)
+    return make_step(objective, tx, steps, key, parts)
 
 
 def views_of(config: Config, batch: dict):

@@ -36,6 +36,7 @@ from mubert_jax.perception.scores import Estimate
 from mubert_jax.perception.trained import Trained
 from mubert_jax.pretraining.run import run as pretrain
 from mubert_jax.recognition.metrics import uf1
+from mubert_jax.training.checkpoints import load_weights
 
 BASELINES = chosen(("difference", "difference_compensated", "eulerian"))
 NO_TRAINING = baseline_rows(BASELINES)
@@ -132,16 +133,14 @@ def _score(folder: Path, config: Config, benchmark: Benchmark) -> Iterator[dict[
 
     The frames of the maps are registered as the config says.
     """
+    objective, (_, weights) = make_objective(config), load_weights(folder)
+    labelled = benchmark.labelled(config.model.image_size)
+    changes = emotions.token_changes(objective.encode, weights.params, weights.extra)
+    yield _emotions("features", changes(labelled), labelled)
+    if "dma" not in weights.params:
+        return
     trained = Trained.of_run(folder)
     model, params = trained.model, trained.params
-    labelled = benchmark.labelled(config.model.image_size)
-    yield _emotions(
-        "features",
-        emotions.token_changes(make_objective(config).encode, params)(labelled),
-        labelled,
-    )
-    if config.model.dma.kind == "none":
-        return
     perceiver = Perceiver(model, params, as_registered(config.perception), batch=1)
     read = learned_reader(perceiver, ByInterest(model, params))
     for condition in benchmark.conditions:

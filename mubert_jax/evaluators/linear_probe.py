@@ -48,7 +48,7 @@ class LinearProbe(Evaluator):
         self._encode = objective.encode
 
     def __call__(self, params: Params, extra: dict) -> dict[str, float]:
-        features = token_changes(self._encode, params)(self._pairs)
+        features = token_changes(self._encode, params, extra)(self._pairs)
         if not np.isfinite(features).all():  # the training reports it at the next step
             return {"uf1": math.nan}
         return {"uf1": recognition(features, self._pairs, uf1).value}

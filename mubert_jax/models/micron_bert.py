@@ -67,14 +67,20 @@ class Intermediates:
 class MicronEncoder(nn.Module):
     """E of eq. (4): patches and the contextual token through pre-LN blocks and a final LN.
 
-    `kept_BxK` are the only patches that it reads, in that order; all N by default.
+    `kept_BxK` are the only patches that it reads, in that order; all N by default. In the place of
+    the patches that `masked_BxN` marks it reads a token that is learnt; none by default.
     """
 
     config: ModelConfig
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, images_BxHxWxC: jax.Array, kept_BxK: jax.Array | None = None) -> Encoded:
+    def __call__(
+        self,
+        images_BxHxWxC: jax.Array,
+        kept_BxK: jax.Array | None = None,
+        masked_BxN: jax.Array | None = None,
+    ) -> Encoded:
         config = self.config
         patches_BxNxP = vit.patchify(images_BxHxWxC, config.patch_size).astype(self.dtype)
         grid = images_BxHxWxC.shape[1] // config.patch_size
@@ -83,6 +89,9 @@ class MicronEncoder(nn.Module):
             patches_BxNxP = jnp.take_along_axis(patches_BxNxP, kept_BxK[..., None], axis=1)
             positions = positions[kept_BxK]
         x = Dense(config.dim, dtype=self.dtype, name="patch_embed")(patches_BxNxP)
+        if masked_BxN is not None:
+            mask = self.param("mask_token", nn.initializers.normal(0.02), (config.dim,))
+            x = jnp.where(masked_BxN[..., None], mask.astype(self.dtype), x)
         x += positions
         # 0.02, as in MAE and DINO.
         token = self.param("contextual_token", nn.initializers.normal(0.02), (config.dim,))
@@ -118,18 +127,26 @@ class MicronDecoder(nn.Module):
         config = self.config
         x = Dense(config.decoder.dim, dtype=self.dtype, name="embed")(features_BxNxD)
         x += vit.sincos_positions(config.grid, config.decoder.dim).astype(self.dtype)
-        for i in range(config.decoder.depth):
-            block = vit.block(config.remat)(
-                config.decoder.heads,
-                config.mlp_ratio,
-                config.attention,
-                self.dtype,
-                name=f"blocks_{i}",
-            )
-            x, _ = block(x, False)
-        x = vit.layer_norm(self.dtype, "norm")(x)
-        patch = config.patch_size**2 * self.channels
-        return Dense(patch, dtype=self.dtype, name="pred")(x).astype(jnp.float32)
+        return reconstructed(x, config, self.dtype, self.channels)
+
+
+def reconstructed(
+    x_BxLxD: jax.Array, config: ModelConfig, dtype: jnp.dtype, channels: int = 3
+) -> jax.Array:
+    """The layers of D behind its positions, as parts of the module that calls it.
+
+    Returns:
+      (B, L, ps²·C) float32, a patch per token.
+    """
+    decoder = config.decoder
+    for i in range(decoder.depth):
+        block = vit.block(config.remat)(
+            decoder.heads, config.mlp_ratio, config.attention, dtype, name=f"blocks_{i}"
+        )
+        x_BxLxD, _ = block(x_BxLxD, False)
+    x_BxLxD = vit.layer_norm(dtype, "norm")(x_BxLxD)
+    patch = config.patch_size**2 * channels
+    return Dense(patch, dtype=dtype, name="pred")(x_BxLxD).astype(jnp.float32)
 
 
 class MicronBert(nn.Module):

@@ -17,7 +17,7 @@ from mubert_jax.config import Config, ModelConfig
 from mubert_jax.models import vit
 from mubert_jax.models.dense import Dense
 from mubert_jax.models.images import normalise
-from mubert_jax.models.micron_bert import MicronEncoder, compute_dtype
+from mubert_jax.models.micron_bert import MicronEncoder, compute_dtype, reconstructed
 from mubert_jax.training import flops
 from mubert_jax.training.objective import Metrics, Objective, Params
 from mubert_jax.training.views import pair_keys
@@ -69,13 +69,7 @@ class MaskedDecoder(nn.Module):
         patches = jnp.take_along_axis(in_order, back[..., None], axis=1)
         patches += vit.sincos_positions(config.grid, decoder.dim).astype(self.dtype)
         x = jnp.concatenate([x[:, :1], patches], axis=1)
-        for i in range(decoder.depth):
-            block = vit.block(config.remat)(
-                decoder.heads, config.mlp_ratio, config.attention, self.dtype, name=f"blocks_{i}"
-            )
-            x, _ = block(x, False)
-        x = vit.layer_norm(self.dtype, "norm")(x)[:, 1:]
-        return Dense(3 * config.patch_size**2, dtype=self.dtype, name="pred")(x).astype(jnp.float32)
+        return reconstructed(x, config, self.dtype)[:, 1:]
 
 
 class MAE(Objective):
@@ -126,7 +120,7 @@ class MAE(Objective):
         std = losses.contextual_std(encoded.contextual_token)
         return error, ({"reconstruction": error, "contextual_std": std}, {})
 
-    def encode(self, params: Params, images: jax.Array) -> jax.Array:
+    def encode(self, params: Params, extra: dict, images: jax.Array) -> jax.Array:
         return self.encoder.bind({"params": params["encoder"]})(images).tokens
 
     def flops_per_pair(self) -> float:

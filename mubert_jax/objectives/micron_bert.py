@@ -191,7 +191,7 @@ class MicronBertObjective(Objective):
         if not extra:
             return extra
         dino = self.config.loss.dino
-        momentum = schedules.teacher_momentum(dino, progress)
+        momentum = schedules.teacher_momentum(dino.teacher_momentum, progress)
         teacher = optax.incremental_update(teacher_part(params), extra["teacher"], 1 - momentum)
         center = optax.incremental_update(
             statistics["center"], extra["center"], 1 - dino.center_momentum
@@ -251,7 +251,7 @@ class MicronBertObjective(Objective):
             student, teacher, extra.get("center"), self.config.loss, progress
         )
 
-    def encode(self, params: Params, images: jax.Array) -> jax.Array:
+    def encode(self, params: Params, extra: dict, images: jax.Array) -> jax.Array:
         return self.model.bind({"params": params}).encode(images).tokens
 
     def flops_per_pair(self) -> float:

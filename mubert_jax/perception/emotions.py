@@ -26,8 +26,8 @@ from mubert_jax.synthetic.clip import VISIBLE, SyntheticClip
 from mubert_jax.synthetic.conditions import CONDITIONS
 from mubert_jax.training.objective import Params
 
-# Parameters and normalised images (B, H, W, 3) -> tokens (B, N, D), rows first.
-Encode = Callable[[Params, jax.Array], jax.Array]
+# `Objective.encode`: parameters, extra state, normalised images (B, H, W, 3) -> tokens (B, N, D).
+Encode = Callable[[Params, dict, jax.Array], jax.Array]
 # Clips per subject: more give the classifier more examples, and take as much longer to draw.
 CLIPS = 5
 # Cells along a side over which tokens are averaged: more tell places apart better, but leave more
@@ -64,17 +64,17 @@ def pixel_changes(pairs: Labelled) -> np.ndarray:
     return _cells(change[..., None], 4 * CELLS)
 
 
-def token_changes(encode: Encode, params: Params) -> Callable[[Labelled], np.ndarray]:
+def token_changes(encode: Encode, params: Params, extra: dict) -> Callable[[Labelled], np.ndarray]:
     """The apex's tokens less the onset's, averaged over `CELLS` × `CELLS` cells."""
 
     @jax.jit
-    def change(params: Params, onset: jax.Array, apex: jax.Array):
-        tokens = encode(params, normalise(jnp.stack([onset, apex])))
+    def change(params: Params, extra: dict, onset: jax.Array, apex: jax.Array):
+        tokens = encode(params, extra, normalise(jnp.stack([onset, apex])))
         return tokens[1] - tokens[0]
 
     def features(pairs: Labelled) -> np.ndarray:
         both = zip(pairs.onset, pairs.apex, strict=True)
-        found = np.stack([change(params, *frames) for frames in both])
+        found = np.stack([change(params, extra, *frames) for frames in both])
         grid = math.isqrt(found.shape[1])
         return _cells(found.reshape(len(found), grid, grid, -1), CELLS)
 

@@ -21,7 +21,8 @@ class CompiledRun:
     """
 
     def __init__(self, objective: Objective, config: Config, mesh: Mesh, total_steps: int):
-        tx, key = optimizer(config.optimizer, total_steps), jax.random.key(config.training.seed)
+        tx = optimizer(config.optimizer, total_steps, objective.frozen)
+        key = jax.random.key(config.training.seed)
         abstract = jax.eval_shape(lambda: create_state(objective, tx, key))
         shardings = sharding.state_shardings(mesh, config.runtime.sharding, abstract)
         self.batch_sharding = sharding.batch_sharding(mesh)

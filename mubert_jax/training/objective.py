@@ -1,7 +1,7 @@
 """The interface of a pretraining method: one object, whose parts `step` puts together."""
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,10 +29,12 @@ class Objective(abc.ABC):
       Options: a frozen dataclass: what `config.objective.options` may hold, and its defaults.
       options: the `Options` of this run.
       panels: the panels of `training.png` for it: title -> metric -> label.
+      frozen: the parameters that keep their first values, as beginnings of slash-joined paths.
     """
 
     Options: type = NoOptions
     panels: Mapping[str, Mapping[str, str]] = {}
+    frozen: Sequence[str] = ()
 
     def __init__(self, config: Config):
         """Reads the options of the config.
@@ -82,8 +84,11 @@ class Objective(abc.ABC):
         """The new `extra`, given the new `params`."""
         return extra
 
-    def encode(self, params: Params, images: jax.Array) -> jax.Array:
-        """Tokens (B, N, D), in row-major order, of normalised images (B, H, W, 3), for probes."""
+    def encode(self, params: Params, extra: dict, images: jax.Array) -> jax.Array:
+        """Tokens (B, N, D), in row-major order, of normalised images (B, H, W, 3).
+
+        They are what probes and recognizers read.
+        """
         raise NotImplementedError(f"{type(self).__name__} has nothing to probe")
 
     def flops_per_pair(self) -> float:

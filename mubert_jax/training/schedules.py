@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mubert_jax.config import DinoConfig, OptimizerConfig
+from mubert_jax.config import OptimizerConfig
 
 
 def learning_rate(config: OptimizerConfig, total_steps: int) -> optax.Schedule:
@@ -17,9 +17,9 @@ def learning_rate(config: OptimizerConfig, total_steps: int) -> optax.Schedule:
     )
 
 
-def teacher_momentum(config: DinoConfig, progress: jax.Array) -> jax.Array:
-    """EMA momentum of the teacher: from `teacher_momentum` to 1 on a cosine, progress in [0, 1].
+def teacher_momentum(first: float, progress: jax.Array) -> jax.Array:
+    """EMA momentum of a teacher: from `first` to 1 on a cosine, progress in [0, 1].
 
-    As in DINO (Caron et al., 2021).
+    As in BYOL (Grill et al., 2020), DINO and MoCo v3.
     """
-    return 1.0 - (1.0 - config.teacher_momentum) * (jnp.cos(jnp.pi * progress) + 1.0) / 2.0
+    return 1.0 - (1.0 - first) * (jnp.cos(jnp.pi * progress) + 1.0) / 2.0

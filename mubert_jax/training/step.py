@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding
 
 from mubert_jax.training.objective import Metrics, Objective, Params
 from mubert_jax.training.sharding import per_example
-from mubert_jax.training.state import TrainState
+from mubert_jax.training.state import TrainState, begin_with
 
 Tree = TypeVar("Tree")
 
@@ -33,9 +33,14 @@ def make_step(
     """
     views_of = per_example(partial(objective.views, key), batch_sharding)
 
+    def loss_of(params: Params, *inputs: Any) -> tuple[jax.Array, tuple[Metrics, dict]]:
+        frozen = begin_with(objective.frozen, params)
+        kept = jax.tree.map(lambda x, y: jax.lax.stop_gradient(x) if y else x, params, frozen)
+        return objective.loss(kept, *inputs)
+
     def gradients_of(state: TrainState, batch: dict[str, Any]) -> tuple[Params, Metrics, dict]:
         progress = state.step / total_steps
-        loss_fn = jax.value_and_grad(objective.loss, has_aux=True)
+        loss_fn = jax.value_and_grad(loss_of, has_aux=True)
         (loss, (metrics, statistics)), gradients = loss_fn(
             state.params, state.extra, views_of(batch), progress
         )

@@ -89,7 +89,7 @@ def test_what_an_objective_encodes_can_be_probed(add):
     add("mubert_jax/objectives/order.py")
     objective = make_objective(tiny_config(objective__name="order"))
     params = objective.init(jax.random.key(0))
-    assert objective.encode(params, np.zeros((2, 32, 32, 3), np.float32)).shape == (2, 16, 64)
+    assert objective.encode(params, {}, np.zeros((2, 32, 32, 3), np.float32)).shape == (2, 16, 64)
 
 
 def test_a_recognizer_network(add, tmp_path):

@@ -70,7 +70,7 @@ def test_what_is_dropped_is_not_read(objective, params, views):
 
 
 def test_the_tokens_that_are_kept_are_those_of_the_whole_image_if_all_are(objective, params, views):
-    whole = objective.encode(params, views.images)
+    whole = objective.encode(params, {}, views.images)
     order = jnp.tile(jnp.arange(16)[::-1], (4, 1))
     turned = objective.encoder.apply({"params": params["encoder"]}, views.images, order).tokens
     np.testing.assert_allclose(turned[:, ::-1], whole, atol=1e-5)

@@ -286,7 +286,7 @@ def test_a_step_with_a_teacher_compares_with_it_as_it_was(frames):
     np.testing.assert_allclose(metrics["agreement"], agreed, rtol=1e-4)
     center = (1 - config.loss.dino.center_momentum) * seen["center"]
     np.testing.assert_allclose(state.extra["center"], center, rtol=1e-4)
-    momentum = teacher_momentum(config.loss.dino, 4 / TOTAL)
+    momentum = teacher_momentum(config.loss.dino.teacher_momentum, 4 / TOTAL)
     expected = momentum * 1.4 + (1 - momentum) * state.params["encoder"]["weight"]
     np.testing.assert_allclose(state.extra["teacher"]["encoder"]["weight"], expected, rtol=1e-5)
 

@@ -10,9 +10,10 @@ from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.models.vit import patchify
 from mubert_jax.training import sharding
+from mubert_jax.training.objective import Objective
 from mubert_jax.training.schedules import learning_rate, teacher_momentum
-from mubert_jax.training.state import optimizer
-from mubert_jax.training.step import mean_over_micro_batches
+from mubert_jax.training.state import create_state, optimizer
+from mubert_jax.training.step import make_step, mean_over_micro_batches
 from mubert_jax.training.views import pair_keys, random_crops
 
 STEPS = 20
@@ -50,8 +51,10 @@ def test_views_of_a_pair_depend_on_its_index_not_on_its_place(noise_batch):
 
 def test_a_teachers_momentum_rises_to_one():
     config = tiny_config().loss.dino
-    assert float(teacher_momentum(config, 0.0)) == pytest.approx(config.teacher_momentum)
-    assert float(teacher_momentum(config, 1.0)) == pytest.approx(1.0)
+    assert float(teacher_momentum(config.teacher_momentum, 0.0)) == pytest.approx(
+        config.teacher_momentum
+    )
+    assert float(teacher_momentum(config.teacher_momentum, 1.0)) == pytest.approx(1.0)
 
 
 def test_schedule_warms_up_and_ends_at_zero():
@@ -263,3 +266,32 @@ def test_expectation_teaches_the_encoder_and_leaves_dma_alone(noise_batch):
     moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), state.params, after.params)
     assert max(jax.tree.leaves(moved["encoder"])) > 0
     assert max(jax.tree.leaves(moved["dma"])) == 0
+
+
+class Squares(Objective):
+    """The sum of squares of two parameters, of which one is frozen."""
+
+    frozen = ("inner/held",)
+
+    def init(self, key):
+        return {"inner": {"held": jnp.ones((2, 2)), "free": jnp.ones((2, 2))}}
+
+    def views(self, key, batch):
+        return batch
+
+    def loss(self, params, extra, views, progress):
+        return sum(jnp.sum(x**2) for x in jax.tree.leaves(params)), ({}, {})
+
+
+@pytest.mark.parametrize("name", ["adamw", "lars"])
+def test_frozen_parameters_keep_their_values(name):
+    """Neither gradient nor weight decay reaches them, and the gradient's norm is of the others."""
+    config = tiny_config(optimizer__name=name, optimizer__weight_decay=0.5)
+    objective = Squares(config)
+    tx = optimizer(config.optimizer, STEPS, objective.frozen)
+    state = create_state(objective, tx, jax.random.key(0))
+    step = make_step(objective, tx, STEPS, jax.random.key(0))
+    state, metrics = step(state, {"index": jnp.zeros(2)})
+    np.testing.assert_array_equal(state.params["inner"]["held"], 1)
+    assert (state.params["inner"]["free"] < 1).all()
+    np.testing.assert_allclose(metrics["gradient_norm"], 4.0)

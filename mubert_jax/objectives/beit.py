@@ -1,0 +1,130 @@
+"""BEiT (Bao et al., 2022): blocks are masked, and their visual tokens are told from the rest.
+
+The encoder is μ-BERT's and reads a learnt token in the place of every masked patch; the masks are
+those of Algorithm 1. What a patch's visual token is, a trained tokenizer says. Each pair gives one
+image, I_t.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from mubert_jax import losses
+from mubert_jax.config import Config, SwappingConfig
+from mubert_jax.config_values import path_or
+from mubert_jax.errors import UserError
+from mubert_jax.models.dense import Dense
+from mubert_jax.models.images import normalise
+from mubert_jax.models.micron_bert import MicronEncoder, compute_dtype
+from mubert_jax.models.swapping import blockwise_mask
+from mubert_jax.objectives.vq_tokenizer import VQTokenizer
+from mubert_jax.training import flops
+from mubert_jax.training.checkpoints import load_weights
+from mubert_jax.training.objective import Metrics, Objective, Params
+from mubert_jax.training.views import pair_keys
+
+
+@dataclass(frozen=True)
+class Options:
+    """`tokenizer`: a run of `configs/baselines/vq_tokenizer.py`. `mask_ratio`: share of the patches
+    that are masked. `min_block`: patches of the smallest block.
+    """
+
+    tokenizer: str = path_or()
+    mask_ratio: float = 0.4
+    min_block: int = 16
+
+
+@flax.struct.dataclass
+class Views:
+    """Normalised images (B, H, W, 3), and which of their patches are masked, (B, N) boolean."""
+
+    images: jax.Array
+    masked: jax.Array
+
+
+class BEiT(Objective):
+    """The cross-entropy of the masked patches' tokens; `extra` holds the tokenizer."""
+
+    Options = Options
+    panels = {
+        "visual tokens of masked patches": {"tokens": "cross-entropy"},
+        "tokens that are told": {"accuracy": "share of the masked patches"},
+        "contextual token (0 = collapse)": {"contextual_std": "std over the batch"},
+    }
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        model, options = config.model, self.options
+        if not options.tokenizer:
+            raise UserError(
+                "config.objective.options.tokenizer is empty; give a run of mubert pretrain "
+                "--config=configs/baselines/vq_tokenizer.py"
+            )
+        of_tokenizer, self._tokenizer = load_weights(Path(options.tokenizer))
+        if of_tokenizer.objective.name != "vq_tokenizer":
+            raise UserError(
+                f"config.objective.options.tokenizer={options.tokenizer} is a run of "
+                f"{of_tokenizer.objective.name!r}; give one of "
+                "configs/baselines/vq_tokenizer.py"
+            )
+        if of_tokenizer.model.patch_size != model.patch_size:
+            raise UserError(
+                f"config.objective.options.tokenizer={options.tokenizer} has patches of "
+                f"{of_tokenizer.model.patch_size} pixels, config.model.patch_size is "
+                f"{model.patch_size}"
+            )
+        self.tokenizer = VQTokenizer(of_tokenizer)
+        self.encoder = MicronEncoder(model, compute_dtype(model))
+        self.head = Dense(self.tokenizer.options.codes)
+
+    def init(self, key: jax.Array) -> Params:
+        of_encoder, of_head = jax.random.split(key)
+        model = self.config.model
+        images = jnp.zeros((1, model.image_size, model.image_size, 3))
+        masked = jnp.zeros((1, model.num_patches), bool)
+        encoder = self.encoder.init(of_encoder, images, masked_BxN=masked)["params"]
+        return {
+            "encoder": encoder,
+            "head": self.head.init(of_head, jnp.zeros((1, model.dim)))["params"],
+        }
+
+    def extra(self, params: Params) -> dict:
+        weights = self._tokenizer
+        return {
+            "tokenizer": {
+                "encoder": jax.tree.map(jnp.asarray, weights.params["encoder"]),
+                "codes": jnp.asarray(weights.extra["codes"]),
+            }
+        }
+
+    def views(self, key: jax.Array, batch: dict[str, jax.Array]) -> Views:
+        keys, grid = pair_keys(key, batch["index"]), self.config.model.grid
+        blocks = SwappingConfig(ratio=self.options.mask_ratio, min_block=self.options.min_block)
+        masked = jax.vmap(lambda key: blockwise_mask(key, grid, blocks))(keys)
+        return Views(normalise(batch["current"]), masked)
+
+    def loss(
+        self, params: Params, extra: dict, views: Views, progress: jax.Array
+    ) -> tuple[jax.Array, tuple[Metrics, dict]]:
+        encoder = self.encoder.bind({"params": params["encoder"]})
+        encoded = encoder(views.images, masked_BxN=views.masked)
+        logits = self.head.bind({"params": params["head"]})(encoded.tokens.astype(jnp.float32))
+        token_BxN = self.tokenizer.tokens(extra["tokenizer"], extra["tokenizer"], views.images)
+        error = optax.losses.softmax_cross_entropy_with_integer_labels(logits, token_BxN)
+        error = jnp.mean(error, where=views.masked)
+        told = jnp.mean(jnp.argmax(logits, axis=-1) == token_BxN, where=views.masked)
+        std = losses.contextual_std(encoded.contextual_token)
+        return error, ({"tokens": error, "accuracy": told, "contextual_std": std}, {})
+
+    def encode(self, params: Params, extra: dict, images: jax.Array) -> jax.Array:
+        return self.encoder.bind({"params": params["encoder"]})(images).tokens
+
+    def flops_per_pair(self) -> float:
+        model = self.config.model
+        head = 2 * model.num_patches * model.dim * self.tokenizer.options.codes
+        return 3 * (flops.encoder_flops(model, model.grid) + head)
