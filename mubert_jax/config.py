@@ -342,12 +342,13 @@ class RecognitionConfig:
     protocol: str = "loso"
     seeds: tuple[int, ...] = (0, 1, 2)
     # A file of `mubert_jax.recognition.networks`. linear_probe: a linear layer on what is computed
-    # once. micron_bert: everything learns.
+    # once. micron_bert: everything learns. encoder: the encoder of any objective learns.
     network: str = LINEAR_PROBE
     # Of another network: the fields of its `Options`.
     options: dict = dataclasses.field(default_factory=dict, hash=False)
-    # What the linear probe reads: the frozen backbone or, to compare with, any motion map:
-    # difference, the change of grey, 28 × 28; flow, Farnebäck's of each patch; strain, dis, ...
+    # What the linear probe reads: the frozen backbone or, to compare with, encoder, how the tokens
+    # of any objective's encoder change, or any motion map: difference, the change of grey, 28 × 28;
+    # flow, Farnebäck's of each patch; strain, dis, ...
     features: str = given("backbone", "recognition.network", LINEAR_PROBE)
     # As many batches as all clips fill; of the linear probe, a step with all training clips.
     epochs: int = 300
@@ -362,8 +363,8 @@ class RecognitionConfig:
     # Largest shift as a share of the side, largest change of light as a share.
     shift: float = 0.04
     gain: float = 0.1
-    # micron_bert: epochs of the head alone, on the frozen backbone, before everything learns.
-    head_epochs: int = given(300, "recognition.network", "micron_bert")
+    # micron_bert, encoder: epochs of the head alone, on the frozen backbone, before all learns.
+    head_epochs: int = given(300, "recognition.network", "micron_bert", "encoder")
     # All but the linear probe: clips per step, how much slower each layer learns than the one above
     # it, and how many folds are one program; 0 takes one on a CPU, where together is slower, and 8
     # elsewhere.

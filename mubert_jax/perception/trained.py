@@ -4,7 +4,6 @@ import dataclasses
 from pathlib import Path
 
 from mubert_jax.config import Config
-from mubert_jax.errors import UserError
 from mubert_jax.models.micron_bert import MicronBert, build_model
 from mubert_jax.perception.maps import load_scale
 from mubert_jax.training.checkpoints import Weights, load_seen, load_weights, run_folder
@@ -40,18 +39,8 @@ class Trained:
 
     @classmethod
     def of_run(cls, folder: Path, extra: bool = False) -> "Trained":
-        """What a pretraining or an import left in `folder`.
-
-        Raises:
-          UserError: nothing did, or it was the pretraining of another network.
-        """
+        """What a pretraining or an import left in `folder`; UserError if nothing did."""
         config, weights = load_weights(folder, extra)
-        if config.model.dma.kind != "none" and "dma" not in weights.params:
-            raise UserError(
-                f"{folder} was pretrained with config.objective.name={config.objective.name!r}: it "
-                "has no DMA to look through; mubert finetune "
-                "--config=configs/finetune_encoder.py reads its encoder"
-            )
         return cls(
             config,
             build_model(config),

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from mubert_jax.config import Config, flatten
+from mubert_jax.config import Config, RecognizerConfig, flatten
 from mubert_jax.config_checks import check
 from mubert_jax.config_parts import FinetunePart
 from mubert_jax.data.files import replacing, writing_errors
@@ -23,6 +23,7 @@ from mubert_jax.errors import UserError
 from mubert_jax.interop.opening import open_trained
 from mubert_jax.models.device import check_attention
 from mubert_jax.models.micron_bert import build_model, init_params
+from mubert_jax.objectives import make_objective
 from mubert_jax.perception import render
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.trained import Trained
@@ -35,7 +36,7 @@ from mubert_jax.recognition.cross_validation import (
     cross_validate,
     fit_all,
 )
-from mubert_jax.recognition.inputs import Backbone, Inputs
+from mubert_jax.recognition.inputs import Backbone, Encoder, Inputs
 from mubert_jax.recognition.metrics import hardest
 from mubert_jax.recognition.networks import make_network
 from mubert_jax.recognition.predictions import CURVES_FILE, PREDICTIONS_FILE, Facts, Predictions
@@ -73,10 +74,10 @@ def finetune(
             "config.data.path is empty; give a folder of labelled pairs, such as mubert prepare "
             "casme2 makes: --config.data.path=DIR"
         )
-    make_network(config)
+    any_objective = make_network(config).any_objective
     if config.recognition.published:
         published(config.recognition.published)
-    config, pairs, trained = _opened(config)
+    config, pairs, trained = _opened(config, any_objective)
     recognition, seen = config.recognition, trained.seen if trained else Seen()
     folds = recognition.protocol, recognition.seeds, recognition.weight_decay
     tested = check_folds(pairs, *folds)
@@ -92,7 +93,7 @@ def finetune(
     )
     crossed = cross_validate(make_learner, pairs, *folds, kept, console, network.folds_at_once)
     _leave(config, crossed, workdir, stamps, pairs.notes)
-    if trained and trained.config.model.dma.kind != "none":
+    if trained and "dma" in trained.params:
         _draw_hardest(crossed.predictions, pairs, trained, workdir / MAPS_FOLDER)
     if network.predicts and not (workdir / "checkpoints").exists():
         console.print("The recognizer to keep: all subjects", highlight=False)
@@ -101,10 +102,17 @@ def finetune(
     return evaluate_run(workdir)
 
 
-def _opened(config: Config) -> tuple[Config, LabelledPairs, Trained | None]:
+def _opened(config: Config, any_objective: bool) -> tuple[Config, LabelledPairs, Trained | None]:
     """The config with the backbone's sizes, the pairs, and the backbone unless it is fresh."""
     source = config.training.init_from
-    trained = open_trained(source) if source else None
+    trained = open_trained(source, extra=True) if source else None
+    if trained and not _complete(trained) and not any_objective:
+        raise UserError(
+            f"config.training.init_from={source} is of the objective "
+            f"{trained.config.objective.name!r} and has no DMA; "
+            "--config.recognition.network=encoder, or linear_probe with "
+            "--config.recognition.features=encoder, reads its encoder"
+        )
     size = trained.config.model.image_size if trained else config.model.image_size
     stored = stored_options(Path(config.data.path))
     if trained and stored.get("size", size) != size:
@@ -181,9 +189,13 @@ def _with_backbone(
       UserError: the recognizer reads something that the backbone lacks.
     """
     of_backbone = trained.config if trained else config
-    recognizer = dataclasses.replace(config.model.recognizer, classes=classes)
+    asked = config.model.recognizer
+    if trained and not _complete(trained):  # and so nothing reads what a recognizer would read
+        asked = RecognizerConfig()
+    recognizer = dataclasses.replace(asked, classes=classes)
     changed = dataclasses.replace(
         config,
+        objective=of_backbone.objective,
         model=dataclasses.replace(
             of_backbone.model,
             recognizer=recognizer,
@@ -206,8 +218,16 @@ def _backbone(config: Config, trained: Trained | None) -> Backbone:
     fresh = jax.jit(lambda: init_params(model, jax.random.key(config.training.seed)))()
     if trained is None:
         return Backbone(model, fresh)
+    if not _complete(trained):
+        encode = make_objective(config).encode
+        return Backbone(model, fresh, Encoder(encode, trained.params["encoder"], trained.extra))
     taken = {name: trained.params[name] for name in fresh if name != "recognizer"}
     return Backbone(model, fresh | taken)
+
+
+def _complete(trained: Trained) -> bool:
+    """Whether the weights are those of a Micron-BERT, not of another objective's network."""
+    return trained.config.model.dma.kind == "none" or "dma" in trained.params
 
 
 def _draw_hardest(predictions: Predictions, pairs: LabelledPairs, trained: Trained, folder: Path):

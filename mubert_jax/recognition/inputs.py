@@ -36,7 +36,10 @@ BATCH = 16
 # Side of the grid to which a map is resized for a linear probe: the input size of OFF-ApexNet and
 # STSTNet, and the patch grid of the paper (224 / 8).
 CELLS = 28
-FRAMES, FEATURES = "frames", "features"
+FRAMES, FEATURES, TOKENS = "frames", "features", "tokens"
+# Cells along a side over which the change of tokens is averaged: more tell places apart better, and
+# leave a linear layer more to learn from the same few clips.
+TOKEN_CELLS = 4
 # The suffixes for a motion map that is resized to cells, as in "difference/cells": those of the
 # frame, or those of a grid over the face that POI sees.
 IN_CELLS, IN_FACE = "/cells", "/face"
@@ -45,11 +48,50 @@ _Array = np.ndarray | jax.Array
 
 
 @dataclass(frozen=True, eq=False)
+class Encoder:
+    """The encoder that an objective pretrained: its `encode`, and what this reads."""
+
+    encode: Callable[[Params, dict, jax.Array], jax.Array]
+    params: Params
+    extra: dict
+
+    def token_change(self, params: Params, onset: jax.Array, apex: jax.Array) -> jax.Array:
+        """The apex's tokens less the onset's, averaged over cells: (B, `TOKEN_CELLS`² · D).
+
+        Args:
+          params: The encoder's weights, `self.params` or others of the same shapes.
+          onset, apex: normalised images (B, H, W, 3).
+        """
+        both = jnp.concatenate([apex, onset])
+        tokens_2BxNxD = self.encode({"encoder": params}, self.extra, both).astype(jnp.float32)
+        change_BxNxD = jnp.subtract(*jnp.split(tokens_2BxNxD, 2))
+        batch, number, dim = change_BxNxD.shape
+        grid = math.isqrt(number)
+        cells = (batch, min(grid, TOKEN_CELLS), min(grid, TOKEN_CELLS), dim)
+        averaged = jax.image.resize(change_BxNxD.reshape(batch, grid, grid, dim), cells, "linear")
+        return averaged.reshape(batch, -1)
+
+
+@dataclass(frozen=True, eq=False)
 class Backbone:
-    """A pretrained Micron-BERT whose recognizer is fresh."""
+    """A pretrained Micron-BERT whose recognizer is fresh.
+
+    `other` is the encoder of another objective in its place; model and parameters then serve for
+    sizes alone.
+    """
 
     model: MicronBert
     params: Params
+    other: Encoder | None = None
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """That of the other objective, or Micron-BERT's own."""
+
+        def encode(params: Params, extra: dict, images: jax.Array) -> jax.Array:
+            return self.model.bind({"params": params}).encode(images).tokens
+
+        return self.other or Encoder(encode, self.params["encoder"], {})
 
 
 def strain(onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
@@ -86,12 +128,12 @@ def motion_map(name: str) -> MotionMap:
 
 def check_input(name: str) -> None:
     """UserError unless `Inputs.read` knows this name and the libraries it needs are installed."""
-    if name in (FRAMES, FEATURES):
+    if name in (FRAMES, FEATURES, TOKENS):
         return
     known = available_maps()
     seen, _ = _divided(name)
     if seen not in known:
-        raise unknown(f"input of a network {name!r}", seen, (FRAMES, FEATURES, *known))
+        raise unknown(f"input of a network {name!r}", seen, (FRAMES, FEATURES, TOKENS, *known))
     motion_map(seen)
 
 
@@ -125,7 +167,8 @@ class Inputs:
 
         Args:
           name: "frames": onset and apex (2, H, W, 3), uint8. "features": the input of the
-            recognizer's linear layer on the backbone, (F,). "flow" (H, W, 2) in pixels, "strain"
+            recognizer's linear layer on the backbone, (F,). "tokens": how its encoder's tokens
+            change, `Encoder.token_change`, (F,). "flow" (H, W, 2) in pixels, "strain"
             (H, W) or any motion map, as `MotionMap` returns it; with the suffix "/cells", the same
             on a grid, flattened: a map resized to `CELLS` × `CELLS`, or a flow less its median,
             averaged over patches; with "/face", these at the places of a grid over the face.
@@ -180,6 +223,8 @@ class Inputs:
             return lambda onset, apex: np.stack([onset, apex], axis=1)
         if name == FEATURES:
             return partial(features, self._backbone.model, self._backbone.params)
+        if name == TOKENS:
+            return partial(_token_change, self._backbone.encoder)
         seen, on = _divided(name)
         method = motion_map(seen)
 
@@ -204,6 +249,8 @@ class Inputs:
         said: list[object] = [name, self._of_pairs]
         if name == FEATURES or name.endswith(IN_FACE):
             said.append(self._of_backbone)
+        if name == TOKENS:
+            said.append(self._of_encoder)
         if name.endswith(IN_CELLS):
             said.append(self._backbone.model.config.grid)
         if copies:
@@ -218,6 +265,12 @@ class Inputs:
     def _of_backbone(self) -> str:
         said = repr(settled(self._backbone.model.config))
         return said + digest(*jax.tree.leaves(self._backbone.params))
+
+    @cached_property
+    def _of_encoder(self) -> str:
+        encoder = self._backbone.encoder
+        said = repr(settled(self._backbone.model.config))
+        return said + digest(*jax.tree.leaves((encoder.params, encoder.extra)))
 
 
 def digest(*arrays: ArrayLike) -> str:
@@ -286,6 +339,13 @@ def _in_cells(seen: np.ndarray, method: MotionMap, grid: int) -> jax.Array:
     seen -= np.median(seen, axis=(1, 2), keepdims=True)
     cells = seen.reshape(len(seen), grid, seen.shape[1] // grid, grid, -1, 2).mean((2, 4))
     return jnp.asarray(cells).reshape(len(seen), -1, 2)
+
+
+@partial(jax.jit, static_argnums=0)
+def _token_change(encoder: Encoder, onset_BxHxWxC: jax.Array, apex_BxHxWxC: jax.Array):
+    """`Encoder.token_change` of frames in levels of 255."""
+    frames = normalise(onset_BxHxWxC), normalise(apex_BxHxWxC)
+    return encoder.token_change(encoder.params, *frames)
 
 
 @jax.jit

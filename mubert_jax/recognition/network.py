@@ -38,12 +38,15 @@ class Network(abc.ABC):
       copies: the number of augmented copies per pair that are read beside it; a step draws among
         them and the pair.
       predicts: whether `mubert predict` can open its `weights`.
+      any_objective: whether its backbone may be the encoder of any objective, not of Micron-BERT
+        alone.
     """
 
     Options: type = NoOptions
     reads: tuple[str, ...]
     copies: int = 0
     predicts: bool = False
+    any_objective: bool = False
 
     def __init__(self, config: Config, backbone: Backbone | None = None):
         """Reads the options; without a backbone the network only checks the config.

@@ -12,6 +12,7 @@ from mubert_jax.recognition.inputs import (
     FEATURES,
     IN_CELLS,
     IN_FACE,
+    TOKENS,
     Backbone,
     Inputs,
     available_maps,
@@ -19,24 +20,26 @@ from mubert_jax.recognition.inputs import (
 from mubert_jax.recognition.network import Network
 from mubert_jax.training.objective import Params
 
-BACKBONE = "backbone"
+BACKBONE, ENCODER = "backbone", "encoder"
 
 
 class LinearProbe(Network):
     """Reads what `config.recognition.features` names; all folds are fitted on all clips at a time.
 
-    On the backbone, `mubert predict` can open it; on a motion map, it serves for comparison.
+    On the backbone, `mubert predict` can open it; on an encoder's tokens or on a motion map, it
+    serves for comparison.
     """
 
     folds_at_once = 0
 
     def __init__(self, config: Config, backbone: Backbone | None = None):
-        name, known = config.recognition.features, (BACKBONE, *available_maps())
+        name, known = config.recognition.features, (BACKBONE, ENCODER, *available_maps())
         if name not in known:
             raise unknown(f"config.recognition.features {name!r}", name, known)
         self.predicts = name == BACKBONE
+        self.any_objective = name == ENCODER
         cells = IN_FACE if config.model.recognizer.places == "face" else IN_CELLS
-        self.reads = (FEATURES if self.predicts else f"{name}{cells}",)
+        self.reads = ({BACKBONE: FEATURES, ENCODER: TOKENS}.get(name, f"{name}{cells}"),)
         self.copies = config.recognition.copies
         super().__init__(config, backbone)
 

@@ -43,21 +43,9 @@ class FullFineTuning(Network):
 
     def start(self, inputs: Inputs, seed: int, fold_K: np.ndarray, train_KxP: np.ndarray) -> Params:
         params = super().start(inputs, seed, fold_K, train_KxP)
-        recognition = self.config.recognition
-        if not recognition.head_epochs:
+        if not self.config.recognition.head_epochs:
             return params
-        alone = dataclasses.replace(
-            recognition, epochs=recognition.head_epochs, learning_rate=HEADS.learning_rate
-        )
-        heads, _ = linear_probe.fit(
-            inputs.read(FEATURES, recognition.copies, seed),
-            inputs.label,
-            train_KxP,
-            np.full(len(fold_K), HEADS.weight_decay[0]),
-            self.classes,
-            alone,
-        )
-        head = {"kernel": heads.kernel, "bias": heads.bias}
+        head = first_heads(self, FEATURES, inputs, seed, train_KxP)
         return params | {"recognizer": params["recognizer"] | {"head": head}}
 
     def augment(self, key: jax.Array, inputs: dict[str, jax.Array]) -> dict[str, jax.Array]:
@@ -71,19 +59,43 @@ class FullFineTuning(Network):
 
     def layers(self, params: Params) -> Any:
         """Depths from the top: the recognizer, DMA, then the encoder's blocks."""
-        names = jax.tree_util.tree_map_with_path(
-            lambda path, _: jax.tree_util.keystr(path, simple=True, separator="/"), params
-        )
-        depth = 1 + max((_block(name) for name in jax.tree.leaves(names)), default=-1)
-        return jax.tree.map(lambda name: _below(name, depth), names)
+        return depths(params, "recognizer")
 
     def weights(self, params: Params) -> Params:
         return self.backbone.params | params
 
 
-def _below(name: str, depth: int) -> int:
+def first_heads(
+    network: Network, name: str, inputs: Inputs, seed: int, train_KxP: np.ndarray
+) -> Params:
+    """Linear layers on an input that was computed once, one per fold: where a network starts."""
+    recognition = network.config.recognition
+    alone = dataclasses.replace(
+        recognition, epochs=recognition.head_epochs, learning_rate=HEADS.learning_rate
+    )
+    heads, _ = linear_probe.fit(
+        inputs.read(name, recognition.copies, seed),
+        inputs.label,
+        train_KxP,
+        np.full(len(train_KxP), HEADS.weight_decay[0]),
+        network.classes,
+        alone,
+    )
+    return {"kernel": heads.kernel, "bias": heads.bias}
+
+
+def depths(params: Params, heads: str) -> Any:
+    """Depths from the top: what is named `heads`, other parts, then the encoder's blocks."""
+    names = jax.tree_util.tree_map_with_path(
+        lambda path, _: jax.tree_util.keystr(path, simple=True, separator="/"), params
+    )
+    depth = 1 + max((_block(name) for name in jax.tree.leaves(names)), default=-1)
+    return jax.tree.map(lambda name: _below(name, depth, heads), names)
+
+
+def _below(name: str, depth: int, heads: str) -> int:
     """The number of layers between a parameter and the head."""
-    if name.startswith("recognizer/"):
+    if name.startswith(f"{heads}/"):
         return 0
     if name.startswith("encoder/") and not name.startswith("encoder/norm"):
         return depth - _block(name)
