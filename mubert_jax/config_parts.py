@@ -93,6 +93,15 @@ class AblatePart(PretrainPart):
 
 
 @dataclasses.dataclass(frozen=True)
+class Table6Part(AblatePart):
+    """`mubert table6`: pretrainings and how their encoders recognize; flags give the seeds."""
+
+    recognition: Annotated[
+        RecognitionConfig, all_but("seeds", "network", "options", "features", "published")
+    ] = RecognitionConfig()
+
+
+@dataclasses.dataclass(frozen=True)
 class FinetunePart:
     """`mubert finetune`: a backbone from elsewhere brings its sizes and its reading with it."""
 

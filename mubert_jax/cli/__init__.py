@@ -32,6 +32,7 @@ VERBS = (
     "finetune",
     "predict",
     "evaluate",
+    "table6",
     "bench",
 )
 

@@ -1,0 +1,141 @@
+"""Table 6: every row is pretrained once, read alike, and fails alone."""
+
+import dataclasses
+import re
+
+import pandas as pd
+import pytest
+from conftest import tiny_config
+from rich.console import Console
+
+from mubert_jax.bench import table6
+from mubert_jax.cli import main
+from mubert_jax.config_files import load_config
+from mubert_jax.errors import UserError
+from mubert_jax.objectives import make_objective
+from mubert_jax.recognition.predictions import Facts
+
+QUIET = Console(quiet=True)
+BY_NAME = {row.name: row for row in table6.ROWS}
+
+
+@pytest.fixture
+def done(monkeypatch):
+    """What would have been pretrained and fine-tuned; recognizers name every other clip right."""
+    pretrained, tuned = [], []
+
+    def pretrain(config, folder, console):
+        if config.objective.name == "mae":
+            raise UserError("no frames there")
+        pretrained.append((folder, config))
+
+    def finetune(config, folder, allow_contamination, console):
+        tuned.append((folder, config))
+        folder.mkdir(parents=True)
+        truth = ["low", "high"] * 6
+        said = truth[:6] + ["low"] * 6
+        columns = {"dataset": "d", "subject": [f"s{i // 3}" for i in range(12)]}
+        columns |= {"clip": [f"c{i}" for i in range(12)], "seed": config.training.seed}
+        columns |= {"fold": "f", "truth": truth, "prediction": said}
+        pd.DataFrame(columns).to_csv(folder / "predictions.csv", index=False)
+        Facts(classes=("low", "high"), stamps=("It saw everybody.",)).save(folder)
+
+    monkeypatch.setattr(table6, "pretrain", pretrain)
+    monkeypatch.setattr(table6, "finetune", finetune)
+    return pretrained, tuned
+
+
+def configs(*names):
+    of = {
+        name: tiny_config(objective__name=name, objective__options={"tokenizer": ""})
+        if name == "beit"
+        else tiny_config(objective__name="mae" if name == "mae" else "micron_bert")
+        for name in names
+    }
+    return of | {table6.TOKENIZER: tiny_config(objective__name="vq_tokenizer")}
+
+
+def made(rows, tmp_path, seeds=1):
+    chosen = [BY_NAME[name] for name in rows]
+    of = configs(*(row.run for row in chosen if row.config))
+    return table6.table6(of, chosen, tmp_path / "pairs", seeds, tmp_path / "out", True, QUIET)
+
+
+def test_a_row_that_fails_leaves_the_others_alone(done, tmp_path):
+    found = made(["difference", "mae", "mb1"], tmp_path)
+    assert [bool(scored.failed) for scored in found] == [False, True, False]
+    text = (tmp_path / "out" / "table6.md").read_text()
+    assert "MAE (failed: no frames there)" in text and "μ-BERT (MB1)" in text
+    with pytest.raises(UserError, match="no row could be measured; the first: no frames there"):
+        made(["mae"], tmp_path / "alone")
+
+
+def test_rows_of_one_pretraining_share_it_and_beits_tokenizer_comes_first(done, tmp_path):
+    pretrained, _ = done
+    made(["beit", "mb3", "mb3-tokens"], tmp_path, seeds=2)
+    folders = [str(folder.relative_to(tmp_path / "out")) for folder, _ in pretrained]
+    by_seed = [[f for f in folders if f"-seed{seed}/" in f] for seed in (0, 1)]
+    for seed, own in enumerate(by_seed):
+        ends = f"-seed{seed}/pretrained"
+        assert own == [f"{name}{ends}" for name in ("vq_tokenizer", "beit", "mb3", "mb3")]
+    options = [config.objective.options for folder, config in pretrained if "beit" in str(folder)]
+    assert options[0] == {"tokenizer": str(tmp_path / "out/vq_tokenizer-seed0/pretrained")}
+    assert [config.training.seed for _, config in pretrained[:4]] == [0, 0, 1, 1]
+
+
+def test_what_recognizers_read(done, tmp_path):
+    _, tuned = done
+    made(["farneback", "untrained", "mb3", "mb3-tokens"], tmp_path)
+    asked = {}
+    for folder, config in tuned:
+        recognition = config.recognition
+        name = "/".join(folder.parts[-2:]).replace("-seed0", "")
+        asked[name] = (recognition.network, recognition.features, config.training.init_from)
+        assert config.data.path == str(tmp_path / "pairs") and recognition.seeds == (0,)
+    mb3 = str(tmp_path / "out" / "mb3-seed0" / "pretrained")
+    backbone = "backbone"
+    assert asked == {
+        "farneback/frozen": ("linear_probe", "farneback", ""),
+        "untrained/frozen": ("linear_probe", "encoder", ""),
+        "untrained/fine-tuned": ("encoder", backbone, ""),
+        "mb3/frozen": ("linear_probe", backbone, mb3),
+        "mb3/fine-tuned": ("micron_bert", backbone, mb3),
+        "mb3-tokens/frozen": ("linear_probe", "encoder", mb3),
+        "mb3-tokens/fine-tuned": ("encoder", backbone, mb3),
+    }
+
+
+def test_the_table_has_scores_intervals_the_papers_figures_and_stamps(done, tmp_path):
+    (scored,) = made(["mb1"], tmp_path, seeds=2)
+    # Of 6 low and 6 high, 6 and 3 are named right: F1 of 12/15 and 6/9, recalls of 1 and a half.
+    score = scored.scores["frozen"]
+    assert score.uf1 == pytest.approx((12 / 15 + 6 / 9) / 2) and score.uar == 0.75
+    assert score.of_uf1[0] < score.uf1 < score.of_uf1[1]
+    out = tmp_path / "out"
+    (line,) = [x for x in (out / "table6.md").read_text().splitlines() if "MB1" in x]
+    assert re.search(r"\| 73\.3 \[.*\| 75\.0 \[.*\| 25\.27 \| 22\.96 \|$", line)
+    numbers = pd.read_csv(out / "table6.csv")
+    assert list(numbers["way"]) == ["frozen", "fine-tuned"]
+    page = (out / "table6.html").read_text()
+    assert "It saw everybody." in page and "data:image/png;base64," in page
+    assert (out / "table6.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("row", [row for row in table6.ROWS if row.config and row.run != "beit"])
+def test_the_small_size_of_every_row_is_a_config(row):
+    config = load_config(row.config, table6.overrides_at_small_size(row.run, row.small))
+    assert (config.model.image_size, config.training.steps) == (112, 300)
+    make_objective(config)
+
+
+def test_an_unknown_row_is_refused(tmp_path, capsys):
+    flags = [f"--pairs={tmp_path}", f"--workdir={tmp_path / 'out'}"]
+    assert main(["table6", *flags, "--rows", "mea"]) == 2
+    assert "did you mean 'mae'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_row_of_the_papers_table_is_there():
+    papers = {row.paper for row in table6.ROWS if row.paper}
+    assert len(papers) == 8  # all but ViT-S, whose weights are ImageNet's
+    assert dataclasses.astuple(BY_NAME["mb3"])[-2] == (32.64, 32.54)
