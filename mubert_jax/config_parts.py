@@ -97,8 +97,8 @@ class Table6Part(AblatePart):
     """`mubert table6`: pretrainings and how their encoders recognize; flags give the seeds."""
 
     recognition: Annotated[
-        RecognitionConfig, all_but("seeds", "network", "options", "features", "published")
-    ] = RecognitionConfig()
+        RecognitionConfig, all_but("seeds", "network", "options", "features", "published", "copies")
+    ]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -147,6 +147,7 @@ def overrides_at_small_size(run: str, small: Mapping[str, object]) -> list[str]:
 
 def table6(
     configs: Mapping[str, Annotated[Config, Table6Part]],
+    recognition: RecognitionConfig,
     rows: Sequence[Row],
     pairs: Path,
     seeds: int,
@@ -162,6 +163,7 @@ def table6(
 
     Args:
       configs: by the name of a `Row.run`, and that of the tokenizer if a row needs one.
+      recognition: the protocol of all recognizers, and the training of those that are fine-tuned.
       rows: those of the table, in its order.
       pairs: labelled pairs, as `mubert prepare` makes them.
       seeds: pretrainings of each row; a recognizer has its pretraining's seed.
@@ -170,95 +172,86 @@ def table6(
       UserError: there are no such pairs; every row failed.
     """
     scored, notes = [], []
+    comparison = Comparison(recognition, pairs, seeds, workdir, allow_contamination, console)
     for row in rows:
         console.print(f"[bold]{row.title}[/bold]", highlight=False)
         try:
-            scored.append(
-                _scored(row, configs, pairs, seeds, workdir, allow_contamination, notes, console)
-            )
+            scores, stamps = comparison.of(row, configs)
+            scored.append(Scored(row, scores))
+            notes += stamps
         except UserError as error:
             console.print(f"{row.title}: {error}", highlight=False, markup=False)
             scored.append(Scored(row, {}, str(error)))
     if all(found.failed for found in scored):
         raise UserError(f"no row could be measured; the first: {scored[0].failed}")
     config = next(iter(configs.values()))
-    notes.insert(0, _conditions(config, pairs, seeds))
+    notes.insert(0, _conditions(config, recognition, pairs, seeds))
     write_table(scored, list(dict.fromkeys(notes)), workdir)
     return scored
 
 
-def _scored(
-    row: Row,
-    configs: Mapping[str, Config],
-    pairs: Path,
-    seeds: int,
-    workdir: Path,
-    allow_contamination: bool,
-    notes: list[str],
-    console: Console,
-) -> Scored:
-    found: dict[str, list[Predictions]] = {}
-    for seed in range(seeds):
-        pretrained = _pretrained(row.run, configs, seed, workdir, console) if row.config else None
-        for way in (FROZEN, TUNED) if row.reads in (ENCODER, P_DMA) else (FROZEN,):
-            config = _recognition(row, way, configs, pairs, pretrained, seed)
-            folder = workdir / f"{row.name}-seed{seed}" / way
-            finetune(config, folder, allow_contamination, console)
-            facts = Facts.load(folder)
-            notes += facts.stamps
-            found.setdefault(way, []).append(
-                Predictions.load(folder / PREDICTIONS_FILE, facts.classes)
+@dataclass(frozen=True)
+class Comparison:
+    """How every row is pretrained and tested; the fields are arguments of `table6`."""
+
+    recognition: RecognitionConfig
+    pairs: Path
+    seeds: int
+    workdir: Path
+    allow_contamination: bool
+    console: Console
+
+    def of(
+        self, row: Row, configs: Mapping[str, Config]
+    ) -> tuple[dict[str, Score], tuple[str, ...]]:
+        """The scores of a row by the way that it is read, and the stamps of their tables."""
+        found: dict[str, list[Predictions]] = {}
+        stamps: tuple[str, ...] = ()
+        for seed in range(self.seeds):
+            pretrained = self._pretrained(row.run, configs, seed) if row.config else None
+            for way in (FROZEN, TUNED) if row.reads in (ENCODER, P_DMA) else (FROZEN,):
+                sizes = configs[row.run] if row.config else next(iter(configs.values()))
+                config = self._recognizer(row, way, sizes, pretrained, seed)
+                folder = self.workdir / f"{row.name}-seed{seed}" / way
+                finetune(config, folder, self.allow_contamination, self.console, keep=False)
+                facts = Facts.load(folder)
+                stamps += facts.stamps
+                predictions = Predictions.load(folder / PREDICTIONS_FILE, facts.classes)
+                found.setdefault(way, []).append(predictions)
+        return {way: _score(of_seeds) for way, of_seeds in found.items()}, stamps
+
+    def _pretrained(self, run: str, configs: Mapping[str, Config], seed: int) -> Path:
+        """The folder of a pretraining, which is finished there; BEiT's tokenizer comes first."""
+        config, folder = configs[run], self.workdir / f"{run}-seed{seed}" / "pretrained"
+        if config.objective.name == "beit" and not config.objective.options.get("tokenizer"):
+            tokenizer = str(self._pretrained(TOKENIZER, configs, seed))
+            options = config.objective.options | {"tokenizer": tokenizer}
+            objective = dataclasses.replace(config.objective, options=options)
+            config = dataclasses.replace(config, objective=objective)
+        training = dataclasses.replace(config.training, seed=seed)
+        config = dataclasses.replace(config, training=training, recognition=RecognitionConfig())
+        pretrain(config, folder, self.console)
+        return folder
+
+    def _recognizer(
+        self, row: Row, way: str, sizes: Config, pretrained: Path | None, seed: int
+    ) -> Config:
+        """The config of a recognizer; on a frozen encoder it has the linear probe's training."""
+        if way == TUNED:
+            network = {ENCODER: "encoder", P_DMA: "micron_bert"}[row.reads]
+            recognition = dataclasses.replace(self.recognition, network=network)
+        else:
+            features = "backbone" if row.reads == P_DMA else row.reads
+            recognition = RecognitionConfig(
+                protocol=self.recognition.protocol, network=LINEAR_PROBE, features=features
             )
-    return Scored(row, {way: _score(of_seeds) for way, of_seeds in found.items()})
-
-
-def _pretrained(
-    run: str, configs: Mapping[str, Config], seed: int, workdir: Path, console: Console
-) -> Path:
-    """The folder of a pretraining, which is finished there; BEiT's tokenizer comes first."""
-    config, folder = configs[run], workdir / f"{run}-seed{seed}" / "pretrained"
-    if config.objective.name == "beit" and not config.objective.options.get("tokenizer"):
-        tokenizer = str(_pretrained(TOKENIZER, configs, seed, workdir, console))
-        options = config.objective.options | {"tokenizer": tokenizer}
-        objective = dataclasses.replace(config.objective, options=options)
-        config = dataclasses.replace(config, objective=objective)
-    training = dataclasses.replace(config.training, seed=seed)
-    config = dataclasses.replace(config, training=training, recognition=RecognitionConfig())
-    pretrain(config, folder, console)
-    return folder
-
-
-def _recognition(
-    row: Row,
-    way: str,
-    configs: Mapping[str, Config],
-    pairs: Path,
-    pretrained: Path | None,
-    seed: int,
-) -> Config:
-    """The config of a recognizer; a frozen encoder has the linear probe's own training."""
-    asked = configs[row.run] if row.config else next(iter(configs.values()))
-    recognition = dataclasses.replace(asked.recognition, seeds=(seed,))
-    if way == TUNED:
-        network = {ENCODER: "encoder", P_DMA: "micron_bert"}[row.reads]
-        recognition = dataclasses.replace(recognition, network=network)
-    else:
-        probe = RecognitionConfig()
-        recognition = dataclasses.replace(
-            recognition,
-            network=LINEAR_PROBE,
-            features="backbone" if row.reads == P_DMA else row.reads,
-            epochs=probe.epochs,
-            learning_rate=probe.learning_rate,
-            weight_decay=probe.weight_decay,
+        return dataclasses.replace(
+            sizes,
+            data=DataConfig(path=str(self.pairs)),
+            model=dataclasses.replace(sizes.model, recognizer=RecognizerConfig()),
+            training=TrainingConfig(init_from=str(pretrained or ""), seed=seed),
+            recognition=dataclasses.replace(recognition, seeds=(seed,)),
         )
-    return dataclasses.replace(
-        asked,
-        data=DataConfig(path=str(pairs)),
-        model=dataclasses.replace(asked.model, recognizer=RecognizerConfig()),
-        training=TrainingConfig(init_from=str(pretrained or ""), seed=seed),
-        recognition=recognition,
-    )
 
 
 def _score(of_seeds: Sequence[Predictions]) -> Score:
@@ -275,15 +268,16 @@ def _score(of_seeds: Sequence[Predictions]) -> Score:
     return Score(uf1, uar, interval("uf1"), interval("uar"))
 
 
-def _conditions(config: Config, pairs: Path, seeds: int) -> str:
-    steps = config.training.steps or f"{config.training.epochs:g} epochs"
+def _conditions(config: Config, recognition: RecognitionConfig, pairs: Path, seeds: int) -> str:
+    training = config.training
+    length = f"{training.steps} steps" if training.steps else f"{training.epochs:g} epochs"
     return (
-        f"Pretrained on {config.data.path} ({steps} steps of {config.training.batch_size}, images "
-        f"of {config.model.image_size} pixels), tested on {pairs} "
-        f"({config.recognition.protocol}), {seeds} seed(s). Frozen: a linear layer on the encoder "
-        "as it was pretrained. Intervals are 95 % over people. The paper's figures are on "
+        f"Pretrained on {config.data.path} ({length}, batches of {training.batch_size}, images of "
+        f"{config.model.image_size} pixels), tested on {pairs} ({recognition.protocol}), {seeds} "
+        "seed(s). Frozen: a linear layer on the encoder as it was pretrained. Fine-tuned: "
+        f"{recognition.epochs} epochs. Intervals are 95 % over people. The paper's figures are on "
         "CAS(ME)³, 7 classes, and are not comparable with others."
-    ).replace("epochs steps", "epochs")
+    )
 
 
 COLUMNS = (

@@ -82,10 +82,13 @@ def run(args: Namespace, console: Console) -> int:
     part, known = read_by(table6), args.parser.flags().values()
     refuse_unread(part, map(key_of, args.overrides), list(configs.values()), known)
     configs = {name: only(config, part) for name, config in configs.items()}
+    of_recognition = [x for x in args.overrides if key_of(x).startswith("recognition.")]
+    recognition = load_config("configs/finetune_encoder.py", of_recognition).recognition
     try:
         with sigterm_as_interrupt():
             found = table6(
                 configs,
+                recognition,
                 rows,
                 args.pairs,
                 args.seeds,

@@ -59,8 +59,9 @@ def finetune(
     workdir: Path,
     allow_contamination: bool,
     console: Console,
+    keep: bool = True,
 ) -> Report:
-    """Cross-validates, reports, and keeps a recognizer that is trained on everyone.
+    """Cross-validates, reports, and, with `keep`, keeps a recognizer that is trained on everyone.
 
     The backbone and its sizes come from `training.init_from`: a run, an export or `shipped`;
     without it the backbone is fresh and has the config's sizes.
@@ -95,7 +96,7 @@ def finetune(
     _leave(config, crossed, workdir, stamps, pairs.notes)
     if trained and "dma" in trained.params:
         _draw_hardest(crossed.predictions, pairs, trained, workdir / MAPS_FOLDER)
-    if network.predicts and not (workdir / "checkpoints").exists():
+    if keep and network.predicts and not (workdir / "checkpoints").exists():
         console.print("The recognizer to keep: all subjects", highlight=False)
         params = fit_all(make_learner, pairs, recognition.seeds[0], recognition.weight_decay)
         _keep(config, network.weights(params), workdir, seen | Seen.of(pairs.people))

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from mubert_jax.bench import table6
 from mubert_jax.cli import main
+from mubert_jax.config import RecognitionConfig
 from mubert_jax.config_files import load_config
 from mubert_jax.errors import UserError
 from mubert_jax.objectives import make_objective
@@ -29,7 +30,8 @@ def done(monkeypatch):
             raise UserError("no frames there")
         pretrained.append((folder, config))
 
-    def finetune(config, folder, allow_contamination, console):
+    def finetune(config, folder, allow_contamination, console, keep):
+        assert allow_contamination and not keep
         tuned.append((folder, config))
         folder.mkdir(parents=True)
         truth = ["low", "high"] * 6
@@ -58,7 +60,8 @@ def configs(*names):
 def made(rows, tmp_path, seeds=1):
     chosen = [BY_NAME[name] for name in rows]
     of = configs(*(row.run for row in chosen if row.config))
-    return table6.table6(of, chosen, tmp_path / "pairs", seeds, tmp_path / "out", True, QUIET)
+    tuned, pairs = RecognitionConfig(epochs=7), tmp_path / "pairs"
+    return table6.table6(of, tuned, chosen, pairs, seeds, tmp_path / "out", True, QUIET)
 
 
 def test_a_row_that_fails_leaves_the_others_alone(done, tmp_path):
@@ -92,6 +95,7 @@ def test_what_recognizers_read(done, tmp_path):
         name = "/".join(folder.parts[-2:]).replace("-seed0", "")
         asked[name] = (recognition.network, recognition.features, config.training.init_from)
         assert config.data.path == str(tmp_path / "pairs") and recognition.seeds == (0,)
+        assert recognition.epochs == (7 if "fine-tuned" in name else 300)
     mb3 = str(tmp_path / "out" / "mb3-seed0" / "pretrained")
     backbone = "backbone"
     assert asked == {
