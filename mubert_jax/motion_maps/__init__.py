@@ -37,6 +37,8 @@ class MotionMap:
         shows fainter movements and saturates sooner.
       extra: the extra of this package that it needs, named like the module that this brings, such
         as "torch"; `see` imports it when it is called, so that nobody else needs it.
+      lacks: what else is not there, such as weights that are not shipped, and what to do; "" if
+        nothing is missing.
     """
 
     title: str
@@ -47,6 +49,7 @@ class MotionMap:
     unit: str = ""
     limit: float | None = None
     extra: str = ""
+    lacks: Callable[[], str] = str
 
     def __call__(
         self, onset: ArrayLike, apex: ArrayLike, face: np.ndarray | None = None
@@ -80,7 +83,8 @@ def load(name: str) -> MotionMap:
     """The method of this name, ready to be called.
 
     Raises:
-      UserError: there is none (the message has the nearest name), or its extra is not installed.
+      UserError: there is none (the message has the nearest name), or something that it needs is not
+        installed.
     """
     method = _method(name)
     if method.extra and importlib.util.find_spec(method.extra) is None:
@@ -88,13 +92,20 @@ def load(name: str) -> MotionMap:
             f"the motion map {name!r} needs {method.extra}, which is not installed: pip install "
             f"'mubert_jax[{method.extra}]'"
         )
+    if lacking := method.lacks():
+        raise UserError(f"the motion map {name!r} {lacking}")
     return method
 
 
 def chosen(names: Iterable[str] | None = None) -> dict[str, MotionMap]:
-    """Name -> method for these names or, if None, for all methods without an extra; as `load`."""
+    """Name -> method for these names or, if None, for all that need nothing else; as `load`."""
     if names is None:
-        return {name: _method(name) for name in available() if not _method(name).extra}
+        every = {name: _method(name) for name in available()}
+        return {
+            name: method
+            for name, method in every.items()
+            if not method.extra and method.lacks is MotionMap.lacks
+        }
     return {name: load(name) for name in names}
 
 

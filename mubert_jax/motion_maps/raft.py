@@ -1,0 +1,108 @@
+"""RAFT (Teed and Deng, 2020), with weights of torchvision, which are not shipped.
+
+They are looked for where torchvision leaves what it downloads, small before large, and in the file
+that the environment variable `MUBERT_RAFT` names.
+"""
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import jax
+import numpy as np
+from safetensors.numpy import load_file
+
+from mubert_jax.errors import UserError
+from mubert_jax.models import raft, torchvision
+from mubert_jax.motion_maps import MotionMap
+
+WEIGHTS = "MUBERT_RAFT"
+# torchvision's files, whose names end in the beginning of their SHA-256.
+FILES = ("raft_small_C_T_V2-01064c6d.pth", "raft_large_C_T_SKHT_V2-ff5fadd5.pth")
+# How many times a frame is enlarged: RAFT works on eighths, in which micro-movements are nothing.
+UPSAMPLING = 4
+
+
+def weights() -> Path | None:
+    """The file of weights; None if there is none."""
+    if named := os.environ.get(WEIGHTS):
+        return Path(named)
+    home = Path(os.environ.get("TORCH_HOME", "~/.cache/torch")).expanduser()
+    there = (home / "hub" / "checkpoints" / name for name in FILES)
+    return next((path for path in there if path.is_file()), None)
+
+
+def lacks() -> str:
+    """What to do where there are no weights."""
+    if weights():
+        return ""
+    return (
+        f"needs weights that are not shipped: put torchvision's {FILES[0]} into "
+        f"~/.cache/torch/hub/checkpoints, or name it in {WEIGHTS}"
+    )
+
+
+def see(onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
+    path = weights()
+    if path is None:
+        raise UserError(f"RAFT {lacks()}")
+    find = _opened(path)
+    height, width = onset.shape[:2]
+    # Sides are multiples of 8, and long enough for the pyramid.
+    factor = max(UPSAMPLING, -(-raft.LEAST_SIDE // min(height, width)))
+    size = tuple(-(-side * factor // raft.STRIDE) * raft.STRIDE for side in (width, height))
+
+    def enlarged(frame: np.ndarray) -> np.ndarray:
+        return cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC)[None] / np.float32(127.5) - 1
+
+    flow = np.asarray(find(enlarged(onset), enlarged(apex)))[0, 0]
+    shrunk = cv2.resize(flow, (width, height), interpolation=cv2.INTER_AREA)
+    return shrunk * np.array([width / size[0], height / size[1]], np.float32)
+
+
+@functools.cache
+def _opened(path: Path) -> Callable[[np.ndarray, np.ndarray], jax.Array]:
+    """(onset, apex) -> flow of the weights in a file.
+
+    Raises:
+      UserError: there is no such file, it is damaged, or it holds something else.
+    """
+    known = path.stem.rsplit("-", 1)[-1] if path.name in FILES else ""
+    if known and not hashlib.sha256(path.read_bytes()).hexdigest().startswith(known):
+        raise UserError(f"{path} is damaged: its SHA-256 does not begin with {known}; get it again")
+    tensors = _tensors(path)
+    sizes = raft.LARGE if "mask_predictor.conv.weight" in tensors else raft.SMALL
+    model = raft.RAFT(sizes)
+    images = jax.ShapeDtypeStruct((1, raft.LEAST_SIDE, raft.LEAST_SIDE, 3), np.float32)
+    wanted = jax.eval_shape(model.init, jax.random.key(0), images, images)
+    try:
+        variables = torchvision.raft(tensors)
+    except KeyError as error:
+        raise UserError(f"{path} holds no RAFT of torchvision: {error} is missing") from error
+    if jax.tree.map(np.shape, variables) != jax.tree.map(lambda x: x.shape, dict(wanted)):
+        raise UserError(f"{path} holds no RAFT of torchvision: its tensors have other shapes")
+    return jax.jit(lambda onset, apex: model.apply(variables, onset, apex))
+
+
+def _tensors(path: Path) -> dict[str, np.ndarray]:
+    """The tensors in a file of safetensors or of `torch.save`, whose pickle builds values alone."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        import torch
+
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return {name: tensor.numpy() for name, tensor in state.items()}
+    except ImportError as error:
+        raise UserError(
+            f"{path}: reading it needs PyTorch: pip install 'mubert_jax[torch]'"
+        ) from error
+    except Exception as error:  # each of the two libraries has many
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"{path} cannot be read: {reason}") from error
+
+
+METHOD = MotionMap("RAFT", "flow", see, unit="pixels", limit=1.0, lacks=lacks)
