@@ -130,6 +130,13 @@ class ImportPart:
 
 
 @dataclasses.dataclass(frozen=True)
+class VitPart:
+    """`mubert import` of a Vision Transformer: the side of the frames that it is to read."""
+
+    model: Annotated[ModelConfig, some("image_size", "attention", "dtype")]
+
+
+@dataclasses.dataclass(frozen=True)
 class StepPart:
     """`mubert bench step`, `sizes`, `devices`: flags give the batch and the steps."""
 

@@ -28,6 +28,7 @@ from mubert_jax.config import (
 from mubert_jax.config_parts import Table6Part
 from mubert_jax.data.files import replacing, write_text
 from mubert_jax.errors import UserError
+from mubert_jax.interop.importing import import_weights
 from mubert_jax.pretraining.run import run as pretrain
 from mubert_jax.recognition.finetune import finetune
 from mubert_jax.recognition.metrics import over_subjects, summarise
@@ -36,7 +37,7 @@ from mubert_jax.recognition.predictions import PREDICTIONS_FILE, Facts, Predicti
 # What a recognizer reads: how the tokens of any encoder change, or P_dma as in the paper.
 ENCODER, P_DMA = "encoder", "dma"
 FROZEN, TUNED = "frozen", "fine-tuned"
-TOKENIZER = "vq_tokenizer"
+TOKENIZER, VIT_S = "vq_tokenizer", "vit_s"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ ROWS = (
     Row("difference", "frame difference, no network", reads="difference"),
     Row("farneback", "Farnebäck flow, no network", reads="farneback"),
     Row("untrained", "the encoder, untrained"),
+    Row(VIT_S, "ViT-S, ImageNet", paper=(20.34, 18.76)),
     Row(
         "moco_v3_r50",
         "MoCo v3, ResNet-50",
@@ -154,6 +156,7 @@ def table6(
     workdir: Path,
     allow_contamination: bool,
     console: Console,
+    vit_s: Path | None = None,
 ) -> list[Scored]:
     """Pretrains and tests what `workdir` does not hold yet, then writes the table.
 
@@ -167,12 +170,13 @@ def table6(
       rows: those of the table, in its order.
       pairs: labelled pairs, as `mubert prepare` makes them.
       seeds: pretrainings of each row; a recognizer has its pretraining's seed.
+      vit_s: the weights of the row "vit_s", as `mubert import` takes them.
 
     Raises:
       UserError: there are no such pairs; every row failed.
     """
     scored, notes = [], []
-    comparison = Comparison(recognition, pairs, seeds, workdir, allow_contamination, console)
+    comparison = Comparison(recognition, pairs, seeds, workdir, allow_contamination, console, vit_s)
     for row in rows:
         console.print(f"[bold]{row.title}[/bold]", highlight=False)
         try:
@@ -200,6 +204,7 @@ class Comparison:
     workdir: Path
     allow_contamination: bool
     console: Console
+    vit_s: Path | None
 
     def of(
         self, row: Row, configs: Mapping[str, Config]
@@ -208,7 +213,9 @@ class Comparison:
         found: dict[str, list[Predictions]] = {}
         stamps: tuple[str, ...] = ()
         for seed in range(self.seeds):
-            pretrained = self._pretrained(row.run, configs, seed) if row.config else None
+            pretrained = self._imported(configs) if row.name == VIT_S else None
+            if row.config:
+                pretrained = self._pretrained(row.run, configs, seed)
             for way in (FROZEN, TUNED) if row.reads in (ENCODER, P_DMA) else (FROZEN,):
                 sizes = configs[row.run] if row.config else next(iter(configs.values()))
                 config = self._recognizer(row, way, sizes, pretrained, seed)
@@ -219,6 +226,17 @@ class Comparison:
                 predictions = Predictions.load(folder / PREDICTIONS_FILE, facts.classes)
                 found.setdefault(way, []).append(predictions)
         return {way: _score(of_seeds) for way, of_seeds in found.items()}, stamps
+
+    def _imported(self, configs: Mapping[str, Config]) -> Path:
+        """The run that holds the weights of ImageNet, for frames of the size of all others."""
+        if self.vit_s is None:
+            raise UserError("its weights are not shipped; give them by --vit-s=FILE")
+        folder = self.workdir / VIT_S
+        if not folder.exists():
+            side = next(iter(configs.values())).model.image_size
+            sized = [f"--config.model.image_size={side}"]
+            import_weights(self.vit_s, folder, sized, self.console)
+        return folder
 
     def _pretrained(self, run: str, configs: Mapping[str, Config], seed: int) -> Path:
         """The folder of a pretraining, which is finished there; BEiT's tokenizer comes first."""
@@ -275,8 +293,8 @@ def _conditions(config: Config, recognition: RecognitionConfig, pairs: Path, see
         f"Pretrained on {config.data.path} ({length}, batches of {training.batch_size}, images of "
         f"{config.model.image_size} pixels), tested on {pairs} ({recognition.protocol}), {seeds} "
         "seed(s). Frozen: a linear layer on the encoder as it was pretrained. Fine-tuned: "
-        f"{recognition.epochs} epochs. Intervals are 95 % over people. The paper's figures are on "
-        "CAS(ME)³, 7 classes, and are not comparable with others."
+        f"{recognition.epochs} epochs. All figures are in percent; intervals are 95 % over people. "
+        "The paper's figures are on CAS(ME)³, 7 classes, and are not comparable with others."
     )
 
 
@@ -364,6 +382,7 @@ def _picture(scored: Sequence[Scored], path: Path):
     ours.set_yticks(range(len(scored)), [found.row.title for found in scored])
     ours.set_ylim(len(scored) - 0.5, -0.5)
     ours.set_title("UF1 in %, 95 % over people", fontsize=10)
+    papers.set_xlim(left=0)
     papers.set_title("the paper, on CAS(ME)³", fontsize=10)
     for axis in (ours, papers):
         axis.grid(alpha=0.3)
@@ -386,11 +405,11 @@ body {{ padding: 0 1rem; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: .35rem .7rem; border-bottom: 1px solid #8884; }}
 th, td {{ text-align: right; white-space: nowrap; }}
-th:first-child, td:first-child {{ text-align: left; white-space: normal; }}
+th:first-child, td:first-child {{ text-align: left; white-space: normal; min-width: 10rem; }}
 td:nth-last-child(-n+2) {{ opacity: .65; }}
 img {{ max-width: 100%; background: white; border-radius: .4rem; }}
 </style>
-<h1>Table 6</h1>
+<h1>Table 6: recognition by pretraining, in percent</h1>
 <div class="wide"><table>
 <thead><tr>{head}</tr></thead>
 <tbody>

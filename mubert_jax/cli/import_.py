@@ -21,7 +21,7 @@ def add_flags(parser: Parser) -> None:
         metavar="FILE",
         type=types.checkpoint,
         required=True,
-        help=".pth or .safetensors, of PyTorch or of `mubert export`",
+        help=".pth or .safetensors, of PyTorch or of `mubert export`; a ViT of ImageNet",
     )
     flags.workdir(parser, "a new run's folder")
     flags.overrides(parser, "what the file does not show, or another image size")

@@ -42,6 +42,12 @@ def add_flags(parser: Parser) -> None:
         help="pretrainings of each row (%(default)s)",
     )
     add(
+        "--vit-s",
+        metavar="FILE",
+        type=types.path,
+        help="weights of ViT-S: AugReg's .npz, timm's or DeiT's; without them its row is left out",
+    )
+    add(
         "--allow-contamination",
         action="store_true",
         help="go on although the pretraining saw tested subjects, and stamp the table",
@@ -50,7 +56,7 @@ def add_flags(parser: Parser) -> None:
 
 
 def run(args: Namespace, console: Console) -> int:
-    from mubert_jax.bench.table6 import ROWS, TOKENIZER, overrides_at_small_size, table6
+    from mubert_jax.bench.table6 import ROWS, TOKENIZER, VIT_S, overrides_at_small_size, table6
     from mubert_jax.config_files import key_of, load_config
     from mubert_jax.config_parts import only, read_by, refuse_unread
     from mubert_jax.recognition.cross_validation import RESUME
@@ -60,14 +66,15 @@ def run(args: Namespace, console: Console) -> int:
     for name in args.rows:
         if name not in names:
             raise unknown(f"--rows {name}", name, names)
-    rows = [row for row in ROWS if not args.rows or row.name in args.rows]
+    wanted = args.rows or [name for name in names if name != VIT_S or args.vit_s]
+    rows = [row for row in ROWS if row.name in wanted]
     check_output("--workdir", args.workdir, folder=True)
     steps = [f"--config.training.steps={args.steps}"] if args.steps else []
     # Without any pretraining, the sizes of the untrained encoder are those of MB1.
-    wanted = {row.run: (row.config, row.small) for row in rows if row.config}
-    wanted = wanted or {"mb1": ("configs/ablations/mb1.py", {})}
-    if "beit" in wanted:
-        wanted[TOKENIZER] = ("configs/baselines/vq_tokenizer.py", {})
+    pretrained = {row.run: (row.config, row.small) for row in rows if row.config}
+    pretrained = pretrained or {"mb1": ("configs/ablations/mb1.py", {})}
+    if "beit" in pretrained:
+        pretrained[TOKENIZER] = ("configs/baselines/vq_tokenizer.py", {})
     configs = {
         name: load_config(
             path,
@@ -77,7 +84,7 @@ def run(args: Namespace, console: Console) -> int:
                 *args.overrides,
             ],
         )
-        for name, (path, small) in wanted.items()
+        for name, (path, small) in pretrained.items()
     }
     part, known = read_by(table6), args.parser.flags().values()
     refuse_unread(part, map(key_of, args.overrides), list(configs.values()), known)
@@ -95,6 +102,7 @@ def run(args: Namespace, console: Console) -> int:
                 args.workdir,
                 args.allow_contamination,
                 console,
+                args.vit_s,
             )
     except (KeyboardInterrupt, Preempted):
         say(console, f"mubert table6: stopped; {RESUME}")

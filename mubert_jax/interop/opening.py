@@ -22,17 +22,30 @@ SHIPPED_PEOPLE = tuple(Person.elsewhere(f"{SYNTHETIC}0", f"s{number:06d}") for n
 SHIPPED_FILE = Path(__file__).parent.parent / "weights" / "motion.safetensors"
 
 
-def open_trained(checkpoint: str | Path, extra: bool = False) -> Trained:
+def open_trained(
+    checkpoint: str | Path, extra: bool = False, any_objective: bool = False
+) -> Trained:
     """The model in a run's folder or in a file of `mubert export`; `SHIPPED` is the package's own.
 
     Args:
       extra: Whether to read what a run's objective keeps beside the parameters, too.
+      any_objective: Whether a run of another objective will do, of which `Trained` has parameters
+        that are not those of its model.
 
     Raises:
-      UserError: There is no checkpoint, the file is damaged, or it is not one of our own exports.
+      UserError: There is no checkpoint, the file is damaged, it is not one of our own exports, or
+        the run is of another objective.
     """
     path = located(checkpoint)
-    return _of_file(path) if path.is_file() else Trained.of_run(path, extra)
+    trained = _of_file(path) if path.is_file() else Trained.of_run(path, extra)
+    if not any_objective and not trained.has_all_parts:
+        raise UserError(
+            f"{path} was pretrained with config.objective.name={trained.config.objective.name!r}: "
+            "it has no DMA to look through; mubert finetune reads its encoder with "
+            "--config.recognition.network=encoder, or with linear_probe and "
+            "--config.recognition.features=encoder"
+        )
+    return trained
 
 
 def open_seen(checkpoint: str | Path) -> Seen:

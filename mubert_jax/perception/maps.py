@@ -79,11 +79,6 @@ class Perceiver:
                 "this checkpoint was trained without DMA (config.model.dma.kind='none'), so it has "
                 "no map of movement; train with 'diagonal'"
             )
-        if "dma" not in params:
-            raise UserError(
-                "this checkpoint is of another objective than Micron-BERT: it has no DMA to look "
-                "through; mubert finetune --config=configs/finetune_encoder.py reads its encoder"
-            )
         if reading.map == "diagonal" and model.config.dma.reads == "motion":
             raise UserError(
                 "this checkpoint's DMA reads motion tokens (config.model.dma.reads='motion'): it "

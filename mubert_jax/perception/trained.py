@@ -34,6 +34,11 @@ class Trained:
     extra: dict = dataclasses.field(default_factory=dict)
 
     @property
+    def has_all_parts(self) -> bool:
+        """Whether these are a Micron-BERT's weights; those of other objectives lack its DMA."""
+        return self.config.model.dma.kind == "none" or "dma" in self.params
+
+    @property
     def weights(self) -> Weights:
         return Weights(self.params, self.extra)
 

@@ -45,7 +45,7 @@ class InitFrom:
         source = self.config.training.init_from
         if not source:
             return fresh
-        trained = open_trained(source, extra=True)
+        trained = open_trained(source, extra=True, any_objective=True)
         other, weights = trained.config, trained.weights
         _compare_heads(self.config, other, source)
         params = fresh.params | {

@@ -106,14 +106,7 @@ def finetune(
 def _opened(config: Config, any_objective: bool) -> tuple[Config, LabelledPairs, Trained | None]:
     """The config with the backbone's sizes, the pairs, and the backbone unless it is fresh."""
     source = config.training.init_from
-    trained = open_trained(source, extra=True) if source else None
-    if trained and not _complete(trained) and not any_objective:
-        raise UserError(
-            f"config.training.init_from={source} is of the objective "
-            f"{trained.config.objective.name!r} and has no DMA; "
-            "--config.recognition.network=encoder, or linear_probe with "
-            "--config.recognition.features=encoder, reads its encoder"
-        )
+    trained = open_trained(source, True, any_objective) if source else None
     size = trained.config.model.image_size if trained else config.model.image_size
     stored = stored_options(Path(config.data.path))
     if trained and stored.get("size", size) != size:
@@ -191,7 +184,7 @@ def _with_backbone(
     """
     of_backbone = trained.config if trained else config
     asked = config.model.recognizer
-    if trained and not _complete(trained):  # and so nothing reads what a recognizer would read
+    if trained and not trained.has_all_parts:  # and so nothing reads what a recognizer would read
         asked = RecognizerConfig()
     recognizer = dataclasses.replace(asked, classes=classes)
     changed = dataclasses.replace(
@@ -219,16 +212,11 @@ def _backbone(config: Config, trained: Trained | None) -> Backbone:
     fresh = jax.jit(lambda: init_params(model, jax.random.key(config.training.seed)))()
     if trained is None:
         return Backbone(model, fresh)
-    if not _complete(trained):
+    if not trained.has_all_parts:
         encode = make_objective(config).encode
         return Backbone(model, fresh, Encoder(encode, trained.params["encoder"], trained.extra))
     taken = {name: trained.params[name] for name in fresh if name != "recognizer"}
     return Backbone(model, fresh | taken)
-
-
-def _complete(trained: Trained) -> bool:
-    """Whether the weights are those of a Micron-BERT, not of another objective's network."""
-    return trained.config.model.dma.kind == "none" or "dma" in trained.params
 
 
 def _draw_hardest(predictions: Predictions, pairs: LabelledPairs, trained: Trained, folder: Path):

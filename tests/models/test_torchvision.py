@@ -1,16 +1,15 @@
 """RAFT and ResNets compute what torchvision's do, with weights by a formula that need no file.
 
-`parity/torchvision_io.safetensors` holds inputs and outputs of torchvision 0.29.1, and
-`torchvision_names.tsv` the tensors of its state dicts: model, number, name, shape, type.
+The outputs are those of torchvision 0.29.1.
 """
 
 import pickle
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from public import OUTPUTS, by_formula, pictures
+from safetensors.numpy import save_file
 
 from mubert_jax import motion_maps
 from mubert_jax.errors import UserError
@@ -18,32 +17,14 @@ from mubert_jax.models import raft, torchvision
 from mubert_jax.models.resnet import DEPTHS, ResNet
 from mubert_jax.motion_maps.raft import FILES
 
-PARITY = Path(__file__).parent.parent / "parity"
-IO = load_file(PARITY / "torchvision_io.safetensors")
-
-
-def by_formula(model: str) -> dict[str, np.ndarray]:
-    """s = sin(0.37·k + i) for tensor i at flat index k, scaled by what the tensor is."""
-    tensors = {}
-    for line in (PARITY / "torchvision_names.tsv").read_text().splitlines():
-        of, number, name, sides, dtype = line.split("\t")
-        if of != model:
-            continue
-        shape = () if sides == "scalar" else tuple(map(int, sides.split("x")))
-        s = np.sin(0.37 * np.arange(np.prod(shape)) + int(number)).reshape(shape)
-        if not dtype.startswith("float"):
-            tensors[name] = np.zeros(shape, np.float32)
-        elif len(shape) >= 2:
-            tensors[name] = s / np.sqrt(np.prod(shape[1:]))
-        elif name.endswith("running_var"):
-            tensors[name] = 1 + 0.1 * np.abs(s)
-        else:
-            tensors[name] = 1 + 0.1 * s if name.endswith("weight") else 0.05 * s
-    return {name: x.astype(np.float32) for name, x in tensors.items()}
-
 
 def channels_last(name):
-    return IO[name].transpose(0, 2, 3, 1)
+    return OUTPUTS[name].transpose(0, 2, 3, 1)
+
+
+def pair():
+    first = pictures(1, 1, 128, 160)
+    return first, np.roll(first, (1, 2), (1, 2)) * np.float32(0.98)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +38,7 @@ def test_raft_is_torchvisions(name, sizes, parameters):
     variables = torchvision.raft(by_formula(name))
     assert sum(x.size for x in jax.tree.leaves(variables["params"])) == parameters
     model = raft.RAFT(sizes, updates=4, last=False)
-    flows = jax.jit(model.apply)(variables, channels_last("raft.a"), channels_last("raft.b"))
+    flows = jax.jit(model.apply)(variables, *pair())
     for update in (1, 4):
         expected = channels_last(f"{name}.flow{update}")
         np.testing.assert_allclose(flows[update - 1], expected, atol=1e-3 * np.abs(expected).max())
@@ -67,8 +48,8 @@ def test_raft_is_torchvisions(name, sizes, parameters):
 @pytest.mark.parametrize("name", ["resnet50", "resnet101"])
 def test_a_resnet_is_torchvisions(name):
     variables = torchvision.resnet(by_formula(name))
-    features = jax.jit(ResNet(DEPTHS[name]).apply)(variables, channels_last("resnet.x"))
-    expected = IO[f"{name}.features"]
+    features = jax.jit(ResNet(DEPTHS[name]).apply)(variables, pictures(2, 2, 64, 64))
+    expected = OUTPUTS[f"{name}.features"]
     np.testing.assert_allclose(features.mean((1, 2)), expected, atol=1e-4 * np.abs(expected).max())
 
 

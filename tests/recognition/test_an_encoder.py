@@ -10,10 +10,8 @@ from conftest import tiny_config
 from recognition.test_finetune import Pairs, crossed, pairs, uf1
 
 from mubert_jax.cli import main
-from mubert_jax.errors import UserError
 from mubert_jax.models.images import normalise
 from mubert_jax.objectives import make_objective
-from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.trained import Trained
 from mubert_jax.recognition import finetune
 from mubert_jax.recognition.inputs import TOKENS, Inputs
@@ -116,18 +114,23 @@ def test_fine_tuning_changes_the_encoder(trained):
     assert 0 < np.abs(after[0] - before).max() < 0.1
 
 
-def test_what_another_objective_cannot_be_used_for_says_so(folder, trained, tmp_path, capsys):
-    with pytest.raises(UserError, match="it has no DMA to look through"):
-        Perceiver(trained.model, trained.params)
-    people = tmp_path / "people"
-    drawn = ["--classes=5", "--subjects=3", "--clips=1", "--size=32", "--frames=8"]
-    assert main(["prepare", "synthetic", f"--output={people}", "--conditions=lab", *drawn]) == 0
-    capsys.readouterr()
-    flags = [f"--config.data.path={people}", f"--config.training.init_from={folder}"]
-    command = ["finetune", "--config=configs/finetune.py", f"--workdir={tmp_path / 'run'}"]
-    assert main([*command, *flags, "--config.recognition.weight_decay=(0.01,)"]) == 2
+@pytest.mark.parametrize(
+    "command", [["perceive", "--video=v.avi"], ["export", "--format=safetensors"], ["finetune"]]
+)
+def test_what_another_objective_cannot_be_used_for_says_so(folder, tmp_path, capsys, command):
+    own = {
+        "perceive": [f"--checkpoint={folder}", f"--output={tmp_path / 'x.png'}"],
+        "export": [f"--checkpoint={folder}", f"--output={tmp_path / 'x.safetensors'}"],
+        "finetune": [
+            "--config=configs/finetune.py",
+            f"--workdir={tmp_path / 'run'}",
+            f"--config.data.path={tmp_path}",
+            f"--config.training.init_from={folder}",
+        ],
+    }
+    assert main([*command, *own[command[0]]]) == 2
     error = capsys.readouterr().err
-    assert "is of the objective 'mae' and has no DMA" in error and error.count("\n") == 1
+    assert "config.objective.name='mae': it has no DMA" in error and error.count("\n") == 1
 
 
 def test_a_fresh_micron_bert_has_an_encoder_of_its_own():

@@ -1,0 +1,121 @@
+"""Vision Transformers of ImageNet as AugReg (.npz), timm and DeiT distribute them."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mubert_jax.config import Config, ModelConfig, ObjectiveConfig
+from mubert_jax.errors import UserError
+from mubert_jax.objectives.vit_imagenet import Options
+from mubert_jax.training.objective import Params
+
+# How wide a head is in every model of the family.
+HEAD = 64
+NPZ = "Transformer/posembed_input/pos_embedding"
+_BLOCK = re.compile(r"blocks\.(\d+)\.(norm1|norm2|attn\.qkv|attn\.proj|mlp\.fc1|mlp\.fc2)")
+
+
+def is_vit(tensors: Mapping[str, np.ndarray]) -> bool:
+    """Whether these are the tensors of such a model, under timm's names."""
+    return {"cls_token", "pos_embed", "patch_embed.proj.weight", "norm.weight"} <= tensors.keys()
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """The tensors of an .npz file in the layout of the original Flax code, under timm's names.
+
+    Raises:
+      UserError: it cannot be read, or holds something else.
+    """
+    try:
+        with np.load(path) as file:
+            if NPZ not in file:
+                raise UserError(f"{path} holds no Vision Transformer: it lacks {NPZ}")
+            arrays = dict(file)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    kernel = arrays["embedding/kernel"]
+    tensors = {
+        "cls_token": arrays["cls"],
+        "pos_embed": arrays[NPZ],
+        "patch_embed.proj.weight": kernel.transpose(3, 2, 0, 1),
+        "patch_embed.proj.bias": arrays["embedding/bias"],
+        "norm.weight": arrays["Transformer/encoder_norm/scale"],
+        "norm.bias": arrays["Transformer/encoder_norm/bias"],
+    }
+    dim, number = kernel.shape[-1], 0
+    while f"Transformer/encoderblock_{number}/LayerNorm_0/scale" in arrays:
+        ours, theirs = f"blocks.{number}", f"Transformer/encoderblock_{number}"
+        attention = f"{theirs}/MultiHeadDotProductAttention_1"
+        projected = [arrays[f"{attention}/{x}/kernel"].reshape(dim, dim) for x in _QKV]
+        biases = [arrays[f"{attention}/{x}/bias"].reshape(dim) for x in _QKV]
+        tensors |= {
+            f"{ours}.attn.qkv.weight": np.concatenate(projected, axis=1).T,
+            f"{ours}.attn.qkv.bias": np.concatenate(biases),
+            f"{ours}.attn.proj.weight": arrays[f"{attention}/out/kernel"].reshape(dim, dim).T,
+            f"{ours}.attn.proj.bias": arrays[f"{attention}/out/bias"],
+        }
+        for name, norm in (("norm1", "LayerNorm_0"), ("norm2", "LayerNorm_2")):
+            tensors[f"{ours}.{name}.weight"] = arrays[f"{theirs}/{norm}/scale"]
+            tensors[f"{ours}.{name}.bias"] = arrays[f"{theirs}/{norm}/bias"]
+        for name, dense in (("fc1", "Dense_0"), ("fc2", "Dense_1")):
+            layer = f"{theirs}/MlpBlock_3/{dense}"
+            tensors[f"{ours}.mlp.{name}.weight"] = arrays[f"{layer}/kernel"].T
+            tensors[f"{ours}.mlp.{name}.bias"] = arrays[f"{layer}/bias"]
+        number += 1
+    return tensors
+
+
+_QKV = ("query", "key", "value")
+
+
+def as_run(tensors: Mapping[str, np.ndarray], source: str, centred: bool) -> tuple[Config, Params]:
+    """Config and parameters of `objectives.vit_imagenet`, for frames of the size of its own images.
+
+    Args:
+      tensors: under timm's names; a classifier is left out.
+      source: the file, for messages.
+      centred: as `Options.centred`.
+
+    Raises:
+      UserError: a tensor is missing, or has another shape.
+    """
+    try:
+        dim, _, side, _ = tensors["patch_embed.proj.weight"].shape
+        positions = tensors["pos_embed"].reshape(-1, dim)
+        grid = round((len(positions) - 1) ** 0.5)
+        encoder: dict[str, Any] = {
+            "cls_token": tensors["cls_token"].reshape(1, dim),
+            "pos_embed": positions,
+            "patch_embed": {
+                "kernel": tensors["patch_embed.proj.weight"].transpose(2, 3, 1, 0).reshape(-1, dim),
+                "bias": tensors["patch_embed.proj.bias"],
+            },
+            "norm": {"scale": tensors["norm.weight"], "bias": tensors["norm.bias"]},
+        }
+        for name in tensors:
+            if not (found := _BLOCK.fullmatch(name.removesuffix(".weight"))):
+                continue
+            weight, bias = tensors[name], tensors[name.removesuffix("weight") + "bias"]
+            node = encoder.setdefault(f"blocks_{found[1]}", {})
+            *outer, last = found[2].split(".")
+            for part in outer:
+                node = node.setdefault(part, {})
+            norm = weight.ndim == 1
+            node[last] = {"scale": weight} if norm else {"kernel": weight.T}
+            node[last]["bias"] = bias
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{source} holds no whole Vision Transformer: {error}") from error
+    options = Options(
+        dim=dim,
+        depth=sum(name.startswith("blocks_") for name in encoder),
+        heads=dim // HEAD,
+        patch_size=side,
+        grid=grid,
+        centred=centred,
+    )
+    objective = ObjectiveConfig(name="vit_imagenet", options=vars(options))
+    model = ModelConfig(image_size=side * grid)
+    return Config(objective=objective, model=model), {"encoder": encoder}
