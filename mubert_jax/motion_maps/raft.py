@@ -22,6 +22,8 @@ from mubert_jax.motion_maps import MotionMap
 WEIGHTS = "MUBERT_RAFT"
 # torchvision's files, whose names end in the beginning of their SHA-256.
 FILES = ("raft_small_C_T_V2-01064c6d.pth", "raft_large_C_T_SKHT_V2-ff5fadd5.pth")
+# A tensor of either.
+KNOWN = "update_block.flow_head.conv2.weight"
 # How many times a frame is enlarged: RAFT works on eighths, in which micro-movements are nothing.
 UPSAMPLING = 4
 
@@ -74,14 +76,16 @@ def _opened(path: Path) -> Callable[[np.ndarray, np.ndarray], jax.Array]:
     if known and not hashlib.sha256(path.read_bytes()).hexdigest().startswith(known):
         raise UserError(f"{path} is damaged: its SHA-256 does not begin with {known}; get it again")
     tensors = _tensors(path)
+    if KNOWN not in tensors:
+        raise UserError(f"{path} holds no RAFT of torchvision: it lacks {KNOWN}")
     sizes = raft.LARGE if "mask_predictor.conv.weight" in tensors else raft.SMALL
     model = raft.RAFT(sizes)
     images = jax.ShapeDtypeStruct((1, raft.LEAST_SIDE, raft.LEAST_SIDE, 3), np.float32)
     wanted = jax.eval_shape(model.init, jax.random.key(0), images, images)
     try:
         variables = torchvision.raft(tensors)
-    except KeyError as error:
-        raise UserError(f"{path} holds no RAFT of torchvision: {error} is missing") from error
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path} holds no RAFT of torchvision: {error}") from error
     if jax.tree.map(np.shape, variables) != jax.tree.map(lambda x: x.shape, dict(wanted)):
         raise UserError(f"{path} holds no RAFT of torchvision: its tensors have other shapes")
     return jax.jit(lambda onset, apex: model.apply(variables, onset, apex))

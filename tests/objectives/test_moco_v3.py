@@ -91,7 +91,7 @@ def on_one(first, views):
     return loss_and_gradients(first, views, 1)
 
 
-@pytest.mark.parametrize("devices", [2, 4])
+@pytest.mark.parametrize("devices", [pytest.param(2, marks=pytest.mark.slow), 4])
 def test_loss_and_gradients_do_not_depend_on_the_number_of_devices(first, views, on_one, devices):
     """The batch norms' means and the negatives are those of the batch as a whole."""
     _, ((loss, _), gradients) = loss_and_gradients(first, views, devices)

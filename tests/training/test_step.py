@@ -24,7 +24,7 @@ def parts(**overrides):
     return config, fresh_state(config), step_of(config, STEPS)
 
 
-@pytest.mark.parametrize("agreement", ["none", "mse", "dino"])
+@pytest.mark.parametrize("agreement", ["none", pytest.param("mse", marks=pytest.mark.slow), "dino"])
 def test_the_loss_falls_on_one_batch(agreement, noise_batch):
     _, state, step = parts(loss__agreement=agreement, optimizer__learning_rate=3e-3)
     step = jax.jit(step)
@@ -233,7 +233,7 @@ def test_replaced_patch_detection_enters_the_loss_and_teaches_the_diagonal(noise
 PIXELS = {"model__dma__reads": "pixels", "model__dma__projection": "shared"}
 
 
-@pytest.mark.parametrize("reads", ["pixels", "tokens"])
+@pytest.mark.parametrize("reads", ["pixels", pytest.param("tokens", marks=pytest.mark.slow)])
 def test_warps_teach_dma_where_frames_have_texture(reads, noise_batch):
     _, state, step = parts(
         loss__agreement="none",
