@@ -173,8 +173,14 @@ def table6(
       vit_s: the weights of the row "vit_s", as `mubert import` takes them.
 
     Raises:
-      UserError: there are no such pairs; every row failed.
+      UserError: no frames to pretrain on are named; every row failed.
     """
+    config = next(iter(configs.values()))
+    if any(row.config for row in rows) and not config.data.path:
+        raise UserError(
+            "config.data.path is empty; give the frames to pretrain on, a folder that mubert "
+            "prepare made: --config.data.path=DIR"
+        )
     scored, notes = [], []
     comparison = Comparison(recognition, pairs, seeds, workdir, allow_contamination, console, vit_s)
     for row in rows:
@@ -188,7 +194,6 @@ def table6(
             scored.append(Scored(row, {}, str(error)))
     if all(found.failed for found in scored):
         raise UserError(f"no row could be measured; the first: {scored[0].failed}")
-    config = next(iter(configs.values()))
     notes.insert(0, _conditions(config, recognition, pairs, seeds))
     write_table(scored, list(dict.fromkeys(notes)), workdir)
     return scored

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from mubert_jax.bench import table6
 from mubert_jax.cli import main
-from mubert_jax.config import RecognitionConfig
+from mubert_jax.config import DataConfig, RecognitionConfig
 from mubert_jax.config_files import load_config
 from mubert_jax.errors import UserError
 from mubert_jax.objectives import make_objective
@@ -47,14 +47,16 @@ def done(monkeypatch):
     return pretrained, tuned
 
 
-def configs(*names):
+def configs(*names, data="frames"):
     of = {
         name: tiny_config(objective__name=name, objective__options={"tokenizer": ""})
         if name == "beit"
         else tiny_config(objective__name="mae" if name == "mae" else "micron_bert")
         for name in names
     }
-    return of | {table6.TOKENIZER: tiny_config(objective__name="vq_tokenizer")}
+    of |= {table6.TOKENIZER: tiny_config(objective__name="vq_tokenizer")}
+    named = DataConfig(path=data)
+    return {name: dataclasses.replace(config, data=named) for name, config in of.items()}
 
 
 def made(rows, tmp_path, seeds=1):
@@ -130,6 +132,13 @@ def test_the_small_size_of_every_row_is_a_config(row):
     config = load_config(row.config, table6.overrides_at_small_size(row.run, row.small))
     assert (config.model.image_size, config.training.steps) == (112, 300)
     make_objective(config)
+
+
+def test_frames_to_pretrain_on_are_asked_for_before_anything_runs(done, tmp_path):
+    rows, tuned = [BY_NAME["difference"], BY_NAME["mb1"]], RecognitionConfig()
+    with pytest.raises(UserError, match="data.path is empty; give the frames to pretrain on"):
+        table6.table6(configs("mb1", data=""), tuned, rows, tmp_path, 1, tmp_path, True, QUIET)
+    assert done == ([], [])
 
 
 def test_an_unknown_row_is_refused(tmp_path, capsys):
