@@ -28,7 +28,8 @@ class Compared:
       deviation: over seeds; NaN for one.
       interval: 95 % over people, (low, high).
       difference: UF1 less that of the first recognizer; 0 for the first.
-      of_difference: 95 % over people, both of the same people in every resampling.
+      of_difference: 95 % over people, both of the same people in every resampling; NaN, like
+        `interval`, where one person is all.
     """
 
     name: str
@@ -119,5 +120,5 @@ def _bracketed(interval: tuple[float, float], form: str) -> str:
 
 
 def _interval(draws_R: np.ndarray) -> tuple[float, float]:
-    low, high = np.nanpercentile(draws_R, (2.5, 97.5))
+    low, high = np.percentile(draws_R, (2.5, 97.5))
     return float(low), float(high)

@@ -201,13 +201,10 @@ def over_subjects(predictions: Predictions) -> dict[str, np.ndarray]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a class nobody has
-        intervals = {
+        return {
             name: np.nanpercentile(np.mean(value, axis=0), (2.5, 97.5), axis=0)
             for name, value in resampled(predictions).items()
         }
-    if len(set(predictions.subject_ids)) < 2:
-        return {name: np.full_like(interval, np.nan) for name, interval in intervals.items()}
-    return intervals
 
 
 def resampled(predictions: Predictions) -> dict[str, np.ndarray]:
@@ -216,13 +213,16 @@ def resampled(predictions: Predictions) -> dict[str, np.ndarray]:
     Predictions of the same people share their draws, so their scores can be compared draw by draw.
 
     Returns:
-      `uf1`, `uar`, `accuracy`, (S, R), `f1` and `recall`, (S, R, C); NaN for a class nobody has.
+      `uf1`, `uar`, `accuracy`, (S, R), `f1` and `recall`, (S, R, C); NaN for a class nobody has,
+      and for one subject alone, of whom no resampling says anything.
     """
     confusions_SxPxCxC = _by_subject(predictions)
     people = confusions_SxPxCxC.shape[1]
     drawn = np.random.default_rng(0).integers(people, size=(RESAMPLINGS, people))
     counts_RxP = np.stack([np.bincount(row, minlength=people) for row in drawn])
-    f1, recall, accuracy = ratios(np.einsum("rp,spij->srij", counts_RxP, confusions_SxPxCxC))
+    scores = ratios(np.einsum("rp,spij->srij", counts_RxP, confusions_SxPxCxC))
+    known = 1.0 if people > 1 else np.nan
+    f1, recall, accuracy = (known * score for score in scores)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return {

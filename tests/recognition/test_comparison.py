@@ -57,6 +57,12 @@ def test_a_copy_differs_in_nobody_although_its_own_interval_is_wide(runs):
     assert np.ptp(copy.interval) > 0.1 and copy.of_difference == (0, 0)
 
 
+@pytest.mark.filterwarnings("error")
+def test_one_person_says_nothing_about_others(runs):
+    for found in compare([runs("a", 0.9, people=1), runs("bb", 0.4, people=1)]):
+        assert np.isnan([*found.interval, *found.of_difference]).all() and found.uf1 > 0
+
+
 def test_other_clips_are_refused(runs, tmp_path):
     first = runs("a", 0.9)
     with pytest.raises(UserError, match="not those of"):
