@@ -33,6 +33,7 @@ VERBS = (
     "predict",
     "evaluate",
     "table6",
+    "figure7",
     "bench",
 )
 
