@@ -131,8 +131,9 @@ class ImportPart:
 
 @dataclasses.dataclass(frozen=True)
 class VitPart:
-    """`mubert import` of a Vision Transformer: the side of the frames that it is to read."""
+    """`mubert import` of a Vision Transformer: the frames that it is to read."""
 
+    objective: Annotated[ObjectiveConfig, some("options")]
     model: Annotated[ModelConfig, some("image_size", "attention", "dtype")]
 
 

@@ -14,7 +14,8 @@ from mubert_jax.config import paper_config
 def get_config():
     config = paper_config()
     config.objective.name = "beit"
-    config.objective.options = {"tokenizer": ""}
+    # Blocks from 16 patches of 16 pixels, as in Bao et al., are 64 patches here.
+    config.objective.options = {"tokenizer": "", "min_block": 64}
     # The rate, the decay and the clipping of Bao et al., for batches of 2,048.
     config.optimizer.learning_rate = 1.5e-3
     config.optimizer.weight_decay = 0.05

@@ -15,10 +15,9 @@ def get_config():
     config.objective.options = {
         "backbone": "resnet101",
         "temperature": 1.0,
-        "momentum": 0.996,
         "crop_scale": (0.2, 1.0),
     }
-    # The rate and the decay of Chen et al. for ResNet-50, for batches of 2,048.
+    # The rate and the decay of Chen et al. for ResNet-50 and 300 epochs, for batches of 2,048.
     config.optimizer.name = "lars"
     config.optimizer.learning_rate = 0.3 * 2048 / 256
     config.optimizer.weight_decay = 1e-6

@@ -21,6 +21,7 @@ from mubert_jax.config import (
     LINEAR_PROBE,
     Config,
     DataConfig,
+    ObjectiveConfig,
     RecognitionConfig,
     RecognizerConfig,
     TrainingConfig,
@@ -29,10 +30,12 @@ from mubert_jax.config_parts import Table6Part
 from mubert_jax.data.files import replacing, write_text
 from mubert_jax.errors import UserError
 from mubert_jax.interop.importing import import_weights
+from mubert_jax.objectives.vit_imagenet import Options
 from mubert_jax.pretraining.run import run as pretrain
 from mubert_jax.recognition.finetune import finetune
 from mubert_jax.recognition.metrics import over_subjects, summarise
 from mubert_jax.recognition.predictions import PREDICTIONS_FILE, Facts, Predictions
+from mubert_jax.training.checkpoints import load_weights
 
 # What a recognizer reads: how the tokens of any encoder change, or P_dma as in the paper.
 ENCODER, P_DMA = "encoder", "dma"
@@ -118,7 +121,7 @@ SMALL: Mapping[str, object] = {
 # What the tokenizer and BEiT have beside that.
 _OWN = {
     TOKENIZER: {"objective.options.codes": 512, "objective.options.width": 128},
-    "beit": {"objective.options.min_block": 8},
+    "beit": {"objective.options.min_block": 16},
 }
 
 
@@ -222,7 +225,7 @@ class Comparison:
             if row.config:
                 pretrained = self._pretrained(row.run, configs, seed)
             for way in (FROZEN, TUNED) if row.reads in (ENCODER, P_DMA) else (FROZEN,):
-                sizes = configs[row.run] if row.config else next(iter(configs.values()))
+                sizes = configs[row.run] if row.config else _without_dma(configs)
                 config = self._recognizer(row, way, sizes, pretrained, seed)
                 folder = self.workdir / f"{row.name}-seed{seed}" / way
                 finetune(config, folder, self.allow_contamination, self.console, keep=False)
@@ -237,10 +240,19 @@ class Comparison:
         if self.vit_s is None:
             raise UserError("its weights are not shipped; give them by --vit-s=FILE")
         folder = self.workdir / VIT_S
+        side = next(iter(configs.values())).model.image_size
         if not folder.exists():
-            side = next(iter(configs.values())).model.image_size
             sized = [f"--config.model.image_size={side}"]
             import_weights(self.vit_s, folder, sized, self.console)
+        config, _ = load_weights(folder)
+        options = config.objective.options
+        if config.objective.name != "vit_imagenet" or options.get("dim") != Options().dim:
+            raise UserError(f"{self.vit_s} holds no ViT-S; delete {folder} and give another")
+        if config.model.image_size != side:
+            raise UserError(
+                f"{folder} was imported for images of {config.model.image_size} pixels, not "
+                f"{side}; delete it"
+            )
         return folder
 
     def _pretrained(self, run: str, configs: Mapping[str, Config], seed: int) -> Path:
@@ -277,6 +289,21 @@ class Comparison:
         )
 
 
+def _without_dma(configs: Mapping[str, Config]) -> Config:
+    """A config of the encoder that all rows share, whichever rows there are."""
+    config = next(iter(configs.values()))
+    model = config.model
+    return dataclasses.replace(
+        config,
+        objective=ObjectiveConfig(),
+        model=dataclasses.replace(
+            model,
+            dma=dataclasses.replace(model.dma, kind="none"),
+            poi=dataclasses.replace(model.poi, enabled=False),
+        ),
+    )
+
+
 def _score(of_seeds: Sequence[Predictions]) -> Score:
     """The mean over the seeds, and the interval over people of that mean."""
     tables = [found.table.assign(seed=seed) for seed, found in enumerate(of_seeds)]
@@ -294,8 +321,9 @@ def _score(of_seeds: Sequence[Predictions]) -> Score:
 def _conditions(config: Config, recognition: RecognitionConfig, pairs: Path, seeds: int) -> str:
     training = config.training
     length = f"{training.steps} steps" if training.steps else f"{training.epochs:g} epochs"
+    on = config.data.path or "nothing"
     return (
-        f"Pretrained on {config.data.path} ({length}, batches of {training.batch_size}, images of "
+        f"Pretrained on {on} ({length}, batches of {training.batch_size}, images of "
         f"{config.model.image_size} pixels), tested on {pairs} ({recognition.protocol}), {seeds} "
         "seed(s). Frozen: a linear layer on the encoder as it was pretrained. Fine-tuned: "
         f"{recognition.epochs} epochs. All figures are in percent; intervals are 95 % over people. "

@@ -56,6 +56,12 @@ def run(args: Namespace, console: Console) -> None:
     onsets, apexes = args.onset or [], args.apex or []
     if bool(args.pairs) == bool(onsets or apexes):
         raise UserError("give either --pairs=DIR or --onset=A ... and --apex=B ...")
+    own = args.parser.get_default
+    of_images = [x for x in ("crop", "detector", "margin") if getattr(args, x) != own(x)]
+    if args.pairs and of_images:
+        raise UserError(f"--{of_images[0]} is for --onset and --apex; pairs are cropped already")
+    if onsets and args.rows != own("rows"):
+        raise UserError("--rows is for --pairs; images are a row each")
     if len(onsets) != len(apexes):
         raise UserError(f"{len(onsets)} images for --onset, {len(apexes)} for --apex: give pairs")
     read = (*onsets, *apexes, args.checkpoint)

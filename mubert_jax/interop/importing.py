@@ -98,12 +98,12 @@ def _import_vit(
         text = json.dumps(config_lib.to_dict(config), indent=2)
         write_text(folder / "config.json", text + "\n")
     options = config.objective.options
-    pixels = "-1 to 1, as AugReg's" if centred else "standardised, as DeiT's"
+    pixels = "-1 to 1, as AugReg's" if options["centred"] else "standardised, as DeiT's"
     console.print(
         f"{path} -> {workdir}: Vision Transformer, d {options['dim']}, {options['depth']} blocks, "
         f"{options['heads']} heads, patch {options['patch_size']}, for images of "
         f"{config.model.image_size} pixels (--config.model.image_size=...)\n"
-        f"  it reads pixels {pixels} (by the file's name)",
+        f"  it reads pixels {pixels} (--config.objective.options.centred=...)",
         highlight=False,
         markup=False,
         soft_wrap=True,

@@ -1,6 +1,7 @@
 """Vision Transformers of ImageNet as AugReg (.npz), timm and DeiT distribute them."""
 
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from mubert_jax.errors import UserError
 from mubert_jax.objectives.vit_imagenet import Options
 from mubert_jax.training.objective import Params
 
-# How wide a head is in every model of the family.
-HEAD = 64
+# Heads by the width of the models that timm, DeiT and AugReg distribute; no tensor shows them.
+HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}
+# Tensors that are no part of the encoder: classifiers, and what is between them and the last norm.
+LEFT_OUT = re.compile(r"(head|head_dist|pre_logits|fc_norm)\b.*")
 NPZ = "Transformer/posembed_input/pos_embedding"
 _BLOCK = re.compile(r"blocks\.(\d+)\.(norm1|norm2|attn\.qkv|attn\.proj|mlp\.fc1|mlp\.fc2)")
 
@@ -34,8 +37,15 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
             if NPZ not in file:
                 raise UserError(f"{path} holds no Vision Transformer: it lacks {NPZ}")
             arrays = dict(file)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
+    try:
+        return _by_timms_names(arrays)
+    except KeyError as error:
+        raise UserError(f"{path} holds no whole Vision Transformer: {error}") from error
+
+
+def _by_timms_names(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     kernel = arrays["embedding/kernel"]
     tensors = {
         "cls_token": arrays["cls"],
@@ -97,6 +107,7 @@ def as_run(tensors: Mapping[str, np.ndarray], source: str, centred: bool) -> tup
         }
         for name in tensors:
             if not (found := _BLOCK.fullmatch(name.removesuffix(".weight"))):
+                _check_known(name, source)
                 continue
             weight, bias = tensors[name], tensors[name.removesuffix("weight") + "bias"]
             node = encoder.setdefault(f"blocks_{found[1]}", {})
@@ -108,10 +119,15 @@ def as_run(tensors: Mapping[str, np.ndarray], source: str, centred: bool) -> tup
             node[last]["bias"] = bias
     except (KeyError, ValueError) as error:
         raise UserError(f"{source} holds no whole Vision Transformer: {error}") from error
+    if (heads := HEADS.get(dim)) is None:
+        raise UserError(
+            f"{source} is {dim} wide; the Vision Transformers that are known here are "
+            f"{', '.join(map(str, HEADS))} wide"
+        )
     options = Options(
         dim=dim,
         depth=sum(name.startswith("blocks_") for name in encoder),
-        heads=dim // HEAD,
+        heads=heads,
         patch_size=side,
         grid=grid,
         centred=centred,
@@ -119,3 +135,12 @@ def as_run(tensors: Mapping[str, np.ndarray], source: str, centred: bool) -> tup
     objective = ObjectiveConfig(name="vit_imagenet", options=vars(options))
     model = ModelConfig(image_size=side * grid)
     return Config(objective=objective, model=model), {"encoder": encoder}
+
+
+def _check_known(name: str, source: str):
+    """UserError for a tensor that no plain Vision Transformer has, such as LayerScale's."""
+    beside = ("cls_token", "pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias")
+    norms = ("norm.weight", "norm.bias")
+    a_blocks = _BLOCK.fullmatch(name.removesuffix(".bias"))
+    if name not in (*beside, *norms) and not a_blocks and not LEFT_OUT.fullmatch(name):
+        raise UserError(f"{source} is no plain Vision Transformer: it holds {name}")

@@ -25,7 +25,10 @@ _conv_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 class Bottleneck(nn.Module):
-    """1×1, 3×3 and 1×1 convolutions beside a shortcut: (B, H, W, C) -> (B, H/s, W/s, 4·width)."""
+    """1×1, 3×3 and 1×1 convolutions beside a shortcut: (B, H, W, C) -> (B, H/s, W/s, 4·width).
+
+    A fresh block is its shortcut, as MoCo v3 starts it: the last norm's scale is 0.
+    """
 
     width: int
     stride: int
@@ -39,7 +42,7 @@ class Bottleneck(nn.Module):
         out = EXPANSION * self.width
         y = nn.relu(norm("bn1")(conv(self.width, 1, 1, "conv1")(x)))
         y = nn.relu(norm("bn2")(conv(self.width, 3, self.stride, "conv2")(y)))
-        y = norm("bn3")(conv(out, 1, 1, "conv3")(y))
+        y = norm("bn3", scale_init=nn.initializers.zeros)(conv(out, 1, 1, "conv3")(y))
         if x.shape[-1] != out or self.stride != 1:
             x = norm("downsample_bn")(conv(out, 1, self.stride, "downsample_conv")(x))
         return nn.relu(x + y)
@@ -82,12 +85,18 @@ def _conv(width: int, side: int, stride: int, name: str, dtype: jnp.dtype):
     )
 
 
-def _norm(name: str, train: bool, dtype: jnp.dtype):
+def _norm(
+    name: str,
+    train: bool,
+    dtype: jnp.dtype,
+    scale_init: nn.initializers.Initializer = nn.initializers.ones,
+):
     return nn.BatchNorm(
         use_running_average=not train,
         momentum=NORM_MOMENTUM,
         epsilon=NORM_EPSILON,
         dtype=dtype,
+        scale_init=scale_init,
         name=name,
     )
 

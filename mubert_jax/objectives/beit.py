@@ -1,4 +1,4 @@
-"""BEiT (Bao et al., 2022): blocks are masked, and their visual tokens are told from the rest.
+"""BEiT (Bao et al., 2022): blocks are masked, and their visual tokens predicted from the others.
 
 The encoder is μ-BERT's and reads a learnt token in the place of every masked patch; the masks are
 those of Algorithm 1. What a patch's visual token is, a trained tokenizer says. Each pair gives one
@@ -6,6 +6,7 @@ image, I_t.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import flax.struct
@@ -23,7 +24,7 @@ from mubert_jax.models.micron_bert import MicronEncoder, compute_dtype
 from mubert_jax.models.swapping import blockwise_mask
 from mubert_jax.objectives.vq_tokenizer import VQTokenizer
 from mubert_jax.training import flops
-from mubert_jax.training.checkpoints import load_weights
+from mubert_jax.training.checkpoints import Weights, load_weights
 from mubert_jax.training.objective import Metrics, Objective, Params
 from mubert_jax.training.views import pair_keys
 
@@ -60,27 +61,50 @@ class BEiT(Objective):
     def __init__(self, config: Config):
         super().__init__(config)
         model, options = config.model, self.options
-        if not options.tokenizer:
+        masked = options.mask_ratio * model.num_patches
+        if not 0 < options.mask_ratio < 1 or not 1 <= options.min_block <= masked:
+            raise UserError(
+                f"config.objective.options: mask_ratio {options.mask_ratio} must be between 0 and "
+                f"1, and min_block {options.min_block} between 1 and the patches that are masked, "
+                f"{masked:.0f}"
+            )
+        self.encoder = MicronEncoder(model, compute_dtype(model))
+        if Path(options.tokenizer or "-").exists():  # not within a compiled function
+            _ = self._trained_tokenizer
+
+    @cached_property
+    def _trained_tokenizer(self) -> tuple[VQTokenizer, Weights]:
+        """The tokenizer, which a training needs and a recognizer does not.
+
+        Raises:
+          UserError: there is none, or it does not fit.
+        """
+        folder, model = self.options.tokenizer, self.config.model
+        if not folder:
             raise UserError(
                 "config.objective.options.tokenizer is empty; give a run of mubert pretrain "
                 "--config=configs/baselines/vq_tokenizer.py"
             )
-        of_tokenizer, self._tokenizer = load_weights(Path(options.tokenizer))
-        if of_tokenizer.objective.name != "vq_tokenizer":
+        config, weights = load_weights(Path(folder))
+        if config.objective.name != "vq_tokenizer":
             raise UserError(
-                f"config.objective.options.tokenizer={options.tokenizer} is a run of "
-                f"{of_tokenizer.objective.name!r}; give one of "
-                "configs/baselines/vq_tokenizer.py"
+                f"config.objective.options.tokenizer={folder} is a run of "
+                f"{config.objective.name!r}; give one of configs/baselines/vq_tokenizer.py"
             )
-        if of_tokenizer.model.patch_size != model.patch_size:
+        if config.model.patch_size != model.patch_size:
             raise UserError(
-                f"config.objective.options.tokenizer={options.tokenizer} has patches of "
-                f"{of_tokenizer.model.patch_size} pixels, config.model.patch_size is "
-                f"{model.patch_size}"
+                f"config.objective.options.tokenizer={folder} has patches of "
+                f"{config.model.patch_size} pixels, config.model.patch_size is {model.patch_size}"
             )
-        self.tokenizer = VQTokenizer(of_tokenizer)
-        self.encoder = MicronEncoder(model, compute_dtype(model))
-        self.head = Dense(self.tokenizer.options.codes)
+        return VQTokenizer(config), weights
+
+    @property
+    def tokenizer(self) -> VQTokenizer:
+        return self._trained_tokenizer[0]
+
+    @property
+    def head(self) -> Dense:
+        return Dense(self.tokenizer.options.codes)
 
     def init(self, key: jax.Array) -> Params:
         of_encoder, of_head = jax.random.split(key)
@@ -94,7 +118,7 @@ class BEiT(Objective):
         }
 
     def extra(self, params: Params) -> dict:
-        weights = self._tokenizer
+        _, weights = self._trained_tokenizer
         return {
             "tokenizer": {
                 "encoder": jax.tree.map(jnp.asarray, weights.params["encoder"]),

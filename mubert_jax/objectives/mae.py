@@ -1,4 +1,4 @@
-"""MAE (He et al., 2022): three quarters of the patches are dropped, and told from the others.
+"""MAE (He et al., 2022): three quarters of the patches are dropped, and predicted from the others.
 
 The encoder is μ-BERT's and reads the patches that are left; the decoder is as large as μ-BERT's.
 Each pair gives one image, I_t. The row "MAE" of Table 6.
@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from mubert_jax import losses
 from mubert_jax.config import Config, ModelConfig
+from mubert_jax.errors import UserError
 from mubert_jax.models import vit
 from mubert_jax.models.dense import Dense
 from mubert_jax.models.images import normalise
@@ -84,6 +85,11 @@ class MAE(Objective):
     def __init__(self, config: Config):
         super().__init__(config)
         model = config.model
+        if not 0 < self.options.mask_ratio < 1:
+            raise UserError(
+                f"config.objective.options.mask_ratio is {self.options.mask_ratio}; it must be "
+                "between 0 and 1"
+            )
         self.kept = max(1, round(model.num_patches * (1 - self.options.mask_ratio)))
         self.encoder = MicronEncoder(model, compute_dtype(model))
         self.decoder = MaskedDecoder(model, compute_dtype(model))

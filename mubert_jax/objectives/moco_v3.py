@@ -161,6 +161,11 @@ class MoCoV3(Objective):
     def __init__(self, config: Config):
         super().__init__(config)
         options = self.options
+        if options.temperature <= 0 or options.hidden < 1 or options.output < 1:
+            raise UserError(
+                "config.objective.options: temperature, hidden and output must be positive; they "
+                f"are {options.temperature}, {options.hidden} and {options.output}"
+            )
         self.backbone = _backbone(options, config.model)
         self.frozen = self.backbone.frozen
         self.projector = Head(self.backbone.projector_layers, options.hidden, options.output)

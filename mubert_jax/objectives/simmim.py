@@ -1,4 +1,4 @@
-"""SimMIM (Xie et al., 2022): squares are masked, and their pixels are told from the rest.
+"""SimMIM (Xie et al., 2022): squares are masked, and their pixels predicted from the others.
 
 Unlike MAE's, the encoder reads a learnt token in the place of every masked patch. Encoder and
 decoder are μ-BERT's; each pair gives one image, I_t.
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from mubert_jax import losses
 from mubert_jax.config import Config
+from mubert_jax.errors import UserError
 from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import MicronDecoder, MicronEncoder, compute_dtype
 from mubert_jax.models.vit import patchify
@@ -57,6 +58,11 @@ class SimMIM(Objective):
     def __init__(self, config: Config):
         super().__init__(config)
         model = config.model
+        if not 0 < self.options.mask_ratio < 1 or not 1 <= self.options.side <= model.grid:
+            raise UserError(
+                f"config.objective.options: mask_ratio {self.options.mask_ratio} must be between 0 "
+                f"and 1, side {self.options.side} between 1 and the {model.grid} patches of a side"
+            )
         self.encoder = MicronEncoder(model, compute_dtype(model))
         self.decoder = MicronDecoder(model, compute_dtype(model))
 

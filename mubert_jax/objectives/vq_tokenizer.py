@@ -1,4 +1,4 @@
-"""A tokenizer of patches (VQ-VAE, van den Oord et al., 2017), whose tokens BEiT learns to tell.
+"""A tokenizer of patches (VQ-VAE, van den Oord et al., 2017), whose tokens BEiT predicts.
 
 It is small and trained on the same frames as BEiT, in place of DALL-E's. Each pair gives one
 image, I_t. Codes are compared by their cosine, as in ViT-VQGAN (Yu et al., 2022).
@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from mubert_jax.config import Config
+from mubert_jax.errors import UserError
 from mubert_jax.models.images import normalise
 from mubert_jax.models.vit import patchify
 from mubert_jax.training.objective import Metrics, Objective, Params
@@ -105,6 +106,14 @@ class VQTokenizer(Objective):
 
     def __init__(self, config: Config):
         super().__init__(config)
+        for name in ("codes", "dim", "width"):
+            if getattr(self.options, name) < 1:
+                raise UserError(f"config.objective.options.{name} must be 1 or more")
+        if config.training.micro_batches > 1:
+            raise UserError(
+                f"config.training.micro_batches is {config.training.micro_batches}: the codebook "
+                "is made of whole batches; take a smaller config.training.batch_size instead"
+            )
         patch_size = config.model.patch_size
         self.encoder = Encoder(self.options, patch_size)
         self.decoder = Decoder(self.options, patch_size)

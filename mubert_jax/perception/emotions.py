@@ -61,7 +61,7 @@ def labelled_pairs(
 def pixel_changes(pairs: Labelled) -> np.ndarray:
     """The change of grey pixels, 28 × 28 per frame: the row without learning."""
     change = grey(pairs.apex) - grey(pairs.onset)
-    return _cells(change[..., None], 4 * CELLS)
+    return np.asarray(cell_means(change[..., None], 4 * CELLS))
 
 
 def token_changes(encode: Encode, params: Params, extra: dict) -> Callable[[Labelled], np.ndarray]:
@@ -76,7 +76,7 @@ def token_changes(encode: Encode, params: Params, extra: dict) -> Callable[[Labe
         both = zip(pairs.onset, pairs.apex, strict=True)
         found = np.stack([change(params, extra, *frames) for frames in both])
         grid = math.isqrt(found.shape[1])
-        return _cells(found.reshape(len(found), grid, grid, -1), CELLS)
+        return np.asarray(cell_means(found.reshape(len(found), grid, grid, -1), CELLS))
 
     return features
 
@@ -100,10 +100,16 @@ def recognition(
     return resampled(lambda rows: uf1(pairs.emotion[rows], predicted[rows]), pairs.subject)
 
 
-def _cells(maps_PxHxWxC: np.ndarray, cells: int):
-    """Means over about cells × cells cells, flat: (P, cells² · C)."""
-    edges = np.linspace(0, maps_PxHxWxC.shape[1], min(cells, maps_PxHxWxC.shape[1]) + 1)
-    starts = edges[:-1].astype(int)
-    rows = np.add.reduceat(maps_PxHxWxC, starts, axis=1)
-    sums = np.add.reduceat(rows, starts, axis=2)
-    return sums.reshape(len(sums), -1)
+def cell_means(maps_PxHxHxC: jax.Array | np.ndarray, cells: int) -> jax.Array:
+    """Means over cells × cells parts of square maps, as even as whole places allow, flat.
+
+    Returns:
+      (P, cells² · C), with as many cells as there are places where these are fewer.
+    """
+    side = maps_PxHxHxC.shape[1]
+    edges = np.linspace(0, side, min(cells, side) + 1).astype(int)
+    places = np.arange(side)
+    inside = (places >= edges[:-1, None]) & (places < edges[1:, None])
+    shares = (inside / inside.sum(1, keepdims=True)).astype(np.float32)
+    means = jnp.einsum("ih,jw,phwc->pijc", shares, shares, maps_PxHxHxC)
+    return means.reshape(len(means), -1)

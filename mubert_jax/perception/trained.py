@@ -5,6 +5,8 @@ from pathlib import Path
 
 from mubert_jax.config import Config
 from mubert_jax.models.micron_bert import MicronBert, build_model
+from mubert_jax.objectives import kind_of
+from mubert_jax.objectives.micron_bert import MicronBertObjective
 from mubert_jax.perception.maps import load_scale
 from mubert_jax.training.checkpoints import Weights, load_seen, load_weights, run_folder
 from mubert_jax.training.contamination import Seen
@@ -35,8 +37,8 @@ class Trained:
 
     @property
     def has_all_parts(self) -> bool:
-        """Whether these are a Micron-BERT's weights; those of other objectives lack its DMA."""
-        return self.config.model.dma.kind == "none" or "dma" in self.params
+        """Whether these are a Micron-BERT's weights, not those of another objective's network."""
+        return issubclass(kind_of(self.config), MicronBertObjective)
 
     @property
     def weights(self) -> Weights:

@@ -16,6 +16,8 @@ from mubert_jax.training.contamination import Seen
 from mubert_jax.training.objective import Objective
 from mubert_jax.training.state import TrainState
 
+# The encoder's learnt token for masked patches.
+MASK = "mask_token"
 # Keys of config.model that may differ without changing the function of the weights.
 HARMLESS = ("model.attention", "model.dtype", "model.dma.chunk", "model.dma.initial")
 
@@ -49,7 +51,11 @@ class InitFrom:
         other, weights = trained.config, trained.weights
         _compare_heads(self.config, other, source)
         params = fresh.params | {
-            name: _placed(weights.params[name], fresh.params[name], f"{source}: {name}")
+            name: _placed(
+                _masked_alike(weights.params[name], fresh.params[name]),
+                fresh.params[name],
+                f"{source}: {name}",
+            )
             for name in fresh.params
             if name in weights.params
         }
@@ -94,6 +100,17 @@ def _compare_heads(config: Config, other: Config, source: str):
                 f"config.training.init_from={source}: config.{key} is {here} here and {there} "
                 "there; take theirs"
             )
+
+
+def _masked_alike(tree: Any, like: Any) -> Any:
+    """`tree` with a learnt mask where `like` has one, a fresh one if need be, and with none else.
+
+    Only some objectives mask what the encoder reads.
+    """
+    if not isinstance(tree, dict):
+        return tree
+    rest = {name: part for name, part in tree.items() if name != MASK}
+    return rest | {MASK: tree.get(MASK, like[MASK])} if MASK in like else rest
 
 
 def _placed(tree: Any, like: Any, where: str) -> Any:

@@ -132,7 +132,9 @@ def _plan(config: Config, backbone: Backbone, pairs: LabelledPairs) -> dict[str,
     """Everything that determines a fold: keys of the config, a digest of pairs and weights."""
     names = (pairs.classes, pairs.dataset, pairs.subject, pairs.clip)
     digest = hashlib.sha256(json.dumps([list(map(str, column)) for column in names]).encode())
-    for array in (pairs.label, pairs.onset, pairs.apex, *jax.tree.leaves(backbone.params)):
+    other = (backbone.other.params, backbone.other.extra) if backbone.other else ()
+    weights = jax.tree.leaves((backbone.params, other))
+    for array in (pairs.label, pairs.onset, pairs.apex, *weights):
         digest.update(np.ascontiguousarray(array).tobytes())
     return _texts(config) | {"pairs and pretrained weights": digest.hexdigest()[:16]}
 
@@ -142,7 +144,7 @@ def _texts(config: Config) -> dict[str, str]:
     texts = {
         key: repr(value)
         for key, value in flatten(config).items()
-        if key.startswith(("recognition.", "model.")) and key not in FREE
+        if key.startswith(("recognition.", "model.", "objective.")) and key not in FREE
     }
     texts = {key: text for key, text in texts.items() if not key.startswith(f"{OPTIONS}.")}
     return texts | {OPTIONS: repr(config.recognition.options)}
@@ -214,7 +216,8 @@ def _backbone(config: Config, trained: Trained | None) -> Backbone:
         return Backbone(model, fresh)
     if not trained.has_all_parts:
         encode = make_objective(config).encode
-        return Backbone(model, fresh, Encoder(encode, trained.params["encoder"], trained.extra))
+        encoder = Encoder(encode, trained.params["encoder"], trained.extra, repr(config.objective))
+        return Backbone(model, fresh, encoder)
     taken = {name: trained.params[name] for name in fresh if name != "recognizer"}
     return Backbone(model, fresh | taken)
 

@@ -28,6 +28,7 @@ from mubert_jax.models.face_grid import face_grid
 from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import MicronBert
 from mubert_jax.motion_maps import MotionMap
+from mubert_jax.perception.emotions import cell_means
 from mubert_jax.training.objective import Params
 from mubert_jax.training.sampling import sample
 
@@ -54,22 +55,24 @@ class Encoder:
     encode: Callable[[Params, dict, jax.Array], jax.Array]
     params: Params
     extra: dict
+    # What tells it from another with the same weights: the objective and its options.
+    said: str = ""
 
-    def token_change(self, params: Params, onset: jax.Array, apex: jax.Array) -> jax.Array:
+    def token_change(
+        self, params: Params, extra: dict, onset: jax.Array, apex: jax.Array
+    ) -> jax.Array:
         """The apex's tokens less the onset's, averaged over cells: (B, `TOKEN_CELLS`² · D).
 
         Args:
-          params: The encoder's weights, `self.params` or others of the same shapes.
+          params, extra: The encoder's weights and statistics, its own or others of their shapes.
           onset, apex: normalised images (B, H, W, 3).
         """
         both = jnp.concatenate([apex, onset])
-        tokens_2BxNxD = self.encode({"encoder": params}, self.extra, both).astype(jnp.float32)
+        tokens_2BxNxD = self.encode({"encoder": params}, extra, both).astype(jnp.float32)
         change_BxNxD = jnp.subtract(*jnp.split(tokens_2BxNxD, 2))
         batch, number, dim = change_BxNxD.shape
         grid = math.isqrt(number)
-        cells = (batch, min(grid, TOKEN_CELLS), min(grid, TOKEN_CELLS), dim)
-        averaged = jax.image.resize(change_BxNxD.reshape(batch, grid, grid, dim), cells, "linear")
-        return averaged.reshape(batch, -1)
+        return cell_means(change_BxNxD.reshape(batch, grid, grid, dim), TOKEN_CELLS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +227,7 @@ class Inputs:
         if name == FEATURES:
             return partial(features, self._backbone.model, self._backbone.params)
         if name == TOKENS:
-            return partial(_token_change, self._backbone.encoder)
+            return _token_change(self._backbone.encoder)
         seen, on = _divided(name)
         method = motion_map(seen)
 
@@ -269,7 +272,7 @@ class Inputs:
     @cached_property
     def _of_encoder(self) -> str:
         encoder = self._backbone.encoder
-        said = repr(settled(self._backbone.model.config))
+        said = repr(settled(self._backbone.model.config)) + encoder.said
         return said + digest(*jax.tree.leaves((encoder.params, encoder.extra)))
 
 
@@ -341,11 +344,14 @@ def _in_cells(seen: np.ndarray, method: MotionMap, grid: int) -> jax.Array:
     return jnp.asarray(cells).reshape(len(seen), -1, 2)
 
 
-@partial(jax.jit, static_argnums=0)
-def _token_change(encoder: Encoder, onset_BxHxWxC: jax.Array, apex_BxHxWxC: jax.Array):
-    """`Encoder.token_change` of frames in levels of 255."""
-    frames = normalise(onset_BxHxWxC), normalise(apex_BxHxWxC)
-    return encoder.token_change(encoder.params, *frames)
+def _token_change(encoder: Encoder) -> Callable[[_Array, _Array], _Array]:
+    """`Encoder.token_change` with its own weights, of frames in levels of 255."""
+    change = jax.jit(
+        lambda params, extra, onset, apex: encoder.token_change(
+            params, extra, normalise(onset), normalise(apex)
+        )
+    )
+    return partial(change, encoder.params, encoder.extra)
 
 
 @jax.jit

@@ -17,7 +17,7 @@ from mubert_jax.objectives.vit_imagenet import resampled
 from mubert_jax.training.checkpoints import load_weights
 
 
-def small(dim=64, depth=2, side=8, grid=3) -> dict[str, np.ndarray]:
+def small(dim=192, depth=2, side=8, grid=3) -> dict[str, np.ndarray]:
     """A model of the family with random tensors, under timm's names."""
     random = np.random.default_rng(0)
     shapes = {
@@ -59,10 +59,10 @@ def as_npz(tensors):
         )
         attention = f"{theirs}/MultiHeadDotProductAttention_1"
         for name, kernel, bias in parts:
-            arrays[f"{attention}/{name}/kernel"] = kernel.reshape(dim, -1, 64)
-            arrays[f"{attention}/{name}/bias"] = bias.reshape(-1, 64)
+            arrays[f"{attention}/{name}/kernel"] = kernel.reshape(dim, 3, 64)
+            arrays[f"{attention}/{name}/bias"] = bias.reshape(3, 64)
         arrays[f"{attention}/out/kernel"] = tensors[f"{ours}.attn.proj.weight"].T.reshape(
-            -1, 64, dim
+            3, 64, dim
         )
         arrays[f"{attention}/out/bias"] = tensors[f"{ours}.attn.proj.bias"]
         for layer, name in (("LayerNorm_0", "norm1"), ("LayerNorm_2", "norm2")):
@@ -107,12 +107,13 @@ def test_an_import_is_a_run_at_the_size_that_is_asked_for(tmp_path, capsys):
     save_file(small(), tmp_path / "vit.safetensors")
     command = ["import", f"--input={tmp_path / 'vit.safetensors'}"]
     assert main([*command, f"--workdir={tmp_path / 'run'}", "--config.model.image_size=32"]) == 0
-    assert "standardised, as DeiT's (by the file's name)" in capsys.readouterr().out
+    said = "standardised, as DeiT's (--config.objective.options.centred=...)"
+    assert said in capsys.readouterr().out
     config, weights = load_weights(tmp_path / "run")
     assert config.model.image_size == 32 and config.objective.name == "vit_imagenet"
     assert json.loads((tmp_path / "run" / "config.json").read_text())["model"]["image_size"] == 32
     tokens = jax.jit(make_objective(config).encode)(weights.params, {}, pictures(0, 1, 32, 32))
-    assert tokens.shape == (1, 16, 64)
+    assert tokens.shape == (1, 16, 192)
     with pytest.raises(UserError, match="is not pretrained here; mubert import takes its"):
         make_objective(config).views(jax.random.key(0), {})
 
@@ -130,8 +131,9 @@ def test_positions_of_another_grid_keep_the_corners_apart():
     "spoilt, said",
     [
         ({"norm.bias": None}, "holds no whole Vision Transformer: 'norm.bias'"),
+        ({"blocks.0.ls1.gamma": np.ones(192, np.float32)}, "it holds blocks.0.ls1.gamma"),
         ({"blocks.1.mlp.fc2.bias": None}, "no whole Vision Transformer: 'blocks.1.mlp.fc2.bias'"),
-        ({"pos_embed": np.zeros((1, 8, 64), np.float32)}, "its tensors have other shapes"),
+        ({"pos_embed": np.zeros((1, 8, 192), np.float32)}, "its tensors have other shapes"),
     ],
 )
 def test_a_file_that_is_not_whole_is_refused_and_leaves_nothing(tmp_path, capsys, spoilt, said):
@@ -148,6 +150,14 @@ def test_an_npz_of_something_else_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", a=np.zeros(3))
     with pytest.raises(UserError, match="x.npz holds no Vision Transformer: it lacks Transformer"):
         vit_weights.read_npz(tmp_path / "x.npz")
+    whole = as_npz(small())
+    np.savez(tmp_path / "part.npz", **{k: x for k, x in whole.items() if k != "cls"})
+    with pytest.raises(UserError, match="part.npz holds no whole Vision Transformer: 'cls'"):
+        vit_weights.read_npz(tmp_path / "part.npz")
+    np.savez(tmp_path / "cut.npz", **whole)
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:9000])
+    with pytest.raises(UserError, match="cut.npz cannot be read"):
+        vit_weights.read_npz(tmp_path / "cut.npz")
     (tmp_path / "y.npz").write_text("none")
     with pytest.raises(UserError, match="y.npz cannot be read"):
         vit_weights.read_npz(tmp_path / "y.npz")

@@ -134,14 +134,48 @@ def test_beit_scores_masked_patches_alone_and_does_not_read_them(run):
     "overrides, options, said",
     [
         ({}, {"tokenizer": ""}, "tokenizer is empty; give a run of mubert pretrain"),
-        ({"model__patch_size": 4}, {}, "has patches of 8 pixels, config.model.patch_size is 4"),
+        (
+            {"model__patch_size": 4, "swapping__min_block": 2},
+            {},
+            "has patches of 8 pixels, config.model.patch_size is 4",
+        ),
     ],
 )
 def test_beit_without_a_tokenizer_that_fits_says_so(run, overrides, options, said):
-    options = {"tokenizer": str(run)} | options
+    options = {"tokenizer": str(run), "min_block": 2} | options
     config = tiny_config(objective__name="beit", objective__options=options, **overrides)
     with pytest.raises(UserError, match=said):
-        make_objective(config)
+        fresh_state(config)
+
+
+def test_a_recognizer_needs_no_tokenizer(run):
+    moved = tiny_config(
+        objective__name="beit", objective__options={"tokenizer": f"{run}/moved", "min_block": 2}
+    )
+    params, images = fresh_state(beit(run)).params, jnp.zeros((1, 32, 32, 3))
+    assert make_objective(moved).encode(params, {}, images).shape == (1, 16, 32)
+
+
+@pytest.mark.parametrize(
+    "name, options, said",
+    [
+        ("beit", {"mask_ratio": 1.5, "min_block": 2}, "mask_ratio 1.5 must be between 0 and 1"),
+        ("beit", {"min_block": 16}, "min_block 16 between 1 and the patches that are masked, 6"),
+        ("simmim", {"side": 0}, "side 0 between 1 and the 4 patches of a side"),
+        ("mae", {"mask_ratio": 1.0}, "mask_ratio is 1.0; it must be between 0 and 1"),
+        ("moco_v3", {"temperature": 0.0}, "temperature, hidden and output must be positive"),
+        ("vq_tokenizer", {"codes": 0}, "options.codes must be 1 or more"),
+    ],
+)
+def test_options_out_of_range_are_refused(name, options, said):
+    with pytest.raises(UserError, match=said):
+        make_objective(tiny_config(objective__name=name, objective__options=options))
+
+
+def test_the_codebook_is_made_of_whole_batches():
+    parts = {"training__batch_size": 8, "training__micro_batches": 2}
+    with pytest.raises(UserError, match="micro_batches is 2: the codebook is made of whole"):
+        make_objective(tiny_config(objective__name="vq_tokenizer", **parts))
 
 
 def test_a_run_of_another_objective_is_no_tokenizer(tmp_path):

@@ -13,7 +13,7 @@ from mubert_jax.errors import UserError
 from mubert_jax.models import resnet
 from mubert_jax.objectives import make_objective
 from mubert_jax.objectives.moco_v3 import info_nce
-from mubert_jax.training.state import create_state, optimizer
+from mubert_jax.training.state import begin_with, create_state, optimizer
 
 OPTIONS = {"hidden": 16, "output": 8, "momentum": 0.9}
 CONFIG = tiny_config(
@@ -62,7 +62,11 @@ def test_the_average_follows_by_its_momentum(first):
 
 
 def test_the_projection_of_patches_is_frozen():
-    assert make_objective(CONFIG).frozen == ("encoder/patch_embed",)
+    objective = make_objective(CONFIG)
+    params = jax.eval_shape(objective.init, jax.random.key(0))
+    frozen = begin_with(objective.frozen, params)
+    assert frozen["encoder"]["patch_embed"] == {"kernel": True, "bias": True}
+    assert sum(jax.tree.leaves(frozen)) == 2
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +109,13 @@ def test_keys_are_of_the_moving_average_and_have_no_gradient(on_one):
     _, (_, (of_params, of_extra)) = on_one
     assert not any(np.any(x) for x in jax.tree.leaves(of_extra))
     assert all(np.any(x) for x in jax.tree.leaves(of_params["encoder"]["blocks_0"]["attn"]))
+
+
+def test_keys_are_of_what_is_kept_and_not_of_the_parameters(first, on_one):
+    of, ((loss, _), _) = on_one
+    wave = lambda x: x + 0.1 * jnp.sin(jnp.arange(x.size)).reshape(x.shape)  # noqa: E731
+    other = jax.tree.map(wave, first.extra)
+    assert abs(of(first.params, other)[0][0] - loss) > 1e-3
 
 
 def test_it_learns_to_tell_frames_apart(first, on_one):

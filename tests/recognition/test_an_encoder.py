@@ -12,10 +12,12 @@ from recognition.test_finetune import Pairs, crossed, pairs, uf1
 from mubert_jax.cli import main
 from mubert_jax.models.images import normalise
 from mubert_jax.objectives import make_objective
+from mubert_jax.perception.emotions import cell_means
 from mubert_jax.perception.trained import Trained
 from mubert_jax.recognition import finetune
 from mubert_jax.recognition.inputs import TOKENS, Inputs
 from mubert_jax.recognition.networks import make_network
+from mubert_jax.recognition.networks.micron_bert import depths
 from mubert_jax.training.checkpoints import Weights, save_imported
 from mubert_jax.training.contamination import Seen
 
@@ -139,5 +141,29 @@ def test_a_fresh_micron_bert_has_an_encoder_of_its_own():
     assert backbone.other is None
     frames = jnp.ones((1, 32, 32, 3))
     encoder = backbone.encoder
-    change = jax.jit(encoder.token_change)(encoder.params, frames, frames)
+    change = jax.jit(encoder.token_change)(encoder.params, {}, frames, frames)
     np.testing.assert_array_equal(change, np.zeros((1, 16 * 32)))
+
+
+def test_cells_are_true_means_and_folds_of_another_encoder_are_not_taken_for_its_own(trained):
+    maps = np.random.default_rng(0).normal(size=(2, 10, 10, 3)).astype(np.float32)
+    found = np.asarray(cell_means(maps, 4)).reshape(2, 4, 4, 3)
+    np.testing.assert_allclose(found[:, 0, 1], maps[:, :2, 2:5].mean((1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(found[:, 3, 3], maps[:, 7:, 7:].mean((1, 2)), rtol=1e-5)
+    config, backbone = of_backbone(trained)
+    other = dataclasses.replace(
+        backbone.other, params=jax.tree.map(lambda x: x + 1, trained.params)
+    )
+    plans = [
+        finetune._plan(config, dataclasses.replace(backbone, other=encoder), pairs())
+        for encoder in (backbone.other, other)
+    ]
+    assert plans[0] != plans[1]
+
+
+def test_lower_blocks_of_a_resnet_learn_slower_too():
+    names = ("conv1", "layer1_0", "layer1_1", "layer2_0")
+    params = {"encoder": {name: {"kernel": 0} for name in names}, "head": {"bias": 0}}
+    found = depths(params, "head")
+    assert [found["encoder"][name]["kernel"] for name in names] == [4, 3, 2, 1]
+    assert found["head"]["bias"] == 0

@@ -25,9 +25,9 @@ class EncoderFineTuning(Network):
 
     def init(self, key: jax.Array, inputs: dict[str, jax.Array]) -> Params:
         onset, apex = jnp.unstack(normalise(inputs[FRAMES]), axis=1)
-        change = jax.eval_shape(
-            self.backbone.encoder.token_change, self.backbone.encoder.params, onset, apex
-        )
+        pretrained = self.backbone.encoder
+        weights = pretrained.params, pretrained.extra
+        change = jax.eval_shape(pretrained.token_change, *weights, onset, apex)
         kernel = jnp.zeros((change.shape[-1], self.classes))
         encoder = jax.tree.map(jnp.asarray, self.backbone.encoder.params)
         return {"encoder": encoder, "head": {"kernel": kernel, "bias": jnp.zeros(self.classes)}}
@@ -44,7 +44,8 @@ class EncoderFineTuning(Network):
 
     def logits(self, params: Params, inputs: dict[str, jax.Array]) -> jax.Array:
         onset, apex = jnp.unstack(normalise(inputs[FRAMES]), axis=1)
-        change_BxF = self.backbone.encoder.token_change(params["encoder"], onset, apex)
+        pretrained = self.backbone.encoder
+        change_BxF = pretrained.token_change(params["encoder"], pretrained.extra, onset, apex)
         return change_BxF @ params["head"]["kernel"] + params["head"]["bias"]
 
     def layers(self, params: Params) -> Any:

@@ -89,20 +89,20 @@ def depths(params: Params, heads: str) -> Any:
     names = jax.tree_util.tree_map_with_path(
         lambda path, _: jax.tree_util.keystr(path, simple=True, separator="/"), params
     )
-    depth = 1 + max((_block(name) for name in jax.tree.leaves(names)), default=-1)
-    return jax.tree.map(lambda name: _below(name, depth, heads), names)
+    blocks = sorted({place for name in jax.tree.leaves(names) if (place := _block(name))})
+
+    def below(name: str) -> int:
+        if name.startswith(f"{heads}/"):
+            return 0
+        if place := _block(name):
+            return len(blocks) - blocks.index(place)
+        before_all = name.startswith("encoder/") and not name.startswith("encoder/norm")
+        return 1 + len(blocks) * before_all
+
+    return jax.tree.map(below, names)
 
 
-def _below(name: str, depth: int, heads: str) -> int:
-    """The number of layers between a parameter and the head."""
-    if name.startswith(f"{heads}/"):
-        return 0
-    if name.startswith("encoder/") and not name.startswith("encoder/norm"):
-        return depth - _block(name)
-    return 1
-
-
-def _block(name: str) -> int:
-    """The number of a parameter's block; -1 for a parameter before all blocks."""
-    found = re.match(r"encoder/blocks_(\d+)/", name)
-    return int(found[1]) if found else -1
+def _block(name: str) -> tuple[int, int] | None:
+    """A parameter's block: its number, behind that of its stage in a ResNet; None in no block."""
+    found = re.match(r"encoder/(?:blocks_|layer(\d+)_)(\d+)/", name)
+    return (int(found[1] or 0), int(found[2])) if found else None
