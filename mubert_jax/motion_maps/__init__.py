@@ -37,6 +37,7 @@ class MotionMap:
         shows fainter movements and saturates sooner.
       extra: the extra of this package that it needs, named like the module that this brings, such
         as "torch"; `see` imports it when it is called, so that nobody else needs it.
+      version: what its values depend on beside the frames, such as a digest of weights.
       lacks: what else is not there, such as weights that are not shipped, and what to do; "" if
         nothing is missing.
     """
@@ -49,6 +50,7 @@ class MotionMap:
     unit: str = ""
     limit: float | None = None
     extra: str = ""
+    version: Callable[[], str] = str
     lacks: Callable[[], str] = str
 
     def __call__(

@@ -47,6 +47,12 @@ def lacks() -> str:
     )
 
 
+def version() -> str:
+    """A digest of the weights; "" without any."""
+    path = weights()
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else ""
+
+
 def see(onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
     path = weights()
     if path is None:
@@ -109,4 +115,4 @@ def _tensors(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path} cannot be read: {reason}") from error
 
 
-METHOD = MotionMap("RAFT", "flow", see, unit="pixels", limit=1.0, lacks=lacks)
+METHOD = MotionMap("RAFT", "flow", see, unit="pixels", limit=1.0, version=version, lacks=lacks)

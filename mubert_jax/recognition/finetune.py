@@ -36,7 +36,13 @@ from mubert_jax.recognition.cross_validation import (
     cross_validate,
     fit_all,
 )
-from mubert_jax.recognition.inputs import Backbone, Encoder, Inputs
+from mubert_jax.recognition.inputs import (
+    Backbone,
+    Encoder,
+    Inputs,
+    available_maps,
+    motion_map,
+)
 from mubert_jax.recognition.metrics import hardest
 from mubert_jax.recognition.networks import make_network
 from mubert_jax.recognition.predictions import CURVES_FILE, PREDICTIONS_FILE, Facts, Predictions
@@ -136,6 +142,8 @@ def _plan(config: Config, backbone: Backbone, pairs: LabelledPairs) -> dict[str,
     weights = jax.tree.leaves((backbone.params, other))
     for array in (pairs.label, pairs.onset, pairs.apex, *weights):
         digest.update(np.ascontiguousarray(array).tobytes())
+    if config.recognition.features in available_maps():
+        digest.update(motion_map(config.recognition.features).version().encode())
     return _texts(config) | {"pairs and pretrained weights": digest.hexdigest()[:16]}
 
 

@@ -256,6 +256,9 @@ class Inputs:
             said.append(self._of_encoder)
         if name.endswith(IN_CELLS):
             said.append(self._backbone.model.config.grid)
+        seen, _ = _divided(name)
+        if seen in available_maps() and (version := motion_map(seen).version()):
+            said.append(version)
         if copies:
             said += [copies, seed, self._config.flip, self._config.shift, self._config.gain]
         return hashlib.sha256(repr(said).encode()).hexdigest()[:16]

@@ -1,5 +1,6 @@
 """What is read of pairs says what is known to have happened in them; it is computed once."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import jax
@@ -174,3 +175,14 @@ def test_an_input_that_does_not_exist(model):
     for name in ("flo", "flo/cells", "flo/face"):
         with pytest.raises(UserError, match=f"input of a network '{name}'; did you mean 'flow'"):
             read(name, model, onset, onset)
+
+
+def test_other_weights_of_a_motion_map_are_computed_again(tmp_path, model, monkeypatch):
+    """A map by a network: the same frames, another version of it."""
+    frames = np.zeros((1, SIZE, SIZE, 3), np.uint8)
+    known = inputs.motion_map("difference")
+    for version in ("small", "large", "large"):
+        newer = dataclasses.replace(known, version=lambda version=version: version)
+        monkeypatch.setattr(inputs, "motion_map", lambda name, newer=newer: newer)
+        read("difference/cells", model, frames, frames, folder=tmp_path)
+    assert len(list(tmp_path.glob("*.npy"))) == 2
