@@ -76,6 +76,7 @@ def test_one_new_file_is_measured_when_it_is_due(weight_size, pretrain, tmp_path
     assert cv2.imread(str(tmp_path / "run" / "training.png")) is not None
 
 
+@pytest.mark.slow
 def test_a_restart_may_be_watched_by_something_else(weight_size, pretrain, tmp_path):
     assert pretrain({}) == 0
     assert pretrain({"weight_size": {"every": 1}}) == 0

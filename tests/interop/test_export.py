@@ -71,6 +71,7 @@ def test_the_printed_lines_load_the_file(checkpoint, tmp_path, capsys, flags):
     assert not isinstance(names["model"], dict)
 
 
+@pytest.mark.slow
 def test_the_papers_size_is_the_official_class(tmp_path, capsys):
     config = build(paper_config())
     save_imported(tmp_path / "run", config, random_weights(config), "random")

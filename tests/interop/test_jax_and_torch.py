@@ -201,7 +201,7 @@ def torch_dino(config, module, tensors, frame, crops):
     return sum(terms) / len(terms)
 
 
-@pytest.mark.parametrize("agreement", ["mse", "dino"])
+@pytest.mark.parametrize("agreement", [pytest.param("mse", marks=pytest.mark.slow), "dino"])
 def test_gradients_of_the_total_loss(agreement, noise_batch):
     config = tiny_config(loss__agreement=agreement, loss__agreement_weight=0.7)
     weights = random_weights(config)

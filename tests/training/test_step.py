@@ -24,7 +24,10 @@ def parts(**overrides):
     return config, fresh_state(config), step_of(config, STEPS)
 
 
-@pytest.mark.parametrize("agreement", ["none", pytest.param("mse", marks=pytest.mark.slow), "dino"])
+@pytest.mark.parametrize(
+    "agreement",
+    ["none", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mse", "dino"))],
+)
 def test_the_loss_falls_on_one_batch(agreement, noise_batch):
     _, state, step = parts(loss__agreement=agreement, optimizer__learning_rate=3e-3)
     step = jax.jit(step)
@@ -171,6 +174,7 @@ def test_parts_of_a_batch_need_less_memory(noise_batch):
     assert planned(training__micro_batches=4) < 0.7 * planned()
 
 
+@pytest.mark.slow
 def test_computing_blocks_again_changes_nothing(noise_batch):
     ends = []
     for remat in (False, True):
