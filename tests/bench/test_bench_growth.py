@@ -202,6 +202,7 @@ ENTRY %main (x: f32[4]) -> f32[4] {
     assert sizes == {"all-gather in a loop": 5 * 32, "all-reduce in a loop": 5 * 3 * 16}
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_saved_and_restored():
     (row,) = bench_checkpoint(CONFIG, [2], 2, QUIET)
     size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(abstract_state(CONFIG)))

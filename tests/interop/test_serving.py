@@ -95,7 +95,8 @@ def test_an_onnx_file_that_computes_otherwise_is_not_kept(tmp_path, monkeypatch,
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-@pytest.mark.parametrize("name", BY_NAME)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
 def test_stablehlo_agrees_with_the_model(tmp_path, name):
     config, weights, file = exported(tmp_path, "stablehlo", **CONFIGS[name])
     function = jax.export.deserialize(bytearray(file.read_bytes()))
