@@ -59,9 +59,7 @@ def import_weights(
     refuse_unread(ImportPart, map(key_of, overrides), [config])
     weights, passed_over = from_official(config, file.tensors, str(path))
     with _whole_or_not_at_all(workdir) as folder:
-        save_imported(folder, config, weights, path.name, seen_of(path, file.description))
-        text = json.dumps(config_lib.to_dict(config), indent=2)
-        write_text(folder / "config.json", text + "\n")
+        _save(folder, config, weights, path.name, seen_of(path, file.description))
         if file.description is not None and file.description.scale:
             save_scale(folder, file.description.scale)
     model, decoder = config.model, config.model.decoder
@@ -94,9 +92,7 @@ def _import_vit(
         raise UserError(f"{path} holds no Vision Transformer: its tensors have other shapes")
     with _whole_or_not_at_all(workdir) as folder:
         # ImageNet holds nobody of a data set of micro-expressions.
-        save_imported(folder, config, Weights(params), path.name, Seen())
-        text = json.dumps(config_lib.to_dict(config), indent=2)
-        write_text(folder / "config.json", text + "\n")
+        _save(folder, config, Weights(params), path.name, Seen())
     options = config.objective.options
     pixels = "-1 to 1, as AugReg's" if options["centred"] else "standardised, as DeiT's"
     console.print(
@@ -108,6 +104,13 @@ def _import_vit(
         markup=False,
         soft_wrap=True,
     )
+
+
+def _save(folder: Path, config: Config, weights: Weights, source: str, seen: Seen):
+    """Checkpoint 0 and config.json."""
+    save_imported(folder, config, weights, source, seen)
+    text = json.dumps(config_lib.to_dict(config), indent=2)
+    write_text(folder / "config.json", text + "\n")
 
 
 def _config_of(file: files.TensorFile, path: Path) -> tuple[dict, dict[str, str]]:

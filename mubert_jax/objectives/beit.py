@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
@@ -20,12 +19,12 @@ from mubert_jax.config_values import path_or
 from mubert_jax.errors import UserError
 from mubert_jax.models.dense import Dense
 from mubert_jax.models.images import normalise
-from mubert_jax.models.micron_bert import MicronEncoder, compute_dtype
 from mubert_jax.models.swapping import blockwise_mask
+from mubert_jax.objectives._masked import MaskedViews, OnEncoder
 from mubert_jax.objectives.vq_tokenizer import VQTokenizer
 from mubert_jax.training import flops
 from mubert_jax.training.checkpoints import Weights, load_weights
-from mubert_jax.training.objective import Metrics, Objective, Params
+from mubert_jax.training.objective import Metrics, Params
 from mubert_jax.training.views import pair_keys
 
 
@@ -40,15 +39,7 @@ class Options:
     min_block: int = 16
 
 
-@flax.struct.dataclass
-class Views:
-    """Normalised images (B, H, W, 3), and which of their patches are masked, (B, N) boolean."""
-
-    images: jax.Array
-    masked: jax.Array
-
-
-class BEiT(Objective):
+class BEiT(OnEncoder):
     """The cross-entropy of the masked patches' tokens; `extra` holds the tokenizer."""
 
     Options = Options
@@ -68,7 +59,6 @@ class BEiT(Objective):
                 f"1, and min_block {options.min_block} between 1 and the patches that are masked, "
                 f"{masked:.0f}"
             )
-        self.encoder = MicronEncoder(model, compute_dtype(model))
         if Path(options.tokenizer or "-").exists():  # not within a compiled function
             _ = self._trained_tokenizer
 
@@ -126,14 +116,14 @@ class BEiT(Objective):
             }
         }
 
-    def views(self, key: jax.Array, batch: dict[str, jax.Array]) -> Views:
+    def views(self, key: jax.Array, batch: dict[str, jax.Array]) -> MaskedViews:
         keys, grid = pair_keys(key, batch["index"]), self.config.model.grid
         blocks = SwappingConfig(ratio=self.options.mask_ratio, min_block=self.options.min_block)
         masked = jax.vmap(lambda key: blockwise_mask(key, grid, blocks))(keys)
-        return Views(normalise(batch["current"]), masked)
+        return MaskedViews(normalise(batch["current"]), masked)
 
     def loss(
-        self, params: Params, extra: dict, views: Views, progress: jax.Array
+        self, params: Params, extra: dict, views: MaskedViews, progress: jax.Array
     ) -> tuple[jax.Array, tuple[Metrics, dict]]:
         encoder = self.encoder.bind({"params": params["encoder"]})
         encoded = encoder(views.images, masked_BxN=views.masked)
@@ -144,9 +134,6 @@ class BEiT(Objective):
         told = jnp.mean(jnp.argmax(logits, axis=-1) == token_BxN, where=views.masked)
         std = losses.contextual_std(encoded.contextual_token)
         return error, ({"tokens": error, "accuracy": told, "contextual_std": std}, {})
-
-    def encode(self, params: Params, extra: dict, images: jax.Array) -> jax.Array:
-        return self.encoder.bind({"params": params["encoder"]})(images).tokens
 
     def flops_per_pair(self) -> float:
         model = self.config.model

@@ -18,9 +18,10 @@ from mubert_jax.errors import UserError
 from mubert_jax.models import vit
 from mubert_jax.models.dense import Dense
 from mubert_jax.models.images import normalise
-from mubert_jax.models.micron_bert import MicronEncoder, compute_dtype, reconstructed
+from mubert_jax.models.micron_bert import compute_dtype, reconstructed
+from mubert_jax.objectives._masked import OnEncoder
 from mubert_jax.training import flops
-from mubert_jax.training.objective import Metrics, Objective, Params
+from mubert_jax.training.objective import Metrics, Params
 from mubert_jax.training.views import pair_keys
 
 # Added to the variance of a patch, as in the paper's code.
@@ -73,7 +74,7 @@ class MaskedDecoder(nn.Module):
         return reconstructed(x, config, self.dtype)[:, 1:]
 
 
-class MAE(Objective):
+class MAE(OnEncoder):
     """The mean square error over the patches that were dropped."""
 
     Options = Options
@@ -91,7 +92,6 @@ class MAE(Objective):
                 "between 0 and 1"
             )
         self.kept = max(1, round(model.num_patches * (1 - self.options.mask_ratio)))
-        self.encoder = MicronEncoder(model, compute_dtype(model))
         self.decoder = MaskedDecoder(model, compute_dtype(model))
 
     def init(self, key: jax.Array) -> Params:
@@ -125,9 +125,6 @@ class MAE(Objective):
         error = losses.reconstruction(*of_dropped)
         std = losses.contextual_std(encoded.contextual_token)
         return error, ({"reconstruction": error, "contextual_std": std}, {})
-
-    def encode(self, params: Params, extra: dict, images: jax.Array) -> jax.Array:
-        return self.encoder.bind({"params": params["encoder"]})(images).tokens
 
     def flops_per_pair(self) -> float:
         model = self.config.model

@@ -6,7 +6,6 @@ decoder are μ-BERT's; each pair gives one image, I_t.
 
 from dataclasses import dataclass
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 
@@ -14,10 +13,11 @@ from mubert_jax import losses
 from mubert_jax.config import Config
 from mubert_jax.errors import UserError
 from mubert_jax.models.images import normalise
-from mubert_jax.models.micron_bert import MicronDecoder, MicronEncoder, compute_dtype
+from mubert_jax.models.micron_bert import MicronDecoder, compute_dtype
 from mubert_jax.models.vit import patchify
+from mubert_jax.objectives._masked import MaskedViews, OnEncoder
 from mubert_jax.training import flops
-from mubert_jax.training.objective import Metrics, Objective, Params
+from mubert_jax.training.objective import Metrics, Params
 from mubert_jax.training.views import pair_keys
 
 
@@ -29,14 +29,6 @@ class Options:
     side: int = 4
 
 
-@flax.struct.dataclass
-class Views:
-    """Normalised images (B, H, W, 3), and which of their patches are masked, (B, N) boolean."""
-
-    images: jax.Array
-    masked: jax.Array
-
-
 def masked_squares(key: jax.Array, grid: int, options: Options) -> jax.Array:
     """(N,) boolean; squares that reach beyond the last patches are cut off there."""
     side = -(-grid // options.side)
@@ -46,7 +38,7 @@ def masked_squares(key: jax.Array, grid: int, options: Options) -> jax.Array:
     return patches[:grid, :grid].reshape(-1)
 
 
-class SimMIM(Objective):
+class SimMIM(OnEncoder):
     """The mean absolute error over the masked patches."""
 
     Options = Options
@@ -63,7 +55,6 @@ class SimMIM(Objective):
                 f"config.objective.options: mask_ratio {self.options.mask_ratio} must be between 0 "
                 f"and 1, side {self.options.side} between 1 and the {model.grid} patches of a side"
             )
-        self.encoder = MicronEncoder(model, compute_dtype(model))
         self.decoder = MicronDecoder(model, compute_dtype(model))
 
     def init(self, key: jax.Array) -> Params:
@@ -75,13 +66,13 @@ class SimMIM(Objective):
         tokens = jnp.zeros((1, model.num_patches, model.dim))
         return {"encoder": encoder, "decoder": self.decoder.init(of_decoder, tokens)["params"]}
 
-    def views(self, key: jax.Array, batch: dict[str, jax.Array]) -> Views:
+    def views(self, key: jax.Array, batch: dict[str, jax.Array]) -> MaskedViews:
         keys, grid = pair_keys(key, batch["index"]), self.config.model.grid
         masked = jax.vmap(lambda key: masked_squares(key, grid, self.options))(keys)
-        return Views(normalise(batch["current"]), masked)
+        return MaskedViews(normalise(batch["current"]), masked)
 
     def loss(
-        self, params: Params, extra: dict, views: Views, progress: jax.Array
+        self, params: Params, extra: dict, views: MaskedViews, progress: jax.Array
     ) -> tuple[jax.Array, tuple[Metrics, dict]]:
         encoder = self.encoder.bind({"params": params["encoder"]})
         encoded = encoder(views.images, masked_BxN=views.masked)
@@ -90,9 +81,6 @@ class SimMIM(Objective):
         error = jnp.mean(jnp.abs(told - patches), where=views.masked[..., None])
         std = losses.contextual_std(encoded.contextual_token)
         return error, ({"reconstruction": error, "contextual_std": std}, {})
-
-    def encode(self, params: Params, extra: dict, images: jax.Array) -> jax.Array:
-        return self.encoder.bind({"params": params["encoder"]})(images).tokens
 
     def flops_per_pair(self) -> float:
         model = self.config.model

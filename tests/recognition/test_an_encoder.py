@@ -17,7 +17,7 @@ from mubert_jax.perception.trained import Trained
 from mubert_jax.recognition import finetune
 from mubert_jax.recognition.inputs import TOKENS, Inputs
 from mubert_jax.recognition.networks import make_network
-from mubert_jax.recognition.networks.micron_bert import depths
+from mubert_jax.recognition.networks._fine_tuned import depths
 from mubert_jax.training.checkpoints import Weights, save_imported
 from mubert_jax.training.contamination import Seen
 

@@ -14,7 +14,7 @@ from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition.inputs import Backbone, Inputs
 from mubert_jax.recognition.network import FineTuning, train
 from mubert_jax.recognition.networks import make_network
-from mubert_jax.recognition.networks.micron_bert import HEADS
+from mubert_jax.recognition.networks._fine_tuned import HEADS
 
 
 def tiny(reads, count=12, **recognition):

@@ -7,20 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from mubert_jax.models.images import normalise
-from mubert_jax.recognition.inputs import FRAMES, TOKENS, Inputs, augmented
-from mubert_jax.recognition.network import Network
-from mubert_jax.recognition.networks.micron_bert import depths, first_heads
+from mubert_jax.recognition.inputs import FRAMES, TOKENS, Inputs
+from mubert_jax.recognition.networks._fine_tuned import FineTuned, depths, first_heads
 from mubert_jax.training.objective import Params
 
 
-class EncoderFineTuning(Network):
+class EncoderFineTuning(FineTuned):
     """A copy of the encoder per fold, trained from the pretrained weights; its head comes first.
 
     This is how objectives without DMA are compared: the head reads what
     `recognition.features="encoder"` gives a linear probe.
     """
 
-    reads = (FRAMES,)
     any_objective = True
 
     def init(self, key: jax.Array, inputs: dict[str, jax.Array]) -> Params:
@@ -29,7 +27,7 @@ class EncoderFineTuning(Network):
         weights = pretrained.params, pretrained.extra
         change = jax.eval_shape(pretrained.token_change, *weights, onset, apex)
         kernel = jnp.zeros((change.shape[-1], self.classes))
-        encoder = jax.tree.map(jnp.asarray, self.backbone.encoder.params)
+        encoder = jax.tree.map(jnp.asarray, pretrained.params)
         return {"encoder": encoder, "head": {"kernel": kernel, "bias": jnp.zeros(self.classes)}}
 
     def start(self, inputs: Inputs, seed: int, fold_K: np.ndarray, train_KxP: np.ndarray) -> Params:
@@ -37,10 +35,6 @@ class EncoderFineTuning(Network):
         if not self.config.recognition.head_epochs:
             return params
         return params | {"head": first_heads(self, TOKENS, inputs, seed, train_KxP)}
-
-    def augment(self, key: jax.Array, inputs: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        onset, apex = inputs[FRAMES]
-        return {FRAMES: jnp.stack(augmented(key, onset, apex, self.config.recognition))}
 
     def logits(self, params: Params, inputs: dict[str, jax.Array]) -> jax.Array:
         onset, apex = jnp.unstack(normalise(inputs[FRAMES]), axis=1)
