@@ -5,59 +5,33 @@ that the environment variable `MUBERT_RAFT` names.
 """
 
 import functools
-import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import jax
 import numpy as np
-from safetensors.numpy import load_file
 
 from mubert_jax.errors import UserError
 from mubert_jax.models import raft, torchvision
 from mubert_jax.motion_maps import MotionMap
+from mubert_jax.motion_maps._weights import WeightsFile
 
-WEIGHTS = "MUBERT_RAFT"
-# torchvision's files, whose names end in the beginning of their SHA-256.
 FILES = ("raft_small_C_T_V2-01064c6d.pth", "raft_large_C_T_SKHT_V2-ff5fadd5.pth")
+WEIGHTS = WeightsFile(
+    "RAFT",
+    "MUBERT_RAFT",
+    FILES,
+    f"put torchvision's {FILES[0]} into ~/.cache/torch/hub/checkpoints, or name it in MUBERT_RAFT",
+)
 # A tensor of either.
 KNOWN = "update_block.flow_head.conv2.weight"
 # How many times a frame is enlarged: RAFT works on eighths, in which micro-movements are nothing.
 UPSAMPLING = 4
 
 
-def weights() -> Path | None:
-    """The file of weights; None if there is none."""
-    if named := os.environ.get(WEIGHTS):
-        return Path(named)
-    home = Path(os.environ.get("TORCH_HOME", "~/.cache/torch")).expanduser()
-    there = (home / "hub" / "checkpoints" / name for name in FILES)
-    return next((path for path in there if path.is_file()), None)
-
-
-def lacks() -> str:
-    """What to do where there are no weights."""
-    if weights():
-        return ""
-    return (
-        f"needs weights that are not shipped: put torchvision's {FILES[0]} into "
-        f"~/.cache/torch/hub/checkpoints, or name it in {WEIGHTS}"
-    )
-
-
-def version() -> str:
-    """A digest of the weights; "" without any."""
-    path = weights()
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path and path.is_file() else ""
-
-
 def see(onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
-    path = weights()
-    if path is None:
-        raise UserError(f"RAFT {lacks()}")
-    find = _opened(path)
+    find = _opened(WEIGHTS.required())
     height, width = onset.shape[:2]
     # Sides are multiples of 8, and long enough for the pyramid.
     factor = max(UPSAMPLING, -(-raft.LEAST_SIDE // min(height, width)))
@@ -78,10 +52,7 @@ def _opened(path: Path) -> Callable[[np.ndarray, np.ndarray], jax.Array]:
     Raises:
       UserError: there is no such file, it is damaged, or it holds something else.
     """
-    known = path.stem.rsplit("-", 1)[-1] if path.name in FILES else ""
-    if known and not hashlib.sha256(path.read_bytes()).hexdigest().startswith(known):
-        raise UserError(f"{path} is damaged: its SHA-256 does not begin with {known}; get it again")
-    tensors = _tensors(path)
+    tensors = WEIGHTS.tensors(path)
     if KNOWN not in tensors:
         raise UserError(f"{path} holds no RAFT of torchvision: it lacks {KNOWN}")
     sizes = raft.LARGE if "mask_predictor.conv.weight" in tensors else raft.SMALL
@@ -97,22 +68,12 @@ def _opened(path: Path) -> Callable[[np.ndarray, np.ndarray], jax.Array]:
     return jax.jit(lambda onset, apex: model.apply(variables, onset, apex))
 
 
-def _tensors(path: Path) -> dict[str, np.ndarray]:
-    """The tensors in a file of safetensors or of `torch.save`, whose pickle builds values alone."""
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        import torch
-
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return {name: tensor.numpy() for name, tensor in state.items()}
-    except ImportError as error:
-        raise UserError(
-            f"{path}: reading it needs PyTorch: pip install 'mubert_jax[torch]'"
-        ) from error
-    except Exception as error:  # each of the two libraries has many
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{path} cannot be read: {reason}") from error
-
-
-METHOD = MotionMap("RAFT", "flow", see, unit="pixels", limit=1.0, version=version, lacks=lacks)
+METHOD = MotionMap(
+    "RAFT",
+    "flow",
+    see,
+    unit="pixels",
+    limit=1.0,
+    version=WEIGHTS.version,
+    lacks=WEIGHTS.lacks,
+)

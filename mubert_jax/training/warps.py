@@ -70,7 +70,7 @@ def _warped_pair(
     of_field, of_drift, of_shift, of_registered, of_first, of_second = jax.random.split(key, 6)
     side = image_HxWx3.shape[0]
     rows, columns = jnp.mgrid[:side, :side].astype(jnp.float32)
-    field = _local_movement(of_field, side, config)
+    field = local_movement(of_field, side, config)
 
     registered = jax.random.uniform(of_registered) < config.registered
     largest = REGISTERED_SHIFT * side / 224
@@ -81,8 +81,8 @@ def _warped_pair(
     around, away_y, away_x = _surroundings(jax.random.fold_in(key, 6), rows, columns, config)
     drift_y, drift_x = jnp.where(around, away_y, drift_y), jnp.where(around, away_x, drift_x)
     second = sample(image_HxWx3, y + drift_y - moved_y, x + drift_x - moved_x)
-    second = _degraded(of_second, second, config)
-    back = _levels(sample(second, rows - shift[0], columns - shift[1]))
+    second = degraded(of_second, second, config)
+    back = levels(sample(second, rows - shift[0], columns - shift[1]))
 
     moved_y, moved_x = field(rows, columns)
     grey_HxWx1 = image_HxWx3 @ GREY[:, None]
@@ -93,7 +93,7 @@ def _warped_pair(
     labelled = _patch_means(around.astype(jnp.float32), patch_size) == 0
     displacement = [_patch_means(moved, patch_size) for moved in (moved_x, moved_y)]
     return WarpedPair(
-        first=_degraded(of_first, image_HxWx3, config),
+        first=degraded(of_first, image_HxWx3, config),
         second=jnp.where(registered, back, second),
         moved=(length >= MOVED * length.max()) & (visible >= SHOWS) & labelled,
         still=(length <= STILL * length.max()) & labelled,
@@ -110,10 +110,10 @@ def _reach(side: int, config: WarpConfig):
 
 
 # Positions (y, x) -> displacement (y, x), in pixels.
-_Field = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+Field = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
-def _local_movement(key: jax.Array, side: int, config: WarpConfig) -> _Field:
+def local_movement(key: jax.Array, side: int, config: WarpConfig) -> Field:
     """A sum of Gaussian windows, each displaced along one drawn direction.
 
     The first place always moves, the others do with probability 1/2, each by half the amplitude or
@@ -172,7 +172,8 @@ def _surroundings(key: jax.Array, rows: jax.Array, columns: jax.Array, config: W
     return outside & present, length * jnp.sin(angle), length * jnp.cos(angle)
 
 
-def _degraded(key: jax.Array, image_HxWx3: jax.Array, config: WarpConfig):
+def degraded(key: jax.Array, image_HxWx3: jax.Array, config: WarpConfig) -> jax.Array:
+    """The frame, in grey levels, under light, sensor noise and compression as `config` has them."""
     of_light, of_strength, of_noise, of_quality, of_compressed = jax.random.split(key, 5)
     gain = light(of_light, image_HxWx3.shape[:2], config.gain, config.gradient)
     image = image_HxWx3 * gain[..., None]
@@ -182,10 +183,11 @@ def _degraded(key: jax.Array, image_HxWx3: jax.Array, config: WarpConfig):
     low, high = config.quality
     quality = jax.random.uniform(of_quality, minval=low, maxval=high)
     chosen = jax.random.uniform(of_compressed) < config.compressed
-    return _levels(jnp.where(chosen, compressed(image, quality), image))
+    return levels(jnp.where(chosen, compressed(image, quality), image))
 
 
-def _levels(image: jax.Array):
+def levels(image: jax.Array) -> jax.Array:
+    """Grey levels as a file holds them: whole, from 0 to 255."""
     return jnp.round(jnp.clip(image, 0, 255))
 
 

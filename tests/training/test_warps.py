@@ -56,7 +56,7 @@ def move(monkeypatch, *, field=(0.0, 0.0), drift=(0.0, 0.0)):
     def everywhere(values, x):
         return [value(x) if callable(value) else jnp.full(x.shape, value) for value in values]
 
-    monkeypatch.setattr(warps, "_local_movement", lambda *_: lambda y, x: everywhere(field, x))
+    monkeypatch.setattr(warps, "local_movement", lambda *_: lambda y, x: everywhere(field, x))
     monkeypatch.setattr(warps, "_drift", lambda _, y, x, config: everywhere(drift, x))
 
 
@@ -115,7 +115,7 @@ def test_registration_moved_a_frame_by_up_to_two_pixels_of_224(monkeypatch):
 
         return field
 
-    monkeypatch.setattr(warps, "_local_movement", local_movement)
+    monkeypatch.setattr(warps, "local_movement", local_movement)
     config = dataclasses.replace(ALONE, registered=1.0)
     for seed in range(2):
         warped_pairs(keys(seed=seed), np.stack([ramps(3, 0)] * 8), PATCH, config)
@@ -130,7 +130,7 @@ def local_fields(count=400, side=56, **options):
     """(down, to the right), each (count, 57, 57): fields on a grid of whole pixels."""
     config = WarpConfig(**{"places": 1, "amplitude": (4.0, 4.0), "sigma": (0.5, 0.5)} | options)
     y, x = jnp.mgrid[: side + 1, : side + 1].astype(jnp.float32)
-    one = jax.vmap(lambda key: warps._local_movement(key, side, config)(y, x))
+    one = jax.vmap(lambda key: warps.local_movement(key, side, config)(y, x))
     return [np.asarray(part, np.float64) for part in one(keys(count))]
 
 
@@ -199,14 +199,14 @@ def test_a_moment_is_recorded_under_light_with_noise_and_perhaps_compressed(face
     lit = image * light(of_light, (32, 32), 0.3, 0.2)[..., None]
     noisy = lit + sensor_noise(of_noise, lit, 6.0)
     for share, expected in ((0.0, noisy), (1.0, compressed(noisy, 60.0))):
-        found = warps._degraded(key, image, dataclasses.replace(config, compressed=share))
+        found = warps.degraded(key, image, dataclasses.replace(config, compressed=share))
         found = np.asarray(found)
         expected = np.clip(np.round(expected), 0, 255)
         assert np.mean(found != expected) < 0.01 and np.abs(found - expected).max() <= 1
 
 
 def test_levels_are_whole_and_from_0_to_255():
-    levels = warps._levels(jnp.array([-2.0, -0.4, 0.6, 254.6, 256.0, 300.0]))
+    levels = warps.levels(jnp.array([-2.0, -0.4, 0.6, 254.6, 256.0, 300.0]))
     np.testing.assert_array_equal(levels, [0, 0, 1, 255, 255, 255])
 
 
