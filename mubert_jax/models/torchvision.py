@@ -25,6 +25,23 @@ def raft(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return _variables(tensors, place)
 
 
+def raft_tensors(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The state dict whose `raft` is these variables."""
+    leaves = {place: name for name, place in _NORM.items()}
+    tensors = {}
+    for collection, modules in variables.items():
+        inside = {f"update_block.{name}": x for name, x in modules.get("update", {}).items()}
+        outside = {name: x for name, x in modules.items() if name != "update"}
+        for module, parts in (outside | inside).items():
+            for leaf, array in parts.items():
+                array = np.asarray(array)
+                if leaf == "kernel":
+                    tensors[f"{module}.weight"] = array.transpose(3, 2, 0, 1)
+                else:
+                    tensors[f"{module}.{leaves[collection, leaf]}"] = array
+    return tensors
+
+
 def resnet(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """The variables of `models.resnet.ResNet`; the classifier, `fc`, is left out."""
 

@@ -77,7 +77,7 @@ def _warped_pair(
     shift = registered * jax.random.uniform(of_shift, (2,), minval=-largest, maxval=largest)
     y, x = rows + shift[0], columns + shift[1]
     moved_y, moved_x = field(y, x)
-    drift_y, drift_x = _drift(of_drift, rows, columns, config)
+    drift_y, drift_x = drift(of_drift, side, config)(rows, columns)
     around, away_y, away_x = _surroundings(jax.random.fold_in(key, 6), rows, columns, config)
     drift_y, drift_x = jnp.where(around, away_y, drift_y), jnp.where(around, away_x, drift_x)
     second = sample(image_HxWx3, y + drift_y - moved_y, x + drift_x - moved_x)
@@ -144,15 +144,18 @@ def local_movement(key: jax.Array, side: int, config: WarpConfig) -> Field:
     return field
 
 
-def _drift(key: jax.Array, rows: jax.Array, columns: jax.Array, config: WarpConfig):
-    """The head's residual movement, (y, x) in pixels: a shift, mostly small, and a rotation."""
+def drift(key: jax.Array, side: int, config: WarpConfig) -> Field:
+    """The head's residual movement: a shift, mostly small, and a rotation about the middle."""
     of_length, of_angle, of_turn = jax.random.split(key, 3)
-    side = len(rows)
     length = config.drift * side / 224 * jax.random.uniform(of_length) ** 2
     angle = jax.random.uniform(of_angle, maxval=2 * np.pi)
     turn = config.drift / 224 * jax.random.uniform(of_turn, minval=-1)
-    y = length * jnp.sin(angle) + turn * (columns - side / 2)
-    return y, length * jnp.cos(angle) - turn * (rows - side / 2)
+
+    def field(y: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        down = length * jnp.sin(angle) + turn * (x - side / 2)
+        return down, length * jnp.cos(angle) - turn * (y - side / 2)
+
+    return field
 
 
 def _surroundings(key: jax.Array, rows: jax.Array, columns: jax.Array, config: WarpConfig):

@@ -57,7 +57,7 @@ def move(monkeypatch, *, field=(0.0, 0.0), drift=(0.0, 0.0)):
         return [value(x) if callable(value) else jnp.full(x.shape, value) for value in values]
 
     monkeypatch.setattr(warps, "local_movement", lambda *_: lambda y, x: everywhere(field, x))
-    monkeypatch.setattr(warps, "_drift", lambda _, y, x, config: everywhere(drift, x))
+    monkeypatch.setattr(warps, "drift", lambda *_: lambda y, x: everywhere(drift, x))
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,9 @@ def test_drift_is_a_shift_and_a_turn_about_the_middle():
     side, strongest = 16, 7.0
     config = WarpConfig(drift=strongest)
     rows, columns = jnp.mgrid[:side, :side].astype(jnp.float32)
-    down, right = jax.vmap(lambda key: warps._drift(key, rows, columns, config))(keys(4000))
+    down, right = jax.vmap(lambda key: warps.drift(key, len(rows), config)(rows, columns))(
+        keys(4000)
+    )
     down, right = np.asarray(down), np.asarray(right)
     middle = np.s_[:, side // 2, side // 2]
     length = np.hypot(down[middle], right[middle]) / (strongest * side / 224)
