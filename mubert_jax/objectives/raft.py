@@ -7,6 +7,7 @@ as a whole, and enlarged as the motion map enlarges frames; both moments are deg
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import flax.struct
 import jax
@@ -88,12 +89,12 @@ class RAFTFlow(Objective):
         self.network = raft.RAFT(SIZES[options.size], options.updates, last=False)
 
     def init(self, key: jax.Array) -> Params:
-        return dict(self._variables(key)["params"])
+        return self._variables(key)["params"]
 
     def extra(self, params: Params) -> dict:
-        return {"statistics": dict(self._variables(jax.random.key(0)).get("batch_stats", {}))}
+        return {"statistics": self._variables(jax.random.key(0)).get("batch_stats", {})}
 
-    def _variables(self, key: jax.Array):
+    def _variables(self, key: jax.Array) -> Any:
         images = jnp.zeros((1, raft.LEAST_SIDE, raft.LEAST_SIDE, 3))
         return self.network.init(key, images, images)
 
@@ -137,7 +138,7 @@ class RAFTFlow(Objective):
         self, params: Params, extra: dict, views: Views, progress: jax.Array
     ) -> tuple[jax.Array, tuple[Metrics, dict]]:
         variables = {"params": params, "batch_stats": extra["statistics"]}
-        told = self.network.apply(variables, views.first, views.second)
+        told = self.network.bind(variables)(views.first, views.second)
         error_T = jnp.mean(jnp.abs(told - views.flow), axis=(1, 2, 3, 4))
         weight_T = self.options.decay ** jnp.arange(len(error_T) - 1, -1, -1)
         sequence = jnp.sum(weight_T * error_T)
@@ -160,11 +161,11 @@ def _of_part(warp: WarpConfig, times: float) -> WarpConfig:
 
     Lengths in `WarpConfig` are scaled with the side, so they grow by as much.
     """
-    low, high = warp.amplitude
+    (low, high), (narrow, wide) = warp.amplitude, warp.sigma
     return dataclasses.replace(
         warp,
         amplitude=(low * times, high * times),
-        sigma=tuple(s * times for s in warp.sigma),
+        sigma=(narrow * times, wide * times),
         drift=warp.drift * times,
     )
 
@@ -172,4 +173,5 @@ def _of_part(warp: WarpConfig, times: float) -> WarpConfig:
 def _places(count: int, side: int) -> tuple[jax.Array, jax.Array]:
     """Where `count` × `count` pixels are in an image of `side` × `side`, (y, x)."""
     at = (jnp.arange(count) + 0.5) * (side / count) - 0.5
-    return tuple(jnp.meshgrid(at, at, indexing="ij"))
+    y, x = jnp.meshgrid(at, at, indexing="ij")
+    return y, x
