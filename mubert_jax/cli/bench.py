@@ -2,7 +2,7 @@
 
 import json
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,15 @@ def _perception(args: Namespace, console: Console):
         picture(shown, args.conditions, args.align, args.picture, args.methods)
         console.print(f"Picture: {args.picture}", markup=False, soft_wrap=True)
     return rows
+
+
+def _flow(args: Namespace, console: Console):
+    from mubert_jax.bench.flow import bench_flow
+    from mubert_jax.interop.opening import SHIPPED, open_trained
+
+    _config_is_not_read(args)
+    trained = open_trained(args.checkpoint or SHIPPED)
+    return bench_flow(trained, args.conditions, args.subjects, args.align, console, args.methods)
 
 
 def _oracle(args: Namespace, console: Console):
@@ -299,13 +308,22 @@ def _perception_flags(parser: Parser):
         default=112,  # that of the shipped weights
         help="pixels (%(default)s)",
     )
-    add(
-        "--align",
-        choices=flags.ALIGN[1:],
-        default="robust",
-        help="the registration that every method gets; poi is the checkpoint's (%(default)s)",
-    )
+    _align(parser, flags.ALIGN[1:], "; poi is the checkpoint's")
     add("--methods", metavar="M", nargs="+", help="baselines: farneback, eulerian, ... (all)")
+
+
+def _flow_flags(parser: Parser):
+    _align(parser, flags.ALIGN_FRAMES)
+    parser.add_argument("--methods", metavar="M", nargs="+", help="farneback, dis, tvl1, raft")
+
+
+def _align(parser: Parser, choices: Sequence[str], more: str = ""):
+    parser.add_argument(
+        "--align",
+        choices=choices,
+        default="robust",
+        help=f"the registration that every method gets{more} (%(default)s)",
+    )
 
 
 def _oracle_flags(parser: Parser):
@@ -399,6 +417,12 @@ BENCHES = {
         "maps of known movements",
         (flags.trained, flags.benchmark, _perception_flags),
         example=" --checkpoint=runs/mine --picture=maps.png",
+    ),
+    "flow": Bench(
+        _flow,
+        "optical flow and DMA's displacement against known movements, in pixels",
+        (flags.trained, flags.benchmark, _flow_flags),
+        example=" --conditions clean all --methods farneback dis",
     ),
     "oracle": Bench(
         _oracle,

@@ -91,12 +91,15 @@ class RAFT(nn.Module):
     """Flow from the first to the second image after each of so many updates, (T, B, H, W, 2).
 
     With `last` alone, T is 1: earlier flows are not enlarged. The names of the parts are those of
-    torchvision's state dict, with its dots; what is updated is the module `update`.
+    torchvision's state dict, with its dots; what is updated is the module `update`. `unrolled`
+    updates are compiled one by one, which takes longer; a CPU is then ten times as fast backward,
+    as XLA has no fast convolution in loops.
     """
 
     sizes: Sizes
     updates: int = 12
     last: bool = True
+    unrolled: bool = False
 
     @nn.compact
     def __call__(self, first: jax.Array, second: jax.Array) -> jax.Array:
@@ -116,6 +119,7 @@ class RAFT(nn.Module):
             split_rngs={"params": False},
             in_axes=nn.broadcast,
             length=self.updates,
+            unroll=self.updates if self.unrolled else 1,
         )(sizes, name="update")
         inputs = pyramid, nn.relu(context[..., sizes.hidden :]), start
         _, (states, flows) = update((hidden, start), inputs)

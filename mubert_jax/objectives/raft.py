@@ -86,7 +86,7 @@ class RAFTFlow(Objective):
                 f"{options.enlarged} times, has {enlarged}; it must fit into the frame ({side}) "
                 f"and have a multiple of {raft.STRIDE}, {raft.LEAST_SIDE} or more, then"
             )
-        self.network = raft.RAFT(SIZES[options.size], options.updates, last=False)
+        self.network = raft.RAFT(SIZES[options.size], options.updates, last=False, unrolled=True)
 
     def init(self, key: jax.Array) -> Params:
         return self._variables(key)["params"]

@@ -46,11 +46,13 @@ class Truth:
       visible: mean of |movement · image gradient|, in grey levels of 255: a smooth patch that moves
         shows nothing.
       face: share of the patch that is face.
+      flow: mean local movement (g, g, 2), in pixels right and down.
     """
 
     displacement: np.ndarray
     visible: np.ndarray
     face: np.ndarray
+    flow: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,7 +189,10 @@ class SyntheticClip:
         dy, dx = np.gradient(grey(self._clean(apex)) * 255)
         visible = np.abs(moved[..., 0] * dx + moved[..., 1] * dy)
         length = np.linalg.norm(moved[..., :2], axis=-1)
-        return Truth(*(patch_means(x, patch_size) for x in (length, visible, moved[..., 2])))
+        right, down, face, length, visible = (
+            patch_means(x, patch_size) for x in (*np.moveaxis(moved, -1, 0), length, visible)
+        )
+        return Truth(length, visible, face, np.stack([right, down], axis=-1))
 
     def _clean(self, number: int) -> np.ndarray:
         """The frame before light and camera, (size, size, 3) floats."""

@@ -21,6 +21,10 @@ from mubert_jax.perception.scores import (
 from mubert_jax.synthetic.clip import Truth
 
 
+def to_the_right(displacement, visible, face):
+    return Truth(displacement, visible, face, np.stack([displacement, 0 * displacement], axis=-1))
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(2, 60), st.booleans())
 @settings(deadline=None, max_examples=50)
 def test_auc_is_scikit_learns(seed, count, ties):
@@ -42,7 +46,7 @@ def truth():
     visible[2, 3] = 0.1  # moves, but is smooth
     face = np.zeros((6, 6))
     face[1:5, 1:5] = 1
-    return Truth(displacement, visible, face)
+    return to_the_right(displacement, visible, face)
 
 
 def test_what_moved_what_is_still_and_what_is_neither(truth):
@@ -56,18 +60,20 @@ def test_where_moved_still_and_the_face_begin():
     displacement = np.array([[2.0, 0.5, 0.5, 0.49], [0.04, 0.041, 0.0, 0.0]])
     visible = np.array([[9.0, 1.0, 0.99, 9.0], [9.0, 9.0, 0.0, 9.0]])
     face = np.array([[1.0, 0.0, 0.0, 0.0], [0.51, 0.0, 0.0, 0.5]])
-    truth = Truth(displacement, visible, face)
+    truth = to_the_right(displacement, visible, face)
     moved, still = moved_patches(truth)
     assert moved.tolist() == [[True, True, False, False], [False] * 4]
     assert still.tolist() == [[False] * 4, [True, False, True, True]]
     halfway = score(np.array([[2.0, 0, 0, 0], [1, 0, 0, 3]]), truth)
     assert halfway.auc_in_face == 1 and halfway.auc == pytest.approx(2.5 / 6)
-    moved, _ = moved_patches(Truth(displacement / 4, visible, face))
+    moved, _ = moved_patches(to_the_right(displacement / 4, visible, face))
     assert moved.sum() == 2, "half a pixel is a movement"
 
 
 def test_light_that_changes_moves_nothing(truth):
-    moved, still = moved_patches(Truth(0 * truth.displacement, truth.visible + 9, truth.face))
+    moved, still = moved_patches(
+        to_the_right(0 * truth.displacement, truth.visible + 9, truth.face)
+    )
     assert still.all() and not moved.any()
 
 
@@ -87,7 +93,7 @@ def test_a_perfect_and_a_wrong_map(truth):
 
 
 def test_nothing_moved_gives_no_auc(truth):
-    still = Truth(truth.displacement * 0, truth.visible * 0, truth.face)
+    still = to_the_right(truth.displacement * 0, truth.visible * 0, truth.face)
     found = score(truth.displacement, still)
     assert np.isnan(found.auc) and np.isnan(found.auc_in_face) and np.isnan(found.pointing)
     assert found.energy > 0
