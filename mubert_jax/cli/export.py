@@ -19,8 +19,8 @@ def add_flags(parser: Parser) -> None:
         "--format",
         choices=("torch", "safetensors", "onnx", "stablehlo"),
         required=True,
-        help="torch, safetensors: a state dict under the official names; onnx, stablehlo: the "
-        "whole computation, any batch size",
+        help="torch, safetensors: a state dict, of a Micron-BERT under the official names; onnx, "
+        "stablehlo: the whole computation, any batch size",
     )
     add(
         "--output",

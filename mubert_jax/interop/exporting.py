@@ -17,6 +17,7 @@ from mubert_jax.interop.files import Description, write_safetensors
 from mubert_jax.interop.opening import located, open_trained
 from mubert_jax.interop.optional import needing
 from mubert_jax.interop.torch_weights import to_official
+from mubert_jax.objectives import make_objective
 from mubert_jax.outputs import check_output
 from mubert_jax.perception.trained import Trained
 from mubert_jax.training.checkpoints import Weights
@@ -37,7 +38,8 @@ class Exported:
 
     Attributes:
       config, weights: As trained.
-      tensors: The state dict under the official names, `recognizer.*` only if it was asked for.
+      tensors: The state dict under the official names, `recognizer.*` only if it was asked for; of
+        a run of another objective, what that objective's `to_take_away` gives.
       description: What travels with the tensors.
     """
 
@@ -57,6 +59,8 @@ def export(
 ) -> None:
     """Writes `output` whole or not at all, and says how the official model differs.
 
+    A run of an objective other than Micron-BERT's gives what its `to_take_away` does.
+
     Args:
       checkpoint: What `open_trained` takes.
       format: A key of `FORMATS`.
@@ -67,27 +71,53 @@ def export(
 
     Raises:
       UserError: There is no checkpoint, `output` cannot be written, PyTorch or ONNX is needed and
-        not installed, or the disk is full.
+        not installed, the disk is full, or the run is of an objective that exports nothing.
     """
     check_output("--output", output, inputs=[located(checkpoint)])
     _check_suffix(output, format)
     state_dict = FORMATS[format].state_dict
     if recognizer and not state_dict:
         raise UserError(f"--recognizer is for torch and safetensors; {format} always holds it")
-    trained = open_trained(checkpoint, extra=True)
-    config, weights = trained.config, trained.weights
-    tensors = to_official(config, weights)
-    if state_dict and not recognizer:
-        tensors = {n: x for n, x in tensors.items() if not n.startswith("recognizer.")}
-    description = _describe(trained, tensors, emotions or trained.emotions)
-    exported = Exported(config, weights, tensors, description)
+    trained = open_trained(checkpoint, extra=True, any_objective=state_dict)
+    if trained.has_all_parts:
+        exported = _of_micron_bert(trained, state_dict and not recognizer, emotions)
+    else:
+        exported = _of_another_objective(trained, recognizer)
     with writing_errors(output.parent, REMEDY):
         output.parent.mkdir(parents=True, exist_ok=True)
         how_to_load = FORMATS[format].write(exported, output)
     lines = [f"{output}: {output.stat().st_size / 1e6:.1f} MB", how_to_load]
-    if state_dict:
-        lines[1:1] = [f"  {note}" for note in differences(config, recognizer)]
+    if state_dict and trained.has_all_parts:
+        lines[1:1] = [f"  {note}" for note in differences(trained.config, recognizer)]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+
+
+def _of_micron_bert(
+    trained: Trained, without_recognizer: bool, emotions: Sequence[str] | None
+) -> Exported:
+    config, weights = trained.config, trained.weights
+    tensors = to_official(config, weights)
+    if without_recognizer:
+        tensors = {n: x for n, x in tensors.items() if not n.startswith("recognizer.")}
+    description = _describe(trained, tensors, emotions or trained.emotions)
+    return Exported(config, weights, tensors, description)
+
+
+def _of_another_objective(trained: Trained, recognizer: bool) -> Exported:
+    name = trained.config.objective.name
+    if recognizer:
+        raise UserError(f"--recognizer: a run of config.objective.name={name!r} has none")
+    objective = make_objective(trained.config)
+    try:
+        tensors = objective.to_take_away(trained.params, trained.extra)
+    except NotImplementedError as error:
+        raise UserError(
+            f"a run of config.objective.name={name!r} cannot be exported: its objective does not "
+            "say what other programs could use of it (Objective.to_take_away)"
+        ) from error
+    description = _describe(trained, tensors, None)
+    description = dataclasses.replace(description, layout=objective.layout)
+    return Exported(trained.config, trained.weights, tensors, description)
 
 
 def _check_suffix(output: Path, format: str):
@@ -177,6 +207,8 @@ def _stablehlo(exported: Exported, output: Path) -> str:
 
 
 def _how_to_load(exported: Exported, output: Path, load: str) -> str:
+    if layout := exported.description.layout:
+        return f"  names and shapes: {layout}\n  tensors = {load}"
     if exported.config.model.dma.reads != "tokens":
         return f'With torch_module.py:\n  model = MicronBert.from_pretrained("{output}")'
     return _official_call(exported, load)

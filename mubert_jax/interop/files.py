@@ -58,6 +58,8 @@ class Description:
       version: The version of this package that wrote the file.
       seen: `Seen.to_json`; None if it was not recorded.
       emotions: The names of a recognizer's classes, if the file has one and they are known.
+      layout: Whose names and shapes the tensors of another objective have; "" for a Micron-BERT,
+        whose names are the official ones.
     """
 
     config: dict
@@ -65,11 +67,13 @@ class Description:
     version: str
     seen: dict | None = None
     emotions: list[str] | None = None
+    layout: str = ""
 
     def to_json(self) -> str:
         values = dataclasses.asdict(self)
-        if self.emotions is None:
-            del values["emotions"]
+        for optional in ("emotions", "layout"):  # older versions read files without them
+            if not values[optional]:
+                del values[optional]
         return json.dumps(values)
 
     @classmethod
@@ -87,9 +91,9 @@ class Description:
             Seen.from_json(found.seen, path.name)
             names = found.emotions if found.emotions is not None else []
             names_fit = isinstance(names, list) and all(isinstance(name, str) for name in names)
-            if isinstance(found.config, dict) and isinstance(found.version, str) and scale_fits:
-                if names_fit:
-                    return found
+            texts_fit = isinstance(found.version, str) and isinstance(found.layout, str)
+            if isinstance(found.config, dict) and texts_fit and scale_fits and names_fit:
+                return found
         except (KeyError, TypeError, ValueError):
             pass
         raise UserError(

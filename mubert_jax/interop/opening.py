@@ -67,6 +67,11 @@ def _of_file(path: Path) -> Trained:
             f"mubert import --input={path} --workdir=DIR"
         )
     config = config_lib.build(file.description.config)
+    if layout := file.description.layout:
+        raise UserError(
+            f"{path} holds what other programs take of a run of config.objective.name="
+            f"{config.objective.name!r} (names of {layout}); give the run's folder"
+        )
     config = dataclasses.replace(config, model=for_any_device(config.model))
     weights, _ = from_official(config, file.tensors, str(path))
     emotions = file.description.emotions

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import numpy as np
 
 from mubert_jax.config import Config
 from mubert_jax.config_values import from_values
@@ -30,11 +31,13 @@ class Objective(abc.ABC):
       options: the `Options` of this run.
       panels: the panels of `training.png` for it: title -> metric -> label.
       frozen: the parameters that keep their first values, as beginnings of slash-joined paths.
+      layout: whose names and shapes `to_take_away` gives, such as "timm".
     """
 
     Options: type = NoOptions
     panels: Mapping[str, Mapping[str, str]] = {}
     frozen: Sequence[str] = ()
+    layout: str = "mubert_jax"
 
     def __init__(self, config: Config):
         """Reads the options of the config.
@@ -90,6 +93,14 @@ class Objective(abc.ABC):
         They are what probes and recognizers read.
         """
         raise NotImplementedError(f"{type(self).__name__} has nothing to probe")
+
+    def to_take_away(self, params: Params, extra: dict) -> dict[str, np.ndarray]:
+        """What `mubert export` writes of a run: tensors in PyTorch's layout, by name.
+
+        Raises:
+          NotImplementedError: there is nothing that other programs could use.
+        """
+        raise NotImplementedError
 
     def flops_per_pair(self) -> float:
         """Model FLOPs per pair and step, for the utilisation; 0 where they are not known."""

@@ -117,12 +117,12 @@ def test_fine_tuning_changes_the_encoder(trained):
 
 
 @pytest.mark.parametrize(
-    "command", [["perceive", "--video=v.avi"], ["export", "--format=safetensors"], ["finetune"]]
+    "command", [["perceive", "--video=v.avi"], ["export", "--format=onnx"], ["finetune"]]
 )
 def test_what_another_objective_cannot_be_used_for_says_so(folder, tmp_path, capsys, command):
     own = {
         "perceive": [f"--checkpoint={folder}", f"--output={tmp_path / 'x.png'}"],
-        "export": [f"--checkpoint={folder}", f"--output={tmp_path / 'x.safetensors'}"],
+        "export": [f"--checkpoint={folder}", f"--output={tmp_path / 'x.onnx'}"],
         "finetune": [
             "--config=configs/finetune.py",
             f"--workdir={tmp_path / 'run'}",
