@@ -23,6 +23,7 @@ from mubert_jax.config_values import unknown
 from mubert_jax.data.files import replacing, writing_errors
 from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.errors import readable
+from mubert_jax.flow_maps import strain
 from mubert_jax.models.device import settled
 from mubert_jax.models.face_grid import face_grid
 from mubert_jax.models.images import normalise
@@ -97,21 +98,15 @@ class Backbone:
         return self.other or Encoder(encode, self.params["encoder"], {})
 
 
-def strain(onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
-    """Stretching and shearing of the skin, (H, W): the norm of the flow's symmetric gradient.
-
-    Shreve et al., Macro- and micro-expression spotting in long videos using spatio-temporal strain
-    (FG 2011), on Farnebäck's flow.
-    """
-    x_HxW, y_HxW = np.moveaxis(motion_maps.load("farneback")(onset, apex), -1, 0)
-    (x_down, x_right), (y_down, y_right) = np.gradient(x_HxW), np.gradient(y_HxW)
-    return np.sqrt(x_right**2 + y_down**2 + (x_down + y_right) ** 2 / 2)
+def _strain(onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
+    """Optical strain (H, W) of Farnebäck's flow."""
+    return strain(motion_maps.load("farneback")(onset, apex))
 
 
 # Names that are accepted beside those of the methods in `motion_maps`.
 _FURTHER = {
     "flow": lambda: motion_maps.load("farneback"),
-    "strain": lambda: MotionMap("optical strain", "map", strain),
+    "strain": lambda: MotionMap("optical strain", "map", _strain),
 }
 
 
