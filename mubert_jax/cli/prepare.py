@@ -9,7 +9,7 @@ from rich.console import Console
 
 from mubert_jax import renamed
 from mubert_jax.cli import flag_types as types
-from mubert_jax.cli import flags
+from mubert_jax.cli import flags, prepare_flow
 from mubert_jax.cli.parser import Parser
 from mubert_jax.cli.say import say
 from mubert_jax.errors import UserError
@@ -30,13 +30,14 @@ CAST = {
 
 
 def add_flags(parser: Parser) -> None:
+    prepare_flow.add_to(parser)
     add = parser.add_argument
     add(
         "source",
         metavar="SOURCE",
         type=_source,
         help="video, frames (images), synthetic (drawn people); labelled: casme2, samm, smic, "
-        "casme3, megc2019, pairs",
+        "casme3, megc2019, pairs; flow: see mubert prepare flow --help",
     )
     add(
         "--input",
@@ -129,6 +130,8 @@ def add_flags(parser: Parser) -> None:
 
 
 def _source(name: str) -> str:
+    if name == prepare_flow.FLOW:
+        raise argparse.ArgumentTypeError(f"flow goes first: mubert prepare {name} --input=DIR ...")
     return renamed.subcommand("prepare", name)
 
 

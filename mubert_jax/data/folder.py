@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
+from mubert_jax.data.flow_set import is_flow_set
 from mubert_jax.data.index import Index
 from mubert_jax.data.layouts import known_subject, subjects_in_one
 from mubert_jax.data.metadata import INFO_FILE
@@ -36,6 +37,12 @@ def check_complete(directory: Path, example: str, kind: str | None = None) -> No
                 f"`mubert prepare {example} --output DIR`"
             )
         return
+    if is_flow_set(directory):
+        raise UserError(
+            f"{directory}: holds flow (u, v and optical strain), no frames; give the data set that "
+            "it was made of, or one that you make with "
+            f"`mubert prepare {example} --output DIR`"
+        )
     if (directory / PLAN_FILE).exists():
         raise UserError(
             f"{directory}: only half prepared ({INFO_FILE} is missing); "
@@ -68,10 +75,12 @@ def plan_of(directory: Path) -> Plan | None:
 def synthetic_space(directory: Path) -> str | None:
     """The space of the people in a folder made by `mubert prepare synthetic`; None for real people.
 
-    Another seed makes other people. Faces on photographs are real.
+    Another seed makes other people. Faces on photographs are real, and so are recorded movements.
     """
     plan = plan_of(directory)
-    if plan is None or plan.source != "synthetic" or not plan.input.endswith("photos=None"):
+    if plan is None or plan.source != "synthetic" or plan.input.startswith("recorded:"):
+        return None
+    if "photos=None" not in plan.input.split():
         return None
     seed = re.search(r" seed=(\d+) ", plan.input)
     return f"{SYNTHETIC}{seed[1]}" if seed else None

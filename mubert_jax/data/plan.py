@@ -172,6 +172,19 @@ class Plan:
             found.append(f"{len(gone)} clips are gone from the input ({_some(gone)})")
         return found
 
+    def begun(self, output: Path) -> "Plan | None":
+        """The same plan where an earlier run saved it in `output`; None in a new folder.
+
+        Raises UserError when the folder holds the work of another plan, or anything else.
+        """
+        saved = Plan.load(output)
+        if saved is not None and (differences := self.differences(saved)):
+            raise UserError(
+                f"{output}: holds a data set of another plan: {'; '.join(differences)}; "
+                "choose another --output, or delete this folder first"
+            )
+        return saved
+
 
 def _only_foreign(folder: Path) -> bool:
     return all(foreign(name) and name != PROGRESS_FOLDER for name in os.listdir(folder))

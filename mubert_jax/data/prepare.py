@@ -158,12 +158,7 @@ def make_set(
 
     Raises UserError as `prepare` does.
     """
-    saved = Plan.load(output)
-    if saved is not None and (differences := plan.differences(saved)):
-        raise UserError(
-            f"{output}: holds a data set of another plan: {'; '.join(differences)}; "
-            "choose another --output, or delete this folder first"
-        )
+    saved = plan.begun(output)
     by_name = {clip.name: clip for clip in clips}
     if (output / INFO_FILE).exists():
         shutil.rmtree(output / PROGRESS_FOLDER, ignore_errors=True)
@@ -188,7 +183,7 @@ def make_set(
                 recipe.writer, progress_folder, shards, options, detector, console
             )
             if not any(clip.frames for shard in reports for clip in shard):
-                _discard(output)
+                discard(output)
                 raise _nothing_kept(plan.input, reports)
             return _finish(recipe, output, plan, options, reports)
 
@@ -198,7 +193,8 @@ def _shard_path(folder: Path, shard: int) -> Path:
 
 
 @contextmanager
-def _single_threaded_opencv() -> Generator[None]:
+def single_threaded_opencv() -> Generator[None]:
+    """Leaves the threads to those who call OpenCV."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -227,7 +223,7 @@ def _write_shards(
         PrepareProgress(
             console, {clip.name: clip.num_frames for clips in shards for clip in clips}
         ) as progress,
-        _single_threaded_opencv(),
+        single_threaded_opencv(),
         ThreadPoolExecutor(options.threads, "mubert-encode") as encoders,
         ThreadPoolExecutor(options.threads, "mubert-read") as readers,
     ):
@@ -257,7 +253,8 @@ def _still_true(path: Path, clips: Sequence[Clip]) -> list[ClipReport] | None:
     return None if tried and changed_since(path.with_suffix(".json"), tried) else report
 
 
-def _discard(output: Path) -> None:
+def discard(output: Path) -> None:
+    """Leaves nothing of a run that could use no clip."""
     shutil.rmtree(output / PROGRESS_FOLDER)
     (output / PLAN_FILE).unlink()
     if not any(output.iterdir()):

@@ -16,6 +16,7 @@ import numpy as np
 
 from mubert_jax.data.images import read_image
 from mubert_jax.data.labelled.annotation import Dropped
+from mubert_jax.data.labelled_clips import CLASS_NAMES, class_names
 from mubert_jax.data.names import printable
 from mubert_jax.data.people import Person
 from mubert_jax.data.report import count
@@ -31,7 +32,7 @@ SIDE = 28
 UNKNOWN = "recorded"
 """The data set of subjects that are not called like those of the three."""
 
-_TEST, _TRAIN = "u_test", "u_train"
+TEST, TRAIN = "u_test", "u_train"
 # Subject in lower case -> data set, and the name that its owners give the subject.
 _OWNERS = {
     re.compile(r"sub(\d+)"): ("casme2", "sub{:02d}"),
@@ -57,7 +58,8 @@ class FlowField:
       dataset, subject: who is seen, such as "casme2" and "sub01".
       name: the clip, unique for the subject, without the subject that the name of a file begins
         with.
-      label: a row of `CLASSES`.
+      label: a row of `PublishedFlow.classes`.
+      emotion: its name.
       path: the file.
       channels: (28, 28, 3) uint8: u (positive to the right), v (positive downwards) and optical
         strain, each stretched to 0..255 by its own minimum and maximum.
@@ -67,6 +69,7 @@ class FlowField:
     subject: str
     name: str
     label: int
+    emotion: str
     path: Path
     channels: np.ndarray
 
@@ -93,6 +96,7 @@ class PublishedFlow:
 
     Attributes:
       fields: the clips, by subject, label and name.
+      classes: names of the labels.
       dropped: what could not be used, and why.
       published: class -> clips as published; empty if nobody is of the published data sets.
       published_subjects: people as published, or None.
@@ -101,6 +105,7 @@ class PublishedFlow:
     """
 
     fields: Sequence[FlowField]
+    classes: Sequence[str]
     dropped: Sequence[Dropped]
     published: Mapping[str, int]
     published_subjects: int | None
@@ -108,10 +113,14 @@ class PublishedFlow:
     passed: PassedOver
 
 
-def read_published_flow(folder: Path) -> PublishedFlow:
+def read_published_flow(folder: Path, classes: Sequence[str] | None = None) -> PublishedFlow:
     """Every clip below `folder`, which is `three_norm_u_v_os` or holds it.
 
     A file, a label or a subject that cannot be used is left out and listed.
+
+    Args:
+      classes: names of the labels 0, 1, ...; None takes those of a file `label.labels.txt` beside
+        `three_norm_u_v_os`, as `mubert prepare flow` leaves it there, or else `CLASSES`.
 
     Raises:
       UserError: the folder does not exist, or nothing in it looks like the layout.
@@ -119,8 +128,11 @@ def read_published_flow(folder: Path) -> PublishedFlow:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; it should be or hold {FOLDER}")
     root = folder / FOLDER if (folder / FOLDER).is_dir() else folder
+    if classes is None:
+        beside = root.absolute().parent
+        classes = class_names(beside) if (beside / CLASS_NAMES).exists() else CLASSES
     passed = PassedOver(root)
-    files, dropped = _find(root, passed)
+    files, dropped = _find(root, classes, passed)
     read: list[FlowField] = []
     for file in _each_once(files, dropped):
         try:
@@ -134,11 +146,24 @@ def read_published_flow(folder: Path) -> PublishedFlow:
             fields.append(field)
         else:
             dropped.append(_without(field, f"{field.path}: u and v show no movement"))
-    if all(field.dataset == UNKNOWN for field in fields):
-        return PublishedFlow(fields, dropped, {}, None, notes, passed)
-    published, of_sets = _published(fields)
-    subjects = megc2019.SET.subjects
-    return PublishedFlow(fields, dropped, published, subjects, [*notes, *of_sets], passed)
+    published, subjects = {}, None
+    if tuple(classes) == CLASSES and any(field.dataset != UNKNOWN for field in fields):
+        published, of_sets = _published(fields)
+        subjects, notes = megc2019.SET.subjects, [*notes, *of_sets]
+    return PublishedFlow(fields, classes, dropped, published, subjects, notes, passed)
+
+
+def folder_of(dataset: str, subject: str) -> str:
+    """The name of a subject's folder, as `read_published_flow` knows it.
+
+    It is the owners' own for the three published data sets, such as "sub01"; for any other,
+    "DATASET-SUBJECT", which cannot be taken for one of theirs.
+    """
+    person = Person.of(dataset, subject)
+    for owner, name in _OWNERS.values():
+        if person.space == owner and person.name.isdecimal():
+            return name.format(int(person.name))
+    return f"{dataset}-{subject.removeprefix(f'{dataset}/')}"
 
 
 def _published(fields: Sequence[FlowField]) -> tuple[Mapping[str, int], list[str]]:
@@ -155,7 +180,9 @@ def _published(fields: Sequence[FlowField]) -> tuple[Mapping[str, int], list[str
     return published, notes
 
 
-def _find(root: Path, passed: PassedOver) -> tuple[list[FlowField], list[Dropped]]:
+def _find(
+    root: Path, classes: Sequence[str], passed: PassedOver
+) -> tuple[list[FlowField], list[Dropped]]:
     """The files of all labels, not yet read, and the subjects and labels that are none.
 
     Raises UserError if there is neither a file nor a label that is none.
@@ -166,11 +193,11 @@ def _find(root: Path, passed: PassedOver) -> tuple[list[FlowField], list[Dropped
         parts = path.relative_to(root).parts
         if len(parts) == 1:
             tested.setdefault(parts[0], False)
-        elif parts[1:] == (_TEST,):
+        elif parts[1:] == (TEST,):
             tested[parts[0]] = True
-        elif len(parts) in (2, 4) and parts[1] != _TRAIN:
-            passed.add(f"folder in the place of {_TEST} or below a label", path)
-        return len(parts) < 2 or (parts[1] == _TEST and len(parts) < 4)
+        elif len(parts) in (2, 4) and parts[1] != TRAIN:
+            passed.add(f"folder in the place of {TEST} or below a label", path)
+        return len(parts) < 2 or (parts[1] == TEST and len(parts) < 4)
 
     files, dropped = [], []
     for path, inside in folders(root, passed, enter):
@@ -181,20 +208,21 @@ def _find(root: Path, passed: PassedOver) -> tuple[list[FlowField], list[Dropped
                 passed.add_file(file)
         if len(parts) == 3 and images:
             subject, label = parts[0], parts[2]
-            if label in map(str, range(len(CLASSES))):
-                files += [_unread(file, subject, int(label)) for file in images]
+            if label in map(str, range(len(classes))):
+                emotion = classes[int(label)]
+                files += [_unread(file, subject, int(label), emotion) for file in images]
             else:
-                name = printable(f"{'/'.join(_who(subject))}/{_TEST}/{label}")
-                known = " or ".join(f"{n} ({each})" for n, each in enumerate(CLASSES))
+                name = printable(f"{'/'.join(_who(subject))}/{TEST}/{label}")
+                known = " or ".join(f"{n} ({each})" for n, each in enumerate(classes))
                 reason = f"{printable(path)}: no label; call the folder {known}"
                 dropped.append(Dropped(name, "/".join(_who(subject)), 0, "", reason, False))
     if not files and not dropped:
         raise UserError(
-            f"{root}: no recorded flow (looked for SUBJECT/{_TEST}/LABEL/NAME.png){passed.clause()}"
+            f"{root}: no recorded flow (looked for SUBJECT/{TEST}/LABEL/NAME.png){passed.clause()}"
         )
     for subject in sorted(subject for subject, found in tested.items() if not found):
         person = "/".join(_who(subject))
-        reason = f"{printable(root / subject)}: no folder {_TEST}; copy it again"
+        reason = f"{printable(root / subject)}: no folder {TEST}; copy it again"
         dropped.append(Dropped(person, person, 0, "", reason, False))
     return files, dropped
 
@@ -207,16 +235,16 @@ def _who(folder: str) -> tuple[str, str]:
     return UNKNOWN, printable(folder)
 
 
-def _unread(path: Path, folder: str, label: int) -> FlowField:
+def _unread(path: Path, folder: str, label: int, emotion: str) -> FlowField:
     name = printable(path.stem.strip())
     own = name[: len(folder) + 1].lower() == f"{folder.lower()}_"
     clip = (own and name[len(folder) + 1 :]) or name
-    return FlowField(*_who(folder), clip, label, path, np.empty(0))
+    return FlowField(*_who(folder), clip, label, emotion, path, np.empty(0))
 
 
 def _without(field: FlowField, reason: str) -> Dropped:
     name = f"{field.person}/{field.name}"
-    return Dropped(name, field.person, 0, CLASSES[field.label], printable(reason), False)
+    return Dropped(name, field.person, 0, field.emotion, printable(reason), False)
 
 
 def _each_once(files: Sequence[FlowField], dropped: list[Dropped]) -> Iterable[FlowField]:

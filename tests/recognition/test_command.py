@@ -11,6 +11,7 @@ from conftest import tiny_config, write_config_file
 
 from mubert_jax.cli import main
 from mubert_jax.data.pairs import LabelledPairs
+from mubert_jax.data.people import SYNTHETIC, Person
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,7 @@ def refused(capsys, *arguments):
 def test_synthetic_pairs_know_their_emotions(drawn, capsys):
     pairs = LabelledPairs(drawn, 32)
     assert len(pairs) == 20 and len(set(pairs.subject)) == 4
+    assert pairs.people[0] == Person.elsewhere(f"{SYNTHETIC}0", "s000000"), "of no data set"
     assert set(pairs.classes) <= {"anger", "disgust", "happiness", "sadness", "surprise"}
     assert all(record.action_units for record in pairs.records)
     assert "5 emotions" in refused(

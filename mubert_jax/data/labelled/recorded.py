@@ -76,7 +76,7 @@ def prepare_recorded(
       UserError: as for `prepare` and `read_published_flow`, and where there are fewer people on
         photographs than were recorded.
     """
-    found = read_published_flow(cast.motions)
+    found = read_published_flow(cast.motions, CLASSES)
     passed = found.passed
     collected = Collected(
         _clips(cast, found.fields, passed),
@@ -102,7 +102,7 @@ def _clips(cast: RecordedCast, fields: Sequence[FlowField], passed: PassedOver) 
         index = _digest(field.name)
         condition = cast.conditions[(number + index) % len(cast.conditions)]
         mine = photos.get(person, [None])
-        emotion = CLASSES[field.label]
+        emotion = field.emotion
         make = partial(
             SyntheticClip,
             subject=number,
