@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import jax
@@ -12,6 +12,7 @@ from rich.console import Console
 from mubert_jax.bench.timed import PEAK_REPEATS, TimedStep, resized
 from mubert_jax.config import Config
 from mubert_jax.config_parts import StepPart
+from mubert_jax.errors import UserError
 from mubert_jax.objectives import make_objective
 from mubert_jax.training import flops
 
@@ -22,31 +23,46 @@ def bench_step(
     steps: int,
     peers: Sequence[str],
     console: Console,
+    beside: Mapping[str, Config] | None = None,
 ) -> list[dict[str, Any]]:
     """Times `steps` training steps at each batch size on the default device.
 
     The `peers`, steps of the PyTorch model of the same sizes (DMA, POI, decoder, AdamW), take turns
     with ours, so that all meet the same machine: `torch` is plain eager, `torch-sdpa` has fused
-    attention, `torch-compile` is compiled as well.
+    attention, `torch-compile` is compiled as well. So do the steps of other
+    configs, `beside` by name.
 
     Returns one dict per batch size. Rates are those of the median step; the matmul peak is measured
     in the same run; planned memory is XLA's plan (arguments + temporaries) of one step.
     """
-    return [_measure(config, size, steps, peers, console) for size in batch_sizes]
+    return [_measure(config, size, steps, peers, console, beside or {}) for size in batch_sizes]
 
 
 def _measure(
-    config: Config, batch_size: int, steps: int, peers: Sequence[str], console: Console
+    config: Config,
+    batch_size: int,
+    steps: int,
+    peers: Sequence[str],
+    console: Console,
+    beside: Mapping[str, Config],
 ) -> dict[str, Any]:
     config = resized(config, batch_size, mesh=(1, 1, 1))
+    if peers:
+        _check_peer(config)
     console.print(f"batch {batch_size}: compiling", highlight=False)
     ours = TimedStep(config)
-    others = []
+    others: dict[str, Callable[[], None]] = {
+        name: TimedStep(resized(other, batch_size, mesh=(1, 1, 1)))
+        for name, other in beside.items()
+    }
+    closing = []
     if peers:
         from mubert_jax.bench.torch_step import TorchPeer
 
-        others = [TorchPeer(name, config, ours.batch, ours.dtype) for name in peers]
-    contenders = [ours, *others]
+        in_torch = {name: TorchPeer(name, config, ours.batch, ours.dtype) for name in peers}
+        others |= in_torch
+        closing = [peer.close for peer in in_torch.values()]
+    contenders = [ours, *others.values()]
     seconds = [[] for _ in contenders]
     peaks = []
     for contender in contenders:
@@ -76,11 +92,27 @@ def _measure(
         "planned memory, GB": ours.planned_bytes() / 1e9,
         "peak memory, GB": _peak_bytes() / 1e9,
     }
-    for name, peer, times in zip(peers, others, seconds[1:], strict=True):
-        peer.close()
+    for close in closing:
+        close()
+    for name, times in zip(others, seconds[1:], strict=True):
         theirs = batch_size / float(np.median(times))
         row |= {f"{name}, pairs/s": theirs, f"ratio to {name}": pairs_per_second / theirs}
     return row
+
+
+def _check_peer(config: Config):
+    """UserError if the config asks for a loss that a peer does not have."""
+    loss = config.loss
+    if config.objective.name != "micron_bert":
+        raise UserError(
+            "--peer is a step of Micron-BERT; the config's objective is "
+            f"{config.objective.name!r}, see --beside"
+        )
+    if loss.agreement != "none" or loss.warp_weight or loss.expectation_weight:
+        raise UserError(
+            "--peer compares reconstruction alone; add --config.loss.agreement=none "
+            "--config.loss.warp_weight=0 --config.loss.expectation_weight=0"
+        )
 
 
 def _peak_bytes() -> int:

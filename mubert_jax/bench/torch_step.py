@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from mubert_jax.config import Config, to_dict
-from mubert_jax.errors import UserError
 from mubert_jax.interop.torch_module import MicronBert, MicronBertConfig, patchify
 from mubert_jax.models.images import normalise
 
@@ -28,18 +27,9 @@ class TorchPeer:
       name: one of `PEERS`.
       config, batch: the model and the frames to train it on.
       dtype: "float32" or "bfloat16", the latter by autocast.
-
-    Raises:
-      UserError: the config asks for a loss that the peer does not have.
     """
 
     def __init__(self, name: str, config: Config, batch: Mapping[str, np.ndarray], dtype: str):
-        loss = config.loss
-        if loss.agreement != "none" or loss.warp_weight or loss.expectation_weight:
-            raise UserError(
-                "--peer compares reconstruction alone; add --config.loss.agreement=none "
-                "--config.loss.warp_weight=0 --config.loss.expectation_weight=0"
-            )
         frames = [
             np.ascontiguousarray(
                 np.asarray(normalise(jnp.asarray(batch[name]))).transpose(0, 3, 1, 2)

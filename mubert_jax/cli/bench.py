@@ -101,8 +101,10 @@ def _registration(args: Namespace, console: Console):
 def _step(args: Namespace, console: Console):
     from mubert_jax.bench.step import bench_step
 
-    config = _config(args, bench_step)
-    return bench_step(config, args.batch_size, args.steps, args.peer, console)
+    files = [args.config, *args.beside]
+    config, *others = flags.configs(args, bench_step, files)
+    beside = dict(zip((path.stem for path in args.beside), others, strict=True))
+    return bench_step(config, args.batch_size, args.steps, args.peer, console, beside)
 
 
 def _input(args: Namespace, console: Console):
@@ -278,6 +280,14 @@ def _peers(parser: Parser):
         nargs="+",
         default=[],
         help="PyTorch beside: plain eager, with fused attention, and compiled",
+    )
+    parser.add_argument(
+        "--beside",
+        metavar="FILE",
+        type=types.config_file,
+        nargs="+",
+        default=[],
+        help="other configs, whose steps take turns with it; overrides are for all of them",
     )
 
 

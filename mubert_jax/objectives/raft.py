@@ -65,6 +65,7 @@ class RAFTFlow(Objective):
     """
 
     Options = Options
+    layout = "torchvision"
     panels = {
         "flow": {"sequence": "absolute error of all updates, weighed"},
         "end-point error": {"endpoint_error": "pixels of the frame"},

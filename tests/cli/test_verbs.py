@@ -233,10 +233,15 @@ def test_bench_step_and_input(tmp_path, frames_set, capsys):
     config = write_config_file(tmp_path / "config.py", tiny_config(loss__agreement="none"))
     output = tmp_path / "bench.json"
     common = [f"--config={config}", f"--output={output}"]
-    peers = ["--peer", "torch", "torch-sdpa"]
-    assert main(["bench", "step", *common, "--batch-size=2", "--steps=1", *peers]) == 0
+    mae = tiny_config(objective__name="mae", loss__agreement="none")
+    write_config_file(tmp_path / "of_mae.py", mae)
+    others = ["--peer", "torch", "torch-sdpa", f"--beside={tmp_path / 'of_mae.py'}"]
+    assert main(["bench", "step", *common, "--batch-size=2", "--steps=1", *others]) == 0
     (row,) = json.loads(output.read_text())
     assert row["pairs/s"] > 0 and row["ratio to torch-sdpa"] > 0 and row["planned memory, GB"] > 0
+    assert row["ratio to of_mae"] == pytest.approx(row["pairs/s"] / row["of_mae, pairs/s"])
+    assert main(["bench", "step", f"--config={tmp_path / 'of_mae.py'}", "--peer", "torch"]) == 2
+    assert "the config's objective is 'mae', see --beside" in capsys.readouterr().err
     counted, xla = row["GFLOP per pair, counted"], row["GFLOP per pair, XLA's count"]
     assert 0.5 < counted / xla < 1.2
     arguments = ["bench", "input", *common, f"--data={frames_set}", "--seconds=0.2"]
