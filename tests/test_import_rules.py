@@ -28,7 +28,7 @@ FLOORS = {
             "objectives",
             "perception",
             "interop",
-            "recognition",
+            "recognition spotting",
             "evaluators api",
             "pretraining",
             "bench",

@@ -19,7 +19,8 @@ SUMMARY = "saved predictions -> UF1, UAR and a report"
 EXAMPLE = (
     "mubert evaluate --workdir=runs/mine\n"
     "  mubert evaluate --predictions=theirs.csv --output=report --published=composite-3\n"
-    "  mubert evaluate --compare runs/mine runs/flow"
+    "  mubert evaluate --compare runs/mine runs/flow\n"
+    "  mubert evaluate --spotting=truth.csv --predictions=spotted.csv --output=report"
 )
 
 
@@ -52,6 +53,19 @@ def add_flags(parser: Parser) -> None:
         nargs="+",
         help="instead, runs on the same clips: their UF1 side by side, and less that of the first",
     )
+    add(
+        "--spotting",
+        metavar="FILE",
+        type=types.path,
+        help="annotated intervals of long videos, whose spotted ones --predictions holds: "
+        "video,onset,offset and, if there, subject,type,emotion,score",
+    )
+    add(
+        "--videos",
+        metavar="FILE",
+        type=types.path,
+        help="with --spotting: subject,video,frames,fps, for false alarms per minute",
+    )
     add("--output", metavar="DIR", type=types.path, help="else: the folder of the report")
     add(
         "--classes",
@@ -69,6 +83,11 @@ def add_flags(parser: Parser) -> None:
 def run(args: Namespace, console: Console) -> None:
     from mubert_jax.recognition.report import evaluate_file, evaluate_logs, evaluate_run
 
+    if args.spotting:
+        _spotting(args, console)
+        return
+    if args.videos:
+        raise UserError("--videos goes with --spotting")
     sources = ("workdir", "predictions", "megc_log", "compare")
     given = [name for name in sources if getattr(args, name)]
     if len(given) != 1:
@@ -111,6 +130,22 @@ def _compare(args: Namespace, console: Console) -> None:
     console.print(table(compared))
     if args.output:
         save(compared, args.output / "comparison.csv")
+
+
+def _spotting(args: Namespace, console: Console) -> None:
+    from mubert_jax.spotting.report import evaluate_spotting, save
+
+    if not args.predictions or not args.output:
+        raise UserError("--spotting needs --predictions=FILE, what was spotted, and --output=DIR")
+    for name in ("workdir", "megc_log", "compare", "classes", "published"):
+        if getattr(args, name):
+            raise UserError(f"--{name.replace('_', '-')} does not go with --spotting")
+    check_output("--output", args.output, folder=True)
+    report = evaluate_spotting(args.spotting, args.predictions, args.videos)
+    save(report, args.output)
+    say(console, "\n".join(report.lines()))
+    curve = ", spotting_curve.png" if len(report.curve) > 1 else ""
+    say(console, f"Done: {args.output}/spotting.csv, spotting.json{curve}")
 
 
 def say_report(report: "Report", folder: Path, console: Console) -> None:

@@ -1,0 +1,1 @@
+"""Spotting: when an expression happens in a long video."""

@@ -1,0 +1,263 @@
+"""How well spotted intervals fit annotated ones: the measures of the MEGC challenges.
+
+A spotted interval finds an annotated one if their IoU is at least 0.5; F1 is over the whole set (Li
+et al., MEGC 2020). STRS multiplies it by the F1 of the emotions of what was found (Liong et al.,
+2023). Everything is one to one and counts every video and subject; the challenge's script does not,
+`official_strs` gives its numbers.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from mubert_jax.spotting.intervals import MACRO, MICRO, Interval, Recording, iou
+
+THRESHOLD = 0.5
+ALL = "all"
+# As in the other tables.
+RESAMPLINGS = 1000
+
+Found = list[tuple[Interval, Interval]]
+"""Annotated intervals, each with the spotted one that found it."""
+
+
+def matched(
+    truths: Sequence[Interval], spotted: Sequence[Interval], threshold: float = THRESHOLD
+) -> Found:
+    """As many pairs of an IoU of `threshold` or more as can be, no interval in two of them.
+
+    Among the largest sets of pairs, it is that of the largest sum of IoUs. Their order is that of
+    the truths.
+    """
+    of_video: dict[tuple[str, str], tuple[list[Interval], list[Interval]]] = {}
+    for side, intervals in enumerate((truths, spotted)):
+        for one in intervals:
+            of_video.setdefault(one.recording, ([], []))[side].append(one)
+    found = []
+    for there, told in of_video.values():
+        overlaps = np.array([[iou(one, other) for other in told] for one in there])
+        if not overlaps.size:
+            continue
+        enough = overlaps >= threshold
+        # One more pair outweighs any sum of overlaps.
+        worth = np.where(enough, overlaps + len(there) + len(told), 0)
+        rows, columns = linear_sum_assignment(worth, maximize=True)
+        found += [(there[i], told[j]) for i, j in zip(rows, columns, strict=True) if enough[i, j]]
+    return found
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Found, false and missed intervals, and what follows from them."""
+
+    tp: int
+    fp: int
+    fn: int
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn)
+
+    @property
+    def precision(self) -> float:
+        """0 where nothing was spotted."""
+        return self.tp / (self.tp + self.fp) if self.tp + self.fp else 0.0
+
+    @property
+    def recall(self) -> float:
+        """0 where nothing is annotated."""
+        return self.tp / (self.tp + self.fn) if self.tp + self.fn else 0.0
+
+    @property
+    def f1(self) -> float:
+        total = 2 * self.tp + self.fp + self.fn
+        return 2 * self.tp / total if total else 0.0
+
+
+@dataclass(frozen=True)
+class Spotted:
+    """The score of one kind of expression.
+
+    Attributes:
+      kind: "micro", "macro" or "all".
+      counts: over the whole set.
+      interval: 95 % of F1 over subjects; NaN where there is one.
+      found: what was found, and by what.
+      false_alarms_per_minute: NaN where the lengths of the videos are not known.
+    """
+
+    kind: str
+    counts: Counts
+    interval: tuple[float, float]
+    found: Found
+    false_alarms_per_minute: float
+
+
+def spotting_scores(
+    truths: Sequence[Interval],
+    spotted: Sequence[Interval],
+    recordings: Mapping[tuple[str, str], Recording] | None = None,
+) -> list[Spotted]:
+    """Scores of micro- and macro-expressions and of all of them.
+
+    Where both sides tell kinds, an interval finds one of its own kind alone, as in the challenges,
+    and "all" adds both up; else there is "all" alone.
+    """
+    minutes = sum(one.minutes for one in (recordings or {}).values())
+    everything = [*truths, *spotted]
+    kinds = [kind for kind in (MICRO, MACRO) if any(one.kind == kind for one in everything)]
+    if not all(one.kind for one in everything):
+        kinds = []
+    scores = []
+    for kind in kinds:
+        there, said = ([one for one in side if one.kind == kind] for side in (truths, spotted))
+        scores.append(_scored(kind, there, said, matched(there, said), minutes))
+    found = [pair for score in scores for pair in score.found]
+    if not kinds:
+        found = matched(truths, spotted)
+    return [*scores, _scored(ALL, truths, spotted, found, minutes)]
+
+
+def _scored(
+    kind: str,
+    truths: Sequence[Interval],
+    spotted: Sequence[Interval],
+    found: Found,
+    minutes: float,
+) -> Spotted:
+    of_subject = _by_subject(truths, spotted, found)
+    counts = sum(of_subject.values(), Counts(0, 0, 0))
+    false_alarms = counts.fp / minutes if minutes else float("nan")
+    return Spotted(kind, counts, _interval(of_subject), found, false_alarms)
+
+
+def _by_subject(
+    truths: Iterable[Interval], spotted: Iterable[Interval], found: Found
+) -> dict[str, Counts]:
+    there, said, both = (
+        Counter(one.subject for one in intervals)
+        for intervals in (truths, spotted, [truth for truth, _ in found])
+    )
+    return {
+        subject: Counts(
+            both[subject], said[subject] - both[subject], there[subject] - both[subject]
+        )
+        for subject in sorted(there | said)
+    }
+
+
+def _interval(of_subject: Mapping[str, Counts]) -> tuple[float, float]:
+    """95 % of F1 over resampled subjects."""
+    if len(of_subject) < 2:
+        return float("nan"), float("nan")
+    counts = np.array([(one.tp, one.fp, one.fn) for one in of_subject.values()])
+    draws = np.random.default_rng(0).integers(len(counts), size=(RESAMPLINGS, len(counts)))
+    tp, fp, fn = counts[draws].sum(axis=1).T
+    f1 = 2 * tp / np.maximum(2 * tp + fp + fn, 1)
+    low, high = np.percentile(f1, (2.5, 97.5))
+    return float(low), float(high)
+
+
+def over_thresholds(
+    truths: Sequence[Interval], spotted: Sequence[Interval], points: int = 50
+) -> list[tuple[float, Counts]]:
+    """(threshold, counts of what has this score or more) at up to `points` scores, ascending.
+
+    It is empty where a spotted interval has no score.
+    """
+    scores = np.array([one.score for one in spotted])
+    if not len(scores) or not np.isfinite(scores).all():
+        return []
+    values = np.unique(np.quantile(scores, np.linspace(0, 1, points), method="nearest"))
+    curve = []
+    for value in values:
+        kept = [one for one in spotted if one.score >= value]
+        found = len(matched(truths, kept))
+        curve.append((float(value), Counts(found, len(kept) - found, len(truths) - found)))
+    return curve
+
+
+@dataclass(frozen=True)
+class STRS:
+    """Spot-then-recognise: `spotting` times `analysis`.
+
+    Attributes:
+      spotting: the F1 of spotting.
+      analysis: the F1 of the emotions of what was found.
+      uf1, uar: mean F1 and mean recall of the emotions.
+    """
+
+    spotting: float
+    analysis: float
+    uf1: float
+    uar: float
+
+    @property
+    def strs(self) -> float:
+        return self.spotting * self.analysis
+
+
+def strict_strs(truths: Sequence[Interval], spotted: Sequence[Interval]) -> STRS:
+    """Every video, one to one; the F1 of analysis is the mean F1 of all annotated emotions."""
+    found = matched(truths, spotted)
+    spotting = Counts(len(found), len(spotted) - len(found), len(truths) - len(found)).f1
+    emotions = sorted({one.emotion for one in truths})
+    counts = [
+        _emotion_counts(emotion, [(truth.emotion, one.emotion) for truth, one in found])
+        for emotion in emotions
+    ]
+    uf1, uar = _mean("f1", counts), _mean("recall", counts)
+    return STRS(spotting, uf1, uf1, uar)
+
+
+def official_strs(truths: Sequence[Interval], spotted: Sequence[Interval]) -> STRS:
+    """The numbers of the challenge's script (STRS-Metric, genbing99), faults included.
+
+    - Subjects of whom nothing was spotted do not count as missed, and videos without a truth not as
+      false alarms.
+    - A spotted interval finds every annotated one with which its IoU is 0.5 or more.
+    - The F1 of analysis is 2PR / (P + R) of the mean precision and the mean recall.
+    - Its UAR is the mean precision.
+    - An emotion that all found intervals have, and are said to have, has precision and recall 0.
+    """
+    of_video: dict[tuple[str, str], tuple[list[Interval], list[Interval]]] = defaultdict(
+        lambda: ([], [])
+    )
+    subjects = {one.subject for one in spotted}
+    for one in truths:
+        if one.subject in subjects:
+            of_video[one.recording][0].append(one)
+    for one in spotted:
+        if one.recording in of_video:
+            of_video[one.recording][1].append(one)
+    found: Found = []
+    counts = Counts(0, 0, 0)
+    for there, said in of_video.values():
+        left = list(there)
+        for one in said:
+            hits = [truth for truth in left if iou(one, truth) >= THRESHOLD]
+            found += [(truth, one) for truth in hits]
+            left = [truth for truth in left if truth not in hits]
+            counts += Counts(len(hits), 0 if hits else 1, 0)
+        counts += Counts(0, 0, len(left))
+    pairs = [(truth.emotion, one.emotion) for truth, one in found]
+    of_emotion = []
+    for emotion in sorted({one.emotion for one in truths}):
+        alone = all(emotion == told == there for there, told in pairs)
+        of_emotion.append(Counts(0, 0, 0) if alone else _emotion_counts(emotion, pairs))
+    precision, recall, uf1 = (_mean(name, of_emotion) for name in ("precision", "recall", "f1"))
+    total = precision + recall
+    analysis = 2 * precision * recall / total if total else float("nan")
+    return STRS(counts.f1, analysis, uf1, precision)
+
+
+def _emotion_counts(emotion: str, pairs: Iterable[tuple[str, str]]) -> Counts:
+    """Of (true, said) emotions."""
+    both = Counter((there == emotion, said == emotion) for there, said in pairs)
+    return Counts(both[True, True], both[False, True], both[True, False])
+
+
+def _mean(name: str, counts: Sequence[Counts]) -> float:
+    return float(np.mean([getattr(one, name) for one in counts]))
