@@ -130,8 +130,8 @@ class ImportPart:
 
 
 @dataclasses.dataclass(frozen=True)
-class VitPart:
-    """`mubert import` of a Vision Transformer: the frames that it is to read."""
+class EncoderPart:
+    """`mubert import` of an encoder that others trained: the frames that it is to read."""
 
     objective: Annotated[ObjectiveConfig, some("options")]
     model: Annotated[ModelConfig, some("image_size", "attention", "dtype")]

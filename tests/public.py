@@ -4,6 +4,7 @@
 `public_names.tsv` lists the tensors of their state dicts: model, number, name, shape, type.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,20 @@ PARITY = Path(__file__).parent / "parity"
 OUTPUTS = load_file(PARITY / "public_io.safetensors")
 
 
+def listed(model: str) -> Iterator[tuple[int, str, tuple[int, ...], str]]:
+    """(number, name, shape, type) of each tensor in a model's state dict."""
+    for line in (PARITY / "public_names.tsv").read_text().splitlines():
+        of, number, name, sides, dtype = line.split("\t")
+        if of == model:
+            shape = () if sides == "scalar" else tuple(map(int, sides.split("x")))
+            yield int(number), name, shape, dtype
+
+
 def by_formula(model: str) -> dict[str, np.ndarray]:
     """s = sin(0.37·k + i) for tensor i at flat index k, scaled by what the tensor is."""
     tensors = {}
-    for line in (PARITY / "public_names.tsv").read_text().splitlines():
-        of, number, name, sides, dtype = line.split("\t")
-        if of != model:
-            continue
-        shape = () if sides == "scalar" else tuple(map(int, sides.split("x")))
-        s = np.sin(0.37 * np.arange(np.prod(shape)) + int(number)).reshape(shape)
+    for number, name, shape, dtype in listed(model):
+        s = np.sin(0.37 * np.arange(np.prod(shape)) + number).reshape(shape)
         if not dtype.startswith("float"):
             tensors[name] = np.zeros(shape, np.float32)
         elif len(shape) >= 2:

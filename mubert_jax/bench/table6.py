@@ -10,6 +10,7 @@ import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import matplotlib.pyplot as plt
@@ -40,7 +41,7 @@ from mubert_jax.training.checkpoints import load_weights
 # What a recognizer reads: how the tokens of any encoder change, or P_dma as in the paper.
 ENCODER, P_DMA = "encoder", "dma"
 FROZEN, TUNED = "frozen", "fine-tuned"
-TOKENIZER, VIT_S = "vq_tokenizer", "vit_s"
+TOKENIZER, VIT_S, MOCO_V3 = "vq_tokenizer", "vit_s", "moco_v3_imagenet"
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Row:
       reads: what its recognizers read, `ENCODER`, `P_DMA` or a motion map.
       paper: UF1 and UAR in percent on CAS(ME)³, as Table 6 gives them.
       small: overrides of keys at the small size.
+      flag: the flag of `mubert table6` that gives its weights, which nothing here pretrains.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Row:
     reads: str = ENCODER
     paper: tuple[float, float] | None = None
     small: Mapping[str, object] = field(default_factory=dict)
+    flag: str = ""
 
     @property
     def run(self) -> str:
@@ -75,7 +78,8 @@ ROWS = (
     Row("difference", "frame difference, no network", reads="difference"),
     Row("farneback", "Farnebäck flow, no network", reads="farneback"),
     Row("untrained", "the encoder, untrained"),
-    Row(VIT_S, "ViT-S, ImageNet", paper=(20.34, 18.76)),
+    Row(VIT_S, "ViT-S, ImageNet", paper=(20.34, 18.76), flag="--vit-s"),
+    Row(MOCO_V3, "MoCo v3, ImageNet, its authors' weights", flag="--moco-v3"),
     Row(
         "moco_v3_r50",
         "MoCo v3, ResNet-50",
@@ -159,7 +163,7 @@ def table6(
     workdir: Path,
     allow_contamination: bool,
     console: Console,
-    vit_s: Path | None = None,
+    given: Mapping[str, Path] = MappingProxyType({}),
 ) -> list[Scored]:
     """Pretrains and tests what `workdir` does not hold yet, then writes the table.
 
@@ -173,7 +177,7 @@ def table6(
       rows: those of the table, in its order.
       pairs: labelled pairs, as `mubert prepare` makes them.
       seeds: pretrainings of each row; a recognizer has its pretraining's seed.
-      vit_s: the weights of the row "vit_s", as `mubert import` takes them.
+      given: the weights of rows that have a `flag`, by their names, as `mubert import` takes them.
 
     Raises:
       UserError: no frames to pretrain on are named; every row failed.
@@ -185,7 +189,7 @@ def table6(
             "prepare made: --config.data.path=DIR"
         )
     scored, notes = [], []
-    comparison = Comparison(recognition, pairs, seeds, workdir, allow_contamination, console, vit_s)
+    comparison = Comparison(recognition, pairs, seeds, workdir, allow_contamination, console, given)
     for row in rows:
         console.print(f"[bold]{row.title}[/bold]", highlight=False)
         try:
@@ -212,7 +216,7 @@ class Comparison:
     workdir: Path
     allow_contamination: bool
     console: Console
-    vit_s: Path | None
+    given: Mapping[str, Path]
 
     def of(
         self, row: Row, configs: Mapping[str, Config]
@@ -221,7 +225,7 @@ class Comparison:
         found: dict[str, list[Predictions]] = {}
         stamps: tuple[str, ...] = ()
         for seed in range(self.seeds):
-            pretrained = self._imported(configs) if row.name == VIT_S else None
+            pretrained = self._imported(row, configs) if row.flag else None
             if row.config:
                 pretrained = self._pretrained(row.run, configs, seed)
             for way in (FROZEN, TUNED) if row.reads in (ENCODER, P_DMA) else (FROZEN,):
@@ -235,19 +239,20 @@ class Comparison:
                 found.setdefault(way, []).append(predictions)
         return {way: _score(of_seeds) for way, of_seeds in found.items()}, stamps
 
-    def _imported(self, configs: Mapping[str, Config]) -> Path:
-        """The run that holds the weights of ImageNet, for frames of the size of all others."""
-        if self.vit_s is None:
-            raise UserError("its weights are not shipped; give them by --vit-s=FILE")
-        folder = self.workdir / VIT_S
+    def _imported(self, row: Row, configs: Mapping[str, Config]) -> Path:
+        """The run that holds a row's given weights, for frames of the size of all others."""
+        if (file := self.given.get(row.name)) is None:
+            raise UserError(f"its weights are not shipped; give them by {row.flag}=FILE")
+        folder = self.workdir / row.name
         side = next(iter(configs.values())).model.image_size
         if not folder.exists():
             sized = [f"--config.model.image_size={side}"]
-            import_weights(self.vit_s, folder, sized, self.console)
+            import_weights(file, folder, sized, self.console)
         config, _ = load_weights(folder)
-        options = config.objective.options
-        if config.objective.name != "vit_imagenet" or options.get("dim") != Options().dim:
-            raise UserError(f"{self.vit_s} holds no ViT-S; delete {folder} and give another")
+        if config.objective.name not in ("vit_imagenet", "moco_v3"):
+            raise UserError(f"{file} holds no encoder of ImageNet; delete {folder}, give another")
+        if row.name == VIT_S and not _is_vit_s(config):
+            raise UserError(f"{file} holds no ViT-S; delete {folder} and give another")
         if config.model.image_size != side:
             raise UserError(
                 f"{folder} was imported for images of {config.model.image_size} pixels, not "
@@ -287,6 +292,11 @@ class Comparison:
             training=TrainingConfig(init_from=str(pretrained or ""), seed=seed),
             recognition=dataclasses.replace(recognition, seeds=(seed,)),
         )
+
+
+def _is_vit_s(config: Config) -> bool:
+    options, known = config.objective.options, Options()
+    return (options.get("dim"), options.get("heads")) == (known.dim, known.heads)
 
 
 def _without_dma(configs: Mapping[str, Config]) -> Config:

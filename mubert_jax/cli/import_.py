@@ -21,7 +21,8 @@ def add_flags(parser: Parser) -> None:
         metavar="FILE",
         type=types.checkpoint,
         required=True,
-        help=".pth or .safetensors, of PyTorch or of `mubert export`; a ViT of ImageNet",
+        help=".pth or .safetensors, of PyTorch or of `mubert export`; a ViT or ResNet of ImageNet; "
+        "a checkpoint of MoCo v3",
     )
     flags.workdir(parser, "a new run's folder")
     flags.overrides(parser, "what the file does not show, or another image size")

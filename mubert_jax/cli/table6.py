@@ -48,6 +48,12 @@ def add_flags(parser: Parser) -> None:
         help="weights of ViT-S: AugReg's .npz, timm's or DeiT's; without them its row is left out",
     )
     add(
+        "--moco-v3",
+        metavar="FILE",
+        type=types.path,
+        help="a checkpoint of MoCo v3's authors, ViT or ResNet; without it its row is left out",
+    )
+    add(
         "--allow-contamination",
         action="store_true",
         help="go on although the pretraining saw tested subjects, and stamp the table",
@@ -56,7 +62,7 @@ def add_flags(parser: Parser) -> None:
 
 
 def run(args: Namespace, console: Console) -> int:
-    from mubert_jax.bench.table6 import ROWS, TOKENIZER, VIT_S, overrides_at_small_size, table6
+    from mubert_jax.bench.table6 import ROWS, TOKENIZER, overrides_at_small_size, table6
     from mubert_jax.config_files import key_of, load_config
     from mubert_jax.config_parts import only, read_by, refuse_unread
     from mubert_jax.recognition.cross_validation import RESUME
@@ -66,7 +72,12 @@ def run(args: Namespace, console: Console) -> int:
     for name in args.rows:
         if name not in names:
             raise unknown(f"--rows {name}", name, names)
-    wanted = args.rows or [name for name in names if name != VIT_S or args.vit_s]
+    flags_of_rows = {row.name: row.flag for row in ROWS if row.flag}
+    given = {
+        name: getattr(args, flag[2:].replace("-", "_")) for name, flag in flags_of_rows.items()
+    }
+    given = {name: path for name, path in given.items() if path}
+    wanted = args.rows or [name for name in names if name not in flags_of_rows or name in given]
     rows = [row for row in ROWS if row.name in wanted]
     check_output("--workdir", args.workdir, folder=True)
     steps = [f"--config.training.steps={args.steps}"] if args.steps else []
@@ -102,7 +113,7 @@ def run(args: Namespace, console: Console) -> int:
                 args.workdir,
                 args.allow_contamination,
                 console,
-                args.vit_s,
+                given,
             )
     except (KeyboardInterrupt, Preempted):
         say(console, f"mubert table6: stopped; {RESUME}")

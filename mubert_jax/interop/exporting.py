@@ -12,7 +12,7 @@ from mubert_jax import config as config_lib
 from mubert_jax.config import Config
 from mubert_jax.data.files import writing_errors
 from mubert_jax.errors import UserError
-from mubert_jax.interop import stablehlo_file
+from mubert_jax.interop import layouts, stablehlo_file
 from mubert_jax.interop.files import Description, write_safetensors
 from mubert_jax.interop.opening import located, open_trained
 from mubert_jax.interop.optional import needing
@@ -208,7 +208,8 @@ def _stablehlo(exported: Exported, output: Path) -> str:
 
 def _how_to_load(exported: Exported, output: Path, load: str) -> str:
     if layout := exported.description.layout:
-        return f"  names and shapes: {layout}\n  tensors = {load}"
+        of_run = exported.config, exported.tensors, exported.weights.params
+        return layouts.how_to_load(layout, *of_run, load)
     if exported.config.model.dma.reads != "tokens":
         return f'With torch_module.py:\n  model = MicronBert.from_pretrained("{output}")'
     return _official_call(exported, load)

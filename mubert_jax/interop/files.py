@@ -28,6 +28,8 @@ FIRST = "backbone.patch_embed.proj.weight"
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
 # The first bytes of gzip, 7z, rar, bzip2, xz and zstd.
 COMPRESSED = (b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+# By which PyTorch's batch norms count batches; no weight.
+COUNTER = ".num_batches_tracked"
 PRECISIONS = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -246,6 +248,7 @@ def _inside(folder: Path) -> str:
 
 def _as_float32(raw: Mapping[str, np.ndarray], path: Path):
     """The tensors as float32, and notes; UserError if some are not floats."""
+    raw = {name: array for name, array in raw.items() if not name.endswith(COUNTER)}
     kinds = collections.Counter(str(array.dtype) for array in raw.values())
     for name, array in raw.items():
         if str(array.dtype) not in PRECISIONS:

@@ -7,22 +7,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
 from rich.console import Console
 
 import mubert_jax
 from mubert_jax import config as config_lib
 from mubert_jax.config import Config
 from mubert_jax.config_files import key_of, override_config
-from mubert_jax.config_parts import ImportPart, VitPart, refuse_unread
+from mubert_jax.config_parts import EncoderPart, ImportPart, refuse_unread
 from mubert_jax.data.files import write_text, writing_errors
 from mubert_jax.errors import UserError
-from mubert_jax.interop import files, vit_weights
+from mubert_jax.interop import encoder_weights, files, vit_weights
+from mubert_jax.interop.encoder_weights import Found
 from mubert_jax.interop.infer import infer_config
 from mubert_jax.interop.opening import located, seen_of
 from mubert_jax.interop.torch_weights import from_official
-from mubert_jax.objectives import make_objective
 from mubert_jax.perception.maps import save_scale
 from mubert_jax.training.checkpoints import Weights, save_imported
 from mubert_jax.training.contamination import Seen
@@ -33,11 +31,13 @@ def import_weights(
 ) -> None:
     """Writes checkpoint 0, config.json and, if the file has it, the scale of the maps.
 
-    A Vision Transformer of ImageNet becomes a run of `objectives.vit_imagenet`.
+    An encoder that others trained (`encoder_weights`) becomes a run of another objective, such as
+    `objectives.vit_imagenet`.
 
     Args:
-      source: An official .pth, `shipped`, what `mubert export` wrote as torch or safetensors, or a
-        Vision Transformer of AugReg (.npz), timm or DeiT.
+      source: An official .pth, `shipped`, what `mubert export` wrote as torch or safetensors, a
+        Vision Transformer of AugReg (.npz), timm or DeiT, a ResNet of torchvision, or a checkpoint
+        of MoCo v3.
       workdir: A new or empty folder.
       overrides: `--config.KEY=VALUE` strings, for what the file does not show.
       console: Shows what was found and assumed.
@@ -47,12 +47,16 @@ def import_weights(
         written then.
     """
     path = located(source)
-    if path.suffix == ".npz":
-        _import_vit(path, vit_weights.read_npz(path), workdir, overrides, console)
+    if path.suffix == ".npz":  # the original files, which are AugReg's
+        run = vit_weights.as_run(vit_weights.read_npz(path), str(path), centred=True)
+        found = Found(run[0], Weights(run[1]))
+        _import_encoder(path, found, Seen(), workdir, overrides, console)
         return
     file = files.read(path)
-    if vit_weights.is_vit(file.tensors):
-        _import_vit(path, file.tensors, workdir, overrides, console)
+    if found := encoder_weights.find(file, path):
+        # ImageNet holds nobody of a data set of micro-expressions.
+        seen = Seen() if file.description is None else seen_of(path, file.description)
+        _import_encoder(path, found, seen, workdir, overrides, console)
         return
     values, assumed = _config_of(file, path)
     config = override_config(values, overrides)
@@ -75,34 +79,37 @@ def import_weights(
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 
-def _import_vit(
+def _import_encoder(
     path: Path,
-    tensors: Mapping[str, np.ndarray],
+    found: Found,
+    seen: Seen,
     workdir: Path,
     overrides: list[str],
     console: Console,
 ):
-    # timm's names of files say whose training it was; the original files are AugReg's.
-    centred = path.suffix == ".npz" or "augreg" in path.name
-    config, params = vit_weights.as_run(tensors, str(path), centred)
-    config = override_config(config_lib.to_dict(config), overrides)
-    refuse_unread(VitPart, map(key_of, overrides), [config])
-    wanted = jax.eval_shape(make_objective(config).init, jax.random.key(0))
-    if jax.tree.map(np.shape, params) != jax.tree.map(lambda x: x.shape, wanted):
-        raise UserError(f"{path} holds no Vision Transformer: its tensors have other shapes")
+    config = override_config(config_lib.to_dict(found.config), overrides)
+    refuse_unread(EncoderPart, map(key_of, overrides), [config])
+    encoder_weights.check_shapes(config, found.weights, str(path))
     with _whole_or_not_at_all(workdir) as folder:
-        # ImageNet holds nobody of a data set of micro-expressions.
-        _save(folder, config, Weights(params), path.name, Seen())
+        _save(folder, config, found.weights, path.name, seen)
     options = config.objective.options
-    pixels = "-1 to 1, as AugReg's" if options["centred"] else "standardised, as DeiT's"
-    console.print(
-        f"{path} -> {workdir}: Vision Transformer, d {options['dim']}, {options['depth']} blocks, "
-        f"{options['heads']} heads, patch {options['patch_size']}, for images of "
-        f"{config.model.image_size} pixels (--config.model.image_size=...)\n"
-        f"  it reads pixels {pixels} (--config.objective.options.centred=...)",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
+    lines = [
+        f"{path} -> {workdir}: {_network(options)}, for images of {config.model.image_size} pixels "
+        "(--config.model.image_size=...)"
+    ]
+    if "centred" in options:
+        pixels = "-1 to 1, as AugReg's" if options["centred"] else "standardised, as DeiT's"
+        lines.append(f"  it reads pixels {pixels} (--config.objective.options.centred=...)")
+    lines += [f"  {note}" for note in found.notes]
+    console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+
+
+def _network(options: Mapping[str, Any]) -> str:
+    if "backbone" in options:
+        return options["backbone"]
+    return (
+        f"Vision Transformer, d {options['dim']}, {options['depth']} blocks, {options['heads']} "
+        f"heads, patch {options['patch_size']}"
     )
 
 

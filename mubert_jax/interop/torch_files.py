@@ -61,8 +61,9 @@ def _chosen(path: Path, content: Any) -> tuple[tuple | None, Any, list[dict], li
     """
     found = list(_state_dicts(content, (), [], set()))
     if not found:
-        if isinstance(content, dict) and isinstance(content.get("model"), dict):
-            return None, content["model"], [content], []
+        for key in WRAPPERS if isinstance(content, dict) else ():
+            if isinstance(content.get(key), dict) and content[key]:
+                return None, content[key], [content], []
         return None, content, [], []
 
     def order(of: tuple[tuple, dict, list[dict]]):

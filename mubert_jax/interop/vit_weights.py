@@ -4,21 +4,20 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mubert_jax.config import Config, ModelConfig, ObjectiveConfig
 from mubert_jax.errors import UserError
+from mubert_jax.models import timm
 from mubert_jax.objectives.vit_imagenet import Options
 from mubert_jax.training.objective import Params
 
-# Heads by the width of the models that timm, DeiT and AugReg distribute; no tensor shows them.
+# Heads by the width of the models that timm, DeiT and AugReg distribute.
 HEADS = {192: 3, 384: 6, 768: 12, 1024: 16, 1280: 16}
 # Tensors that are no part of the encoder: classifiers, and what is between them and the last norm.
 LEFT_OUT = re.compile(r"(head|head_dist|pre_logits|fc_norm)\b.*")
 NPZ = "Transformer/posembed_input/pos_embedding"
-_BLOCK = re.compile(r"blocks\.(\d+)\.(norm1|norm2|attn\.qkv|attn\.proj|mlp\.fc1|mlp\.fc2)")
 
 
 def is_vit(tensors: Mapping[str, np.ndarray]) -> bool:
@@ -81,53 +80,41 @@ def _by_timms_names(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 _QKV = ("query", "key", "value")
 
 
-def as_run(tensors: Mapping[str, np.ndarray], source: str, centred: bool) -> tuple[Config, Params]:
+def as_run(
+    tensors: Mapping[str, np.ndarray],
+    source: str,
+    centred: bool,
+    heads: Mapping[int, int] = HEADS,
+) -> tuple[Config, Params]:
     """Config and parameters of `objectives.vit_imagenet`, for frames of the size of its own images.
 
     Args:
       tensors: under timm's names; a classifier is left out.
       source: the file, for messages.
       centred: as `Options.centred`.
+      heads: the number of heads by the width, which no tensor shows.
 
     Raises:
       UserError: a tensor is missing, or has another shape.
     """
+    for name in timm.unknown(tensors):
+        if not LEFT_OUT.fullmatch(name):
+            raise UserError(f"{source} is no plain Vision Transformer: it holds {name}")
     try:
+        encoder = timm.encoder(tensors)
         dim, _, side, _ = tensors["patch_embed.proj.weight"].shape
-        positions = tensors["pos_embed"].reshape(-1, dim)
-        grid = round((len(positions) - 1) ** 0.5)
-        encoder: dict[str, Any] = {
-            "cls_token": tensors["cls_token"].reshape(1, dim),
-            "pos_embed": positions,
-            "patch_embed": {
-                "kernel": tensors["patch_embed.proj.weight"].transpose(2, 3, 1, 0).reshape(-1, dim),
-                "bias": tensors["patch_embed.proj.bias"],
-            },
-            "norm": {"scale": tensors["norm.weight"], "bias": tensors["norm.bias"]},
-        }
-        for name in tensors:
-            if not (found := _BLOCK.fullmatch(name.removesuffix(".weight"))):
-                _check_known(name, source)
-                continue
-            weight, bias = tensors[name], tensors[name.removesuffix("weight") + "bias"]
-            node = encoder.setdefault(f"blocks_{found[1]}", {})
-            *outer, last = found[2].split(".")
-            for part in outer:
-                node = node.setdefault(part, {})
-            norm = weight.ndim == 1
-            node[last] = {"scale": weight} if norm else {"kernel": weight.T}
-            node[last]["bias"] = bias
+        grid = round((len(encoder["pos_embed"]) - 1) ** 0.5)
     except (KeyError, ValueError) as error:
         raise UserError(f"{source} holds no whole Vision Transformer: {error}") from error
-    if (heads := HEADS.get(dim)) is None:
+    if (number := heads.get(dim)) is None:
         raise UserError(
             f"{source} is {dim} wide; the Vision Transformers that are known here are "
-            f"{', '.join(map(str, HEADS))} wide"
+            f"{', '.join(map(str, heads))} wide"
         )
     options = Options(
         dim=dim,
         depth=sum(name.startswith("blocks_") for name in encoder),
-        heads=heads,
+        heads=number,
         patch_size=side,
         grid=grid,
         centred=centred,
@@ -135,12 +122,3 @@ def as_run(tensors: Mapping[str, np.ndarray], source: str, centred: bool) -> tup
     objective = ObjectiveConfig(name="vit_imagenet", options=vars(options))
     model = ModelConfig(image_size=side * grid)
     return Config(objective=objective, model=model), {"encoder": encoder}
-
-
-def _check_known(name: str, source: str):
-    """UserError for a tensor that no plain Vision Transformer has, such as LayerScale's."""
-    beside = ("cls_token", "pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias")
-    norms = ("norm.weight", "norm.bias")
-    a_blocks = _BLOCK.fullmatch(name.removesuffix(".bias"))
-    if name not in (*beside, *norms) and not a_blocks and not LEFT_OUT.fullmatch(name):
-        raise UserError(f"{source} is no plain Vision Transformer: it holds {name}")

@@ -1,11 +1,13 @@
 """State dicts of torchvision's RAFT and ResNets as the variables of the same networks in Flax."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from flax.traverse_util import flatten_dict
 
+RESNET_LAYOUT = "torchvision"
 # A batch norm's tensors, and the collection and name that Flax has for each.
 _NORM = {
     "weight": ("params", "scale"),
@@ -52,6 +54,29 @@ def resnet(tensors: Mapping[str, np.ndarray]) -> dict[str, Any]:
         return (module,)
 
     return _variables({k: x for k, x in tensors.items() if not k.startswith("fc.")}, place)
+
+
+def depths_of_resnet(tensors: Iterable[str]) -> tuple[int, ...]:
+    """How many blocks each of the four stages has, by the names of tensors."""
+    blocks = {tuple(name.split(".")[:2]) for name in tensors if name.startswith("layer")}
+    return tuple(sum(stage == f"layer{i}" for stage, _ in blocks) for i in range(1, 5))
+
+
+def state_dict_of_resnet(
+    params: Mapping[str, Any], batch_stats: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """The inverse of `resnet`; PyTorch counts batches anew."""
+    parts = {"downsample_conv": "downsample.0", "downsample_bn": "downsample.1"}
+    leaves = {(collection, leaf): name for name, (collection, leaf) in _NORM.items()}
+    leaves["params", "kernel"] = "weight"
+    tensors = {}
+    for collection, tree in (("params", params), ("batch_stats", batch_stats)):
+        for path, array in flatten_dict(tree).items():
+            *modules, leaf = (parts.get(part, part).replace("_", ".") for part in path)
+            array = np.asarray(array)
+            array = array.transpose(3, 2, 0, 1) if array.ndim == 4 else array
+            tensors[".".join((*modules, leaves[collection, leaf]))] = array
+    return tensors
 
 
 def _variables(tensors: Mapping[str, np.ndarray], place: Any) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 import flax.struct
 import jax
+import numpy as np
 
 from mubert_jax.config import Config
+from mubert_jax.models import timm
 from mubert_jax.models.micron_bert import MicronEncoder, compute_dtype
 from mubert_jax.training.objective import Objective, Params
 
@@ -19,9 +21,14 @@ class MaskedViews:
 class OnEncoder(Objective):
     """An objective whose `encoder`, with the parameters of that name, is μ-BERT's."""
 
+    layout = timm.LAYOUT
+
     def __init__(self, config: Config):
         super().__init__(config)
         self.encoder = MicronEncoder(config.model, compute_dtype(config.model))
 
     def encode(self, params: Params, extra: dict, images: jax.Array) -> jax.Array:
         return self.encoder.bind({"params": params["encoder"]})(images).tokens
+
+    def to_take_away(self, params: Params, extra: dict) -> dict[str, np.ndarray]:
+        return timm.of_micron_encoder(params["encoder"], self.config.model)

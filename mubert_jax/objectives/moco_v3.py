@@ -11,12 +11,13 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from mubert_jax import losses
 from mubert_jax.config import Config, CropConfig, ModelConfig
 from mubert_jax.errors import UserError
-from mubert_jax.models import resnet
+from mubert_jax.models import resnet, timm, torchvision
 from mubert_jax.models.images import IMAGENET_MEAN, IMAGENET_STD
 from mubert_jax.models.micron_bert import MicronEncoder, compute_dtype
 from mubert_jax.models.resnet import ResNet
@@ -91,6 +92,7 @@ class Transformer:
     last_norm = True
     # A random, fixed projection of patches keeps the training of transformers stable.
     frozen = ("encoder/patch_embed",)
+    layout = timm.LAYOUT
 
     def init(self, key: jax.Array, images: jax.Array) -> tuple[Params, dict]:
         return dict(self.encoder.init(key, images)["params"]), {}
@@ -104,6 +106,9 @@ class Transformer:
     def tokens(self, params: Params, statistics: dict, images: jax.Array) -> jax.Array:
         return self.encoder.bind({"params": params})(images).tokens
 
+    def to_take_away(self, params: Params, statistics: dict) -> dict[str, np.ndarray]:
+        return timm.of_micron_encoder(params, self.encoder.config)
+
 
 @dataclass(frozen=True)
 class Convolutions:
@@ -113,6 +118,7 @@ class Convolutions:
     projector_layers = 2
     last_norm = False
     frozen = ()
+    layout = torchvision.RESNET_LAYOUT
 
     def init(self, key: jax.Array, images: jax.Array) -> tuple[Params, dict]:
         variables = self.network.init(key, images)
@@ -130,6 +136,9 @@ class Convolutions:
     def tokens(self, params: Params, statistics: dict, images: jax.Array) -> jax.Array:
         features = self.network.bind({"params": params, "batch_stats": statistics})(images)
         return features.reshape(len(features), -1, features.shape[-1])
+
+    def to_take_away(self, params: Params, statistics: dict) -> dict[str, np.ndarray]:
+        return torchvision.state_dict_of_resnet(params, statistics)
 
 
 def _backbone(options: Options, model: ModelConfig) -> Transformer | Convolutions:
@@ -167,7 +176,7 @@ class MoCoV3(Objective):
                 f"are {options.temperature}, {options.hidden} and {options.output}"
             )
         self.backbone = _backbone(options, config.model)
-        self.frozen = self.backbone.frozen
+        self.frozen, self.layout = self.backbone.frozen, self.backbone.layout
         self.projector = Head(self.backbone.projector_layers, options.hidden, options.output)
         self.predictor = Head(2, options.hidden, options.output, self.backbone.last_norm)
 
@@ -237,6 +246,9 @@ class MoCoV3(Objective):
 
     def encode(self, params: Params, extra: dict, images: jax.Array) -> jax.Array:
         return self.backbone.tokens(params["encoder"], extra["statistics"], images)
+
+    def to_take_away(self, params: Params, extra: dict) -> dict[str, np.ndarray]:
+        return self.backbone.to_take_away(params["encoder"], extra["statistics"])
 
     def flops_per_pair(self) -> float:
         options, model = self.options, self.config.model

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mubert_jax.config import Config
 from mubert_jax.errors import UserError
-from mubert_jax.models import vit
+from mubert_jax.models import timm, vit
 from mubert_jax.models.dense import Dense
 from mubert_jax.models.images import IMAGENET_MEAN, IMAGENET_STD
 from mubert_jax.models.micron_bert import compute_dtype
@@ -81,6 +82,7 @@ class ImageNetViT(Objective):
     """Weights from elsewhere; there is nothing to train them by."""
 
     Options = Options
+    layout = timm.LAYOUT
 
     def __init__(self, config: Config):
         super().__init__(config)
@@ -109,3 +111,6 @@ class ImageNetViT(Objective):
 
     def encode(self, params: Params, extra: dict, images: jax.Array) -> jax.Array:
         return self.encoder.bind({"params": params["encoder"]})(images)[:, 1:]
+
+    def to_take_away(self, params: Params, extra: dict) -> dict[str, np.ndarray]:
+        return timm.state_dict(params["encoder"])

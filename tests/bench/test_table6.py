@@ -3,6 +3,7 @@
 import dataclasses
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import tiny_config
@@ -15,6 +16,8 @@ from mubert_jax.config_files import load_config
 from mubert_jax.errors import UserError
 from mubert_jax.objectives import make_objective
 from mubert_jax.recognition.predictions import Facts
+from mubert_jax.training.checkpoints import Weights, save_imported
+from mubert_jax.training.contamination import Seen
 
 QUIET = Console(quiet=True)
 BY_NAME = {row.name: row for row in table6.ROWS}
@@ -73,6 +76,31 @@ def test_a_row_that_fails_leaves_the_others_alone(done, tmp_path):
     assert "MAE (failed: no frames there)" in text and "μ-BERT (MB1)" in text
     with pytest.raises(UserError, match="no row could be measured; the first: no frames there"):
         made(["mae"], tmp_path / "alone")
+
+
+def test_given_weights_are_imported_for_frames_of_the_size_of_all_others(
+    done, tmp_path, monkeypatch
+):
+    def of_moco(file, folder, overrides, console):
+        assert overrides == ["--config.model.image_size=32"]
+        config = tiny_config(
+            objective__name="vit_imagenet",
+            objective__options={"dim": 384, "heads": 12, "patch_size": 8, "grid": 4},
+        )
+        save_imported(folder, config, Weights({"encoder": {"x": np.zeros(1)}}), file.name, Seen())
+
+    monkeypatch.setattr(table6, "import_weights", of_moco)
+    rows, out = [BY_NAME["mb1"], BY_NAME[table6.MOCO_V3], BY_NAME[table6.VIT_S]], tmp_path / "out"
+    file = tmp_path / "vit-s.pth.tar"
+    given = {name: file for name in (table6.MOCO_V3, table6.VIT_S)}
+    asked = configs("mb1"), RecognitionConfig(), rows, tmp_path, 1, out, True, QUIET
+    found = table6.table6(*asked, given)
+    starts = {path.parent.name: c.training.init_from for path, c in done[1]}
+    assert starts["moco_v3_imagenet-seed0"] == str(out / "moco_v3_imagenet")
+    # MoCo v3's ViT-S has 12 heads, that of the row "ViT-S" 6.
+    assert not found[1].failed and "holds no ViT-S" in found[2].failed
+    with pytest.raises(UserError, match="its weights are not shipped; give them by --moco-v3=F"):
+        table6.table6(*asked[:2], rows[1:], *asked[3:])
 
 
 def test_rows_of_one_pretraining_share_it_and_beits_tokenizer_comes_first(done, tmp_path):

@@ -1,18 +1,27 @@
 """Runs of other objectives give what their `to_take_away` says, under the layout that it names."""
 
+import functools
 import json
+import re
+import types
 
 import jax
 import numpy as np
 import pytest
 import torch
 from conftest import tiny_config
+from examples import assert_close, assert_identical
+from public import by_formula, pictures
 from safetensors import safe_open
+from torch_vit import VisionTransformer
 
 from mubert_jax import objectives
 from mubert_jax.cli import main
+from mubert_jax.interop.files import Description
+from mubert_jax.interop.layouts import how_to_load
+from mubert_jax.models import torchvision
 from mubert_jax.objectives import make_objective
-from mubert_jax.training.checkpoints import Weights, save_imported
+from mubert_jax.training.checkpoints import Weights, load_weights, save_imported
 from mubert_jax.training.contamination import Seen
 
 TAKEN = """
@@ -23,7 +32,7 @@ class Taken(Objective):
     layout = "a friend's"
 
     def init(self, key):
-        return {"kernel": jnp.arange(6.0).reshape(2, 3)}
+        return {"kernel": jnp.zeros((2, 3))}
 
     def views(self, key, batch):
         return batch
@@ -36,10 +45,23 @@ class Taken(Objective):
 """
 
 
+VIT = {"dim": 24, "depth": 2, "heads": 3, "patch_size": 8, "grid": 4, "centred": False}
+ON_ENCODERS = {
+    "mae": {},
+    "simmim": {"side": 2},
+    "moco_v3": {"hidden": 4, "output": 4},
+    "vit_imagenet": VIT,
+}
+
+
 def run_of(folder, config):
+    """A run whose weights are all drawn, so that no zero hides a mistake."""
     objective = make_objective(config)
-    params = jax.jit(objective.init)(jax.random.key(0))
-    save_imported(folder, config, Weights(params), "a test", Seen())
+    shapes = jax.eval_shape(objective.init, jax.random.key(0))
+    random = np.random.default_rng(0)
+    params = jax.tree.map(lambda x: random.normal(0, 0.2, x.shape).astype(np.float32), shapes)
+    extra = {"statistics": {}} if config.objective.name == "moco_v3" else {}
+    save_imported(folder, config, Weights(params, extra), "a test", Seen())
     return folder
 
 
@@ -61,7 +83,7 @@ def test_what_an_objective_takes_away_is_written_with_its_layout(drop, tmp_path,
         assert "names and shapes: a friend's" in capsys.readouterr().out
         assert b"/home/me" not in path.read_bytes()
     state = torch.load(tmp_path / "out.pth", weights_only=True)
-    np.testing.assert_array_equal(state["linear.weight"], np.arange(6.0).reshape(2, 3).T)
+    assert state["linear.weight"].shape == (3, 2) and state["linear.weight"].any()
     with safe_open(tmp_path / "out.safetensors", "numpy") as file:
         assert json.loads(file.metadata()["mubert_jax"])["layout"] == "a friend's"
         np.testing.assert_array_equal(file.get_tensor("linear.weight"), state["linear.weight"])
@@ -86,12 +108,63 @@ def test_an_objective_that_gives_nothing_says_so_and_nothing_is_written(tmp_path
     assert "it has no DMA to look through" in said
 
 
-@pytest.mark.parametrize("layout", [3, ["timm"]])
-def test_a_damaged_layout(drop, tmp_path, capsys, layout):
-    drop(objectives, "taken", TAKEN.replace('"a friend\'s"', repr(layout)))
+def test_a_damaged_layout(drop, tmp_path, capsys):
+    drop(objectives, "taken", TAKEN.replace('"a friend\'s"', "3"))
     folder = run_of(tmp_path / "run", tiny_config(objective__name="taken"))
     output = tmp_path / "x.safetensors"
     command = ["export", f"--checkpoint={folder}", "--format=safetensors", f"--output={output}"]
     assert main(command) == 0
     perceive = ["perceive", f"--checkpoint={output}", "--video=v.avi", f"--output={tmp_path / 'x'}"]
     assert "its description (mubert_jax) is damaged" in refused(capsys, *perceive)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "simmim",
+        "moco_v3",
+        pytest.param("mae", marks=pytest.mark.slow),
+        pytest.param("vit_imagenet", marks=pytest.mark.slow),
+    ],
+)
+def test_the_printed_lines_load_an_encoder_that_computes_the_same(name, tmp_path, capsys):
+    config = tiny_config(objective__name=name, objective__options=ON_ENCODERS[name])
+    folder, output = run_of(tmp_path / "run", config), tmp_path / "m.pth"
+    command = ["export", f"--checkpoint={folder}", f"--output={output}", "--format=torch"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    lines = [line.strip() for line in said.splitlines() if line.startswith("  model")]
+    assert len(lines) == 2 and "strict=True" in lines[1] and "With timm:" in said
+    timm = types.SimpleNamespace(models=types.SimpleNamespace(VisionTransformer=VisionTransformer))
+    names = {"timm": timm, "torch": torch, "partial": functools.partial}
+    exec("\n".join(lines), names)
+    images = pictures(0, 2, 32, 32)
+    with torch.no_grad():
+        seen = names["model"].forward_features(torch.tensor(images.transpose(0, 3, 1, 2))).numpy()
+    weights = load_weights(folder)[1]
+    encode = jax.jit(make_objective(config).encode)
+    assert_close(encode(weights.params, weights.extra, images), seen[:, 1:])
+    beside = re.search("left out: (.*)", said)
+    expected = {"simmim": "encoder/mask_token, decoder", "mae": "decoder"}.get(name)
+    assert not expected or beside[1] == expected
+    assert name != "vit_imagenet" or not beside
+    description = torch.load(output, weights_only=True)._metadata[""]["mubert_jax"]
+    assert Description.from_json(description, output).layout == "timm"
+
+
+def test_a_resnet_has_torchvisions_names_and_values():
+    tensors = by_formula("resnet50")
+    variables = torchvision.resnet(tensors)
+    found = torchvision.state_dict_of_resnet(variables["params"], variables["batch_stats"])
+    left_out = {name for name in tensors if name.startswith("fc.") or name.endswith("_tracked")}
+    assert found.keys() == tensors.keys() - left_out
+    assert_identical(found, {name: tensors[name] for name in found})
+    options = {"backbone": "resnet50", "hidden": 4, "output": 4}
+    config = tiny_config(objective__name="moco_v3", objective__options=options)
+    objective = make_objective(config)
+    assert objective.layout == "torchvision"
+    params = {"encoder": variables["params"], "projector": {}}
+    taken = objective.to_take_away(params, {"statistics": variables["batch_stats"]})
+    assert_identical(taken, found)
+    said = how_to_load("torchvision", config, taken, params, "x")
+    assert "left out: projector\n" in said and "torchvision.models.resnet50()" in said

@@ -5,12 +5,14 @@ import json
 import jax
 import numpy as np
 import pytest
+from examples import assert_identical
 from public import OUTPUTS, by_formula, pictures
 from safetensors.numpy import save_file
 
 from mubert_jax.cli import main
 from mubert_jax.errors import UserError
 from mubert_jax.interop import vit_weights
+from mubert_jax.models import timm
 from mubert_jax.models.images import IMAGENET_MEAN, IMAGENET_STD
 from mubert_jax.objectives import make_objective
 from mubert_jax.objectives.vit_imagenet import resampled
@@ -101,6 +103,11 @@ def test_the_original_layout_is_the_same_model_on_pixels_from_minus_one_to_one(t
         encode = jax.jit(make_objective(config).encode)
         seen.append(encode(params, {}, half if centred else frames))
     np.testing.assert_allclose(*seen, atol=1e-4)
+
+
+def test_a_run_gives_back_the_tensors_that_it_was_imported_from():
+    tensors = {name: x for name, x in small().items() if name != "head.weight"}
+    assert_identical(timm.state_dict(timm.encoder(tensors)), tensors)
 
 
 def test_an_import_is_a_run_at_the_size_that_is_asked_for(tmp_path, capsys):
