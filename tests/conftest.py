@@ -69,7 +69,8 @@ def fresh_state(config: Config, steps: int = 20):
     objective = make_objective(config)
     tx = optimizer(config.optimizer, steps, objective.frozen)
     key = jax.random.key(config.training.seed)
-    return jax.jit(lambda: create_state(objective, tx, key))()
+    create = jax.jit(lambda from_disk: create_state(objective, tx, key, from_disk))
+    return create(objective.from_disk())
 
 
 def step_of(config: Config, steps: int = 20, tx=None):

@@ -34,10 +34,18 @@ def run(args: Namespace, console: Console) -> None:
     if args.config is not None:
         raise UserError("--config takes no file here, only --config.KEY=VALUE for a key")
     check_output("--workdir", args.workdir, folder=True)
-    import_weights(args.input, args.workdir, args.overrides, console)
-    say(
-        console,
-        f"Next: mubert perceive --checkpoint={args.workdir} --video=VIDEO --output=maps.png\n"
-        "  or: mubert pretrain --config=FILE --workdir=DIR "
-        f"--config.training.init_from={args.workdir}",
-    )
+    config = import_weights(args.input, args.workdir, args.overrides, console)
+    next_steps = _NEXT.get(config.objective.name, _NEXT_OF_ENCODERS)
+    say(console, next_steps.format(run=args.workdir))
+
+
+_NEXT = {
+    "micron_bert": "Next: mubert perceive --checkpoint={run} --video=VIDEO --output=maps.png\n"
+    "  or: mubert pretrain --config=FILE --workdir=DIR --config.training.init_from={run}",
+    "dalle_tokenizer": "Next: mubert pretrain --config=configs/baselines/beit.py --workdir=DIR "
+    "--config.data.path=DATA --config.objective.options.tokenizer={run}",
+}
+_NEXT_OF_ENCODERS = (
+    "Next: mubert finetune --config=configs/finetune_encoder.py --workdir=DIR "
+    "--config.data.path=PAIRS --config.training.init_from={run}"
+)

@@ -1,7 +1,7 @@
 """Encoders that others trained, recognised by their tensors, as runs of our objectives.
 
 They are Vision Transformers under timm's names, ResNets under torchvision's, either of them in a
-checkpoint of MoCo v3's official training, and what `mubert export` wrote of such a run.
+checkpoint of MoCo v3's official training, DALL-E's encoder, and what `mubert export` wrote of runs.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ import numpy as np
 from mubert_jax import config as config_lib
 from mubert_jax.config import Config
 from mubert_jax.errors import UserError
-from mubert_jax.interop import resnet_weights, vit_weights
+from mubert_jax.interop import dalle_weights, resnet_weights, vit_weights
 from mubert_jax.interop.files import TensorFile
 from mubert_jax.objectives import make_objective
 from mubert_jax.training.checkpoints import Weights
@@ -27,11 +27,17 @@ MOCO_HEADS = {384: 12, 768: 12, 1024: 16, 1280: 16}
 
 @dataclass(frozen=True)
 class Found:
-    """An encoder as a run: its config and weights, and what the file holds beside them."""
+    """An encoder as a run: its config and weights, the network in words, and notes on the file."""
 
     config: Config
     weights: Weights
+    network: str
     notes: tuple[str, ...] = ()
+
+
+def in_npz(path: Path) -> Found:
+    """The Vision Transformer in an original file of AugReg; raises as `vit_weights` does."""
+    return _vit(vit_weights.read_npz(path), path, centred=True)
 
 
 def find(file: TensorFile, path: Path) -> Found | None:
@@ -53,16 +59,37 @@ def find(file: TensorFile, path: Path) -> Found | None:
         centred = "augreg" in path.name and not of_moco
         if file.description is not None:
             heads, centred = _described(file.description.config, tensors)
-        config, params = vit_weights.as_run(tensors, str(path), centred, heads)
-        return Found(config, Weights(params), notes)
+        return _vit(tensors, path, centred, heads, notes)
     if resnet_weights.is_resnet(tensors):
-        return Found(*resnet_weights.as_run(tensors, str(path)), notes)
+        config, weights = resnet_weights.as_run(tensors, str(path))
+        return Found(config, weights, config.objective.options["backbone"], notes)
+    if dalle_weights.is_dalle(tensors):
+        config, params = dalle_weights.as_run(tensors, str(path))
+        options, side = config.objective.options, config.model.patch_size
+        network = f"DALL-E's encoder, {options['vocabulary']} visual tokens of {side} pixels"
+        return Found(config, Weights(params), network)
     if of_moco:
         raise UserError(
             f"{path} is of MoCo v3 with another network than a Vision Transformer or a ResNet: it "
             f"holds {next(iter(of_moco))}"
         )
     return None
+
+
+def _vit(
+    tensors: Mapping[str, np.ndarray],
+    path: Path,
+    centred: bool,
+    heads: Mapping[int, int] = vit_weights.HEADS,
+    notes: tuple[str, ...] = (),
+) -> Found:
+    config, params = vit_weights.as_run(tensors, str(path), centred, heads)
+    options = config.objective.options
+    network = (
+        f"Vision Transformer, d {options['dim']}, {options['depth']} blocks, {options['heads']} "
+        f"heads, patch {options['patch_size']}"
+    )
+    return Found(config, Weights(params), network, notes)
 
 
 def check_shapes(config: Config, weights: Weights, source: str) -> None:

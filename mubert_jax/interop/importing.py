@@ -16,7 +16,7 @@ from mubert_jax.config_files import key_of, override_config
 from mubert_jax.config_parts import EncoderPart, ImportPart, refuse_unread
 from mubert_jax.data.files import write_text, writing_errors
 from mubert_jax.errors import UserError
-from mubert_jax.interop import encoder_weights, files, vit_weights
+from mubert_jax.interop import encoder_weights, files
 from mubert_jax.interop.encoder_weights import Found
 from mubert_jax.interop.infer import infer_config
 from mubert_jax.interop.opening import located, seen_of
@@ -28,7 +28,7 @@ from mubert_jax.training.contamination import Seen
 
 def import_weights(
     source: str | Path, workdir: Path, overrides: list[str], console: Console
-) -> None:
+) -> Config:
     """Writes checkpoint 0, config.json and, if the file has it, the scale of the maps.
 
     An encoder that others trained (`encoder_weights`) becomes a run of another objective, such as
@@ -42,22 +42,22 @@ def import_weights(
       overrides: `--config.KEY=VALUE` strings, for what the file does not show.
       console: Shows what was found and assumed.
 
+    Returns:
+      The run's config.
+
     Raises:
       UserError: The file cannot be read or does not fit, or the folder is not empty; nothing is
         written then.
     """
     path = located(source)
     if path.suffix == ".npz":  # the original files, which are AugReg's
-        run = vit_weights.as_run(vit_weights.read_npz(path), str(path), centred=True)
-        found = Found(run[0], Weights(run[1]))
-        _import_encoder(path, found, Seen(), workdir, overrides, console)
-        return
+        found = encoder_weights.in_npz(path)
+        return _import_encoder(path, found, Seen(), workdir, overrides, console)
     file = files.read(path)
     if found := encoder_weights.find(file, path):
         # ImageNet holds nobody of a data set of micro-expressions.
         seen = Seen() if file.description is None else seen_of(path, file.description)
-        _import_encoder(path, found, seen, workdir, overrides, console)
-        return
+        return _import_encoder(path, found, seen, workdir, overrides, console)
     values, assumed = _config_of(file, path)
     config = override_config(values, overrides)
     refuse_unread(ImportPart, map(key_of, overrides), [config])
@@ -77,6 +77,7 @@ def import_weights(
         *(f"  {note}" for note in passed_over),
     ]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+    return config
 
 
 def _import_encoder(
@@ -86,7 +87,7 @@ def _import_encoder(
     workdir: Path,
     overrides: list[str],
     console: Console,
-):
+) -> Config:
     config = override_config(config_lib.to_dict(found.config), overrides)
     refuse_unread(EncoderPart, map(key_of, overrides), [config])
     encoder_weights.check_shapes(config, found.weights, str(path))
@@ -94,7 +95,7 @@ def _import_encoder(
         _save(folder, config, found.weights, path.name, seen)
     options = config.objective.options
     lines = [
-        f"{path} -> {workdir}: {_network(options)}, for images of {config.model.image_size} pixels "
+        f"{path} -> {workdir}: {found.network}, for images of {config.model.image_size} pixels "
         "(--config.model.image_size=...)"
     ]
     if "centred" in options:
@@ -102,15 +103,7 @@ def _import_encoder(
         lines.append(f"  it reads pixels {pixels} (--config.objective.options.centred=...)")
     lines += [f"  {note}" for note in found.notes]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-
-
-def _network(options: Mapping[str, Any]) -> str:
-    if "backbone" in options:
-        return options["backbone"]
-    return (
-        f"Vision Transformer, d {options['dim']}, {options['depth']} blocks, {options['heads']} "
-        f"heads, patch {options['patch_size']}"
-    )
+    return config
 
 
 def _save(folder: Path, config: Config, weights: Weights, source: str, seen: Seen):

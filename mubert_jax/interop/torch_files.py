@@ -15,7 +15,7 @@ import torch
 from mubert_jax.data.files import replacing
 from mubert_jax.errors import UserError
 from mubert_jax.interop.files import DESCRIPTION, Description, is_ours
-from mubert_jax.interop.pickled_values import VALUES
+from mubert_jax.interop.pickled_values import VALUES, PickledModule
 
 # Keys under which trainings keep a state dict, in the order of preference.
 WRAPPERS = ("model", "state_dict", "model_state_dict", "student", "net", "module", "teacher", "ema")
@@ -26,15 +26,16 @@ DEEPEST = 4
 def read_pickle(path: Path) -> tuple[dict[str, np.ndarray], object, dict, list[str]]:
     """Tensors by name, our description if there is one, training arguments, and notes.
 
-    Takes a state dict, or dicts around one, under whatever keys; where several hold a Micron-BERT,
-    the first of `WRAPPERS` is taken. Training arguments are an argparse Namespace or a dict that is
+    Takes a state dict, or dicts around one, under whatever keys, or a whole module whose classes
+    `pickled_values.MODULES` names; where several hold a Micron-BERT, the first of `WRAPPERS` is
+    taken. Training arguments are an argparse Namespace or a dict that is
     called `args` beside it.
 
     Raises:
       UserError: The file is damaged, holds no state dict, or its pickle names a class or function
         that could do more than build a value.
     """
-    content = _load(path)
+    content = _without_modules(path, _load(path))
     keys, state, beside, notes = _chosen(path, content)
     if not isinstance(state, dict) or not state:
         raise UserError(f"{path} holds no state dict, but a {type(state).__name__}")
@@ -52,6 +53,16 @@ def read_pickle(path: Path) -> tuple[dict[str, np.ndarray], object, dict, list[s
     args = next((_arguments(path, d["args"]) for d in beside if d.get("args") is not None), {})
     tensors = {name: _numpy(path, name, value) for name, value in kept.items()}
     return tensors, _description(state), args, notes
+
+
+def _without_modules(path: Path, content: Any) -> Any:
+    """A state dict in place of a whole module."""
+    if not isinstance(content, PickledModule):
+        return content
+    try:
+        return content.tensors()
+    except ValueError as error:
+        raise UserError(f"{path} holds a PyTorch module that cannot be: {error}") from error
 
 
 def _chosen(path: Path, content: Any) -> tuple[tuple | None, Any, list[dict], list[str]]:

@@ -1,8 +1,8 @@
 """BEiT (Bao et al., 2022): blocks are masked, and their visual tokens predicted from the others.
 
 The encoder is μ-BERT's and reads a learnt token in the place of every masked patch; the masks are
-those of Algorithm 1. What a patch's visual token is, a trained tokenizer says. Each pair gives one
-image, I_t.
+those of Algorithm 1. What a patch's visual token is, a tokenizer says: DALL-E's, or one that learnt
+from the same frames. Each pair gives one image, I_t.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from mubert_jax import losses
@@ -20,18 +21,20 @@ from mubert_jax.errors import UserError
 from mubert_jax.models.dense import Dense
 from mubert_jax.models.images import normalise
 from mubert_jax.models.swapping import blockwise_mask
+from mubert_jax.objectives import make_objective
 from mubert_jax.objectives._masked import MaskedViews, OnEncoder
-from mubert_jax.objectives.vq_tokenizer import VQTokenizer
+from mubert_jax.objectives._tokenizers import Tokenizer
 from mubert_jax.training import flops
-from mubert_jax.training.checkpoints import Weights, load_weights
+from mubert_jax.training.checkpoints import load_config, load_weights
 from mubert_jax.training.objective import Metrics, Params
 from mubert_jax.training.views import pair_keys
 
 
 @dataclass(frozen=True)
 class Options:
-    """`tokenizer`: a run of `configs/baselines/vq_tokenizer.py`. `mask_ratio`: share of the patches
-    that are masked. `min_block`: patches of the smallest block.
+    """`tokenizer`: a run of `configs/baselines/vq_tokenizer.py`, or of DALL-E's encoder, as `mubert
+    import` makes it. `mask_ratio`: share of the patches that are masked. `min_block`: patches of
+    the smallest block.
     """
 
     tokenizer: str = path_or()
@@ -59,12 +62,10 @@ class BEiT(OnEncoder):
                 f"1, and min_block {options.min_block} between 1 and the patches that are masked, "
                 f"{masked:.0f}"
             )
-        if Path(options.tokenizer or "-").exists():  # not within a compiled function
-            _ = self._trained_tokenizer
 
     @cached_property
-    def _trained_tokenizer(self) -> tuple[VQTokenizer, Weights]:
-        """The tokenizer, which a training needs and a recognizer does not.
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, which a training needs and a recognizer does not; `extra` has its weights.
 
         Raises:
           UserError: there is none, or it does not fit.
@@ -73,28 +74,26 @@ class BEiT(OnEncoder):
         if not folder:
             raise UserError(
                 "config.objective.options.tokenizer is empty; give a run of mubert pretrain "
-                "--config=configs/baselines/vq_tokenizer.py"
+                "--config=configs/baselines/vq_tokenizer.py, or of mubert import "
+                "--input=encoder.pkl, DALL-E's"
             )
-        config, weights = load_weights(Path(folder))
-        if config.objective.name != "vq_tokenizer":
+        config = load_config(Path(folder))
+        tokenizer = make_objective(config)
+        if not isinstance(tokenizer, Tokenizer):
             raise UserError(
                 f"config.objective.options.tokenizer={folder} is a run of "
                 f"{config.objective.name!r}; give one of configs/baselines/vq_tokenizer.py"
             )
-        if config.model.patch_size != model.patch_size:
+        if tokenizer.side != model.patch_size:
             raise UserError(
-                f"config.objective.options.tokenizer={folder} has patches of "
-                f"{config.model.patch_size} pixels, config.model.patch_size is {model.patch_size}"
+                f"config.objective.options.tokenizer={folder} has patches of {tokenizer.side} "
+                f"pixels, config.model.patch_size is {model.patch_size}"
             )
-        return VQTokenizer(config), weights
-
-    @property
-    def tokenizer(self) -> VQTokenizer:
-        return self._trained_tokenizer[0]
+        return tokenizer
 
     @property
     def head(self) -> Dense:
-        return Dense(self.tokenizer.options.codes)
+        return Dense(self.tokenizer.vocabulary)
 
     def init(self, key: jax.Array) -> Params:
         of_encoder, of_head = jax.random.split(key)
@@ -107,14 +106,11 @@ class BEiT(OnEncoder):
             "head": self.head.init(of_head, jnp.zeros((1, model.dim)))["params"],
         }
 
-    def extra(self, params: Params) -> dict:
-        _, weights = self._trained_tokenizer
-        return {
-            "tokenizer": {
-                "encoder": jax.tree.map(jnp.asarray, weights.params["encoder"]),
-                "codes": jnp.asarray(weights.extra["codes"]),
-            }
-        }
+    def from_disk(self) -> dict:
+        tokenizer = self.tokenizer
+        _, weights = load_weights(Path(self.options.tokenizer))
+        read = tokenizer.reads(weights.params, weights.extra)
+        return {"tokenizer": jax.tree.map(np.asarray, read)}
 
     def views(self, key: jax.Array, batch: dict[str, jax.Array]) -> MaskedViews:
         keys, grid = pair_keys(key, batch["index"]), self.config.model.grid
@@ -128,7 +124,7 @@ class BEiT(OnEncoder):
         encoder = self.encoder.bind({"params": params["encoder"]})
         encoded = encoder(views.images, masked_BxN=views.masked)
         logits = self.head.bind({"params": params["head"]})(encoded.tokens.astype(jnp.float32))
-        token_BxN = self.tokenizer.tokens(extra["tokenizer"], extra["tokenizer"], views.images)
+        token_BxN = self.tokenizer.tokens(extra["tokenizer"], views.images)
         error = optax.losses.softmax_cross_entropy_with_integer_labels(logits, token_BxN)
         error = jnp.mean(error, where=views.masked)
         told = jnp.mean(jnp.argmax(logits, axis=-1) == token_BxN, where=views.masked)
@@ -137,5 +133,6 @@ class BEiT(OnEncoder):
 
     def flops_per_pair(self) -> float:
         model = self.config.model
-        head = 2 * model.num_patches * model.dim * self.tokenizer.options.codes
-        return 3 * (flops.encoder_flops(model, model.grid) + head)
+        head = 2 * model.num_patches * model.dim * self.tokenizer.vocabulary
+        tokens = self.tokenizer.flops_of_tokens(model.image_size)
+        return 3 * (flops.encoder_flops(model, model.grid) + head) + tokens

@@ -14,7 +14,8 @@ from mubert_jax.config import Config
 from mubert_jax.errors import UserError
 from mubert_jax.models.images import normalise
 from mubert_jax.models.vit import patchify
-from mubert_jax.training.objective import Metrics, Objective, Params
+from mubert_jax.objectives._tokenizers import Tokenizer
+from mubert_jax.training.objective import Metrics, Params
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def unit(x: jax.Array) -> jax.Array:
     return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-6)
 
 
-class VQTokenizer(Objective):
+class VQTokenizer(Tokenizer):
     """The mean square error of the pixels, and the commitment to the codes.
 
     `extra` holds the codebook, `codes` (K, dim), and the moving averages of which it is made:
@@ -181,9 +182,20 @@ class VQTokenizer(Objective):
         sums = jnp.where(rare[:, None], statistics["patches"] * even, sums)
         return {"codes": unit(sums), "used": used, "sums": sums}
 
-    def tokens(self, params: Params, extra: dict, images: jax.Array) -> jax.Array:
-        """The number of each patch's code, (B, N) int32, of normalised images (B, H, W, 3)."""
-        return nearest(self.encoder.bind({"params": params["encoder"]})(images), extra["codes"])
+    @property
+    def vocabulary(self) -> int:
+        return self.options.codes
+
+    @property
+    def side(self) -> int:
+        return self.config.model.patch_size
+
+    def reads(self, params: Params, extra: dict) -> dict:
+        return {"encoder": params["encoder"], "codes": extra["codes"]}
+
+    def tokens(self, read: dict, images: jax.Array) -> jax.Array:
+        """The numbers of the patches' codes."""
+        return nearest(self.encoder.bind({"params": read["encoder"]})(images), read["codes"])
 
     def encode(self, params: Params, extra: dict, images: jax.Array) -> jax.Array:
         return self.encoder.bind({"params": params["encoder"]})(images)

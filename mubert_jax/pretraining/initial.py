@@ -61,7 +61,7 @@ class InitFrom:
         }
         text = "\n".join(_report(self.config, other, fresh, weights))
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
-        extra = self.objective.extra(params) | weights.extra
+        extra = self.objective.extra(params) | weights.extra | self.objective.from_disk()
         return dataclasses.replace(
             fresh,
             params=params,

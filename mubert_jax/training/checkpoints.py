@@ -181,6 +181,19 @@ def load_weights(path: Path, extra: bool = True) -> tuple[Config, Weights]:
             return config, Weights(found[PARAMS], found.get(EXTRA, {}))
 
 
+def load_config(path: Path) -> Config:
+    """The config of a run's latest checkpoint, of any path that `load_weights` accepts.
+
+    No array is read, so that a function that is being compiled may ask for it.
+
+    Raises:
+      UserError: there is no checkpoint, or it is damaged.
+    """
+    with _opened(path) as (manager, step):
+        config = _config_in(_read_origin(manager, step), manager, step)
+    return dataclasses.replace(config, model=for_any_device(config.model))
+
+
 def load_seen(path: Path) -> Seen:
     """Whose faces the weights in a run's folder have seen; UserError if there is no checkpoint."""
     with _opened(path) as (manager, step):

@@ -1,5 +1,7 @@
 """The compiled parts of a run: its first state and its step, placed on the devices."""
 
+from functools import partial
+
 import jax
 from jax.sharding import Mesh
 
@@ -23,7 +25,9 @@ class CompiledRun:
     def __init__(self, objective: Objective, config: Config, mesh: Mesh, total_steps: int):
         tx = optimizer(config.optimizer, total_steps, objective.frozen)
         key = jax.random.key(config.training.seed)
-        abstract = jax.eval_shape(lambda: create_state(objective, tx, key))
+        from_disk = objective.from_disk()
+        create = partial(create_state, objective, tx, key)
+        abstract = jax.eval_shape(create, from_disk)
         shardings = sharding.state_shardings(mesh, config.runtime.sharding, abstract)
         self.batch_sharding = sharding.batch_sharding(mesh)
         self.abstract_state = jax.tree.map(
@@ -31,9 +35,7 @@ class CompiledRun:
             abstract,
             shardings,
         )
-        self.fresh_state = jax.jit(
-            lambda: create_state(objective, tx, key), out_shardings=shardings
-        )
+        self.fresh_state = partial(jax.jit(create, out_shardings=shardings), from_disk)
         parts = config.training.micro_batches
         step = make_step(objective, tx, total_steps, key, parts, self.batch_sharding)
         self.step = jax.jit(

@@ -57,6 +57,16 @@ class Objective(abc.ABC):
         """The initial state beside `params` that has no gradient: a teacher, a centre, ..."""
         return {}
 
+    def from_disk(self) -> dict:
+        """Further parts of the first `extra`, on the host: those that are read from files.
+
+        It is called when a run is set up, and never within a compiled function.
+
+        Raises:
+          UserError: a file is missing, or does not fit.
+        """
+        return {}
+
     @abc.abstractmethod
     def views(self, key: jax.Array, batch: dict[str, jax.Array]) -> Any:
         """The inputs of the loss: arrays with the batch's leading axis, and all that is random.

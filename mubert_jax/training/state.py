@@ -28,15 +28,21 @@ class TrainState:
 
 
 def create_state(
-    objective: Objective, tx: optax.GradientTransformation, key: jax.Array
+    objective: Objective,
+    tx: optax.GradientTransformation,
+    key: jax.Array,
+    from_disk: dict | None = None,
 ) -> TrainState:
-    """A fresh state, a function of `key`; to be jitted with output shardings."""
+    """A fresh state, a function of `key` and of what `objective.from_disk` gave.
+
+    It is to be jitted with output shardings.
+    """
     params = objective.init(key)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
         opt_state=tx.init(params),
-        extra=objective.extra(params),
+        extra=objective.extra(params) | (from_disk or {}),
     )
 
 
