@@ -122,6 +122,9 @@ def _maps(
     onset, apex = decode_image(record.onset), decode_image(record.apex)
     if onset.shape != apex.shape:
         raise UserError(f"the onset is {_size(onset)}, the apex {_size(apex)}; prepare it again")
+    if np.array_equal(onset, apex):
+        # Rounding would be stretched like movement.
+        return np.zeros((size, size, 3), np.float32), NO_MOVEMENT
     try:
         flow = np.asarray(method.see(onset, apex), np.float32)
     except cv2.error as error:
@@ -129,8 +132,7 @@ def _maps(
         raise UserError(f"{method.name} cannot read frames of {_size(onset)}: {said}") from error
     if not np.isfinite(flow).all():
         raise UserError(f"the flow of {method.name} is not finite (NaN)")
-    still = NO_MOVEMENT if np.array_equal(onset, apex) else ""
-    return stacked(flow, size, normalise), still
+    return stacked(flow, size, normalise), ""
 
 
 def _size(image: np.ndarray) -> str:

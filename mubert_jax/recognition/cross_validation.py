@@ -19,7 +19,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from mubert_jax import renamed
 from mubert_jax.data.files import replacing, write_text, writing_errors
-from mubert_jax.data.pairs import LabelledPairs
+from mubert_jax.data.labelled_clips import LabelledClips
 from mubert_jax.errors import UserError, readable
 from mubert_jax.recognition.predictions import COLUMNS, PROBABILITY, Predictions
 from mubert_jax.recognition.protocols import Clips, Fold, Split, inner_split, split
@@ -135,7 +135,7 @@ def _compare(plan: Mapping[str, str], path: Path, defaults: Mapping[str, str]):
 
 def cross_validate(
     make_learner: MakeLearner,
-    pairs: LabelledPairs,
+    pairs: LabelledClips,
     protocol: str,
     seeds: Sequence[int],
     weight_decays: Sequence[float],
@@ -168,7 +168,7 @@ def cross_validate(
 
 
 def check_folds(
-    pairs: LabelledPairs, protocol: str, seeds: Sequence[int], weight_decays: Sequence[float]
+    pairs: LabelledClips, protocol: str, seeds: Sequence[int], weight_decays: Sequence[float]
 ) -> np.ndarray:
     """Marks the pairs that are tested, boolean (P,).
 
@@ -186,7 +186,7 @@ def check_folds(
 
 
 def fit_all(
-    make_learner: MakeLearner, pairs: LabelledPairs, seed: int, weight_decays: Sequence[float]
+    make_learner: MakeLearner, pairs: LabelledClips, seed: int, weight_decays: Sequence[float]
 ) -> Any:
     """The parameters of the recognizer to keep: trained on every clip, tested on none.
 
@@ -199,7 +199,7 @@ def fit_all(
     return jax.tree.map(lambda x: np.asarray(x[0]), trained)
 
 
-def clips_of(pairs: LabelledPairs) -> Clips:
+def clips_of(pairs: LabelledClips) -> Clips:
     """The part of the pairs that a protocol needs."""
     columns = np.array(pairs.dataset), np.array(pairs.subject)
     return Clips(*columns, pairs.label, tuple(pairs.classes))
@@ -288,7 +288,7 @@ def _mask(rows: np.ndarray, clips: Clips):
 
 
 def _predictions(
-    folds: Split, fitted: list[Fitted], pairs: LabelledPairs, clips: Clips, seed: int
+    folds: Split, fitted: list[Fitted], pairs: LabelledClips, clips: Clips, seed: int
 ) -> pd.DataFrame:
     """The rows of predictions.csv: every clip, named by the recognizer not trained on it."""
     rows = []

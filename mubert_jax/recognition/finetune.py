@@ -13,13 +13,17 @@ import jax
 import numpy as np
 from rich.console import Console
 
+from mubert_jax import discovery
 from mubert_jax.config import Config, RecognizerConfig, flatten
 from mubert_jax.config_checks import check
 from mubert_jax.config_parts import FinetunePart
 from mubert_jax.data.files import replacing, writing_errors
+from mubert_jax.data.flow_set import FlowSet, is_flow_set
+from mubert_jax.data.labelled_clips import LabelledClips
 from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.data.plan import Plan
 from mubert_jax.errors import UserError
+from mubert_jax.flow_maps import SIDE
 from mubert_jax.interop.opening import open_trained
 from mubert_jax.models.device import check_attention
 from mubert_jax.models.micron_bert import build_model, init_params
@@ -27,7 +31,7 @@ from mubert_jax.objectives import make_objective
 from mubert_jax.perception import render
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.trained import Trained
-from mubert_jax.recognition import contamination
+from mubert_jax.recognition import contamination, networks
 from mubert_jax.recognition.cross_validation import (
     RESUME,
     CrossValidated,
@@ -44,6 +48,7 @@ from mubert_jax.recognition.inputs import (
     motion_map,
 )
 from mubert_jax.recognition.metrics import hardest
+from mubert_jax.recognition.network import Network
 from mubert_jax.recognition.networks import make_network
 from mubert_jax.recognition.predictions import CURVES_FILE, PREDICTIONS_FILE, Facts, Predictions
 from mubert_jax.recognition.published import published
@@ -81,10 +86,10 @@ def finetune(
             "config.data.path is empty; give a folder of labelled pairs, such as mubert prepare "
             "casme2 makes: --config.data.path=DIR"
         )
-    any_objective = make_network(config).any_objective
+    asked = make_network(config)
     if config.recognition.published:
         published(config.recognition.published)
-    config, pairs, trained = _opened(config, any_objective)
+    config, pairs, trained = _opened(config, asked)
     recognition, seen = config.recognition, trained.seen if trained else Seen()
     folds = recognition.protocol, recognition.seeds, recognition.weight_decay
     tested = check_folds(pairs, *folds)
@@ -92,7 +97,7 @@ def finetune(
     source = config.training.init_from
     stamps = contamination.stamps(seen, source, found, allow_contamination)
     check_attention(config.model)
-    backbone = _backbone(config, trained)
+    backbone = _backbone(config, trained, isinstance(pairs, FlowSet))
     network = make_network(config, backbone)
     kept = KeptFolds(workdir, _plan(config, backbone, pairs), _texts(Config()))
     make_learner = partial(
@@ -100,7 +105,7 @@ def finetune(
     )
     crossed = cross_validate(make_learner, pairs, *folds, kept, console, network.folds_at_once)
     _leave(config, crossed, workdir, stamps, pairs.notes)
-    if trained and "dma" in trained.params:
+    if trained and "dma" in trained.params and isinstance(pairs, LabelledPairs):
         _draw_hardest(crossed.predictions, pairs, trained, workdir / MAPS_FOLDER)
     if keep and network.predicts and not (workdir / "checkpoints").exists():
         console.print("The recognizer to keep: all subjects", highlight=False)
@@ -109,10 +114,15 @@ def finetune(
     return evaluate_run(workdir)
 
 
-def _opened(config: Config, any_objective: bool) -> tuple[Config, LabelledPairs, Trained | None]:
-    """The config with the backbone's sizes, the pairs, and the backbone unless it is fresh."""
+def _opened(config: Config, asked: Network) -> tuple[Config, LabelledClips, Trained | None]:
+    """The config with the backbone's sizes, the clips, and the backbone unless it is fresh.
+
+    A network that reads stored flow has no backbone.
+    """
+    if is_flow_set(Path(config.data.path)):
+        return *_opened_flow(config, asked), None
     source = config.training.init_from
-    trained = open_trained(source, True, any_objective) if source else None
+    trained = open_trained(source, True, asked.any_objective) if source else None
     size = trained.config.model.image_size if trained else config.model.image_size
     stored = stored_options(Path(config.data.path))
     if trained and stored.get("size", size) != size:
@@ -126,6 +136,54 @@ def _opened(config: Config, any_objective: bool) -> tuple[Config, LabelledPairs,
     return config, pairs, trained
 
 
+def _opened_flow(config: Config, asked: Network) -> tuple[Config, FlowSet]:
+    """The config without a backbone, and the flow set.
+
+    Raises:
+      UserError: the network reads something else than flow maps, or flow maps of another kind.
+    """
+    path = config.data.path
+    if not _reads_flow_maps(asked):
+        readers = [
+            name for name in discovery.names(networks) if _reads_flow_maps_alone(config, name)
+        ]
+        raise UserError(
+            f"{path} holds flow, no frames; config.recognition.network {', '.join(readers)} read it"
+        )
+    found = FlowSet(path)
+    side, stored = found.flow.shape[1], found.info.normalise
+    if side != SIDE:
+        raise UserError(
+            f"{path} holds maps of {side}x{side} cells, networks read {SIDE}x{SIDE}; run mubert "
+            f"prepare flow with --size={SIDE} into a new folder"
+        )
+    if stored != "pixels" and any(name.endswith(IN_PIXELS) for name in asked.reads):
+        raise UserError(
+            f"{path} holds flow that is {stored}, not in pixels; run mubert prepare flow with "
+            "--normalise=pixels into a new folder"
+        )
+    recognizer = RecognizerConfig(classes=len(found.classes))
+    return dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, recognizer=recognizer),
+        training=dataclasses.replace(config.training, init_from=""),
+    ), found
+
+
+def _reads_flow_maps(network: Network) -> bool:
+    """Whether a network reads flow maps alone, whoever found the flow."""
+    return all(name in (FLOW_MAPS, FLOW_MAPS + IN_PIXELS) for name in network.reads)
+
+
+def _reads_flow_maps_alone(config: Config, name: str) -> bool:
+    """`_reads_flow_maps` for the network `name`, with its default options."""
+    recognition = dataclasses.replace(config.recognition, network=name, options={})
+    try:
+        return _reads_flow_maps(make_network(dataclasses.replace(config, recognition=recognition)))
+    except UserError:
+        return False
+
+
 def stored_options(directory: Path) -> dict:
     """The options with which `mubert prepare` made the pairs; {} if they are not known."""
     with contextlib.suppress(UserError):
@@ -134,13 +192,14 @@ def stored_options(directory: Path) -> dict:
     return {}
 
 
-def _plan(config: Config, backbone: Backbone, pairs: LabelledPairs) -> dict[str, str]:
+def _plan(config: Config, backbone: Backbone, pairs: LabelledClips) -> dict[str, str]:
     """Everything that determines a fold: keys of the config, a digest of pairs and weights."""
     names = (pairs.classes, pairs.dataset, pairs.subject, pairs.clip)
     digest = hashlib.sha256(json.dumps([list(map(str, column)) for column in names]).encode())
     other = (backbone.other.params, backbone.other.extra) if backbone.other else ()
     weights = jax.tree.leaves((backbone.params, other))
-    for array in (pairs.label, pairs.onset, pairs.apex, *weights):
+    seen = [getattr(pairs, name) for name in ("flow", "onset", "apex") if hasattr(pairs, name)]
+    for array in (pairs.label, *seen, *weights):
         digest.update(np.ascontiguousarray(array).tobytes())
     if config.recognition.features in available_maps():
         digest.update(motion_map(config.recognition.features).version().encode())
@@ -217,8 +276,11 @@ def _with_backbone(
     return changed
 
 
-def _backbone(config: Config, trained: Trained | None) -> Backbone:
+def _backbone(config: Config, trained: Trained | None, unread: bool = False) -> Backbone:
+    """The backbone; one without weights where nothing reads it."""
     model = build_model(config)
+    if unread:
+        return Backbone(model, {})
     fresh = jax.jit(lambda: init_params(model, jax.random.key(config.training.seed)))()
     if trained is None:
         return Backbone(model, fresh)

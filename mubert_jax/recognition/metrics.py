@@ -24,8 +24,8 @@ class Scores:
     Attributes:
       classes: C names, in label order.
       confusion: numbers of clips, (C, C): rows are the truth, columns the prediction.
-      f1, recall: one per class, (C,); NaN for a class that no clip has.
-      uf1, uar: their means over the classes that some clip has.
+      f1, recall, precision: one per class, (C,); NaN for a class that no clip has.
+      uf1, uar, mean_precision: their means over the classes that some clip has.
       accuracy: the share of clips named correctly.
       absent: the classes that no clip has, which are left out of both means.
     """
@@ -34,8 +34,10 @@ class Scores:
     confusion: np.ndarray
     f1: np.ndarray
     recall: np.ndarray
+    precision: np.ndarray
     uf1: float
     uar: float
+    mean_precision: float
     accuracy: float
     absent: tuple[str, ...]
 
@@ -65,14 +67,17 @@ def score(truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str]) -> 
     """
     confusion = _confusion(truth, prediction, len(classes))
     f1, recall, accuracy = ratios(confusion)
+    precision = precisions(confusion)
     there = confusion.sum(1) > 0
     return Scores(
         classes=tuple(classes),
         confusion=confusion,
         f1=f1,
         recall=recall,
+        precision=precision,
         uf1=float(f1[there].mean()),
         uar=float(recall[there].mean()),
+        mean_precision=float(precision[there].mean()),
         accuracy=float(accuracy),
         absent=tuple(name for name, some in zip(classes, there, strict=True) if not some),
     )
@@ -96,6 +101,13 @@ def ratios(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     there = np.where(counts > 0, 1.0, np.nan)
     f1 = there * 2 * hits / np.maximum(counts + named, 1)
     return f1, there * hits / np.maximum(counts, 1), hits.sum(-1) / counts.sum(-1)
+
+
+def precisions(confusion: np.ndarray) -> np.ndarray:
+    """Precision of each class, (..., C), NaN where it has no clip; see `ratios`."""
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    there = np.where(confusion.sum(-1) > 0, 1.0, np.nan)
+    return there * hits / np.maximum(confusion.sum(-2), 1)
 
 
 def _confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
@@ -197,7 +209,8 @@ def over_subjects(predictions: Predictions) -> dict[str, np.ndarray]:
     matters, which is more if there are few subjects.
 
     Returns:
-      `uf1`, `uar`, `accuracy`, (2,), `f1` and `recall`, (2, C); NaN for one subject alone.
+      `uf1`, `uar`, `mean_precision`, `accuracy`, (2,), `f1`, `recall` and `precision`, (2, C); NaN
+      for one subject alone.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a class nobody has
@@ -213,24 +226,27 @@ def resampled(predictions: Predictions) -> dict[str, np.ndarray]:
     Predictions of the same people share their draws, so their scores can be compared draw by draw.
 
     Returns:
-      `uf1`, `uar`, `accuracy`, (S, R), `f1` and `recall`, (S, R, C); NaN for a class nobody has,
-      and for one subject alone, of whom no resampling says anything.
+      `uf1`, `uar`, `mean_precision`, `accuracy`, (S, R), `f1`, `recall` and `precision`, (S, R, C);
+      NaN for a class nobody has, and for one subject alone, of whom no resampling says anything.
     """
     confusions_SxPxCxC = _by_subject(predictions)
     people = confusions_SxPxCxC.shape[1]
     drawn = np.random.default_rng(0).integers(people, size=(RESAMPLINGS, people))
     counts_RxP = np.stack([np.bincount(row, minlength=people) for row in drawn])
-    scores = ratios(np.einsum("rp,spij->srij", counts_RxP, confusions_SxPxCxC))
+    drawn_SxRxCxC = np.einsum("rp,spij->srij", counts_RxP, confusions_SxPxCxC)
     known = 1.0 if people > 1 else np.nan
-    f1, recall, accuracy = (known * score for score in scores)
+    scores = *ratios(drawn_SxRxCxC), precisions(drawn_SxRxCxC)
+    f1, recall, accuracy, precision = (known * score for score in scores)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return {
             "uf1": np.nanmean(f1, axis=-1),
             "uar": np.nanmean(recall, axis=-1),
+            "mean_precision": np.nanmean(precision, axis=-1),
             "accuracy": accuracy,
             "f1": f1,
             "recall": recall,
+            "precision": precision,
         }
 
 

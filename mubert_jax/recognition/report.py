@@ -47,6 +47,8 @@ RESULTS = ("results.md", "results.csv", "results.html")
 TEMPLATE = Path(__file__).with_name("report.html")
 THIS_RUN = "this run"
 RATIOS = {"UF1 (%)": "uf1", "UAR (%)": "uar", "accuracy (%)": "accuracy"}
+# Beside them, because some publications have it as "UAR".
+WITH_PRECISION = RATIOS | {"mean precision (%)": "mean_precision"}
 # The rows of results.csv below the seeds; low and high bound the 95 % interval over subjects.
 STATISTICS = ("mean", "std", "low", "high")
 # The approximate width of a letter in the figures, in pixels, by which they make room for names.
@@ -111,14 +113,14 @@ def scores_table(summaries: list[Summary], baseline: tuple[str, Scores], note: s
             Cell(summary.name),
             Cell(str(summary.clips)),
             Cell(str(summary.subjects)),
-            *(percent(summary.values(name)) for name in RATIOS.values()),
+            *(percent(summary.values(name)) for name in WITH_PRECISION.values()),
             _interval(summary),
             Cell(", ".join(summary.absent) or "–"),
         )
         for summary in summaries
     ]
     name, scores = baseline
-    cells = (_one(scores, ratio) for ratio in RATIOS.values())
+    cells = (_one(scores, ratio) for ratio in WITH_PRECISION.values())
     full = summaries[0]
     rows.append(
         (
@@ -132,11 +134,12 @@ def scores_table(summaries: list[Summary], baseline: tuple[str, Scores], note: s
     )
     note += (
         " Counts are summed over all folds before UF1 and UAR are taken. With other people: 95 % "
-        "interval of UF1 from drawing the subjects anew."
+        "interval of UF1 from drawing the subjects anew. Mean precision is not UAR, though some "
+        "have published it as such."
     )
     if any(summary.absent for summary in summaries):
         note += " A class left out has no clip in that row, and no part in its means."
-    columns = ("clips of", "clips", "subjects", *RATIOS, "with other people", "left out")
+    columns = ("clips of", "clips", "subjects", *WITH_PRECISION, "with other people", "left out")
     return Table("Scores", columns, tuple(rows), note)
 
 
@@ -148,10 +151,10 @@ def _interval(summary: Summary) -> Cell:
 def seeds_table(seeds: Sequence[int], full: Summary) -> Table:
     """A row per seed, over all clips."""
     rows = tuple(
-        (Cell(str(seed)), *(_one(scores, ratio) for ratio in RATIOS.values()))
+        (Cell(str(seed)), *(_one(scores, ratio) for ratio in WITH_PRECISION.values()))
         for seed, scores in zip(seeds, full.scores, strict=True)
     )
-    return Table("Every seed", ("seed", *RATIOS), rows)
+    return Table("Every seed", ("seed", *WITH_PRECISION), rows)
 
 
 def published_table(benchmark: Benchmark, full: Summary) -> Table:
@@ -186,7 +189,7 @@ def _published(value: float) -> Cell:
 def classes_table(full: Summary) -> Table:
     """A row per class, over all clips."""
     confusion = full.confusion
-    f1, recall = full.values("f1"), full.values("recall")
+    f1, recall, precision = (full.values(name) for name in ("f1", "recall", "precision"))
     rows = tuple(
         (
             Cell(name),
@@ -194,10 +197,11 @@ def classes_table(full: Summary) -> Table:
             Cell(_count(confusion[:, i].sum(), len(f1))),
             percent(f1[:, i]),
             percent(recall[:, i]),
+            percent(precision[:, i]),
         )
         for i, name in enumerate(full.scores[0].classes)
     )
-    columns = ("class", "clips", "taken for it", "F1 (%)", "recall (%)")
+    columns = ("class", "clips", "taken for it", "F1 (%)", "recall (%)", "precision (%)")
     return Table("Classes", columns, rows)
 
 
@@ -636,9 +640,9 @@ def _embedded(path: Path) -> str:
 def _write_csv(report: Report, path: Path) -> None:
     """Writes a row per subset and seed, then `STATISTICS` over the seeds; ratios from 0 to 1."""
     classes, runs = report.full.scores[0].classes, len(report.seeds)
-    fields = ("uf1", "uar", "accuracy", "f1", "recall")
-    columns = ["subset", "seed", "clips", "subjects", "UF1", "UAR", "accuracy"]
-    columns += [f"{kind}_{name}" for kind in ("F1", "recall") for name in classes]
+    fields = ("uf1", "uar", "accuracy", "mean_precision", "f1", "recall", "precision")
+    columns = ["subset", "seed", "clips", "subjects", "UF1", "UAR", "accuracy", "mean_precision"]
+    columns += [f"{kind}_{name}" for kind in ("F1", "recall", "precision") for name in classes]
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow([*columns, "left_out", "stamps"])

@@ -9,7 +9,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    precision_score,
+    recall_score,
+)
 
 import mubert_jax
 from mubert_jax.recognition import metrics
@@ -49,7 +55,10 @@ def test_against_scikit_learn(drawn):
         recall = recall_score(truth, prediction, labels=present, average="macro")
         every = range(len(classes))
         confusion = confusion_matrix(truth, prediction, labels=every)
-    np.testing.assert_allclose([scores.uf1, scores.uar], [f1, recall])
+        precision = precision_score(truth, prediction, labels=present, average="macro")
+    np.testing.assert_allclose(
+        [scores.uf1, scores.uar, scores.mean_precision], [f1, recall, precision]
+    )
     np.testing.assert_allclose(scores.accuracy, accuracy_score(truth, prediction))
     np.testing.assert_array_equal(scores.confusion, confusion)
     assert scores.absent == tuple(classes[i] for i in every if i not in present)
