@@ -72,6 +72,7 @@ class WeightsFile:
             import torch
 
             state = torch.load(path, map_location="cpu", weights_only=True)
+            state = state.get("state_dict", state)  # where a training keeps more beside it
             return {name: tensor.numpy() for name, tensor in state.items()}
         except ImportError as error:
             raise UserError(
