@@ -26,6 +26,7 @@ VERBS = (
     "prepare",
     "pretrain",
     "perceive",
+    "magnify",
     "export",
     "import",
     "ablate",

@@ -39,7 +39,7 @@ def add_flags(parser: Parser) -> None:
         "--methods",
         metavar="M",
         nargs="+",
-        help="motion maps: raft, farneback, eulerian, ... (raft, where its weights are, eulerian)",
+        help="motion maps (raft and magnet where their weights are, else farneback and eulerian)",
     )
     flags.crop(parser)
     add("--align", choices=flags.ALIGN, help="register the apex to the onset (the config's)")

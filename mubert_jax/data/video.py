@@ -207,7 +207,7 @@ def _sought(capture: cv2.VideoCapture, announced: int, count: int) -> list[np.nd
 
 
 def write_video(frames: Iterable[np.ndarray], fps: float, path: Path, remedy: str) -> None:
-    """Writes (H, W, 3) uint8 RGB frames of one size as a .mp4 file of `CODEC`.
+    """Writes (H, W, 3) uint8 RGB frames of one size as MP4 of `CODEC`, whatever the file's suffix.
 
     The codec wants even sides: an odd one repeats its last row or column.
 
@@ -222,15 +222,24 @@ def write_video(frames: Iterable[np.ndarray], fps: float, path: Path, remedy: st
     height, width = first.shape[:2]
     even = (width + width % 2, height + height % 2)
     code = cv2.VideoWriter.fourcc(*CODEC)
-    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, fps, even)
-    if not writer.isOpened():
-        raise UserError(
-            f"this OpenCV cannot encode {CODEC}; take opencv-python-headless from PyPI, or {remedy}"
-        )
-    for frame in itertools.chain([first], frames):
-        picture = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-        writer.write(cv2.copyMakeBorder(picture, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE))
-    writer.release()
+    # OpenCV chooses the container by the suffix.
+    named = path.with_name(f"{path.name}.mp4")
+    writer = cv2.VideoWriter(str(named), cv2.CAP_FFMPEG, code, fps, even)
+    try:
+        if not writer.isOpened():
+            raise UserError(
+                f"this OpenCV cannot encode {CODEC}; take opencv-python-headless from PyPI, or "
+                f"{remedy}"
+            )
+        for frame in itertools.chain([first], frames):
+            picture = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+            border = (0, height % 2, 0, width % 2)
+            writer.write(cv2.copyMakeBorder(picture, *border, cv2.BORDER_REPLICATE))
+        writer.release()
+        named.replace(path)
+    finally:
+        writer.release()
+        named.unlink(missing_ok=True)
 
 
 def grey(images: np.ndarray, dtype: DTypeLike = np.float64) -> np.ndarray:

@@ -69,10 +69,4 @@ def _write_gif(pictures: Iterator[np.ndarray], fps: float, path: Path):
 
 
 def _write_mp4(pictures: Iterator[np.ndarray], fps: float, path: Path):
-    # OpenCV chooses the container by the suffix, which a temporary file does not have.
-    named = path.with_name(f"{path.name}.mp4")
-    try:
-        write_video(pictures, fps, named, "give --animation a .gif")
-        named.replace(path)
-    finally:
-        named.unlink(missing_ok=True)
+    write_video(pictures, fps, path, "give --animation a .gif")
