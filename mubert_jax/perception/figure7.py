@@ -15,9 +15,9 @@ from mubert_jax.motion_maps import MotionMap
 from mubert_jax.perception import render
 from mubert_jax.perception.maps import Maps
 
-# The paper shows RAFT and MagNet. Flow in RAFT's place, where its weights are not at hand, and what
-# magnifies without learning.
-RAFT, IN_ITS_PLACE, MAGNIFIED = "raft", "farneback", "eulerian"
+# What the paper shows, and what takes its place, without learning, where its weights are not at
+# hand.
+SHOWN = {"raft": "farneback", "magnet": "eulerian"}
 # The percentile of a map's values at full colour, where it has no scale of its own: a few outliers
 # do not darken the rest.
 FULL_COLOUR = 99
@@ -52,18 +52,22 @@ def methods(names: Sequence[str] | None) -> tuple[dict[str, MotionMap], list[str
     """The motion maps of the figure, and what a reader has to be told about them.
 
     Args:
-      names: those that were asked for; None takes RAFT, or flow in its place where its weights are
-        not at hand, and Eulerian magnification.
+      names: those that were asked for; None takes those of `SHOWN`.
 
     Raises:
       UserError: as `motion_maps.load`.
     """
     if names is not None:
         return motion_maps.chosen(names), []
-    try:
-        return motion_maps.chosen((RAFT, MAGNIFIED)), []
-    except UserError as error:
-        return motion_maps.chosen((IN_ITS_PLACE, MAGNIFIED)), [f"Farnebäck in its place: {error}"]
+    taken, notes = [], []
+    for name, in_its_place in SHOWN.items():
+        try:
+            motion_maps.load(name)
+            taken.append(name)
+        except UserError as error:
+            taken.append(in_its_place)
+            notes.append(f"{motion_maps.load(in_its_place).title} in its place: {error}")
+    return motion_maps.chosen(taken), notes
 
 
 def draw(

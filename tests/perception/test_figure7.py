@@ -20,12 +20,18 @@ def test_colours_of_a_flow():
     np.testing.assert_allclose(colours[1, 2], [0.5, 0, 1], atol=1e-6)
 
 
-def test_without_weights_flow_takes_rafts_place_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.delenv("MUBERT_RAFT", raising=False)
+def test_without_weights_other_methods_take_their_place_and_it_says_so(tmp_path, monkeypatch):
+    for variable in ("MUBERT_RAFT", "MUBERT_MAGNET"):
+        monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     found, notes = figure7.methods(None)
     assert list(found) == ["farneback", "eulerian"]
-    assert len(notes) == 1 and "'raft' needs weights" in notes[0]
+    of_raft, of_magnet = notes
+    assert of_raft.startswith("Farnebäck flow in its place: the motion map 'raft' needs weights")
+    assert "Eulerian magnification in its place: the motion map 'magnet' needs" in of_magnet
+    monkeypatch.setenv("MUBERT_MAGNET", str(tmp_path / "magnet.safetensors"))
+    found, notes = figure7.methods(None)
+    assert list(found) == ["farneback", "magnet"] and notes == [of_raft]
     assert list(figure7.methods(["difference"])[0]) == ["difference"]
 
 
