@@ -65,7 +65,7 @@ class RAFTFlow(Objective):
     """
 
     Options = Options
-    layout = "torchvision"
+    layout = "torchvision's RAFT"
     panels = {
         "flow": {"sequence": "absolute error of all updates, weighed"},
         "end-point error": {"endpoint_error": "pixels of the frame"},
