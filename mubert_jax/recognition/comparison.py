@@ -85,7 +85,8 @@ def table(compared: Sequence[Compared]) -> Table:
     for name in ("UF1 ± over seeds", f"less {compared[0].name}"):
         shown.add_column(name, justify="right", no_wrap=True)
     for one in compared:
-        own = f"{one.uf1:.2f} ± {one.deviation:.2f} {_bracketed(one.interval, '.2f')}"
+        over_seeds = "" if np.isnan(one.deviation) else f" ± {one.deviation:.2f}"
+        own = f"{one.uf1:.2f}{over_seeds} {_bracketed(one.interval, '.2f')}"
         less = f"{one.difference:+.2f} {_bracketed(one.of_difference, '+.2f')}"
         shown.add_row(one.name, own, "" if one is compared[0] else less)
     return shown

@@ -21,12 +21,12 @@ COLUMNS = ["dataset", "subject", "clip", "seed", "fold", "truth", "prediction"]
 def runs(tmp_path):
     """Folders of runs that are right as often as asked; hard people are hard for all of them."""
 
-    def make(name, skill, people=PEOPLE):
+    def make(name, skill, people=PEOPLE, seeds=SEEDS):
         random = np.random.default_rng(len(name))
         hard = np.random.default_rng(0).uniform(0, 1, people)
         rows = [
             ["set", f"{person:02d}", f"{clip}", seed, "0", NAMES[clip % 2], NAMES[wrong]]
-            for seed in range(SEEDS)
+            for seed in range(seeds)
             for person in range(people)
             for clip in range(CLIPS)
             for wrong in [(clip + (random.random() > skill * hard[person])) % 2]
@@ -61,6 +61,12 @@ def test_a_copy_differs_in_nobody_although_its_own_interval_is_wide(runs):
 def test_one_person_says_nothing_about_others(runs):
     for found in compare([runs("a", 0.9, people=1), runs("bb", 0.4, people=1)]):
         assert np.isnan([*found.interval, *found.of_difference]).all() and found.uf1 > 0
+
+
+def test_one_seed_has_no_spread(runs, capsys):
+    assert main(["evaluate", "--compare", str(runs("a", 0.9, seeds=1))]) == 0
+    shown = capsys.readouterr().out
+    assert "nan" not in shown and "±" not in shown.split("recognizer")[1].split("│")[2]
 
 
 def test_other_clips_are_refused(runs, tmp_path):
