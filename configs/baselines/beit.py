@@ -4,7 +4,10 @@ Command:  mubert pretrain --config=configs/baselines/vq_tokenizer.py --workdir=r
               --config.data.path=DATA
           mubert pretrain --config=configs/baselines/beit.py --workdir=runs/beit \
               --config.data.path=DATA --config.objective.options.tokenizer=runs/tokenizer
-Cost:     half of configs/pretrain.py's without agreement: one image per pair
+          or, in place of the first, with DALL-E's tokens as Bao et al. have them:
+          mubert import --input=encoder.pkl --workdir=runs/tokenizer
+Cost:     half of configs/pretrain.py's without agreement: one image per pair; DALL-E's tokens take
+          2.2 times as many FLOPs beside
 Expected: not run at this size
 """
 

@@ -117,6 +117,9 @@ def _of_another_objective(trained: Trained, recognizer: bool) -> Exported:
         ) from error
     description = _describe(trained, tensors, None)
     description = dataclasses.replace(description, layout=objective.layout)
+    for field in dataclasses.fields(objective.Options):
+        if "paths" in field.metadata:  # of the author's machine
+            description.config["objective"]["options"].pop(field.name, None)
     return Exported(trained.config, trained.weights, tensors, description)
 
 

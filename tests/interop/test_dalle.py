@@ -1,6 +1,7 @@
 """DALL-E's encoder: read from a pickled module without running it, and BEiT's tokenizer then."""
 
 import collections
+import dataclasses
 import sys
 import types
 
@@ -11,15 +12,19 @@ import pytest
 import torch
 from conftest import fresh_state, tiny_config
 from examples import assert_close
+from rich.console import Console
 from test_import import refused, run_import
 from torch import nn
 
-from mubert_jax.bench.timed import noise_pairs
+from mubert_jax.bench.timed import TimedStep, noise_pairs, resized
+from mubert_jax.cli import main
 from mubert_jax.interop.pickled_values import PickledModule
 from mubert_jax.models import dalle
 from mubert_jax.models.images import IMAGENET_MEAN, IMAGENET_STD
 from mubert_jax.objectives import make_objective
-from mubert_jax.training.checkpoints import load_weights
+from mubert_jax.pretraining.initial import InitFrom
+from mubert_jax.training.checkpoints import Weights, load_weights, save_imported
+from mubert_jax.training.contamination import Seen
 
 WIDTH, VOCABULARY = 16, 24
 SIZES = dalle.Sizes(width=WIDTH, vocabulary=VOCABULARY)
@@ -135,6 +140,42 @@ def test_beit_keeps_the_encoder_and_no_compiled_function_reads_it(run, monkeypat
     shapes = jax.eval_shape(fresh.init, jax.random.key(0))
     assert shapes["head"]["kernel"].shape == (32, VOCABULARY)
     assert fresh.extra(shapes) == {} and fresh.flops_per_pair() > dalle.flops(SIZES, 32)
+
+
+def test_an_export_of_beit_does_not_tell_where_its_tokenizer_was(run, tmp_path, capsys):
+    shapes = jax.eval_shape(make_objective(beit(run)).init, jax.random.key(0))
+    params = jax.tree.map(lambda x: np.ones(x.shape, np.float32), shapes)
+    save_imported(tmp_path / "beit", beit(run), Weights(params), "a test", Seen())
+    output = tmp_path / "beit.safetensors"
+    command = ["export", f"--checkpoint={tmp_path / 'beit'}", "--format=safetensors"]
+    assert main([*command, f"--output={output}"]) == 0
+    assert "left out: encoder/mask_token, head" in capsys.readouterr().out
+    assert str(run).encode() not in output.read_bytes()
+    assert run_import(tmp_path, output) == 0
+
+
+@pytest.mark.slow
+def test_a_run_on_two_devices_has_the_encoder_on_both_and_leaves_it_as_it_is(run):
+    timed = TimedStep(resized(beit(run), 4, mesh=(2, 1, 1)))
+    expected = load_weights(run)[1].params["encoder"]
+    for _ in range(2):
+        kept = timed.state.extra["tokenizer"]["encoder"]
+        assert len(kept["input"]["kernel"].sharding.device_set) == 2
+        jax.tree.map(np.testing.assert_array_equal, kept, expected)
+        timed()
+
+
+@pytest.mark.slow
+def test_beit_that_starts_from_another_run_has_the_tokenizer_that_was_asked_for(run, tmp_path):
+    config = beit(run)
+    other = fresh_state(config)
+    extra = jax.tree.map(lambda x: x + 1, other.extra)
+    save_imported(tmp_path, config, Weights(other.params, extra), "a test", Seen())
+    training = dataclasses.replace(config.training, init_from=str(tmp_path))
+    config = dataclasses.replace(config, training=training)
+    initial = InitFrom(make_objective(config), config, Console(quiet=True))
+    state = initial.state(fresh_state(config))
+    jax.tree.map(np.testing.assert_array_equal, state.extra, other.extra)
 
 
 @pytest.mark.slow
