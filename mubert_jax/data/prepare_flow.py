@@ -190,7 +190,7 @@ def _computed(
     reasons: list[str] = []
     notes: list[str] = []
     with (
-        PrepareProgress(console, dict.fromkeys(plan.clips, 1)) as progress,
+        PrepareProgress(console, dict.fromkeys(plan.clips, 1), "maps") as progress,
         single_threaded_opencv(),
         ThreadPoolExecutor(PrepareOptions(workers=options.workers).threads) as pool,
     ):

@@ -15,10 +15,11 @@ class PrepareProgress:
     Args:
       console: where to draw.
       expected: clip name -> number of frames that it announces.
+      noun: what is counted, if not frames.
     """
 
-    def __init__(self, console: Console, expected: dict[str, int]):
-        self._console = console
+    def __init__(self, console: Console, expected: dict[str, int], noun: str = "frames"):
+        self._console, self._noun = console, noun
         self._expected = {name: max(1, count) for name, count in expected.items()}
         self._lock = threading.Lock()
         self._frames = self._clips = 0
@@ -68,8 +69,8 @@ class PrepareProgress:
         now = time.monotonic()
         rate = self._frames / max(now - self._start, 1e-9)
         text = (
-            f"{self._clips}/{len(self._expected)} clips  {self._frames:,} frames  "
-            f"{rate:,.0f} frames/s"
+            f"{self._clips}/{len(self._expected)} clips  {self._frames:,} {self._noun}  "
+            f"{rate:,.0f} {self._noun}/s"
         )
         self._bar.update(self._task, text=text)
         with self._lock:

@@ -25,8 +25,10 @@ from hypothesis import strategies as st
 
 from fuzz.damage import damages
 from mubert_jax.config_files import load_config
+from mubert_jax.data.flow_set import FlowInfo, FlowSet, write_flow_set
 from mubert_jax.data.index import INDEX_FILE
 from mubert_jax.data.labelled.sheets import read_rows
+from mubert_jax.data.labelled_clips import LabelledClips
 from mubert_jax.data.plan import PLAN_FILE, PrepareOptions
 from mubert_jax.data.prepare import prepare
 from mubert_jax.data.source import RecordSource
@@ -143,6 +145,14 @@ def _video(suffix, codec):
     return make
 
 
+def _flow(folder, request):
+    (folder / "set").mkdir()
+    columns = ["casme2", "samm"], ["casme2/sub01", "samm/006"], ["a", "b"]
+    clips = LabelledClips(folder, ["joy", "fear"], [0, 1], *columns)
+    info = FlowInfo("farneback", "", "per-channel", "pairs")
+    write_flow_set(folder / "set", np.ones((2, 4, 4, 3)), clips, info)
+
+
 def _prepared_again(folder):
     images = folder.parent / "images"
     if not images.exists():
@@ -162,7 +172,8 @@ KINDS = {
     "index": Kind(_copy_frames, _records, 0.12, f"set/{INDEX_FILE}"),
     "plan": Kind(_plan, _prepared_again, 0.03, f"set/{PLAN_FILE}"),
     "xlsx": Kind(_workbook, _rows, 0.1),
-    "csv": Kind(_csv, _rows, 0.15, checked=False),
+    "csv": Kind(_csv, _rows, 0.1, checked=False),
+    "flow": Kind(_flow, lambda folder: len(FlowSet(folder / "set")), 0.05, "set/*", checked=False),
     "predictions": Kind(
         _predictions, lambda folder: Predictions.load(folder / "p.csv"), 0.1, checked=False
     ),
