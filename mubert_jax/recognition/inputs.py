@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,6 @@ from mubert_jax import motion_maps
 from mubert_jax.config import RecognitionConfig
 from mubert_jax.config_values import unknown
 from mubert_jax.data.files import replacing, writing_errors
-from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.errors import readable
 from mubert_jax.flow_maps import strain
 from mubert_jax.models.device import settled
@@ -30,6 +29,8 @@ from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import MicronBert
 from mubert_jax.motion_maps import MotionMap
 from mubert_jax.perception.emotions import cell_means
+from mubert_jax.recognition import flow_inputs
+from mubert_jax.recognition.flow_inputs import FLOW, FLOW_MAPS
 from mubert_jax.training.objective import Params
 from mubert_jax.training.sampling import sample
 
@@ -129,10 +130,22 @@ def check_input(name: str) -> None:
     if name in (FRAMES, FEATURES, TOKENS):
         return
     known = available_maps()
-    seen, _ = _divided(name)
+    seen, of_flow = _method(name), flow_inputs.arguments(name)
     if seen not in known:
-        raise unknown(f"input of a network {name!r}", seen, (FRAMES, FEATURES, TOKENS, *known))
-    motion_map(seen)
+        inputs = () if of_flow else (FRAMES, FEATURES, TOKENS, FLOW_MAPS)
+        raise unknown(f"input of a network {name!r}", seen, (*inputs, *known))
+    method = motion_map(seen)
+    if of_flow:
+        flow_inputs.check_gives_flow(method)
+
+
+class Labelled(Protocol):
+    """P labelled clips that have `onset` and `apex`, (P, H, W, 3) uint8, as `LabelledPairs` has.
+
+    One with `flow`, (P, 28, 28, 3), has stored flow maps (u, v, strain) in their place.
+    """
+
+    label: np.ndarray
 
 
 class Inputs:
@@ -150,13 +163,15 @@ class Inputs:
 
     def __init__(
         self,
-        pairs: LabelledPairs,
+        pairs: Labelled,
         backbone: Backbone,
         config: RecognitionConfig,
         folder: Path | None = None,
     ):
         self.label = pairs.label
-        self._onset, self._apex = pairs.onset, pairs.apex
+        self._stored: np.ndarray | None = getattr(pairs, "flow", None)
+        self._onset: Any = getattr(pairs, "onset", None)
+        self._apex: Any = getattr(pairs, "apex", None)
         self._backbone, self._config, self._folder = backbone, config, folder
         self._known: dict[tuple, np.ndarray] = {}
 
@@ -170,12 +185,17 @@ class Inputs:
             (H, W) or any motion map, as `MotionMap` returns it; with the suffix "/cells", the same
             on a grid, flattened: a map resized to `CELLS` × `CELLS`, or a flow less its median,
             averaged over patches; with "/face", these at the places of a grid over the face.
+            "flow_maps": u, v and strain, (28, 28, 3), as `flow_maps.stacked` gives them, or as the
+            set of clips stores them; `flow_maps_of` names those of another flow or normalisation.
           seed: The seed of the augmentations; a copy depends on (seed, its number, the pair) alone.
 
         Raises:
-          UserError: there is no such input; the disk is full.
+          UserError: there is no such input, or it needs frames and only flow is stored; the disk is
+            full.
         """
         check_input(name)
+        if self._stored is not None:
+            return flow_inputs.of_stored(name, copies, self._stored)
         key = name, copies, seed if copies else 0
         if key not in self._known:
             as_they_are = name == FRAMES and not copies
@@ -223,8 +243,11 @@ class Inputs:
             return partial(features, self._backbone.model, self._backbone.params)
         if name == TOKENS:
             return _token_change(self._backbone.encoder)
-        seen, on = _divided(name)
-        method = motion_map(seen)
+        method = motion_map(_method(name))
+        if asked := flow_inputs.arguments(name):
+            _, normalise = asked
+            return lambda *pair: flow_inputs.of_frames(method, normalise, *map(np.asarray, pair))
+        _, on = _divided(name)
 
         def see(onset_BxHxWxC: _Array, apex_BxHxWxC: _Array) -> np.ndarray:
             pairs = zip(np.asarray(onset_BxHxWxC), np.asarray(apex_BxHxWxC), strict=True)
@@ -251,7 +274,7 @@ class Inputs:
             said.append(self._of_encoder)
         if name.endswith(IN_CELLS):
             said.append(self._backbone.model.config.grid)
-        seen, _ = _divided(name)
+        seen = _method(name)
         if seen in available_maps() and (version := motion_map(seen).version()):
             said.append(version)
         if copies:
@@ -316,6 +339,13 @@ def features(
     frames = normalise(onset_BxHxWxC), normalise(apex_BxHxWxC)
     found: Any = model.apply({"params": params}, *frames, method="forward_features")
     return found
+
+
+def _method(name: str) -> str:
+    """The motion map from which an input is made, as far as it is one."""
+    if asked := flow_inputs.arguments(name):
+        return asked[0] or FLOW
+    return _divided(name)[0]
 
 
 def _divided(name: str) -> tuple[str, str]:

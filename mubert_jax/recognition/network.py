@@ -22,13 +22,18 @@ from mubert_jax.training.step import make_step
 # The share of the steps in which the learning rate rises. A tenth is a common choice for
 # transformers: less risks large first steps, more leaves fewer steps at a high rate.
 WARMUP = 0.1
+# The entry of a network's parameters that no gradient changes: running averages of batch norms. It
+# is Flax's name of that collection.
+STATISTICS = "batch_stats"
 
 
 class Network(abc.ABC):
     """A recognizer; each file of `mubert_jax.recognition.networks` defines one subclass.
 
-    `init`, `logits` and `augment` are pure and are compiled by `jax.jit`. Their `inputs` are a dict
-    by the names in `reads`.
+    `init`, `logits`, `training_logits` and `augment` are pure and are compiled by `jax.jit`. Their
+    `inputs` are a dict by the names in `reads`. Parameters may hold an entry `STATISTICS`, which
+    no gradient changes: running averages of what a training has seen, so that a test clip is
+    classified without any other.
 
     Attributes:
       config: the config of the run; its `model.recognizer.classes` is the number of classes.
@@ -79,6 +84,20 @@ class Network(abc.ABC):
     def logits(self, params: Params, inputs: dict[str, jax.Array]) -> jax.Array:
         """The logits (B, classes), float32, of inputs (B, ...)."""
 
+    def training_logits(
+        self, params: Params, inputs: dict[str, jax.Array], key: jax.Array
+    ) -> tuple[jax.Array, Params]:
+        """The logits (B, classes) in a step, and the `STATISTICS` after it.
+
+        It differs from `logits` where there is dropout, which draws by `key`, or batch norm.
+        """
+        return self.logits(params, inputs), params.get(STATISTICS, {})
+
+    def loss(self, logits: jax.Array, label_B: jax.Array, weight_B: jax.Array) -> jax.Array:
+        """The loss of a batch, from its clips' weights: here cross-entropy."""
+        entropy_B = optax.softmax_cross_entropy_with_integer_labels(logits, label_B)
+        return jnp.sum(entropy_B * weight_B)
+
     def augment(self, key: jax.Array, inputs: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """The inputs of one pair, augmented for a step."""
         return inputs
@@ -90,10 +109,37 @@ class Network(abc.ABC):
         """
         return jax.tree.map(lambda _: 0, params)
 
+    def optimizer(self, steps: int) -> optax.GradientTransformation:
+        """The updates of a training of so many steps.
+
+        Its state has `hyperparams["weight_decay"]`, as `optax.inject_hyperparams` gives it. Here it
+        is AdamW; every layer learns `layer_decay` times as fast as the one above it, and the
+        gradient is clipped at a global norm of 1, a common choice for transformers.
+        """
+        config = self.config.recognition
+        schedule = optax.warmup_cosine_decay_schedule(
+            0.0, config.learning_rate, round(WARMUP * steps), max(2, steps)
+        )
+
+        def slower_below(updates: Any, _: Any) -> Any:
+            scales = jax.tree.map(lambda below: config.layer_decay**below, self.layers(updates))
+            return jax.tree.map(jnp.multiply, updates, scales)
+
+        adam = optax.inject_hyperparams(
+            lambda weight_decay: optax.chain(
+                optax.clip_by_global_norm(1.0),
+                optax.scale_by_adam(),
+                optax.add_decayed_weights(weight_decay, matrices),
+                optax.stateless(slower_below),
+                optax.scale_by_learning_rate(schedule),
+            )
+        )
+        return adam(weight_decay=0.0)
+
     def start(self, inputs: Inputs, seed: int, fold_K: np.ndarray, train_KxP: np.ndarray) -> Params:
         """The first parameters of each fold, with a leading axis K."""
         example = {name: jnp.asarray(x[0, :1]) for name, x in self.read(inputs, seed).items()}
-        keys = _keys(seed, fold_K)
+        keys = fold_keys(seed, fold_K)
         return jax.vmap(lambda key: self.init(key, example))(keys)
 
     def weights(self, params: Params) -> Params:
@@ -112,7 +158,6 @@ class Network(abc.ABC):
     def learner(self, inputs: Inputs, seed: int) -> Learner:
         """The learner for cross-validation; here it trains a copy per fold by gradient descent."""
         read = self.read(inputs, seed)
-        see = jax.jit(jax.vmap(self.logits, (0, None)))
 
         def learn(
             fold_K: np.ndarray, train_KxP: np.ndarray, weight_decay_K: np.ndarray
@@ -121,7 +166,7 @@ class Network(abc.ABC):
             folds = fold_K, train_KxP, weight_decay_K
             params, losses = train(self, start, read, inputs.label, *folds, seed)
             logits = in_batches(
-                lambda rows: see(params, {name: x[0, rows] for name, x in read.items()}),
+                lambda rows: _see(self, params, {name: x[0, rows] for name, x in read.items()}),
                 len(inputs.label),
                 axis=1,
             )
@@ -165,12 +210,13 @@ def train(
     total = per_epoch * config.epochs
     marks, label = jnp.asarray(train_KxP), jnp.asarray(label_P)
     weights = jax.vmap(lambda marks: clip_weights(label, marks, network.classes, config.balance))
-    folds = {"key": _keys(seed, fold_K), "train": marks, "weight": weights(marks)}
+    folds = {"key": fold_keys(seed, fold_K), "train": marks, "weight": weights(marks)}
     pairs = {"read": jax.tree.map(jnp.asarray, read), "label": label}
-    params_K = jax.tree.map(jnp.asarray, params_K)
-    opt_state: Any = jax.vmap(_optimizer(network, total).init)(params_K)
+    learned = jax.tree.map(jnp.asarray, params_K)
+    statistics = learned.pop(STATISTICS, {})
+    opt_state: Any = jax.vmap(network.optimizer(total).init)(learned)
     opt_state.hyperparams["weight_decay"] = jnp.asarray(weight_decay_K, jnp.float32)
-    state = TrainState(jnp.zeros(len(marks), jnp.int32), params_K, opt_state, {})
+    state = TrainState(jnp.zeros(len(marks), jnp.int32), learned, opt_state, statistics)
     losses = []
     for epoch in range(config.epochs):
         loss_K = 0.0
@@ -179,10 +225,10 @@ def train(
             loss_K += loss
         losses.append(np.asarray(loss_K) / per_epoch)
         after_epoch(epoch, losses[-1])
-    return state.params, np.stack(losses, axis=1)
+    return state.params | ({STATISTICS: state.extra} if state.extra else {}), np.stack(losses, 1)
 
 
-def _keys(seed: int, fold_K: np.ndarray):
+def fold_keys(seed: int, fold_K: np.ndarray) -> jax.Array:
     """A key per fold."""
     return jax.vmap(lambda fold: jax.random.fold_in(jax.random.key(seed), fold))(
         jnp.asarray(fold_K)
@@ -198,7 +244,7 @@ def _advance(
     total_steps: int,
 ) -> tuple[TrainState, jax.Array]:
     """One step of every fold; returns the state and the loss of each."""
-    tx = _optimizer(network, total_steps)
+    tx = network.optimizer(total_steps)
     step = make_step(FineTuning(network), tx, total_steps, key=jax.random.key(0))
 
     def of_fold(state: TrainState, fold: dict[str, jax.Array]) -> tuple[TrainState, jax.Array]:
@@ -208,8 +254,14 @@ def _advance(
     return jax.vmap(of_fold)(state, folds)
 
 
+@functools.partial(jax.jit, static_argnames="network")
+def _see(network: Network, params_K: Params, inputs: dict[str, jax.Array]) -> jax.Array:
+    """The logits (K, B, classes) of inputs by every fold."""
+    return jax.vmap(network.logits, (0, None))(params_K, inputs)
+
+
 class FineTuning(Objective):
-    """The cross-entropy of a network on augmented clips, drawn by a key of the fold's own."""
+    """The loss of a network on augmented clips, drawn by a key of the fold's own."""
 
     def __init__(self, network: Network):
         self.network, self.config = network, network.config
@@ -218,7 +270,7 @@ class FineTuning(Objective):
         raise NotImplementedError("`Network.start` gives the first parameters of a fold")
 
     def views(self, key: jax.Array, batch: dict[str, Any]) -> Any:
-        """(inputs, label, weight) of a drawn batch of clips."""
+        """(inputs, label, weight) of a drawn batch of clips, and a key for the network."""
         config = self.config.recognition
         of_rows, of_clips = jax.random.split(jax.random.fold_in(batch["key"], batch["step"]))
         rows, counts = _draw(of_rows, batch["train"], batch["weight"], config)
@@ -228,15 +280,21 @@ class FineTuning(Objective):
             copies = jax.random.randint(of_copies, rows.shape, 0, 1 + self.network.copies)
         drawn = {name: x[copies, rows] for name, x in batch["read"].items()}
         keys = jax.random.split(of_clips, config.batch_size)
-        return jax.vmap(self.network.augment)(keys, drawn), batch["label"][rows], counts
+        inputs = jax.vmap(self.network.augment)(keys, drawn)
+        return inputs, batch["label"][rows], counts, jax.random.fold_in(of_clips, 0)
 
     def loss(
         self, params: Params, extra: dict, views: Any, progress: jax.Array
     ) -> tuple[jax.Array, tuple[Metrics, dict]]:
-        inputs, label, counts = views
-        logits = self.network.logits(params, inputs)
-        entropy = optax.softmax_cross_entropy_with_integer_labels(logits, label)
-        return jnp.sum(entropy * counts), ({}, {})
+        inputs, label, counts, key = views
+        known = params | ({STATISTICS: extra} if extra else {})
+        logits, statistics = self.network.training_logits(known, inputs, key)
+        return self.network.loss(logits, label, counts), ({}, statistics)
+
+    def after_update(
+        self, params: Params, extra: dict, statistics: dict, progress: jax.Array
+    ) -> dict:
+        return statistics
 
 
 def _draw(key: jax.Array, train_P: jax.Array, weight_P: jax.Array, config: RecognitionConfig):
@@ -249,28 +307,6 @@ def _draw(key: jax.Array, train_P: jax.Array, weight_P: jax.Array, config: Recog
     return rows, weight_P[rows] / chance_P[rows] * even
 
 
-def _optimizer(network: Network, steps: int):
-    """AdamW; every layer learns `layer_decay` times as fast as the one above it.
-
-    The gradient is clipped at a global norm of 1, a common choice for transformers.
-    """
-    config = network.config.recognition
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, config.learning_rate, round(WARMUP * steps), max(2, steps)
-    )
-    matrices = functools.partial(jax.tree.map, lambda x: x.ndim > 1)
-
-    def slower_below(updates: Any, _: Any) -> Any:
-        scales = jax.tree.map(lambda below: config.layer_decay**below, network.layers(updates))
-        return jax.tree.map(jnp.multiply, updates, scales)
-
-    adam = optax.inject_hyperparams(
-        lambda weight_decay: optax.chain(
-            optax.clip_by_global_norm(1.0),
-            optax.scale_by_adam(),
-            optax.add_decayed_weights(weight_decay, matrices),
-            optax.stateless(slower_below),
-            optax.scale_by_learning_rate(schedule),
-        )
-    )
-    return adam(weight_decay=0.0)
+def matrices(params: Any) -> Any:
+    """Which parameters weight decay acts upon: those that are no bias and no scale."""
+    return jax.tree.map(lambda x: x.ndim > 1, params)

@@ -113,7 +113,7 @@ def test_a_step_draws_among_the_copies_of_what_it_may_learn_from():
     label = np.arange(5) % 2
     batch = {"key": jax.random.key(0), "step": 3, "train": marks, "weight": marks / 3}
     batch |= {"read": {"where": jnp.asarray(where)}, "label": jnp.asarray(label)}
-    inputs, labels, counts = FineTuning(network).views(None, batch)
+    inputs, labels, counts, _ = FineTuning(network).views(None, batch)
     copies, rows = np.asarray(inputs["where"]).T
     assert set(copies) == {0, 1, 2} and set(rows) == {0, 2, 4}
     np.testing.assert_array_equal(labels, label[rows])

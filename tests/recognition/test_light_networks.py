@@ -1,0 +1,243 @@
+"""The field's light networks: their sizes, and that nothing of a test clip reaches its fold."""
+
+import functools
+import math
+from types import SimpleNamespace
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from conftest import tiny_config
+
+from mubert_jax.errors import UserError
+from mubert_jax.recognition.inputs import Inputs
+from mubert_jax.recognition.network import STATISTICS
+from mubert_jax.recognition.networks import make_network, ststnet
+from mubert_jax.recognition.networks._light import FlaxNetwork
+from mubert_jax.recognition.networks._pooled_windows import windows_of
+
+CLASSES, PEOPLE, PER_PERSON = 3, 4, 6
+CLIPS = PEOPLE * PER_PERSON
+PERSON = np.arange(CLIPS) // PER_PERSON
+TRAIN = np.stack([PERSON != person for person in range(PEOPLE)])
+# A network -> how a tiny one learns in little time.
+TINY = {
+    "ridge": {"weight_decay": (0.1,)},
+    "ststnet": {"learning_rate": 0.02, "epochs": 30},
+    "small": {"learning_rate": 0.01, "epochs": 12, "batch_size": 18},
+    "rcn": {
+        "learning_rate": 0.05,
+        "epochs": 30,
+        "batch_size": 18,
+        "options": {"channels": 8, "cells": 3},
+    },
+    "off_apexnet": {
+        "learning_rate": 3e-3,
+        "epochs": 12,
+        "batch_size": 18,
+        "options": {"hidden": 16},
+    },
+    "dual_inception": {
+        "learning_rate": 3e-3,
+        "epochs": 12,
+        "batch_size": 18,
+        "options": {"hidden": 16},
+    },
+}
+FAST = ("ridge", "ststnet", "small")
+networks = pytest.mark.parametrize(
+    "name", [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in TINY]
+)
+
+
+class Small(FlaxNetwork):
+    """The least network with a batch norm and dropout."""
+
+    def module(self):
+        return Normed(self.classes)
+
+
+class Normed(nn.Module):
+    classes: int
+
+    @nn.compact
+    def __call__(self, maps, train):
+        x = nn.Dense(8)(maps[:, ::3, ::3, 0].reshape(len(maps), -1))
+        x = nn.Dropout(0.1, deterministic=not train)(nn.BatchNorm(not train, momentum=0.7)(x))
+        return nn.Dense(self.classes)(x)
+
+
+def network_of(name, **recognition):
+    """A network for `CLASSES` classes, without a backbone."""
+    settings = {"network": "ststnet" if name == "small" else name} | recognition
+    make = Small if name == "small" else make_network
+    return make(tiny_config(model__recognizer__classes=CLASSES, recognition=settings))
+
+
+def clips():
+    """Stored flow, which is strong at the place of the clip's class, and noise elsewhere."""
+    random = np.random.default_rng(0)
+    label = np.arange(CLIPS) % CLASSES
+    flow = random.uniform(0, 80, (CLIPS, 28, 28, 3))
+    for clip, number in enumerate(label):
+        flow[clip, 9 * number : 9 * number + 8, 10:20] += 150
+    return SimpleNamespace(label=label, flow=flow.astype(np.float32))
+
+
+@functools.cache
+def fitted(name):
+    """What each fold learned, what one learned alone, and what it learned from other test clips."""
+    tiny = network_of(name, folds_at_once=1, **TINY[name])
+    decay, whole = np.full(PEOPLE, tiny.config.recognition.weight_decay[0]), clips()
+
+    def learn(given, folds):
+        return tiny.learner(Inputs(given, None, tiny.config.recognition), 0)(
+            np.array(folds), TRAIN[folds], decay[folds]
+        )
+
+    other = clips()
+    tested = np.flatnonzero(~TRAIN[1])
+    other.flow[tested[1:]] = 255 - other.flow[tested[1:], ::-1]
+    other.label[tested] = (other.label[tested] + 1) % CLASSES
+    return whole.label, learn(whole, [0, 1, 2, 3]), learn(whole, [1]), learn(other, [1]), tested
+
+
+@networks
+def test_people_that_a_fold_left_out_are_recognized(name):
+    label, (logits, losses, _), *_ = fitted(name)
+    predicted = np.array([logits[PERSON[clip], clip].argmax() for clip in range(CLIPS)])
+    assert np.mean(predicted == label) > 0.8
+    assert np.isfinite(losses).all() and losses.shape[0] == PEOPLE
+
+
+@networks
+def test_a_fold_learns_the_same_alone_and_among_others(name):
+    _, (logits, _, trained), (alone, _, trained_alone), *_ = fitted(name)
+    np.testing.assert_allclose(logits[1], alone[0], atol=1e-3)
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x[1], y[0], atol=1e-4), trained, trained_alone
+    )
+
+
+@networks
+def test_no_test_clip_changes_its_fold_or_another_test_clip(name):
+    """All test clips but the first, and all of their labels, are others."""
+    _, _, (logits, losses, trained), (other, other_losses, other_trained), tested = fitted(name)
+    jax.tree.map(np.testing.assert_array_equal, trained, other_trained)
+    np.testing.assert_array_equal(losses, other_losses)
+    same = [*np.flatnonzero(TRAIN[1]), tested[0]]
+    np.testing.assert_array_equal(logits[0, same], other[0, same])
+    assert np.abs(logits[0, tested[1:]] - other[0, tested[1:]]).max() > 0.1
+
+
+@pytest.mark.slow
+@networks
+def test_shuffled_labels_stay_at_chance(name):
+    tiny, given = network_of(name, folds_at_once=1, **TINY[name]), clips()
+    right = []
+    for seed in range(4):
+        given.label = np.random.default_rng(seed).permutation(given.label)
+        learn = tiny.learner(Inputs(given, None, tiny.config.recognition), seed)
+        decay = np.full(PEOPLE, tiny.config.recognition.weight_decay[0])
+        logits, _, _ = learn(np.arange(PEOPLE), TRAIN, decay)
+        right += [logits[PERSON[i], i].argmax() == given.label[i] for i in range(CLIPS)]
+    assert abs(np.mean(right) - 1 / CLASSES) < 0.2  # four standard errors of 96 clips
+
+
+@pytest.mark.parametrize(
+    "name, options, count",
+    [
+        ("ststnet", {}, 1_683),
+        ("off_apexnet", {}, 2_664_475),
+        ("dual_inception", {}, 6_449_867),
+        ("rcn", {}, 15_331),
+        ("rcn", {"channels": 64, "cells": 7}, 55_747),
+        ("ridge", {}, (147 + 1) * CLASSES),
+    ],
+)
+def test_parameters_as_published(name, options, count):
+    published = network_of(name, options=options)
+    maps = {published.reads[0]: jnp.zeros((1, 28, 28, 3))}
+    found = jax.eval_shape(lambda: published.init(jax.random.key(0), maps))
+    learned = {part: tree for part, tree in found.items() if part != STATISTICS}
+    assert sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(learned)) == count
+
+
+@pytest.mark.parametrize(
+    "name, settings, said",
+    [
+        ("ridge", {"options": {"cells": 5}}, "cells is 5; the 28 pixels of a side are divided by"),
+        ("ridge", {"weight_decay": (0.0, 0.1)}, "a ridge regression needs positive values"),
+        ("rcn", {"options": {"cells": 0}}, "options.cells is 0; choose 1 or more"),
+        ("ststnet", {"options": {"flow": "tvl2"}}, "'flow_maps/tvl2'; did you mean 'tvl1'?"),
+        ("ststnet", {"options": {"flow": "ssim"}}, "made of flow, which '1 - SSIM' does not give"),
+        ("ststnet", {"options": {"normalise": "pixel"}}, "it takes one of: per-channel, pixels"),
+    ],
+)
+def test_what_a_network_does_not_take_is_said(name, settings, said):
+    with pytest.raises(UserError, match=said.replace("?", r"\?")):
+        network_of(name, **settings)
+
+
+def test_stored_flow_has_no_frames_to_make_anything_of():
+    for name in ("frames", "flow_maps/dis", "flow"):
+        with pytest.raises(UserError, match="hold stored flow and no frames"):
+            Inputs(clips(), None, None).read(name)
+    stretched = Inputs(clips(), None, None).read("flow_maps")
+    np.testing.assert_allclose(stretched.max((2, 3)), 255.0)
+    as_stored = Inputs(clips(), None, None).read("flow_maps/pixels")
+    np.testing.assert_array_equal(as_stored[0], clips().flow)
+
+
+def test_folds_over_shared_windows_are_those_of_the_module():
+    """Logits, statistics and gradients, with dropout off, and where a batch norm turns its sign."""
+    network, given = network_of("ststnet"), clips()
+    maps, label = jnp.asarray(given.flow[:6] / 255), jnp.asarray(given.label[:6])
+    train = np.array([[1, 1, 0, 1, 1, 1], [0, 1, 1, 1, 1, 0]], bool)
+    variables = network.start(Inputs(given, None, None), 0, np.arange(2), train)
+    params = variables["params"]
+    statistics = jax.tree.map(lambda x: x[0], variables[STATISTICS])
+    params["norm"]["scale"] = params["norm"]["scale"].at[1, ::2].set(-0.7)
+    params["streams"]["bias"] += 0.1 * jnp.arange(16)
+    windows = windows_of(np.asarray(maps), 4)
+    padded = jnp.pad(train.astype(jnp.float32), ((0, 0), (0, 2)))
+
+    def together(params):
+        logits, norm = ststnet.apply_folds(params, windows, padded, None)
+        truth = jnp.stack([label, label])
+        entropy = optax.softmax_cross_entropy_with_integer_labels(logits[:, :6], truth)
+        return jnp.sum(entropy * train), (logits[:, :6], norm)
+
+    (_, (logits, norm)), gradient = jax.jit(jax.value_and_grad(together, has_aux=True))(params)
+
+    @jax.jit
+    @functools.partial(jax.value_and_grad, has_aux=True)
+    def alone(params, maps, truth):
+        found, changed = ststnet.Streams(CLASSES, dropout=0.0).apply(
+            {"params": params, STATISTICS: statistics}, maps, True, mutable=[STATISTICS]
+        )
+        entropy = optax.softmax_cross_entropy_with_integer_labels(found, truth)
+        return jnp.sum(entropy), (found, changed[STATISTICS]["norm"])
+
+    for fold, marks in enumerate(train):
+        own = jax.tree.map(lambda x, fold=fold: x[fold], params)
+        (_, (found, kept)), of_module = alone(own, maps[marks], label[marks])
+        np.testing.assert_allclose(logits[fold, marks], found, atol=1e-4)
+        # Running statistics take a tenth of the batch's.
+        np.testing.assert_allclose(0.1 * norm["mean"][fold], kept["mean"], atol=1e-5)
+        np.testing.assert_allclose(0.1 * norm["var"][fold] + 0.9, kept["var"], atol=1e-5)
+        jax.tree.map(
+            lambda x, y, fold=fold: np.testing.assert_allclose(x[fold], y, atol=1e-4),
+            gradient,
+            of_module,
+        )
+
+
+def test_dropout_of_the_folds_keeps_a_half_and_differs():
+    first, second = (ststnet.dropped(jax.random.key(seed), 50) for seed in (0, 1))
+    assert first.shape == (50, 100, 16)
+    assert abs(np.mean(first) - 0.5) < 0.01 and abs(np.mean(first == second) - 0.5) < 0.01
+    assert abs(np.mean(first[..., 0] == first[..., 1]) - 0.5) < 0.05
