@@ -11,11 +11,12 @@ import numpy as np
 import optax
 import pytest
 from conftest import tiny_config
+from safetensors.numpy import save_file
 
 from mubert_jax.errors import UserError
 from mubert_jax.recognition.inputs import Inputs
 from mubert_jax.recognition.network import STATISTICS
-from mubert_jax.recognition.networks import make_network, ststnet
+from mubert_jax.recognition.networks import capsulenet, htnet, make_network, ststnet
 from mubert_jax.recognition.networks._light import FlaxNetwork
 from mubert_jax.recognition.networks._pooled_windows import windows_of
 
@@ -39,6 +40,12 @@ TINY = {
         "epochs": 12,
         "batch_size": 18,
         "options": {"hidden": 16},
+    },
+    "htnet": {
+        "learning_rate": 1e-3,
+        "epochs": 12,
+        "batch_size": 18,
+        "options": {"dim": 12, "heads": 2, "repeats": (1, 1, 1)},
     },
     "dual_inception": {
         "learning_rate": 3e-3,
@@ -155,6 +162,7 @@ def test_shuffled_labels_stay_at_chance(name):
         ("dual_inception", {}, 6_449_867),
         ("rcn", {}, 15_331),
         ("rcn", {"channels": 64, "cells": 7}, 55_747),
+        ("htnet", {"attention": True}, 139_582_982),
         ("ridge", {}, (147 + 1) * CLASSES),
     ],
 )
@@ -236,8 +244,89 @@ def test_folds_over_shared_windows_are_those_of_the_module():
         )
 
 
+def test_attention_to_one_token_is_none():
+    """HTNet with queries and keys gives what it gives without them."""
+    maps = jnp.asarray(clips().flow[:2] / 255)
+    published = htnet.Levels(12, 2, (1, 1, 1), CLASSES, attention=True)
+    variables = jax.jit(published.init, static_argnums=2)(jax.random.key(0), maps, False)
+    attended = published.apply(variables, maps, False)
+    kept = {
+        name: {part: x for part, x in module.items() if part not in ("query", "key")}
+        if "level" in name
+        else module
+        for name, module in variables["params"].items()
+    }
+    cheap = htnet.Levels(12, 2, (1, 1, 1), CLASSES)
+    np.testing.assert_allclose(cheap.apply({"params": kept}, maps, False), attended, atol=1e-5)
+    wanted = jax.eval_shape(lambda: cheap.init(jax.random.key(0), maps, False))["params"]
+    assert jax.tree.structure(wanted) == jax.tree.structure(kept)
+
+
 def test_dropout_of_the_folds_keeps_a_half_and_differs():
     first, second = (ststnet.dropped(jax.random.key(seed), 50) for seed in (0, 1))
     assert first.shape == (50, 100, 16)
     assert abs(np.mean(first) - 0.5) < 0.01 and abs(np.mean(first == second) - 0.5) < 0.01
     assert abs(np.mean(first[..., 0] == first[..., 1]) - 0.5) < 0.05
+
+
+def test_routing_goes_where_capsules_agree():
+    """Of two classes that are equally strong, the one whose capsules say the same is longer."""
+    random = np.random.default_rng(0)
+    said = random.normal(size=(1, 40, 2, 4))
+    said[..., 0, :] = said[0, 0, 0]
+    said /= np.linalg.norm(said, axis=-1, keepdims=True)
+    lengths = np.linalg.norm(capsulenet.route(jnp.asarray(said * 0.2)), axis=-1)[0]
+    assert lengths[0] > 0.9 and lengths[1] < 0.5
+    np.testing.assert_allclose(capsulenet.squash(jnp.array([[0.0, 2.0]])), [[0, 0.8]], atol=1e-6)
+
+
+def test_the_margin_loss_is_of_present_and_absent_classes():
+    network = network_of("capsulenet")
+    length = jnp.log(jnp.array([[0.99, 0.01, 0.01], [0.49, 0.01, 0.21]]))
+    loss = [float(network.loss(length[i : i + 1], jnp.zeros(1, int), jnp.ones(1))) for i in (0, 1)]
+    np.testing.assert_allclose(loss, [0.0, 0.5**2 + 0.5 * 0.2**2], atol=1e-6)
+
+
+def test_capsules_are_those_of_224_pixels(tmp_path):
+    network = network_of("capsulenet")
+    frames = {"frames": jax.ShapeDtypeStruct((1, 2, 112, 112, 3), np.uint8)}
+    found = jax.eval_shape(lambda x: network.init(jax.random.key(0), x), frames)
+    assert found["params"]["kernel"].shape == (6 * 6 * 32, CLASSES, 8, 16)
+    logits = jax.eval_shape(network.logits, found, frames)
+    assert logits.shape == (1, CLASSES)
+    with pytest.raises(UserError, match="side is 128; choose a multiple of 8 from 136 on"):
+        network_of("capsulenet", options={"side": 128})
+    (tmp_path / "other.safetensors").write_bytes(b"none")
+    with pytest.raises(UserError, match="other.safetensors cannot be read"):
+        network_of("capsulenet", options={"weights": str(tmp_path / "other.safetensors")})
+
+
+def test_a_trunk_starts_from_the_tensors_of_torchvision(tmp_path):
+    """Names and layouts are torchvision's; what a file holds arrives where it belongs."""
+    random, shapes = np.random.default_rng(0), {"conv1": (64, 3, 7, 7), "fc": (1000, 512)}
+    for stage, width in enumerate((64, 128, 256, 512), 1):
+        for block in (0, 1):
+            before = width // 2 if stage > 1 and not block else width
+            at = f"layer{stage}.{block}"
+            shapes |= {f"{at}.conv1": (width, before, 3, 3), f"{at}.conv2": (width, width, 3, 3)}
+            if before != width:
+                shapes[f"{at}.downsample.0"] = (width, before, 1, 1)
+    tensors = {f"{name}.weight": random.normal(size=x).astype("f4") for name, x in shapes.items()}
+    for name, shape in shapes.items():
+        norm = name.replace("conv", "bn").replace("downsample.0", "downsample.1")
+        for part in ("weight", "bias", "running_mean", "running_var") if norm != name else ():
+            tensors[f"{norm}.{part}"] = random.uniform(size=shape[0]).astype("f4")
+    save_file(tensors, tmp_path / "resnet18.safetensors")
+    trunk = network_of("capsulenet", options={"weights": str(tmp_path / "resnet18.safetensors")})
+    found = trunk._trunk
+    np.testing.assert_array_equal(
+        found["params"]["layer3_0"]["conv1"]["kernel"][1, 2, 3, 4],
+        tensors["layer3.0.conv1.weight"][4, 3, 1, 2],
+    )
+    np.testing.assert_array_equal(
+        found[STATISTICS]["layer2_0"]["downsample_bn"]["mean"],
+        tensors["layer2.0.downsample.1.running_mean"],
+    )
+    save_file({"conv1.weight": tensors["conv1.weight"]}, tmp_path / "part.safetensors")
+    with pytest.raises(UserError, match="holds no ResNet-18 of torchvision: its tensors differ"):
+        network_of("capsulenet", options={"weights": str(tmp_path / "part.safetensors")})
