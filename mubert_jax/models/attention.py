@@ -1,7 +1,7 @@
 """Softmax attention, one implementation per backend.
 
 Every implementation takes q, k, v of shape (B, L, h, d), scales by d^-1/2, takes the softmax in
-float32 and returns (B, L, h, d).
+float32 and returns (B, L, h, d). Some take a bias of the logits, (h, L, L), too: `BIASED`.
 """
 
 import functools
@@ -21,11 +21,11 @@ LANES, ONE_BLOCK, BLOCK = 128, 1024, 512
 
 @dataclass(frozen=True)
 class Implementation:
-    """`attend` takes q, k, v and the number of tokens that are not padding; `takes` is the length
-    that a number of tokens is to be padded to.
+    """`attend` takes q, k, v, the number of tokens that are not padding and, of those in `BIASED`,
+    a bias; `takes` is the length that a number of tokens is to be padded to.
     """
 
-    attend: Callable[[jax.Array, jax.Array, jax.Array, int], jax.Array]
+    attend: Callable[..., jax.Array]
     takes: Callable[[int], int]
 
 
@@ -40,21 +40,25 @@ def attend(
     v_BxLxhxd: jax.Array,
     implementation: str,
     length: int | None = None,
+    bias_hxLxL: jax.Array | None = None,
 ) -> jax.Array:
-    """softmax(q kᵀ / sqrt(d)) v; `implementation` is a key of `IMPLEMENTATIONS`.
+    """softmax(q kᵀ / sqrt(d) + bias) v; `implementation` is a key of `IMPLEMENTATIONS`.
+
+    With a bias it is one of `BIASED`.
 
     Only the first `length` tokens are meant, all by default. The others are padding, up to a length
     that the implementation takes: nothing attends to them, and their rows of the result are of no
     meaning.
     """
     length = q_BxLxhxd.shape[1] if length is None else length
-    return IMPLEMENTATIONS[implementation].attend(q_BxLxhxd, k_BxLxhxd, v_BxLxhxd, length)
+    bias = () if bias_hxLxL is None else (bias_hxLxL,)
+    return IMPLEMENTATIONS[implementation].attend(q_BxLxhxd, k_BxLxhxd, v_BxLxhxd, length, *bias)
 
 
-def _explicit(q: jax.Array, k: jax.Array, v: jax.Array, length: int):
+def _explicit(q: jax.Array, k: jax.Array, v: jax.Array, length: int, bias: jax.Array | float = 0.0):
     q, k, v = (x.transpose(0, 2, 1, 3) for x in (q, k, v))
     logits = jnp.einsum("bhqd,bhkd->bhqk", q, k, preferred_element_type=jnp.float32)
-    weights = jax.nn.softmax(logits * q.shape[-1] ** -0.5).astype(v.dtype)
+    weights = jax.nn.softmax(logits * q.shape[-1] ** -0.5 + bias).astype(v.dtype)
     return jnp.einsum("bhqk,bhkd->bhqd", weights, v).transpose(0, 2, 1, 3)
 
 
@@ -74,6 +78,13 @@ def _mapped(q: jax.Array, k: jax.Array, v: jax.Array, length: int):
     heads_first = tuple(x.transpose(0, 2, 1, 3).reshape(b * h, length, d) for x in (q, k, v))
     out = jax.lax.map(one, heads_first)
     return out.reshape(b, h, length, d).transpose(0, 2, 1, 3)
+
+
+def _xla(q: jax.Array, k: jax.Array, v: jax.Array, length: int, bias: jax.Array | None = None):
+    if bias is None:
+        return fused(q, k, v, length, "xla")
+    bias = bias[None].astype(q.dtype)
+    return jax.nn.dot_product_attention(q, k, v, bias, implementation="xla")
 
 
 def fused(
@@ -157,7 +168,9 @@ def _even(length: int):
 IMPLEMENTATIONS = {
     "explicit": Implementation(_explicit, _as_it_is),
     "mapped": Implementation(_mapped, _as_it_is),
-    "xla": Implementation(functools.partial(fused, implementation="xla"), _as_it_is),
+    "xla": Implementation(_xla, _as_it_is),
     "cudnn": Implementation(functools.partial(fused, implementation="cudnn"), _even),
     "splash": Implementation(splash, _blocks),
 }
+# Those that take a bias of the logits.
+BIASED = ("explicit", "xla")

@@ -68,11 +68,16 @@ class MicronEncoder(nn.Module):
     """E of eq. (4): patches and the contextual token through pre-LN blocks and a final LN.
 
     `kept_BxK` are the only patches that it reads, in that order; all N by default. In the place of
-    the patches that `masked_BxN` marks it reads a token that is learnt; none by default.
+    the patches that `masked_BxN` marks it reads a token that is learnt; none by default. With
+    `relative`, no position is added to a patch: all blocks share a bias of their attention, which
+    then has to be one of `attention.BIASED`, and all patches are read. `layer_scale` is that of
+    `vit.Block`.
     """
 
     config: ModelConfig
     dtype: jnp.dtype
+    relative: bool = False
+    layer_scale: float = 0.0
 
     @nn.compact
     def __call__(
@@ -92,20 +97,29 @@ class MicronEncoder(nn.Module):
         if masked_BxN is not None:
             mask = self.param("mask_token", nn.initializers.normal(0.02), (config.dim,))
             x = jnp.where(masked_BxN[..., None], mask.astype(self.dtype), x)
-        x += positions
+        bias = None
+        if self.relative:
+            bias = vit.RelativeBias(grid, config.heads, name="relative_bias")()
+        else:
+            x += positions
         # 0.02, as in MAE and DINO.
         token = self.param("contextual_token", nn.initializers.normal(0.02), (config.dim,))
         token = jnp.broadcast_to(token.astype(self.dtype), (x.shape[0], 1, config.dim))
         x = jnp.concatenate([token, x], axis=1)
         *blocks, last = (
             vit.block(config.remat)(
-                config.heads, config.mlp_ratio, config.attention, self.dtype, name=f"blocks_{i}"
+                config.heads,
+                config.mlp_ratio,
+                config.attention,
+                self.dtype,
+                self.layer_scale,
+                name=f"blocks_{i}",
             )
             for i in range(config.depth)
         )
         for block in blocks:
-            x, _ = block(x, False)
-        x, contextual_row = last(x, True)
+            x, _ = block(x, False, bias)
+        x, contextual_row = last(x, True, bias)
         x = vit.layer_norm(self.dtype, "norm")(x)
         return Encoded(
             tokens=x[:, 1:],

@@ -47,6 +47,34 @@ def sincos_positions(grid: int, dim: int) -> np.ndarray:
     return np.concatenate([encode(columns), encode(rows)], axis=1).astype(np.float32)
 
 
+def relative_positions(grid: int) -> np.ndarray:
+    """Which entry of a table says how two tokens lie to each other, (1 + N, 1 + N) int32.
+
+    There are (2·grid - 1)² displacements of one patch to another, and behind them an entry each for
+    the contextual token with a patch, a patch with it, and itself with itself, as in BEiT.
+    """
+    rows, columns = np.divmod(np.arange(grid**2), grid)
+    down, right = (x[:, None] - x[None] + grid - 1 for x in (rows, columns))
+    side = 2 * grid - 1
+    index = np.zeros((1 + grid**2,) * 2, np.int32)
+    index[1:, 1:] = down * side + right
+    index[0], index[:, 0], index[0, 0] = side**2, side**2 + 1, side**2 + 2
+    return index
+
+
+class RelativeBias(nn.Module):
+    """A learnt bias of the attention's logits per head and displacement, (h, 1 + N, 1 + N)."""
+
+    grid: int
+    heads: int
+
+    @nn.compact
+    def __call__(self) -> jax.Array:
+        shape = (2 * self.grid - 1) ** 2 + 3, self.heads
+        table = self.param("table", nn.initializers.zeros, shape)
+        return table[relative_positions(self.grid)].transpose(2, 0, 1)
+
+
 def gelu(x: jax.Array) -> jax.Array:
     """x Φ(x) by erf, as in PyTorch, in float32; `nn.gelu`'s erfc reads x three times."""
     wide = x.astype(jnp.float32)
@@ -70,17 +98,26 @@ class SelfAttention(nn.Module):
 
     @overload
     def __call__(
-        self, x_BxLxD: jax.Array, contextual_row: Literal[False] = False
+        self,
+        x_BxLxD: jax.Array,
+        contextual_row: Literal[False] = False,
+        bias_hxLxL: jax.Array | None = None,
     ) -> tuple[jax.Array, None]: ...
 
     @overload
     def __call__(
-        self, x_BxLxD: jax.Array, contextual_row: Literal[True]
+        self,
+        x_BxLxD: jax.Array,
+        contextual_row: Literal[True],
+        bias_hxLxL: jax.Array | None = None,
     ) -> tuple[jax.Array, jax.Array]: ...
 
     @nn.compact
     def __call__(
-        self, x_BxLxD: jax.Array, contextual_row: bool = False
+        self,
+        x_BxLxD: jax.Array,
+        contextual_row: bool = False,
+        bias_hxLxL: jax.Array | None = None,
     ) -> tuple[jax.Array, jax.Array | None]:
         _, length, dim = x_BxLxD.shape
         padding = padded_length(length, self.attention) - length
@@ -89,14 +126,15 @@ class SelfAttention(nn.Module):
         q_BxLxhxd, k_BxLxhxd, v_BxLxhxd = Dense(split, dtype=self.dtype, name="qkv").parts(
             x_BxLxD, 3
         )
-        out = attend(q_BxLxhxd, k_BxLxhxd, v_BxLxhxd, self.attention, length)
+        out = attend(q_BxLxhxd, k_BxLxhxd, v_BxLxhxd, self.attention, length, bias_hxLxL)
         out = Dense(dim, axes=2, dtype=self.dtype, name="proj")(out)[:, :length]
         if not contextual_row:
             return out, None
         logits_Bxhxl = jnp.einsum(
             "bhd,blhd->bhl", q_BxLxhxd[:, 0], k_BxLxhxd, preferred_element_type=jnp.float32
         )[..., :length]
-        return out, jax.nn.softmax(logits_Bxhxl * (dim // self.heads) ** -0.5)
+        of_row = 0.0 if bias_hxLxL is None else bias_hxLxL[:, 0]
+        return out, jax.nn.softmax(logits_Bxhxl * (dim // self.heads) ** -0.5 + of_row)
 
 
 class MLP(nn.Module):
@@ -111,33 +149,56 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """One pre-LN transformer block, eq. (3); returns what `SelfAttention` does."""
+    """One pre-LN transformer block, eq. (3); returns what `SelfAttention` does.
+
+    With a `layer_scale` above 0, what a residual branch gives is times a learnt factor per channel
+    that starts there (LayerScale, Touvron et al., 2021).
+    """
 
     heads: int
     mlp_ratio: float
     attention: str
     dtype: jnp.dtype
+    layer_scale: float = 0.0
 
     @overload
     def __call__(
-        self, x_BxLxD: jax.Array, contextual_row: Literal[False] = False
+        self,
+        x_BxLxD: jax.Array,
+        contextual_row: Literal[False] = False,
+        bias_hxLxL: jax.Array | None = None,
     ) -> tuple[jax.Array, None]: ...
 
     @overload
     def __call__(
-        self, x_BxLxD: jax.Array, contextual_row: Literal[True]
+        self,
+        x_BxLxD: jax.Array,
+        contextual_row: Literal[True],
+        bias_hxLxL: jax.Array | None = None,
     ) -> tuple[jax.Array, jax.Array]: ...
 
     @nn.compact
     def __call__(
-        self, x_BxLxD: jax.Array, contextual_row: bool = False
+        self,
+        x_BxLxD: jax.Array,
+        contextual_row: bool = False,
+        bias_hxLxL: jax.Array | None = None,
     ) -> tuple[jax.Array, jax.Array | None]:
         attention = SelfAttention(self.heads, self.attention, self.dtype, name="attn")
-        out, row_Bxhxl = attention(layer_norm(self.dtype, "norm1")(x_BxLxD), contextual_row)
-        x_BxLxD = x_BxLxD + out
+        out, row_Bxhxl = attention(
+            layer_norm(self.dtype, "norm1")(x_BxLxD), contextual_row, bias_hxLxL
+        )
+        x_BxLxD = x_BxLxD + self._scaled(out, "scale1")
         hidden = round(x_BxLxD.shape[-1] * self.mlp_ratio)
         mlp = MLP(hidden, self.dtype, name="mlp")
-        return x_BxLxD + mlp(layer_norm(self.dtype, "norm2")(x_BxLxD)), row_Bxhxl
+        out = mlp(layer_norm(self.dtype, "norm2")(x_BxLxD))
+        return x_BxLxD + self._scaled(out, "scale2"), row_Bxhxl
+
+    def _scaled(self, out: jax.Array, name: str):
+        if not self.layer_scale:
+            return out
+        start = nn.initializers.constant(self.layer_scale)
+        return out * self.param(name, start, (out.shape[-1],)).astype(self.dtype)
 
 
 def block(remat: bool) -> type[Block]:

@@ -16,10 +16,12 @@ import optax
 
 from mubert_jax import losses
 from mubert_jax.config import Config, SwappingConfig
-from mubert_jax.config_values import path_or
+from mubert_jax.config_values import choice, path_or
 from mubert_jax.errors import UserError
+from mubert_jax.models.attention import BIASED
 from mubert_jax.models.dense import Dense
 from mubert_jax.models.images import normalise
+from mubert_jax.models.micron_bert import MicronEncoder, compute_dtype
 from mubert_jax.models.swapping import blockwise_mask
 from mubert_jax.objectives import make_objective
 from mubert_jax.objectives._masked import MaskedViews, OnEncoder
@@ -34,12 +36,16 @@ from mubert_jax.training.views import pair_keys
 class Options:
     """`tokenizer`: a run of `configs/baselines/vq_tokenizer.py`, or of DALL-E's encoder, as `mubert
     import` makes it. `mask_ratio`: share of the patches that are masked. `min_block`: patches of
-    the smallest block.
+    the smallest block. `position`: sincos, μ-BERT's, or relative, a bias of the attention that all
+    blocks share, as Bao et al. have it. `layer_scale`: where LayerScale starts, 0.1 there; 0 for
+    none.
     """
 
     tokenizer: str = path_or()
     mask_ratio: float = 0.4
     min_block: int = 16
+    position: str = choice("sincos", "relative")
+    layer_scale: float = 0.0
 
 
 class BEiT(OnEncoder):
@@ -62,6 +68,15 @@ class BEiT(OnEncoder):
                 f"1, and min_block {options.min_block} between 1 and the patches that are masked, "
                 f"{masked:.0f}"
             )
+        if options.position == "relative" and model.attention not in BIASED:
+            raise UserError(
+                "config.objective.options.position='relative' needs an attention that takes a "
+                f"bias, and {model.attention!r} takes none: --config.model.attention="
+                f"{' or '.join(BIASED)}"
+            )
+        relative = options.position == "relative"
+        dtype = compute_dtype(model)
+        self.encoder = MicronEncoder(model, dtype, relative, options.layer_scale)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -130,6 +145,14 @@ class BEiT(OnEncoder):
         told = jnp.mean(jnp.argmax(logits, axis=-1) == token_BxN, where=views.masked)
         std = losses.contextual_std(encoded.contextual_token)
         return error, ({"tokens": error, "accuracy": told, "contextual_std": std}, {})
+
+    def to_take_away(self, params: Params, extra: dict) -> dict[str, np.ndarray]:
+        if self.options.position != "sincos" or self.options.layer_scale:
+            raise UserError(
+                "a run of BEiT with config.objective.options.position='relative' or layer_scale is "
+                "no plain Vision Transformer, and cannot be exported"
+            )
+        return super().to_take_away(params, extra)
 
     def flops_per_pair(self) -> float:
         model = self.config.model
