@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import fresh_state, tiny_config
-from examples import assert_close
+from examples import assert_close, assert_identical
+from numpy.random import default_rng
 from rich.console import Console
 from test_import import refused, run_import
 from torch import nn
@@ -108,7 +109,7 @@ def test_the_distributed_module_becomes_a_run_that_computes_the_same(distributed
     config, weights = load_weights(run)
     objective = make_objective(config)
     assert config.objective.name == "dalle_tokenizer" and objective.vocabulary == VOCABULARY
-    pixels = np.random.default_rng(0).uniform(0, 1, (2, 32, 32, 3)).astype(np.float32)
+    pixels = default_rng(0).uniform(0, 1, (2, 32, 32, 3)).astype(np.float32)
     pixels[:, :16] = pixels[:, :1]  # stripes
     with torch.no_grad():
         logits = encoder(torch.tensor(0.8 * pixels.transpose(0, 3, 1, 2) + 0.1)).numpy()
@@ -142,9 +143,14 @@ def test_beit_keeps_the_encoder_and_no_compiled_function_reads_it(run, monkeypat
     assert fresh.extra(shapes) == {} and fresh.flops_per_pair() > dalle.flops(SIZES, 32)
 
 
-def test_an_export_of_beit_does_not_tell_where_its_tokenizer_was(run, tmp_path, capsys):
-    shapes = jax.eval_shape(make_objective(beit(run)).init, jax.random.key(0))
-    params = jax.tree.map(lambda x: np.ones(x.shape, np.float32), shapes)
+def test_an_export_of_beit_is_imported_again_and_does_not_tell_where_its_tokenizer_was(
+    run, tmp_path, capsys
+):
+    shapes, random = (
+        jax.eval_shape(make_objective(beit(run)).init, jax.random.key(0)),
+        default_rng(0),
+    )
+    params = jax.tree.map(lambda x: random.normal(size=x.shape).astype(np.float32), shapes)
     save_imported(tmp_path / "beit", beit(run), Weights(params), "a test", Seen())
     output = tmp_path / "beit.safetensors"
     command = ["export", f"--checkpoint={tmp_path / 'beit'}", "--format=safetensors"]
@@ -152,6 +158,10 @@ def test_an_export_of_beit_does_not_tell_where_its_tokenizer_was(run, tmp_path, 
     assert "left out: encoder/mask_token, head" in capsys.readouterr().out
     assert str(run).encode() not in output.read_bytes()
     assert run_import(tmp_path, output) == 0
+    assert "d 32, 1 blocks, 2 heads, patch 8, for images of 32" in capsys.readouterr().out
+    _, again = load_weights(tmp_path / "run")
+    for name in ("blocks_0", "norm", "patch_embed"):
+        assert_identical(again.params["encoder"][name], params["encoder"][name])
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Checkpoints of MoCo v3's official training, torchvision's ResNets, and our own encoders again."""
+"""Checkpoints of MoCo v3's official training, and torchvision's ResNets."""
 
 import argparse
 import functools
@@ -7,16 +7,13 @@ import jax
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_config
-from examples import as_torch, assert_close, assert_identical
+from examples import as_torch, assert_close
 from public import OUTPUTS, by_formula, listed, pictures
 from safetensors.numpy import save_file
 from test_import import refused, run_import
-from test_other_objectives import ON_ENCODERS, run_of
 from test_vit_weights import small
 from torch_vit import VisionTransformer
 
-from mubert_jax.cli import main
 from mubert_jax.errors import UserError
 from mubert_jax.interop import encoder_weights, resnet_weights
 from mubert_jax.interop.files import TensorFile
@@ -81,7 +78,8 @@ def test_a_resnet_50_of_moco_v3_is_the_backbone_of_its_objective(resnet50, tmp_p
     assert found.config.objective.options["backbone"] == "resnet50"
     assert found.weights.params.keys() == {"encoder"}
     assert found.weights.extra.keys() == {"statistics"}
-    encoder_weights.check_shapes(found.config, found.weights, "a test")
+    shapes = jax.tree.map(np.shape, found.weights.params["encoder"])
+    assert shapes["layer4_0"]["downsample_conv"]["kernel"] == (1, 1, 1024, 2048)
 
 
 @pytest.mark.slow
@@ -120,20 +118,6 @@ def test_networks_that_are_not_known_are_refused(vit, resnet50, tmp_path, capsys
     torch.save(of_moco(vit, "head"), path)
     path.write_bytes(path.read_bytes()[:100_000])
     assert "truncated or damaged" in refused(capsys, tmp_path, path)
-
-
-def test_what_was_exported_of_an_encoder_is_imported_again(tmp_path, capsys):
-    config = tiny_config(objective__name="simmim", objective__options=ON_ENCODERS["simmim"])
-    folder, output = run_of(tmp_path / "simmim", config), tmp_path / "m.safetensors"
-    command = ["export", f"--checkpoint={folder}", f"--output={output}", "--format=safetensors"]
-    assert main(command) == 0 and run_import(tmp_path, output) == 0
-    assert "d 32, 2 blocks, 2 heads, patch 8, for images of 32" in capsys.readouterr().out
-    ours, weights = load_weights(tmp_path / "run")
-    assert ours.objective.name == "vit_imagenet"
-    first = load_weights(folder)[1].params["encoder"]
-    second = weights.params["encoder"]
-    assert_identical(first["blocks_1"], second["blocks_1"])
-    assert_identical(first["patch_embed"], second["patch_embed"])
 
 
 def test_a_vit_of_timm_still_has_timms_heads(vit, tmp_path, capsys):

@@ -19,6 +19,11 @@ def drawn(*shape, seed=0):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
 
 
+def drawn_for(module, x):
+    shapes = jax.eval_shape(module.init, jax.random.key(0), x)["params"]
+    return {**jax.tree.map(lambda leaf: 0.2 * drawn(*leaf.shape), shapes)}
+
+
 def test_an_entry_stands_for_a_displacement_whatever_the_place():
     index = vit.relative_positions(3)
     assert len(np.unique(index)) == 5 * 5 + 3 == index.max() + 1
@@ -46,29 +51,27 @@ def test_attention_with_a_bias(implementation):
 def test_the_contextual_tokens_row_has_the_bias_too():
     attention = vit.SelfAttention(2, "explicit", FLOAT)
     x, bias = drawn(1, 5, 8), drawn(2, 5, 5, seed=1)
-    params = attention.init(jax.random.key(0), x)
-    _, without = attention.apply(params, x, True)
-    _, row = attention.apply(params, x, True, bias)
-    np.testing.assert_allclose(row, jax.nn.softmax(jnp.log(without) + bias[:, 0]), atol=1e-5)
+    params = drawn_for(attention, x)
+    row_of = jax.jit(lambda bias: attention.apply({"params": params}, x, True, bias)[1])
+    expected = np.asarray(row_of(0 * bias)) * np.exp(bias[:, 0])
+    np.testing.assert_allclose(row_of(bias), expected / expected.sum(-1, keepdims=True), atol=1e-5)
 
 
 def test_layer_scale_is_on_both_branches_and_absent_by_default():
     x = drawn(1, 5, 8)
+    plain, scaled = (vit.Block(2, 4.0, "explicit", FLOAT, scale) for scale in (0.0, 0.1))
+    params = drawn_for(plain, x)
+    assert drawn_for(scaled, x).keys() - params.keys() == {"scale1", "scale2"}
 
-    def block(scale):
-        made = vit.Block(2, 4.0, "explicit", FLOAT, scale)
-        (out, _), variables = made.init_with_output(jax.random.key(0), x)
-        return out, variables["params"]
+    @jax.jit
+    def given(first, second):
+        scales = {"scale1": jnp.full(8, first), "scale2": jnp.full(8, second)}
+        return scaled.apply({"params": params | scales}, x)[0]
 
-    plain, params = block(0.0)
-    _, scaled = block(0.1)
-    assert scaled.keys() - params.keys() == {"scale1", "scale2"}
-    np.testing.assert_array_equal(scaled["scale2"], np.full(8, 0.1, np.float32))
-    made = vit.Block(2, 4.0, "explicit", FLOAT, 0.1)
-    ones = {"scale1": jnp.ones(8), "scale2": jnp.ones(8)}
-    np.testing.assert_allclose(made.apply({"params": params | ones}, x)[0], plain, atol=1e-6)
-    none = {"scale1": jnp.zeros(8), "scale2": jnp.zeros(8)}
-    np.testing.assert_array_equal(made.apply({"params": params | none}, x)[0], x)
+    without, _ = jax.jit(plain.apply)({"params": params}, x)
+    np.testing.assert_allclose(given(1.0, 1.0), without, atol=1e-6)
+    np.testing.assert_array_equal(given(0.0, 0.0), x)
+    assert (np.abs(given(0.0, 1.0) - given(0.0, 0.0)) > 1e-3).any()
 
 
 def beit(**model):
@@ -79,9 +82,8 @@ def beit(**model):
 def test_beit_tells_places_apart_by_the_bias_alone():
     objective = make_objective(beit(model__depth=1))
     images = drawn(1, 32, 32, 3)
-    shapes = jax.eval_shape(objective.encoder.init, jax.random.key(0), images)["params"]
-    encoder = {**jax.tree.map(lambda x: 0.2 * drawn(*x.shape), shapes)}
-    assert shapes["relative_bias"]["table"].shape == (7 * 7 + 3, 2)
+    encoder = drawn_for(objective.encoder, images)
+    assert encoder["relative_bias"]["table"].shape == (7 * 7 + 3, 2)
     encoder["relative_bias"] = {"table": jnp.zeros((52, 2))}
     turned = unpatchify(patchify(images, 8)[:, ::-1], 8)
     encode = jax.jit(lambda encoder, x: objective.encode({"encoder": encoder}, {}, x))
