@@ -13,7 +13,6 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from mubert_jax import discovery
 from mubert_jax.config import Config, RecognizerConfig, flatten
 from mubert_jax.config_checks import check
 from mubert_jax.config_parts import FinetunePart
@@ -23,7 +22,6 @@ from mubert_jax.data.labelled_clips import LabelledClips
 from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.data.plan import Plan
 from mubert_jax.errors import UserError
-from mubert_jax.flow_maps import SIDE
 from mubert_jax.interop.opening import open_trained
 from mubert_jax.models.device import check_attention
 from mubert_jax.models.micron_bert import build_model, init_params
@@ -31,7 +29,7 @@ from mubert_jax.objectives import make_objective
 from mubert_jax.perception import render
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.trained import Trained
-from mubert_jax.recognition import contamination, networks
+from mubert_jax.recognition import contamination
 from mubert_jax.recognition.cross_validation import (
     RESUME,
     CrossValidated,
@@ -53,6 +51,7 @@ from mubert_jax.recognition.networks import make_network
 from mubert_jax.recognition.predictions import CURVES_FILE, PREDICTIONS_FILE, Facts, Predictions
 from mubert_jax.recognition.published import published
 from mubert_jax.recognition.report import MAPS_FOLDER, Report, evaluate_run
+from mubert_jax.recognition.stored_flow import open_flow
 from mubert_jax.training.checkpoints import Weights, save_imported
 from mubert_jax.training.contamination import Seen
 from mubert_jax.training.objective import Params
@@ -117,10 +116,14 @@ def finetune(
 def _opened(config: Config, asked: Network) -> tuple[Config, LabelledClips, Trained | None]:
     """The config with the backbone's sizes, the clips, and the backbone unless it is fresh.
 
-    A network that reads stored flow has no backbone.
+    There is no backbone where flow is stored.
     """
     if is_flow_set(Path(config.data.path)):
-        return *_opened_flow(config, asked), None
+        clips = open_flow(config, asked)
+        recognizer = RecognizerConfig(classes=len(clips.classes))
+        model = dataclasses.replace(config.model, recognizer=recognizer)
+        training = dataclasses.replace(config.training, init_from="")
+        return dataclasses.replace(config, model=model, training=training), clips, None
     source = config.training.init_from
     trained = open_trained(source, True, asked.any_objective) if source else None
     size = trained.config.model.image_size if trained else config.model.image_size
@@ -134,54 +137,6 @@ def _opened(config: Config, asked: Network) -> tuple[Config, LabelledClips, Trai
     pairs = LabelledPairs(config.data.path, size)
     config = _with_backbone(config, trained, len(pairs.classes), stored.get("align"))
     return config, pairs, trained
-
-
-def _opened_flow(config: Config, asked: Network) -> tuple[Config, FlowSet]:
-    """The config without a backbone, and the flow set.
-
-    Raises:
-      UserError: the network reads something else than flow maps, or flow maps of another kind.
-    """
-    path = config.data.path
-    if not _reads_flow_maps(asked):
-        readers = [
-            name for name in discovery.names(networks) if _reads_flow_maps_alone(config, name)
-        ]
-        raise UserError(
-            f"{path} holds flow, no frames; config.recognition.network {', '.join(readers)} read it"
-        )
-    found = FlowSet(path)
-    side, stored = found.flow.shape[1], found.info.normalise
-    if side != SIDE:
-        raise UserError(
-            f"{path} holds maps of {side}x{side} cells, networks read {SIDE}x{SIDE}; run mubert "
-            f"prepare flow with --size={SIDE} into a new folder"
-        )
-    if stored != "pixels" and any(name.endswith(IN_PIXELS) for name in asked.reads):
-        raise UserError(
-            f"{path} holds flow that is {stored}, not in pixels; run mubert prepare flow with "
-            "--normalise=pixels into a new folder"
-        )
-    recognizer = RecognizerConfig(classes=len(found.classes))
-    return dataclasses.replace(
-        config,
-        model=dataclasses.replace(config.model, recognizer=recognizer),
-        training=dataclasses.replace(config.training, init_from=""),
-    ), found
-
-
-def _reads_flow_maps(network: Network) -> bool:
-    """Whether a network reads flow maps alone, whoever found the flow."""
-    return all(name in (FLOW_MAPS, FLOW_MAPS + IN_PIXELS) for name in network.reads)
-
-
-def _reads_flow_maps_alone(config: Config, name: str) -> bool:
-    """`_reads_flow_maps` for the network `name`, with its default options."""
-    recognition = dataclasses.replace(config.recognition, network=name, options={})
-    try:
-        return _reads_flow_maps(make_network(dataclasses.replace(config, recognition=recognition)))
-    except UserError:
-        return False
 
 
 def stored_options(directory: Path) -> dict:

@@ -26,7 +26,8 @@ NEW_SETS = {"mylab"}
 OTHERS = {"--nodes", "--gpus-per-node", "--gpus-per-task", "--gpu-bind", "--strict"}
 VERBS = _parser()[1]
 BENCHES = VERBS["bench"]._subparsers._group_actions[0].choices
-FLAGS = {flag for verb in (*VERBS.values(), *BENCHES.values()) for flag in verb.flags()}
+PARTS = [part for verb in VERBS.values() for part in verb.parts.values()]
+FLAGS = {flag for verb in (*VERBS.values(), *BENCHES.values(), *PARTS) for flag in verb.flags()}
 
 
 def pages(check):
@@ -70,6 +71,8 @@ def _check_command(page, words):
     parser = VERBS[words[0]]
     if words[0] == "bench":
         parser = BENCHES[words[1]]
+    elif words[1:2] and words[1] in parser.parts:
+        parser = parser.parts[words[1]]
     elif words[0] == "prepare" and words[1:] and not words[1].isupper():
         assert words[1] in {*available_sets(), *NEW_SETS}, words
     for word in words:

@@ -1,0 +1,124 @@
+"""A network that reads flow maps is cross-validated on a flow set; others say what is lacking."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import tiny_config, write_config_file
+
+from mubert_jax.cli import main
+from mubert_jax.data.flow_set import FlowInfo, write_flow_set
+from mubert_jax.data.labelled_clips import LabelledClips
+from mubert_jax.recognition import networks
+
+# Nearest mean: learns without a gradient, so nothing is compiled.
+NEAREST = """
+from dataclasses import dataclass
+
+import numpy as np
+
+from mubert_jax.recognition.network import Network
+
+
+@dataclass(frozen=True)
+class Options:
+    reads: str = "flow_maps"
+
+
+class Nearest(Network):
+    Options = Options
+    folds_at_once = 0
+
+    @property
+    def reads(self):
+        return (self.options.reads,)
+
+    def init(self, key, inputs):
+        return {}
+
+    def logits(self, params, inputs):
+        raise NotImplementedError
+
+    def learner(self, inputs, seed):
+        maps_PxF = self.read(inputs, seed)[self.options.reads][0].reshape(len(inputs.label), -1)
+
+        def learn(fold_K, train_KxP, weight_decay_K):
+            logits = []
+            for train in train_KxP:
+                of_class = (maps_PxF[train & (inputs.label == c)] for c in range(self.classes))
+                means = np.stack([maps.mean(0) for maps in of_class])
+                logits.append(-np.square(maps_PxF[:, None] - means).mean(-1) / 100)
+            return np.array(logits, np.float32), np.zeros((len(fold_K), 1)), {}
+
+        return learn
+"""
+
+
+def flow_set(folder, normalise="per-channel", side=28, changed=False):
+    """4 people × 3 classes: where u is large is the class."""
+    folder.mkdir()
+    label = np.tile([0, 1, 2], 4)
+    flow = np.random.default_rng(0).uniform(0, 60, (12, side, side, 3)).astype(np.float32)
+    for row, maps in zip(label, flow, strict=True):
+        maps[2 + 8 * row : 8 + 8 * row, 5:20, 0] += 150
+    flow[0, 0, 0, 0] += changed
+    people = [f"sub{number // 3 + 1:02d}" for number in range(12)]
+    columns = ["casme2"] * 12, [f"casme2/{who}" for who in people], [f"c{n % 3}" for n in range(12)]
+    clips = LabelledClips(folder, ["low", "middle", "high"], label.tolist(), *columns)
+    write_flow_set(folder, flow, clips, FlowInfo("dis", "", normalise, "x", None, ("a note",)))
+    return folder
+
+
+@pytest.fixture
+def finetune(drop, tmp_path):
+    """(folder, flags) -> the exit code of a cross-validation, in `tmp_path`/run."""
+    drop(networks, "nearest", NEAREST)
+    values = tiny_config(
+        recognition__network="nearest",
+        recognition__seeds=(0,),
+        recognition__weight_decay=(0.01,),
+        training__init_from="shipped",
+    )
+    config = write_config_file(tmp_path / "config.py", values)
+    start = ["finetune", f"--config={config}", f"--workdir={tmp_path / 'run'}"]
+    return lambda folder, *flags: main([*start, f"--config.data.path={folder}", *flags])
+
+
+def test_it_is_cross_validated_without_a_backbone(finetune, tmp_path, capsys):
+    assert finetune(flow_set(tmp_path / "flow")) == 0
+    table = pd.read_csv(tmp_path / "run" / "predictions.csv")
+    assert (table["truth"] == table["prediction"]).all() and table["fold"].nunique() == 4
+    assert set(table["subject"]) == {f"casme2/sub{n:02d}" for n in range(1, 5)}
+    facts = json.loads((tmp_path / "run" / "recognition.json").read_text())
+    assert facts["stamps"] == [] and facts["warnings"] == ["a note"]
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    assert finetune(flow_set(tmp_path / "other", changed=True)) == 2
+    said = capsys.readouterr().err
+    assert "of another pairs and pretrained weights" in said, "other flow is another run"
+
+
+@pytest.mark.parametrize(
+    "made, flags, said",
+    [
+        ({}, ["network=linear_probe"], "holds flow, no frames; config.recognition.network "),
+        ({}, ["network=micron_bert"], "holds flow, no frames; config.recognition.network"),
+        ({}, ["options.reads=frames"], "holds flow that is found already, no frames to find"),
+        ({"side": 14}, [], "holds maps of 14x14 cells, networks read 28x28"),
+        ({}, ["options.reads=flow_maps/pixels"], "holds flow that is per-channel, not in pixels"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(finetune, tmp_path, capsys, made, flags, said):
+    code = finetune(
+        flow_set(tmp_path / "flow", **made), *(f"--config.recognition.{x}" for x in flags)
+    )
+    error = capsys.readouterr().err
+    assert code == 2 and said in error and error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_flow_set_stops_before_the_run(finetune, tmp_path, capsys):
+    folder = flow_set(tmp_path / "flow")
+    (folder / "flow.npy").write_bytes(b"half")
+    assert finetune(folder) == 2
+    assert "flow.npy is damaged" in capsys.readouterr().err and not (tmp_path / "run").exists()
