@@ -96,11 +96,14 @@ def run(args: Namespace, console: Console) -> None:
         prepare_flow(args.input, args.output, method, options, console, flow_picture.draw)
     )
     say(
-        console,
-        f"Picture: {args.output}/flow.png; how the maps were made: {args.output}/report.md\n"
-        f"Next: mubert finetune --config=configs/finetune.py --config.data.path={args.output} "
-        "--config.recognition.network=NETWORK --workdir=runs/flow, with a network that reads flow",
+        console, f"Picture: {args.output}/flow.png; how the maps were made: {args.output}/report.md"
     )
+    if options.size == SIDE:
+        say(
+            console,
+            f"Next: mubert finetune --config=configs/recognition/ridge.py "
+            f"--config.data.path={args.output} --workdir=runs/flow",
+        )
 
 
 def _method(args: Namespace):
