@@ -9,7 +9,8 @@ class Parser(argparse.ArgumentParser):
     """Reports an error in one line; its help ends with an example.
 
     Attributes:
-      parts: first words that are followed by other flags -> the parsers of these.
+      parts: first words that are followed by other flags -> the parsers of these. A flag may
+        belong to them, as in "synthetic --long"; it may stand anywhere.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -18,8 +19,11 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         words = list(sys.argv[1:] if args is None else args)
-        if words and words[0] in self.parts:
-            return self.parts[words[0]].parse_known_args(words[1:], namespace)
+        for name, part in self.parts.items():
+            first, *flags = name.split()
+            if words[:1] == [first] and set(flags) <= set(words):
+                others = [word for word in words[1:] if word not in flags]
+                return part.parse_known_args(others, namespace)
         return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:

@@ -54,9 +54,7 @@ class LidsAndLips:
         opened = np.clip((y - line) / np.maximum(reach, 1e-4), 0, 1)
         self._add(displacement, rows, columns, reach * opened * below)
 
-    def _add(
-        self, displacement: np.ndarray, rows: slice, columns: slice, down: np.ndarray
-    ) -> None:
+    def _add(self, displacement: np.ndarray, rows: slice, columns: slice, down: np.ndarray) -> None:
         displacement[rows, columns] += (down * self._pixels)[..., None] * self._down
 
     @functools.cached_property

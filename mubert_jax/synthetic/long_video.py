@@ -122,7 +122,9 @@ class LongVideo:
         least = event.strength / (224 * self.pose.half_width)
         least *= _STEEPNESS_OF_GAUSSIAN / _STEEPEST
         shifts = tuple(
-            dataclasses.replace(shift, sigma=(max(shift.sigma[0], least), max(shift.sigma[1], least)))
+            dataclasses.replace(
+                shift, sigma=(max(shift.sigma[0], least), max(shift.sigma[1], least))
+            )
             for shift in made.shifts
         )
         return dataclasses.replace(made, shifts=shifts)
@@ -305,9 +307,7 @@ class LongVideo:
             displacement, head, canvas, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         )
         places = self._grid @ head.T.astype(np.float32) - local
-        return cv2.remap(
-            person, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
+        return cv2.remap(person, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
     @functools.cached_property
     def _grid(self) -> np.ndarray:
@@ -317,9 +317,7 @@ class LongVideo:
 
     def _behind(self, number: int) -> np.ndarray:
         """The background as the camera sees it, (canvas, canvas, 3); kept while it is the same."""
-        shift = self.nuisances.background_motion(
-            self._path, number / self._period, self._canvas
-        )
+        shift = self.nuisances.background_motion(self._path, number / self._period, self._canvas)
         key = (*shift, self._view(number))
         if self._seen.get("key") != key:
             matrix = self._camera(key[2])
@@ -341,7 +339,9 @@ class LongVideo:
 
 def _after(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The (2, 3) matrix that takes a pixel where `first` takes what `second` gives."""
-    return np.column_stack([first[:, :2] @ second[:, :2], first[:, :2] @ second[:, 2] + first[:, 2]])
+    return np.column_stack(
+        [first[:, :2] @ second[:, :2], first[:, :2] @ second[:, 2] + first[:, 2]]
+    )
 
 
 def _direction(random: np.random.Generator) -> np.ndarray:
