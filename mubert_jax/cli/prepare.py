@@ -9,7 +9,7 @@ from rich.console import Console
 
 from mubert_jax import renamed
 from mubert_jax.cli import flag_types as types
-from mubert_jax.cli import flags, prepare_flow, prepare_long
+from mubert_jax.cli import flags, prepare_flow, prepare_long, prepare_sequences
 from mubert_jax.cli.parser import Parser
 from mubert_jax.cli.say import say
 from mubert_jax.errors import UserError
@@ -32,6 +32,7 @@ CAST = {
 def add_flags(parser: Parser) -> None:
     prepare_flow.add_to(parser)
     prepare_long.add_to(parser)
+    prepare_sequences.add_to(parser)
     add = parser.add_argument
     add(
         "source",

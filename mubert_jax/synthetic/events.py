@@ -49,6 +49,10 @@ _HELD = {
     LIGHT: 0.4,
     CUT: 1.0,
 }
+# How often lengths are drawn anew that do not fit together into a short video.
+_ATTEMPTS = 100
+# The share of cuts without black frames.
+_WITHOUT_BLACK = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,20 +131,26 @@ def _track(
     random: np.random.Generator, rates: Rates, kinds: Sequence[str], frames: int, fps: float
 ) -> list[Event]:
     """Events one after another, with random pauses between."""
-    asked = []
+    numbers = {}
     for kind in kinds:
         expected = getattr(rates, kind) * frames / fps / 60
-        number = int(expected) + int(random.random() < expected % 1)
-        asked += [(kind, _length(random, kind, fps)) for _ in range(number)]
-    asked = [asked[i] for i in random.permutation(len(asked))]
-    apart = int(np.ceil(rates.apart * fps))
-    free = frames - sum(length for _, length in asked) - apart * (len(asked) + 1)
-    if free < 0:
+        numbers[kind] = int(expected) + int(random.random() < expected % 1)
+    apart, count = int(np.ceil(rates.apart * fps)), sum(numbers.values())
+    asked, free = [], -1
+    for _ in range(_ATTEMPTS):
+        asked = [
+            (k, _length(random, k, fps)) for k, number in numbers.items() for _ in range(number)
+        ]
+        free = frames - sum(length for _, length in asked) - apart * (count + 1)
+        if free >= 0:
+            break
+    else:
         raise UserError(
-            f"{len(asked)} events do not fit into {frames / fps:g} s, {rates.apart:g} s apart; "
-            "choose more seconds or less rates"
+            f"{count} events do not fit into {frames / fps:g} s, {rates.apart:g} s apart; choose "
+            "more seconds or less rates"
         )
-    pauses = np.cumsum(random.dirichlet(np.ones(len(asked) + 1))) * free
+    asked = [asked[i] for i in random.permutation(count)]
+    pauses = np.cumsum(random.dirichlet(np.ones(count + 1))) * free
     events, before = [], 0
     for (kind, length), pause in zip(asked, pauses, strict=False):
         events.append(_event(random, kind, int(pause) + before + apart, length))
@@ -162,6 +172,7 @@ def _event(random: np.random.Generator, kind: str, onset: int, length: int) -> E
     apex = onset + round((length - 1) * random.uniform(*_PEAK[kind]))
     held = min(last, apex + int(length * _HELD[kind]))
     if kind == CUT:
+        last = onset if random.random() < _WITHOUT_BLACK else last
         apex, held = onset, last
     low, high = STRENGTHS[kind]
     strength = float(np.exp(random.uniform(np.log(low), np.log(high))))

@@ -22,23 +22,19 @@ _EASY = Rates()
 _FREE = Nuisances(
     drift=4.0, turn=1.0, gain=0.05, gradient=0.05, flicker=0.004, noise=2.0, background=2.0
 )
-_OTHERS = {"speech": 1.5, "turn": 2.0, "light": 1.0, "cut": 0.7}
+_SPEECH, _TURN, _LIGHT, _CUT = 1.5, 2.0, 1.0, 0.7
+_ALL = Rates(speech=_SPEECH, turn=_TURN, light=_LIGHT, cut=_CUT)
 # Beside "easy", one other thing at a time tells what a method takes for an expression.
 LONG_CONDITIONS = {
     "still": LongCondition(Nuisances(noise=1.0), Rates(micro=0, macro=0)),
     "easy": LongCondition(_LAB, _EASY),
-    **{
-        name: LongCondition(_LAB, dataclasses.replace(_EASY, **{kind: _OTHERS[kind]}))
-        for name, kind in {
-            "speech": "speech",
-            "turns": "turn",
-            "lamps": "light",
-            "cuts": "cut",
-        }.items()
-    },
+    "speech": LongCondition(_LAB, dataclasses.replace(_EASY, speech=_SPEECH)),
+    "turns": LongCondition(_LAB, dataclasses.replace(_EASY, turn=_TURN)),
+    "lamps": LongCondition(_LAB, dataclasses.replace(_EASY, light=_LIGHT)),
+    "cuts": LongCondition(_LAB, dataclasses.replace(_EASY, cut=_CUT)),
     "drift": LongCondition(dataclasses.replace(_LAB, drift=6.0, turn=1.5), _EASY),
-    "all": LongCondition(_FREE, Rates(**_OTHERS)),
-    "crowded": LongCondition(_FREE, Rates(**_OTHERS, overlapping=True)),
+    "all": LongCondition(_FREE, _ALL),
+    "crowded": LongCondition(_FREE, dataclasses.replace(_ALL, overlapping=True)),
 }
 
 

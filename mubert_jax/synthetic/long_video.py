@@ -29,9 +29,9 @@ from mubert_jax.synthetic.nuisances import Nuisances, Wander
 
 # In which head, background and light go the ways that `Nuisances` measures, in seconds.
 _PERIOD = 12.0
-# How steep a displacement may be: at 1, skin would fold.
-_STEEPEST = 0.65
-_STEEPNESS_OF_GAUSSIAN = 0.61
+# How steep a displacement may be: at 1, skin would fold. It is measured on a field of so many
+# pixels a side.
+_STEEPEST, _COARSE = 0.7, 112
 # Syllables per second, and how far the corners of the mouth go of what the jaw does.
 _SYLLABLES, _CORNERS = (2.0, 6.0), 0.35
 # How much of a turn of the head the middle of the face shows within its outline.
@@ -107,6 +107,9 @@ class LongVideo:
         """(size, size, 3) uint8 RGB, as a camera would record it."""
         return self._recorded(number)
 
+    def __len__(self) -> int:
+        return self.frames
+
     def __iter__(self) -> Iterator[np.ndarray]:
         """All frames, in order; never more than a few pictures are held."""
         return (self.frame(number) for number in range(self.frames))
@@ -119,15 +122,9 @@ class LongVideo:
         random = np.random.default_rng([event.seed, 0])
         expression = Expression.typical(random, event.emotion)
         made = Movement.of_expression(random, self.identity, expression, event.strength)
-        least = event.strength / (224 * self.pose.half_width)
-        least *= _STEEPNESS_OF_GAUSSIAN / _STEEPEST
-        shifts = tuple(
-            dataclasses.replace(
-                shift, sigma=(max(shift.sigma[0], least), max(shift.sigma[1], least))
-            )
-            for shift in made.shifts
-        )
-        return dataclasses.replace(made, shifts=shifts)
+        while _steepness(made.field(self.pose, _COARSE)) > _STEEPEST:
+            made = dataclasses.replace(made, shifts=tuple(map(_wider, made.shifts)))
+        return made
 
     @functools.cached_property
     def _canvas(self) -> int:
@@ -231,7 +228,7 @@ class LongVideo:
     def _displacement(self, number: int, active: list[Event]) -> np.ndarray | None:
         """What moves in the face (canvas, canvas, 2), in pixels; None where nothing does."""
         total = None
-        fields = {}
+        fields: dict[Event, np.ndarray] = {}
         for event in active:
             if event.kind in (LIGHT, CUT):
                 continue
@@ -241,9 +238,8 @@ class LongVideo:
             if event.kind == BLINK:
                 self._lids_and_lips.close(total, event.strength * share)
                 continue
-            fields[event] = self._fields.get(event)
-            if fields[event] is None:
-                fields[event] = self._field(event)
+            kept = self._fields.get(event)
+            fields[event] = self._field(event) if kept is None else kept
             if event.kind == SPEECH:
                 jaw, corners = self._syllable(event, number)
                 self._lids_and_lips.open(total, jaw * share * self._canvas / 224)
@@ -306,8 +302,8 @@ class LongVideo:
         local = cv2.warpAffine(
             displacement, head, canvas, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         )
-        places = self._grid @ head.T.astype(np.float32) - local
-        return cv2.remap(person, places, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        x, y = np.moveaxis(self._grid @ head.T.astype(np.float32) - local, -1, 0)
+        return cv2.remap(person, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
     @functools.cached_property
     def _grid(self) -> np.ndarray:
@@ -342,6 +338,15 @@ def _after(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.column_stack(
         [first[:, :2] @ second[:, :2], first[:, :2] @ second[:, 2] + first[:, 2]]
     )
+
+
+def _steepness(field: np.ndarray) -> float:
+    """How much a displacement in pixels changes from a pixel to the next, at most."""
+    return max(float(np.abs(np.diff(field, axis=axis)).max()) for axis in (0, 1))
+
+
+def _wider(shift: Shift) -> Shift:
+    return dataclasses.replace(shift, sigma=(shift.sigma[0] * 1.2, shift.sigma[1] * 1.2))
 
 
 def _direction(random: np.random.Generator) -> np.ndarray:
