@@ -27,6 +27,7 @@ VERBS = (
     "pretrain",
     "perceive",
     "magnify",
+    "spot",
     "export",
     "import",
     "ablate",

@@ -1,0 +1,165 @@
+"""How much moves between frames that lie several lags apart, while they pass by."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mubert_jax.spotting.comparing import PARTS, Comparison, shares
+
+# Milliseconds of the shortest lag; each further one is twice as long. Micro-expressions are seen by
+# the first ones, macro-expressions of some seconds by the last.
+SHORTEST = 250.0
+LAGS = 6
+# Times per lag at which an expression is looked for: more take longer, and place it better.
+LOOKS = 4
+# Times per second at which the place of the face is read anew; it hardly moves in its box.
+INTEREST = 2.0
+
+
+@dataclass(frozen=True)
+class Lags:
+    """Lags in frames: `shortest` times a power of 2, and how far apart they are read.
+
+    Attributes:
+      rate: frames per second.
+    """
+
+    rate: float
+
+    @property
+    def shortest(self) -> int:
+        lag = max(2, round(SHORTEST / 1000 * self.rate))
+        return lag if lag < 2 * LOOKS else lag - lag % LOOKS
+
+    def __iter__(self):
+        return iter(self.shortest << i for i in range(LAGS))
+
+    @property
+    def longest(self) -> int:
+        return self.shortest << (LAGS - 1)
+
+    def look(self, lag: int) -> int:
+        """Frames from one look for an expression of this lag to the next."""
+        return max(1, self.shortest // LOOKS) * (lag // self.shortest)
+
+    def step(self, lag: int) -> int:
+        """Frames from one comparison at this lag to the next: two scales read it."""
+        return self.look(lag) if lag == self.shortest else self.look(lag // 2)
+
+    @property
+    def scales(self) -> list[int]:
+        """The lags at which an expression is looked for; each needs its double, too."""
+        return list(self)[:-1]
+
+    @property
+    def comparisons_per_second(self) -> float:
+        return sum(self.rate / self.step(lag) for lag in self)
+
+
+@dataclass(frozen=True, eq=False)
+class Energies:
+    """The movement between the frames of one stretch.
+
+    Attributes:
+      lags: which frames were compared.
+      numbers, seconds: of all its frames (T,).
+      energy: lag -> mean movement per patch (n,), from frame i · step to lag frames later.
+      share: lag -> (n, parts), the share of it in each of `comparing.PARTS`.
+    """
+
+    lags: Lags
+    numbers: np.ndarray
+    seconds: np.ndarray
+    energy: dict[int, np.ndarray]
+    share: dict[int, np.ndarray]
+
+    def __len__(self):
+        return len(self.numbers)
+
+
+@dataclass(eq=False)
+class Meter:
+    """Measures the energies of a stretch, frame by frame.
+
+    It keeps as many frames as the longest lag has, and those that wait to be compared, whatever the
+    length of the stretch.
+
+    Args:
+      comparison: how frames are compared.
+      lags: which.
+      batch: how many pairs are compared at a time.
+    """
+
+    comparison: Comparison
+    lags: Lags
+    batch: int = 16
+    _frames: deque[np.ndarray] = field(default_factory=deque)
+    _interests: deque[np.ndarray] = field(default_factory=deque)
+    _waiting: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
+    _numbers: list[int] = field(default_factory=list)
+    _seconds: list[float] = field(default_factory=list)
+    _energy: dict[int, list[float]] = field(default_factory=dict)
+    _share: dict[int, list[np.ndarray]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        self._apart = max(1, round(self.lags.rate / INTEREST))
+
+    @property
+    def held(self) -> int:
+        """How many frames it keeps."""
+        return len(self._frames) + 2 * len(self._waiting)
+
+    def add(self, number: int, seconds: float, face: np.ndarray) -> None:
+        """The next frame, (S, S, 3) uint8."""
+        at = len(self._numbers)
+        self._numbers.append(number)
+        self._seconds.append(seconds)
+        if at % self._apart == 0:
+            self._interests.append(self.comparison.interest(face[None])[0])
+        self._frames.append(face)
+        if len(self._frames) > self.lags.longest + 1:
+            self._frames.popleft()
+        for lag in self.lags:
+            start = at - lag
+            if start < 0 or start % self.lags.step(lag):
+                continue
+            before = self._frames[len(self._frames) - 1 - lag]
+            self._waiting.append((lag, before, face, self._interest(start, at)))
+            if len(self._waiting) == self.batch:
+                self._compare()
+        while self._first_interest(at) < at - self.lags.longest - self._apart:
+            self._interests.popleft()
+
+    def _first_interest(self, at: int) -> int:
+        """The frame of the oldest interest that is kept."""
+        return (at // self._apart - len(self._interests) + 1) * self._apart
+
+    def _interest(self, start: int, at: int) -> np.ndarray:
+        return self._interests[(start - self._first_interest(at)) // self._apart]
+
+    def _compare(self) -> None:
+        lags, *parts = zip(*self._waiting, strict=True)
+        missing = self.batch - len(lags)
+        before, after, interest = (np.stack([*x, *[x[-1]] * missing]) for x in parts)
+        moved_PxN = self.comparison(before, after, interest)
+        share_PxK = np.asarray(shares(moved_PxN, interest))
+        energy_P = moved_PxN.mean(axis=1)
+        for lag, energy, share in zip(lags, energy_P, share_PxK, strict=False):
+            self._energy.setdefault(lag, []).append(float(energy))
+            self._share.setdefault(lag, []).append(share)
+        self._waiting.clear()
+
+    def finish(self) -> Energies:
+        """What was measured, when the stretch is over."""
+        if self._waiting:
+            self._compare()
+        none: Sequence[np.ndarray] = np.zeros((0, len(PARTS)))
+        return Energies(
+            self.lags,
+            np.array(self._numbers, int),
+            np.array(self._seconds),
+            {lag: np.array(self._energy.get(lag, ())) for lag in self.lags},
+            {lag: np.array(self._share.get(lag, none)) for lag in self.lags},
+        )

@@ -1,0 +1,225 @@
+"""Videos and folders of frames, read once, with the time of every frame."""
+
+import os
+import statistics
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mubert_jax.data import video
+from mubert_jax.data.clips import ImageFrames, VideoFrames
+from mubert_jax.data.names import printable
+from mubert_jax.data.numbering import numbered_images
+from mubert_jax.data.searching import PassedOver
+from mubert_jax.data.sets.video import clips
+from mubert_jax.data.video import IMAGE_SUFFIXES, announced_frames, frame_rate
+from mubert_jax.errors import UserError
+
+# A micro-expression may last a sixth of a second, and has to be seen in two frames at least.
+SLOWEST = 12.0
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A frame of a recording: its number from 0, its time in seconds, (H, W, 3) uint8 RGB."""
+
+    number: int
+    seconds: float
+    image: np.ndarray
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A recording.
+
+    Attributes:
+      subject, video: who is seen, "" where the place does not say; what the recording is called.
+      path: a video file or a folder of images.
+      fps: frames per second.
+      stamped: whether the times are those of the stream; else they are counted by `fps`.
+      images: the files of a folder, by their numbers; () for a video file.
+    """
+
+    subject: str
+    video: str
+    path: Path
+    fps: float
+    stamped: bool = True
+    images: tuple[tuple[int, Path], ...] = ()
+
+    @property
+    def expected(self) -> int:
+        """How many frames there should be; 0 where a video does not say."""
+        return len(self.images) or announced_frames(self.path)
+
+    def __iter__(self) -> Iterator[Frame]:
+        """All frames that can be read, in order.
+
+        Raises:
+          UserError: none can be.
+        """
+        if self.images:
+            return self._of_folder()
+        return self._of_video()
+
+    def _of_folder(self) -> Iterator[Frame]:
+        frames = ImageFrames(self.images, (self.path,))
+        damaged = 0
+        for number in frames.numbers():
+            try:
+                ((_, image),) = frames.read([number])
+            except UserError:
+                damaged += 1
+                continue
+            yield Frame(number, number / self.fps, image)
+        if damaged == len(self.images):
+            raise UserError(
+                f"{printable(self.path)}: none of its images can be read; copy it again"
+            )
+
+    def _of_video(self) -> Iterator[Frame]:
+        last = None
+        for number, stamp, image in _stamped(self.path):
+            seconds = stamp if self.stamped else number / self.fps
+            if last is not None and seconds <= last:
+                # Some streams carry no time, or one that goes back.
+                seconds = last + 1 / self.fps
+            last = seconds
+            yield Frame(number, seconds, image)
+
+    def read(self, numbers: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
+        """These frames as (number, image), in one pass; those that cannot be read are left out."""
+        wanted = set(numbers)
+        if self.images:
+            yield from ((one.number, one.image) for one in self._part(wanted))
+            return
+        for number, image in VideoFrames(self.path):
+            if number in wanted:
+                wanted.remove(number)
+                yield number, image
+            if not wanted:
+                return
+
+    def _part(self, wanted: set[int]) -> "Footage":
+        kept = tuple(item for item in self.images if item[0] in wanted)
+        return Footage(self.subject, self.video, self.path, self.fps, self.stamped, kept)
+
+
+def _stamped(path: Path) -> Iterator[tuple[int, float, np.ndarray]]:
+    """As `data.video.read_video`, with the time stamp of every frame in seconds, from the first."""
+    number = lost = 0
+    first = None
+    with video._open(path) as capture:
+        clock = video._Clock(capture)
+        while lost < video._MOST_LOST_IN_A_ROW:
+            image = video._next(capture)
+            if image is None:
+                lost += 1
+                continue
+            number, lost = clock.number(number + lost, lost), 0
+            stamp = capture.get(video.cv2.CAP_PROP_POS_MSEC) / 1000
+            first = stamp if first is None else first
+            yield number, stamp - first, image
+            number += 1
+    if first is None:
+        raise video._no_frame(path)
+
+
+def footage(
+    videos: Sequence[Path], folder: Path | None = None, fps: float | None = None
+) -> list[Footage]:
+    """What is to be spotted: video files, or all that is in a folder.
+
+    A folder of images is one recording, any other folder is searched for video files at every
+    depth; the subject of one is the folder that it is in, below `folder`.
+
+    Args:
+      fps: frames per second, whatever the videos say; images need it.
+
+    Raises:
+      UserError: a file is missing, two recordings have one name, or there is nothing to read.
+    """
+    found = [_of_video(path, "", fps) for path in videos]
+    if folder is not None:
+        found += _in_folder(folder, fps)
+    seen: dict[str, Path] = {}
+    for one in found:
+        if (name := file_name(one)) in seen:
+            raise UserError(
+                f"{printable(one.path)} and {printable(seen[name])} have one name; spot them with "
+                "two --output folders"
+            )
+        seen[name] = one.path
+    return found
+
+
+def file_name(one: Footage) -> str:
+    """What the files of a recording are called, without a suffix."""
+    return "_".join(filter(None, (one.subject.replace(os.sep, "_"), one.video)))
+
+
+def _of_video(path: Path, subject: str, fps: float | None) -> Footage:
+    rate = fps or frame_rate(path)
+    return Footage(subject, printable(path.stem), path, _checked(path, rate), fps is None)
+
+
+def _in_folder(folder: Path, fps: float | None) -> list[Footage]:
+    if not folder.is_dir():
+        what = "a file; give it as --video" if folder.exists() else "no such folder; check the path"
+        raise UserError(f"{printable(folder)}: {what}")
+    images = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not images:
+        return [
+            _of_video(path, "/".join(map(printable, path.relative_to(folder).parts[:-1])), fps)
+            for clip in clips(folder)
+            for path in clip.frames.files
+        ]
+    if fps is None:
+        raise UserError(f"{printable(folder)}: images do not say how fast they are; give --fps")
+    numbered = numbered_images(images, PassedOver(folder))
+    first = numbered[0][0]
+    numbered = tuple((number - first, path) for number, path in numbered)
+    name = printable(folder.resolve().name)
+    return [Footage("", name, folder, _checked(folder, fps), False, numbered)]
+
+
+def _checked(path: Path, fps: float) -> float:
+    if fps < SLOWEST:
+        raise UserError(
+            f"{printable(path)}: {fps:g} frames per second are too slow for micro-expressions; "
+            f"{SLOWEST:g} are needed (--fps says otherwise)"
+        )
+    return fps
+
+
+def working_rate(fps: float, most: float) -> float:
+    """The rate nearest to `most` that is a whole part of `fps`: all frames are apart alike."""
+    return fps / max(1, round(fps / most))
+
+
+def thinned(frames: Iterator[Frame], rate: float, longest_gap: float) -> Iterator[Frame]:
+    """The frames nearest to the times i / rate; where frames are slower, some come twice.
+
+    It starts anew behind a gap of more than `longest_gap` seconds.
+    """
+    before: Frame | None = None
+    start, tick = 0.0, 0
+    for frame in frames:
+        if before is None or frame.seconds - before.seconds > longest_gap:
+            if before is not None and start + tick / rate <= before.seconds + 1e-6:
+                yield before
+            start, tick = frame.seconds, 0
+        else:
+            while (at := start + tick / rate) <= frame.seconds - 1e-6:
+                yield before if at - before.seconds < frame.seconds - at else frame
+                tick += 1
+        before = frame
+    if before is not None and start + tick / rate <= before.seconds + 0.5 / rate:
+        yield before
+
+
+def measured_rate(seconds: Sequence[float]) -> float:
+    """Frames per second of frames at these times, by the median distance."""
+    return 1 / statistics.median(b - a for a, b in zip(seconds, seconds[1:], strict=False))

@@ -1,0 +1,191 @@
+"""`mubert spot`: recordings one after the other, the files of each, and one table of all."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from mubert_jax.data.files import replacing, write_text, writing_errors
+from mubert_jax.data.progress import PrepareProgress
+from mubert_jax.errors import UserError
+from mubert_jax.spotting.calibration import KEPT
+from mubert_jax.spotting.footage import Footage, file_name
+from mubert_jax.spotting.found import BLINK, SPEECH, Found
+from mubert_jax.spotting.intervals import MACRO, MICRO, Interval, write_intervals
+from mubert_jax.spotting.page import page
+from mubert_jax.spotting.pictures import MOST, Pair, Recognise, pairs
+from mubert_jax.spotting.spotter import Spotter, Spotting
+
+REMEDY = "give another --output"
+INTERVALS, VIDEOS = "intervals.csv", "videos.csv"
+
+
+def spot_recordings(
+    recordings: Sequence[Footage],
+    spotter: Spotter,
+    output: Path,
+    settings: dict[str, Any],
+    recognise: Recognise | None,
+    console: Console,
+) -> None:
+    """Spots all that the folder does not have with these settings, and writes the tables of all.
+
+    Per recording there are NAME.csv, its intervals, NAME.json, with all that was found and what was
+    passed over, and NAME.html, a page; then intervals.csv and videos.csv for `mubert evaluate`.
+
+    Args:
+      settings: what the results depend on beside the recording; a restart with others begins anew.
+      recognise: names the emotion of an interval by its onset and apex.
+
+    Raises:
+      UserError: no recording could be spotted, or the files cannot be written.
+    """
+    with writing_errors(output, REMEDY):
+        output.mkdir(parents=True, exist_ok=True)
+    done: list[tuple[Footage, dict[str, Any]]] = []
+    failures: list[UserError] = []
+    expected = {file_name(one): one.expected for one in recordings}
+    with PrepareProgress(console, expected) as progress:
+        for one in recordings:
+            name = file_name(one)
+            facts = _kept(output / f"{name}.json", one, settings)
+            if facts is not None:
+                progress.skip(name)
+            else:
+                frames = 0
+
+                def seen() -> None:
+                    nonlocal frames
+                    frames += 1
+                    progress.frame()
+
+                try:
+                    facts = _spot(one, spotter(one, seen), spotter, output, settings, recognise)
+                except UserError as error:
+                    failures.append(error)
+                progress.clip(name, frames)
+            if facts is not None:
+                done.append((one, facts))
+                _say(console, facts, output / f"{name}.html")
+    if not done:
+        raise failures[0]
+    for failure in failures:
+        console.print(str(failure), highlight=False, markup=False, soft_wrap=True)
+    _write_tables(done, output)
+
+
+def _spot(
+    one: Footage,
+    spotting: Spotting,
+    spotter: Spotter,
+    output: Path,
+    settings: dict[str, Any],
+    recognise: Recognise | None,
+) -> dict[str, Any]:
+    """Writes the files of a recording, the .json last, and returns what that holds."""
+    found, least = list(spotting), spotter.options.least
+    highest = sorted(found, key=lambda f: -f.score)[:MOST]
+    seen = pairs(one, spotting.stretches, highest, spotter.comparison)
+    if recognise is not None:
+        # Above MOST there are no faces at hand, and no emotion.
+        named = {f: dataclasses.replace(f, emotion=recognise(p.onset, p.apex))
+                 for f, p in seen.items() if f.is_expression}  # fmt: skip
+        found = [named.get(f, f) for f in found]
+        seen = {named.get(f, f): pair for f, pair in seen.items()}
+    facts = _facts(one, spotting, found, least, settings)
+    name = file_name(one)
+    with writing_errors(output, REMEDY):
+        spotted = [f for f in found if f.is_expression and f.score >= least]
+        _write_intervals(output / f"{name}.csv", one, spotted)
+        write_text(output / f"{name}.html", page(facts, spotting.curves, _ordered(found, seen)))
+        write_text(output / f"{name}.json", json.dumps(facts, indent=1) + "\n")
+    return facts
+
+
+def _ordered(found: Sequence[Found], seen: dict[Found, Pair]) -> list[list[str] | None]:
+    return [seen[one].jpegs() if one in seen else None for one in found]
+
+
+def _facts(
+    one: Footage,
+    spotting: Spotting,
+    found: Sequence[Found],
+    least: float,
+    settings: dict[str, Any],
+) -> dict[str, Any]:
+    def rows(*kinds: str) -> list[dict[str, Any]]:
+        return [vars(f) for f in found if f.what in kinds and f.score >= least]
+
+    return {
+        "subject": one.subject,
+        "video": one.video,
+        "frames": spotting.frames,
+        "fps": one.fps,
+        "threshold": least,
+        "kept": KEPT,
+        "intervals": rows(MICRO, MACRO),
+        "blinks": rows(BLINK),
+        "speech": rows(SPEECH),
+        "below the threshold": [vars(f) for f in found if f.score < least],
+        "stretches": [{"first": s.first, "last": s.last} for s in spotting.stretches],
+        "holes": [vars(hole) for hole in spotting.holes],
+        "notes": spotting.notes,
+        "settings": settings | _identity(one),
+    }
+
+
+def _identity(one: Footage) -> dict[str, Any]:
+    """What tells a recording from another of the same name."""
+    files = [path for _, path in one.images] or [one.path]
+    return {"files": len(files), "bytes": sum(path.stat().st_size for path in files)}
+
+
+def _kept(path: Path, one: Footage, settings: dict[str, Any]) -> dict[str, Any] | None:
+    """What an earlier run has written with the same settings."""
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        same = facts["settings"] == json.loads(json.dumps(settings | _identity(one)))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return facts if same and path.with_suffix(".html").exists() else None
+
+
+def _write_intervals(path: Path, one: Footage, spotted: Sequence[Found]) -> None:
+    """The table of `write_intervals`, and the seconds of every interval."""
+    write_intervals(path, [f.interval(one.subject, one.video) for f in spotted])
+    table = pd.read_csv(path)
+    for name, key in (("onset s", "start"), ("apex s", "peak"), ("offset s", "end")):
+        table[name] = np.array([getattr(f, key) for f in spotted], float)
+    with replacing(path) as temporary:
+        table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def _write_tables(done: Sequence[tuple[Footage, dict[str, Any]]], output: Path) -> None:
+    intervals: list[Interval] = [
+        Found(**row).interval(one.subject, one.video)
+        for one, facts in done
+        for row in facts["intervals"]
+    ]
+    lengths = [
+        {key: facts[key] for key in ("subject", "video", "frames", "fps")} for _, facts in done
+    ]
+    with writing_errors(output, REMEDY):
+        write_intervals(output / INTERVALS, intervals)
+        with replacing(output / VIDEOS) as temporary:
+            pd.DataFrame(lengths).to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _say(console: Console, facts: dict[str, Any], path: Path) -> None:
+    kinds = [row["what"] for row in facts["intervals"]]
+    text = (
+        f"{facts['video']}: {kinds.count(MICRO)} micro, {kinds.count(MACRO)} macro; "
+        f"{len(facts['blinks'])} blinks, {len(facts['speech'])} stretches of speech, "
+        f"{len(facts['holes'])} holes: {path}"
+    )
+    for line in (text, *(f"  {note}" for note in facts["notes"])):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

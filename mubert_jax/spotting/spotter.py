@@ -1,0 +1,203 @@
+"""Spotting: a recording -> what comes and goes in it, stretch by stretch."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from mubert_jax.data.faces import Box, make_detector
+from mubert_jax.data.names import printable
+from mubert_jax.errors import UserError
+from mubert_jax.perception.trained import Trained
+from mubert_jax.spotting.bumps import bump_scores, bumps, noise
+from mubert_jax.spotting.calibration import CALIBRATIONS, FALSE_ALARMS, KEPT, Calibration
+from mubert_jax.spotting.comparing import DMA, ByModel, ByMotionMap, Comparison
+from mubert_jax.spotting.energies import Energies, Lags, Meter
+from mubert_jax.spotting.following import LONGEST_GAP, Follower, Hole
+from mubert_jax.spotting.footage import Footage, thinned, working_rate
+from mubert_jax.spotting.found import Found, found_in
+
+
+@dataclasses.dataclass(frozen=True)
+class SpotOptions:
+    """How recordings are spotted.
+
+    Attributes:
+      method: one of `comparing.METHODS`.
+      crop, detector, margin: as for `mubert perceive`.
+      rate: frames per second that are looked at, about; faster recordings are thinned.
+      threshold: the lowest score; None takes that of `false_alarms`.
+      false_alarms: per minute of still video, as measured on synthetic people.
+    """
+
+    method: str = DMA
+    crop: str = "face"
+    detector: str = "haar"
+    margin: float = 0.3
+    rate: float = 30.0
+    threshold: float | None = None
+    false_alarms: float = FALSE_ALARMS
+
+    @property
+    def calibration(self) -> Calibration:
+        return CALIBRATIONS[self.method]
+
+    @property
+    def least(self) -> float:
+        """The score from which something is an expression."""
+        return self.threshold or self.calibration.threshold(self.false_alarms)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Curve:
+    """The score over a stretch: seconds (n,) and the highest score of all lags (n,), from 0 up."""
+
+    seconds: np.ndarray
+    score: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Stretch:
+    """Where a face was followed: frame numbers from `first` to `last`, all cut out by `box`."""
+
+    first: int
+    last: int
+    box: Box | None
+
+
+class Spotter:
+    """Spots recordings, one after the other.
+
+    Args:
+      trained: the model; None for methods without one.
+
+    Raises:
+      UserError: the model has no DMA, or there is no such detector.
+    """
+
+    def __init__(self, trained: Trained | None, options: SpotOptions):
+        self.options = options
+        self.comparison: Comparison
+        if options.method == DMA:
+            if trained is None:
+                raise ValueError(f"{DMA} takes a model")
+            self.comparison = ByModel(trained)
+        else:
+            self.comparison = ByMotionMap(options.method)
+        self._detector = make_detector(options.detector) if options.crop == "face" else None
+
+    def __call__(self, footage: Footage, seen: Callable[[], None] = lambda: None) -> "Spotting":
+        """What is found in a recording, once it is iterated over.
+
+        Args:
+          seen: called for every frame that is read.
+        """
+        rate = working_rate(footage.fps, self.options.rate)
+        follower = Follower(
+            self.comparison.size,
+            rate,
+            self._detector,
+            self.options.margin,
+            self.options.crop == "center",
+        )
+        return Spotting(footage, self.comparison, self.options, Lags(rate), follower, seen)
+
+
+class Spotting:
+    """One recording being spotted: iterate over it once.
+
+    Attributes:
+      stretches, curves: of all stretches so far, in order.
+      frames: the number of the last frame so far, and 1.
+      notes: what a reader has to know.
+    """
+
+    def __init__(
+        self,
+        footage: Footage,
+        comparison: Comparison,
+        options: SpotOptions,
+        lags: Lags,
+        follower: Follower,
+        seen: Callable[[], None],
+    ):
+        self.footage, self._comparison, self._options = footage, comparison, options
+        self.lags, self._follower, self._seen = lags, follower, seen
+        self.stretches: list[Stretch] = []
+        self.curves: list[Curve] = []
+        self.frames = 0
+
+    @property
+    def holes(self) -> list[Hole]:
+        """Where nothing could be spotted."""
+        return self._follower.holes
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader has to know."""
+        notes = list(self._follower.notes)
+        longest = max((one.last - one.first + 1 for one in self.stretches), default=0)
+        seconds, needed = longest / self.footage.fps, 2 * self.lags.scales[-1] / self.lags.rate
+        if longest and seconds < needed:
+            notes.append(
+                f"no stretch is longer than {seconds:.1f} s: expressions of more than "
+                f"{seconds / 2:.1f} s cannot be found (all lags take {needed:.1f} s)"
+            )
+        return notes
+
+    def __iter__(self) -> Iterator[Found]:
+        """What is found, with a score of `KEPT` of the threshold or more, as stretches end.
+
+        Raises:
+          UserError: there is no face in any frame, or no stretch is long enough for one lag.
+        """
+        meter, current, span = None, -1, (0, 0, None)
+        frames = thinned(self._counted(), self.lags.rate, LONGEST_GAP)
+        for seen in self._follower(frames):
+            if meter is None or seen.stretch != current:
+                if meter is not None:
+                    yield from self._finished(meter, Stretch(*span))
+                meter, current = Meter(self._comparison, self.lags), seen.stretch
+                span = (seen.number, seen.number, seen.box)
+            meter.add(seen.number, seen.seconds, seen.face)
+            span = (span[0], seen.number, span[2])
+        if meter is None:
+            raise UserError(
+                f"{printable(self.footage.path)}: no face found; if the frames are faces already, "
+                "add --crop none"
+            )
+        yield from self._finished(meter, Stretch(*span))
+        if not any(len(curve.seconds) for curve in self.curves):
+            needed = 2 * self.lags.shortest / self.lags.rate
+            raise UserError(
+                f"{printable(self.footage.path)}: no face is followed for more than {needed:.1f} s "
+                "without a cut or a gap; that is too short for an expression"
+            )
+
+    def _counted(self):
+        for frame in self.footage:
+            self.frames = frame.number + 1
+            self._seen()
+            yield frame
+
+    def _finished(self, meter: Meter, stretch: Stretch) -> list[Found]:
+        energies, floor = meter.finish(), self._options.calibration.floor
+        self.stretches.append(stretch)
+        self.curves.append(_curve(energies, floor))
+        least = KEPT * self._options.least
+        return found_in(energies, bumps(energies, floor, least))
+
+
+def _curve(energies: Energies, floor: float) -> Curve:
+    lags, places, best = energies.lags, np.zeros(0, int), np.zeros(0)
+    for lag in lags.scales:
+        at, height = bump_scores(energies, lag)
+        if not len(at):
+            break
+        score = np.maximum(height / noise(energies, lag, floor), 0)
+        if not len(places):
+            places, best = at, score
+        else:
+            inside = (places >= at[0]) & (places <= at[-1])
+            best[inside] = np.maximum(best, np.interp(places, at, score))[inside]
+    return Curve(energies.seconds[places], best)
