@@ -10,11 +10,13 @@ import pytest
 from conftest import tiny_config
 from magnet_files import made_up
 
+from mubert_jax.cli import main
 from mubert_jax.errors import UserError
 from mubert_jax.models.magnet import PAPER
 from mubert_jax.objectives import make_objective
 from mubert_jax.objectives.magnet import Views, example, magnification
 from mubert_jax.training.sampling import by_gathers
+from mubert_jax.training.writers import read_metrics
 
 SIDE, SLOPE = 32, 4.0
 # Grey levels that grow to the right: what they have changed by is how far they have moved.
@@ -215,3 +217,26 @@ def test_an_image_size_that_it_cannot_halve_twice():
     )
     with pytest.raises(UserError, match="image_size is 30; MagNet needs a multiple of 4"):
         make_objective(config)
+
+
+@pytest.mark.slow
+def test_a_run_is_exported_and_magnifies(frames_set, tmp_path):
+    """The published config, smaller and shorter, from frames to a magnified picture."""
+    run, weights, picture = (tmp_path / name for name in ("run", "w.safetensors", "m.png"))
+    flags = ["model.image_size=32", "training.steps=2", "runtime.mesh=(1,1,1)", "data.delta=(1,3)"]
+    flags += [f"data.path={frames_set}", "objective.options.crop=16"]
+    config = [f"--config.{flag}" for flag in flags]
+    named = ["--config=configs/baselines/magnet.py", f"--workdir={run}"]
+    assert main(["pretrain", *named, *config]) == 0
+    assert (run / "training.png").exists()
+    rows = read_metrics(run)
+    assert {"gain", "over_unmagnified", "magnified", "textures", "shapes"} <= rows[-1].keys()
+    export = ["export", f"--checkpoint={run}", "--format=safetensors", f"--output={weights}"]
+    assert main(export) == 0
+    seen = []
+    for source in (run, weights):
+        frame = frames_set.parent / "in" / "clip0" / "img0.png"
+        pair = [f"--onset={frame}", f"--apex={frame.with_name('img3.png')}"]
+        assert main(["magnify", *pair, f"--weights={source}", f"--output={picture}"]) == 0
+        seen.append(picture.read_bytes())
+    assert seen[0] == seen[1]
