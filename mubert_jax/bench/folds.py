@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import jax
@@ -14,12 +15,14 @@ from mubert_jax.config import Config
 from mubert_jax.config_parts import FoldsPart
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition import linear_probe
-from mubert_jax.recognition.inputs import FRAMES, Backbone
+from mubert_jax.recognition.inputs import FRAMES, Backbone, Inputs
 from mubert_jax.recognition.network import train
 from mubert_jax.recognition.networks import make_network
 
 # The size of CASME II: 246 clips of 26 subjects, in 5 classes.
 CLIPS, FOLDS, CLASSES = 246, 26, 5
+# The size of MEGC2019, which light networks are compared on, and how many of its folds are timed.
+MEGC_CLIPS, MEGC_FOLDS, MEGC_CLASSES, TIMED_FOLDS = 442, 68, 3, 8
 # Copies of a backbone that are stacked if the config does not say; more would take more memory.
 FULL_FOLDS = 4
 # One of those that `recognition.weight_decay` tries; it has no influence on the time.
@@ -32,11 +35,13 @@ def bench_folds(
     """Times the folds of a data set of `CLIPS` noise pairs, without compilation.
 
     With a frozen backbone, heads on features of the config's number of patches. In full, an epoch
-    of `steps` steps over `recognition.folds_at_once` folds, or `FULL_FOLDS`.
+    of `steps` steps over `recognition.folds_at_once` folds, or `FULL_FOLDS`. Without one, STSTNet:
+    an epoch of `TIMED_FOLDS` folds of `MEGC_CLIPS` clips, whose windows all folds share; one after
+    the other its convolutions are computed per fold.
 
     Returns one dict per backbone: seconds one after the other, seconds stacked, their ratio.
     """
-    rows = [_frozen(config), _full(config, steps, console)]
+    rows = [_frozen(config), _full(config, steps, console), _ststnet(config, console)]
     for row in rows:
         row["ratio"] = row["one by one, s"] / row["stacked, s"]
     return rows
@@ -102,6 +107,42 @@ def _full(config: Config, steps: int, console: Console) -> dict[str, Any]:
         "folds": count,
         "one by one, s": count * run(np.arange(1)),
         "stacked, s": run(np.arange(count)),
+    }
+
+
+def _ststnet(config: Config, console: Console) -> dict[str, Any]:
+    recognition = dataclasses.replace(
+        config.recognition, network="ststnet", epochs=2, batch_size=MEGC_CLIPS, weight_decay=(0.0,)
+    )
+    recognizer = dataclasses.replace(config.model.recognizer, classes=MEGC_CLASSES)
+    model = dataclasses.replace(config.model, recognizer=recognizer)
+    network = make_network(dataclasses.replace(config, model=model, recognition=recognition))
+    random = np.random.default_rng(0)
+    clips = SimpleNamespace(
+        label=random.integers(0, MEGC_CLASSES, MEGC_CLIPS),
+        flow=random.uniform(0, 255, (MEGC_CLIPS, 28, 28, 3)).astype(np.float32),
+    )
+    inputs, marks = Inputs(clips, None, recognition), _train(MEGC_FOLDS, MEGC_CLIPS)
+    folds, decay, ends = np.arange(TIMED_FOLDS), np.zeros(TIMED_FOLDS), []
+    console.print(f"STSTNet: {TIMED_FOLDS} folds at a time, then one", highlight=False)
+    learn = network.learner(inputs, 0)
+    together = _seconds(lambda: learn(folds, marks[folds], decay)[:2])
+    one = folds[:1], marks[:1]
+    train(
+        network,
+        network.start(inputs, 0, *one),
+        network.read(inputs, 0),
+        inputs.label,
+        *one,
+        decay[:1],
+        0,
+        after_epoch=lambda epoch, losses: ends.append(time.perf_counter()),
+    )
+    return {
+        "backbone": "none (STSTNet)",
+        "folds": TIMED_FOLDS,
+        "one by one, s": TIMED_FOLDS * (ends[1] - ends[0]),
+        "stacked, s": together / recognition.epochs,
     }
 
 

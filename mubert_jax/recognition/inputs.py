@@ -155,7 +155,7 @@ class Inputs:
       label: (P,), indices into the data set's classes.
 
     Args:
-      backbone: The source of "features" and of the patch size.
+      backbone: The source of "features" and of the patch size; None where none of it is read.
       config: The augmentation of copies.
       folder: Where computed inputs are stored, under a fingerprint of everything that they depend
         on; None keeps them in memory only.
@@ -164,7 +164,7 @@ class Inputs:
     def __init__(
         self,
         pairs: Labelled,
-        backbone: Backbone,
+        backbone: Backbone | None,
         config: RecognitionConfig,
         folder: Path | None = None,
     ):
@@ -172,7 +172,8 @@ class Inputs:
         self._stored: np.ndarray | None = getattr(pairs, "flow", None)
         self._onset: Any = getattr(pairs, "onset", None)
         self._apex: Any = getattr(pairs, "apex", None)
-        self._backbone, self._config, self._folder = backbone, config, folder
+        self._backbone: Any = backbone
+        self._config, self._folder = config, folder
         self._known: dict[tuple, np.ndarray] = {}
 
     def read(self, name: str, copies: int = 0, seed: int = 0) -> np.ndarray:

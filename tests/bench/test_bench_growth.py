@@ -238,7 +238,10 @@ def test_folds_are_timed_stacked_and_one_by_one(monkeypatch):
     monkeypatch.setattr(folds.linear_probe, "fit", fitted)
     monkeypatch.setattr(folds, "train", create_autospec(folds.train, side_effect=passes))
     config = tiny_config(loss__agreement="none", recognition__epochs=3, recognition__batch_size=4)
-    frozen, full = folds.bench_folds(config, 3, QUIET)
+    row = {"backbone": "none (STSTNet)", "one by one, s": 8.0, "stacked, s": 2.0}
+    monkeypatch.setattr(folds, "_ststnet", lambda *_: row)
+    frozen, full, light = folds.bench_folds(config, 3, QUIET)
+    assert light["ratio"] == 4.0
     assert ways == [False, False, True, True], "each once to compile, once timed"
     assert frozen == {
         "backbone": "frozen",
@@ -254,3 +257,12 @@ def test_folds_are_timed_stacked_and_one_by_one(monkeypatch):
         "stacked, s": 2.5,
         "ratio": 1.6,
     }
+
+
+@pytest.mark.slow
+def test_the_folds_of_ststnet_are_timed(monkeypatch):
+    monkeypatch.setattr(folds, "MEGC_CLIPS", 12)
+    monkeypatch.setattr(folds, "MEGC_FOLDS", 3)
+    monkeypatch.setattr(folds, "TIMED_FOLDS", 2)
+    row = folds._ststnet(tiny_config(), QUIET)
+    assert row["folds"] == 2 and row["one by one, s"] > 0 and row["stacked, s"] > 0

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from conftest import tiny_config
 
+from mubert_jax import motion_maps
 from mubert_jax.config import RecognitionConfig
 from mubert_jax.errors import UserError
+from mubert_jax.flow_maps import stacked
 from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition import inputs
@@ -68,6 +70,20 @@ def test_flow_is_the_shift_of_the_patches_that_move(model):
     strain = read("strain", model, *pair)[0, 0]
     assert strain.shape == (SIZE, SIZE)
     assert strain[26:30, 26:30].max() < strain[12:20, 22:34].max() / 2, "at the edge of what moves"
+
+
+def test_flow_maps_are_of_the_flow_that_is_asked_for(model, tmp_path):
+    whole = texture()
+    pair = [whole[i : SIZE + i, 4:-4][None].astype(np.uint8) for i in (4, 3)]  # a pixel downwards
+    maps = {name: read(name, model, *pair)[0, 0] for name in ("flow_maps", "flow_maps/pixels")}
+    flow = read("flow", model, *pair)[0, 0]
+    np.testing.assert_array_equal(maps["flow_maps/pixels"], stacked(flow, normalise="pixels"))
+    np.testing.assert_array_equal(maps["flow_maps"], stacked(flow))
+    assert 0.8 < maps["flow_maps/pixels"][5:-5, 5:-5, 1].mean() < 1.2
+    dis = read("flow_maps/dis/pixels", model, *pair, folder=tmp_path)[0, 0]
+    expected = stacked(motion_maps.load("dis")(*(frame[0] for frame in pair)), normalise="pixels")
+    np.testing.assert_array_equal(dis, expected)
+    assert len(list(tmp_path.glob("flow_maps-dis-pixels-*.npy"))) == 1
 
 
 def test_maps_at_places_of_the_face(model, monkeypatch):
