@@ -68,9 +68,9 @@ class FlowReport(SetReport):
         return [row["clip"] for row in self.rows if row["status"] == "dropped"]
 
     @property
-    def subjects(self) -> tuple[str, ...]:
-        """Who is in the set, sorted, each with the data set."""
-        return tuple(sorted({f"{row['dataset']} {row['subject']}" for row in self.kept}))
+    def subjects(self) -> tuple[tuple[str, str], ...]:
+        """(data set, subject) of everybody in the set, sorted."""
+        return tuple(sorted({(row["dataset"], row["subject"]) for row in self.kept}))
 
     @property
     def class_counts(self) -> dict[str, int]:
@@ -143,7 +143,7 @@ class FlowReport(SetReport):
         return {name: [cells[name, each] for each in self.classes] for name in names}
 
     def _counts(self) -> list[tuple[str, ...]]:
-        people = Counter(name.split(" ")[0] for name in self.subjects)
+        people = Counter(dataset for dataset, _ in self.subjects)
         published = {}
         if self.published:
             published = {

@@ -5,15 +5,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
+from mubert_jax.data.flow_set import is_flow_set
 from mubert_jax.data.folder import check_complete, plan_of, synthetic_space
 from mubert_jax.data.labelled.annotation import NO_MOVEMENT, Dropped
 from mubert_jax.data.labelled_clips import LabelledClips, class_names
+from mubert_jax.data.metadata import INFO_FILE
 from mubert_jax.data.pairs import COLUMNS
-from mubert_jax.data.published_flow import read_published_flow
+from mubert_jax.data.published_flow import FOLDER, TEST, read_published_flow
 from mubert_jax.data.records import PairRecord, decode_image, decode_pair, load_protos
 from mubert_jax.data.searching import PassedOver
 from mubert_jax.data.source import RecordSource
@@ -75,31 +78,36 @@ def of_pairs(directory: Path, method: FlowMethod, size: int, normalise: Normalis
 
     Raises UserError when it is no such set, or no record can be read.
     """
+    if _looks_published(directory):
+        raise UserError(
+            f"{directory}: looks like published flow, not pairs; add --layout=published"
+        )
     check_complete(directory, "casme2 --input DIR", "pairs")
     load_protos()
     stored, source = class_names(directory), RecordSource(directory)
     index, digest = source.index, hashlib.sha256()
     rows: list[int] = []
-    names, records, dropped = [], [], []
+    said: list[list[Any]] = [[] for _ in COLUMNS]
+    names, dropped = [], []
     for row in range(len(source)):
         video = index.video[row]
+        name, subject = str(index.video_names[video]), str(index.video_subjects[video])
         try:
             data = source[row]
             record = decode_pair(data)
             if not 0 <= record.label < len(stored):
                 raise UserError(f"label {record.label}, but there are {len(stored)} classes")
         except UserError as error:
-            name, subject = str(index.video_names[video]), str(index.video_subjects[video])
             dropped.append(Dropped(name, subject, 0, "", str(error), False))
             continue
         digest.update(data)
         rows.append(row)
-        names.append(str(index.video_names[video]))
-        records.append(record)
-    if not records:
+        names.append(name)
+        for column, field_name in zip(said, COLUMNS, strict=True):
+            column.append(getattr(record, field_name))
+    if not rows:
         raise nothing_to_use(directory, dropped)
-    columns = ([getattr(r, x) for r in records] for x in COLUMNS)
-    clips = LabelledClips(directory, stored, *columns, space=synthetic_space(directory))
+    clips = LabelledClips(directory, stored, *said, space=synthetic_space(directory))
     plan = plan_of(directory)
     frames = {x: plan.options.get(x) for x in ("size", "crop", "align")} if plan else {}
     return FlowClips(
@@ -113,6 +121,13 @@ def of_pairs(directory: Path, method: FlowMethod, size: int, normalise: Normalis
         [f"frames: {', '.join(f'{x} {y}' for x, y in frames.items())}"] if plan else [],
         notes=clips.notes,
     )
+
+
+def _looks_published(folder: Path) -> bool:
+    """Whether subjects are in a folder as `read_published_flow` takes them, and no data set is."""
+    if is_flow_set(folder) or (folder / INFO_FILE).exists():
+        return False
+    return (folder / FOLDER).is_dir() or any(folder.glob(f"*/{TEST}"))
 
 
 def _maps(

@@ -125,6 +125,7 @@ def test_the_report_counts_and_lists(pairs, tmp_path, quiet):
     ]
     page = (tmp_path / "out" / "report.md").read_text()
     assert "| casme2 | 1 | 2 | 2 | 1 | 6 | 2 |" in page and "![u, v and" in page
+    assert "| own lab | 1 | 1 | 0 | 1 | 3 | 1 |" in page
     assert "- frames: size 40, crop none, align none" in page
     assert "onset and apex are the same frame" in page
     ((maps, clips, onset),) = drawn
@@ -285,9 +286,11 @@ def test_killed_while_finishing(pairs, made, tmp_path, quiet, monkeypatch, momen
 def test_refusals(pairs, _pairs, made, tmp_path, quiet, frames_set):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").touch()
+    write_flow(tmp_path / "theirs" / "sub01" / "u_test" / "0" / "a.png", RIGHT, DOWN)
     for input, output, options, said in (
         (tmp_path / "absent", tmp_path / "o", {}, "absent: no such data-set folder"),
         (frames_set, tmp_path / "o", {}, "a data set of frames, not of pairs"),
+        (tmp_path / "theirs", tmp_path / "o", {}, "looks like published flow.*--layout=published"),
         (made, tmp_path / "o", {}, "holds flow .u, v and optical strain., no frames"),
         (pairs, tmp_path / "full", {}, "not empty and not made by this version"),
         (_pairs, made, {"size": 14}, "--size is 28 there and 14 now; --export is png there"),

@@ -83,6 +83,12 @@ def test_the_numbers(workdir, capsys):
     assert list(full) == ["0", "1", "mean", "std", "low", "high"]
     found = [float(full[key]["UF1"]) for key in ("0", "1", "mean", "std")]
     np.testing.assert_allclose(found, [*UF1, np.mean(UF1), np.std(UF1, ddof=1)], atol=1e-6)
+    precision = [np.mean([2 / 3, 1, 2 / 3]), np.mean([2 / 4, 1 / 2, 1])]
+    found = [float(full[key]["mean_precision"]) for key in ("0", "1", "mean")]
+    np.testing.assert_allclose(found, [*precision, np.mean(precision)], atol=1e-6)
+    assert float(full["0"]["precision_positive"]) == 1.0
+    text = (workdir / "results.md").read_text()
+    assert spread(precision) in text and "this UAR is its mean precision" in text
     casme2 = next(row for row in rows if row["subset"] == "casme2")
     assert casme2["left_out"] == "surprise" and casme2["F1_surprise"] == ""
     np.testing.assert_allclose(float(casme2["UAR"]), (1 + 0.5) / 2)
