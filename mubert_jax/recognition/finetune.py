@@ -122,8 +122,7 @@ def _opened(config: Config, asked: Network) -> tuple[Config, LabelledClips, Trai
         clips = open_flow(config, asked)
         recognizer = RecognizerConfig(classes=len(clips.classes))
         model = dataclasses.replace(config.model, recognizer=recognizer)
-        training = dataclasses.replace(config.training, init_from="")
-        return dataclasses.replace(config, model=model, training=training), clips, None
+        return dataclasses.replace(config, model=model), clips, None
     source = config.training.init_from
     trained = open_trained(source, True, asked.any_objective) if source else None
     size = trained.config.model.image_size if trained else config.model.image_size
