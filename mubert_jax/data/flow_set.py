@@ -12,6 +12,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,7 @@ class FlowInfo:
       input: what they were made of.
       space: what synthetic people are unique in; None for real ones.
       notes: what a reader of results has to know.
+      seen: as in `FlowMethod`.
     """
 
     method: str
@@ -46,6 +48,7 @@ class FlowInfo:
     input: str
     space: str | None = None
     notes: tuple[str, ...] = ()
+    seen: dict[str, Any] | None = None
 
 
 class FlowSet(LabelledClips):

@@ -32,11 +32,14 @@ class FlowMethod:
       name: what the user calls it.
       see: (onset, apex), (H, W, 3) uint8 RGB -> flow (H, W, 2) as (u, v) in pixels.
       version: what its values depend on beside the frames, such as a digest of weights.
+      seen: whose faces its weights have seen, as JSON of `training.contamination.Seen`; None for a
+        method that has learnt from no face.
     """
 
     name: str
     see: Callable[[np.ndarray, np.ndarray], np.ndarray]
     version: str = ""
+    seen: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -131,7 +131,13 @@ def prepare_flow(
     groups = [len(found.names[i : i + _TOGETHER]) for i in range(0, len(found.names), _TOGETHER)]
     plan = Plan("flow", str(found.input.resolve()), shaping, list(found.names), [], groups)
     info = FlowInfo(
-        name, version, options.normalise, plan.input, found.clips.space, tuple(found.notes)
+        name,
+        version,
+        options.normalise,
+        plan.input,
+        found.clips.space,
+        tuple(found.notes),
+        method.seen if method else None,
     )
     return _make(found, plan, info, Path(output), options, console, draw)
 

@@ -63,7 +63,7 @@ def _displacement(trained: Trained) -> FlowMethod:
     digest = hashlib.sha256()
     for array in jax.tree.leaves(trained.params):
         digest.update(np.ascontiguousarray(array).tobytes())
-    return FlowMethod(DISPLACEMENT, see, digest.hexdigest()[:16])
+    return FlowMethod(DISPLACEMENT, see, digest.hexdigest()[:16], trained.seen.to_json())
 
 
 def _resized(frame: np.ndarray, side: int) -> np.ndarray:

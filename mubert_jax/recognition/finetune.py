@@ -51,7 +51,7 @@ from mubert_jax.recognition.networks import make_network
 from mubert_jax.recognition.predictions import CURVES_FILE, PREDICTIONS_FILE, Facts, Predictions
 from mubert_jax.recognition.published import published
 from mubert_jax.recognition.report import MAPS_FOLDER, Report, evaluate_run
-from mubert_jax.recognition.stored_flow import open_flow
+from mubert_jax.recognition.stored_flow import open_flow, seen_by_method
 from mubert_jax.training.checkpoints import Weights, save_imported
 from mubert_jax.training.contamination import Seen
 from mubert_jax.training.objective import Params
@@ -89,11 +89,13 @@ def finetune(
     if config.recognition.published:
         published(config.recognition.published)
     config, pairs, trained = _opened(config, asked)
-    recognition, seen = config.recognition, trained.seen if trained else Seen()
+    recognition, source = config.recognition, config.training.init_from
+    seen = trained.seen if trained else Seen()
+    if isinstance(pairs, FlowSet):
+        seen, source = seen_by_method(pairs), f"{pairs.info.method} of {config.data.path}"
     folds = recognition.protocol, recognition.seeds, recognition.weight_decay
     tested = check_folds(pairs, *folds)
     found = {pairs.subject[row]: pairs.people[row] for row in np.flatnonzero(tested)}
-    source = config.training.init_from
     stamps = contamination.stamps(seen, source, found, allow_contamination)
     check_attention(config.model)
     backbone = _backbone(config, trained, isinstance(pairs, FlowSet))

@@ -4,13 +4,14 @@ import dataclasses
 
 from mubert_jax import discovery
 from mubert_jax.config import Config
-from mubert_jax.data.flow_set import FlowSet
+from mubert_jax.data.flow_set import INFO_FILE, FlowSet
 from mubert_jax.errors import UserError
 from mubert_jax.flow_maps import SIDE
 from mubert_jax.recognition import networks
 from mubert_jax.recognition.flow_inputs import FLOW_MAPS, IN_PIXELS
 from mubert_jax.recognition.network import Network
 from mubert_jax.recognition.networks import make_network
+from mubert_jax.training.contamination import Seen
 
 
 def open_flow(config: Config, network: Network) -> FlowSet:
@@ -43,6 +44,24 @@ def open_flow(config: Config, network: Network) -> FlowSet:
             "--normalise=pixels into a new folder"
         )
     return found
+
+
+def seen_by_method(clips: FlowSet) -> Seen:
+    """Whose faces the weights have seen by which the flow was found; nobody's without weights.
+
+    Raises:
+      UserError: the flow set is damaged.
+    """
+    seen, folder = clips.info.seen, clips.directory
+    if seen is None:
+        return Seen()
+    try:
+        return Seen.from_json(seen, clips.info.method)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{folder / INFO_FILE} is damaged (seen); run mubert prepare flow again into a new "
+            "folder"
+        ) from error
 
 
 def _reads_flow_maps(network: Network) -> bool:

@@ -186,8 +186,10 @@ def test_names_that_no_file_can_have(pairs, quiet):
 
 
 def test_arrays(pairs, tmp_path, quiet):
-    prepare_flow(pairs, tmp_path / "out", METHOD, FlowOptions(export="npz"), quiet)
+    learnt = FlowMethod("made", find_flow, "7", {"groups": [], "unknown": ["x"]})
+    prepare_flow(pairs, tmp_path / "out", learnt, FlowOptions(export="npz"), quiet)
     found = FlowSet(tmp_path / "out")
+    assert found.info.seen == learnt.seen and found.info.version == "7"
     with np.load(tmp_path / "out" / "flow.npz") as arrays:
         np.testing.assert_array_equal(arrays["flow"], found.flow)
         assert arrays["classes"][arrays["label"][0]] == found.classes[found.label[0]]

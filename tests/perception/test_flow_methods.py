@@ -70,6 +70,7 @@ def test_displacement_is_in_pixels_of_frames_of_any_size(monkeypatch):
 
     monkeypatch.setattr(flow_methods, "Perceiver", Fake)
     method = flow_method(DISPLACEMENT, trained("motion", weights=False))
+    assert method.seen == Seen().to_json() and flow_method("dis").seen is None
     flow = method.see(*2 * (np.zeros((96, 64, 3), np.uint8),))
     np.testing.assert_allclose(flow, np.full((96, 64, 2), (1, -3)), rtol=1e-6)
     assert [frame.shape for frame in asked[0]] == 2 * [(1, 32, 32, 3)]

@@ -10,7 +10,9 @@ from conftest import tiny_config, write_config_file
 from mubert_jax.cli import main
 from mubert_jax.data.flow_set import FlowInfo, write_flow_set
 from mubert_jax.data.labelled_clips import LabelledClips
+from mubert_jax.data.people import Person
 from mubert_jax.recognition import networks
+from mubert_jax.training.contamination import Seen
 
 # Nearest mean: learns without a gradient, so nothing is compiled.
 NEAREST = """
@@ -55,7 +57,7 @@ class Nearest(Network):
 """
 
 
-def flow_set(folder, normalise="per-channel", side=28, changed=False):
+def flow_set(folder, normalise="per-channel", side=28, changed=False, seen=None):
     """4 people × 3 classes: where u is large is the class."""
     folder.mkdir()
     label = np.tile([0, 1, 2], 4)
@@ -66,7 +68,8 @@ def flow_set(folder, normalise="per-channel", side=28, changed=False):
     people = [f"sub{number // 3 + 1:02d}" for number in range(12)]
     columns = ["casme2"] * 12, [f"casme2/{who}" for who in people], [f"c{n % 3}" for n in range(12)]
     clips = LabelledClips(folder, ["low", "middle", "high"], label.tolist(), *columns)
-    write_flow_set(folder, flow, clips, FlowInfo("dis", "", normalise, "x", None, ("a note",)))
+    info = FlowInfo("dis", "", normalise, "x", None, ("a note",), seen)
+    write_flow_set(folder, flow, clips, info)
     return folder
 
 
@@ -115,6 +118,20 @@ def test_what_does_not_fit_is_one_line(finetune, tmp_path, capsys, made, flags, 
     error = capsys.readouterr().err
     assert code == 2 and said in error and error.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_whom_the_weights_have_seen_by_which_flow_was_found_is_not_tested(
+    finetune, tmp_path, capsys
+):
+    folder = flow_set(tmp_path / "flow", seen=Seen.of([Person("casme2", "3")]).to_json())
+    assert finetune(folder) == 2
+    said = capsys.readouterr().err
+    assert f"dis of {folder} was trained on 1 of the 4 tested subjects (casme2/sub03 first)" in said
+    assert finetune(folder, "--allow-contamination") == 0
+    facts = json.loads((tmp_path / "run" / "recognition.json").read_text())
+    assert facts["stamps"][0].startswith("LEAK: dis of ")
+    folder = flow_set(tmp_path / "broken", seen={"groups": 3})
+    assert finetune(folder) == 2 and "is damaged (seen)" in capsys.readouterr().err
 
 
 def test_a_damaged_flow_set_stops_before_the_run(finetune, tmp_path, capsys):
