@@ -81,11 +81,11 @@ def add_flags(parser: Parser) -> None:
 
 
 def run(args: Namespace, console: Console) -> None:
-    from mubert_jax.recognition.report import evaluate_file, evaluate_logs, evaluate_run
-
     if args.spotting:
         _spotting(args, console)
         return
+    from mubert_jax.recognition.report import evaluate_file, evaluate_logs, evaluate_run
+
     if args.videos:
         raise UserError("--videos goes with --spotting")
     sources = ("workdir", "predictions", "megc_log", "compare")

@@ -38,8 +38,8 @@ def add_flags(parser: Parser) -> None:
         "source",
         metavar="SOURCE",
         type=_source,
-        help="video, frames (images), synthetic (drawn people); labelled: casme2, samm, smic, "
-        "casme3, megc2019, pairs; flow: see mubert prepare flow --help",
+        help="video, frames, synthetic (drawn people); labelled: casme2, samm, smic, casme3, "
+        "megc2019, pairs; see prepare flow --help: flow, sequences, synthetic --long",
     )
     add(
         "--input",
@@ -132,8 +132,10 @@ def add_flags(parser: Parser) -> None:
 
 
 def _source(name: str) -> str:
-    if name == prepare_flow.FLOW:
-        raise argparse.ArgumentTypeError(f"flow goes first: mubert prepare {name} --input=DIR ...")
+    if name in (prepare_flow.FLOW, prepare_sequences.SEQUENCES):
+        raise argparse.ArgumentTypeError(
+            f"{name} goes first: mubert prepare {name} --input=DIR ..."
+        )
     return renamed.subcommand("prepare", name)
 
 

@@ -43,12 +43,9 @@ def add_to(parser: Parser) -> None:
 
 
 def run(args: Namespace, console: Console) -> None:
-    from mubert_jax.errors import UserError
     from mubert_jax.spotting.long_set import SequenceOptions
     from mubert_jax.spotting.prepare_sequences import prepare_sequences
 
-    if args.input is None and args.set != "table":
-        raise UserError(f"{args.set} needs --input=DIR, the folder with its videos")
     options = SequenceOptions(args.unknown_offset, args.fps, args.lenient)
     sheets = args.annotation or ()
     console.print(prepare_sequences(args.set, args.input, args.output, sheets, options))

@@ -151,7 +151,7 @@ class LongSet:
     first_frame: int = 1
 
     def collect(
-        self, input: Path, annotation: Sequence[Path], options: SequenceOptions
+        self, input: Path | None, annotation: Sequence[Path], options: SequenceOptions
     ) -> CollectedSequences:
         """Every video below `input`, with the expressions that are annotated in it.
 
@@ -159,9 +159,11 @@ class LongSet:
           annotation: the sheets; none looks for them in `input` and beside it.
 
         Raises:
-          UserError: the folder does not exist or holds no video, a sheet is missing or wrong, or,
-            in a strict run, an interval may be wrong.
+          UserError: no folder is given, it does not exist or holds no video, a sheet is missing or
+            wrong, or, in a strict run, an interval may be wrong.
         """
+        if input is None:
+            raise UserError(f"{self.name} needs --input=DIR, the folder with its videos")
         if options.fps is not None:
             raise UserError(f"--fps is not for {self.name}: it has {self.fps:g}")
         folders = ClipFolders(input, self.locate, self.skipped, first_frame=self.first_frame)

@@ -26,8 +26,9 @@ NEW_SETS = {"mylab"}
 OTHERS = {"--nodes", "--gpus-per-node", "--gpus-per-task", "--gpu-bind", "--strict"}
 VERBS = _parser()[1]
 BENCHES = VERBS["bench"]._subparsers._group_actions[0].choices
-PARTS = [part for verb in VERBS.values() for part in verb.parts.values()]
-FLAGS = {flag for verb in (*VERBS.values(), *BENCHES.values(), *PARTS) for flag in verb.flags()}
+PARTS = VERBS["prepare"].parts
+PARSERS = (*VERBS.values(), *BENCHES.values(), *PARTS.values())
+FLAGS = {flag for parser in PARSERS for flag in parser.flags()} | {"--long"}
 
 
 def pages(check):
@@ -71,8 +72,9 @@ def _check_command(page, words):
     parser = VERBS[words[0]]
     if words[0] == "bench":
         parser = BENCHES[words[1]]
-    elif words[1:2] and words[1] in parser.parts:
-        parser = parser.parts[words[1]]
+    elif part := next((p for p in PARTS if set(p.split()) <= set(words[1:])), None):
+        words = [word for word in words if word not in part.split()]
+        parser = PARTS[part]
     elif words[0] == "prepare" and words[1:] and not words[1].isupper():
         assert words[1] in {*available_sets(), *NEW_SETS}, words
     for word in words:
