@@ -92,8 +92,8 @@ def _vit(
     return Found(config, Weights(params), network, notes)
 
 
-def check_shapes(config: Config, weights: Weights, source: str) -> None:
-    """Raises UserError unless the weights are those that an objective's `encode` would read."""
+def check(config: Config, weights: Weights, source: str) -> None:
+    """Raises UserError unless the weights are finite, and those that an `encode` would read."""
     objective = make_objective(config)
 
     def first():
@@ -105,6 +105,10 @@ def check_shapes(config: Config, weights: Weights, source: str) -> None:
     shapes = jax.tree.map(np.shape, (weights.params, weights.extra))
     if shapes != jax.tree.map(lambda x: x.shape, wanted):
         raise UserError(f"{source} holds no such network: its tensors have other shapes")
+    if not all(
+        np.isfinite(leaf).all() for leaf in jax.tree.leaves((weights.params, weights.extra))
+    ):
+        raise UserError(f"{source} holds NaN or infinity; take an earlier checkpoint")
 
 
 def _described(values: dict, tensors: Mapping[str, np.ndarray]) -> tuple[dict[int, int], bool]:

@@ -90,7 +90,7 @@ def _import_encoder(
 ) -> Config:
     config = override_config(config_lib.to_dict(found.config), overrides)
     refuse_unread(EncoderPart, map(key_of, overrides), [config])
-    encoder_weights.check_shapes(config, found.weights, str(path))
+    encoder_weights.check(config, found.weights, str(path))
     with _whole_or_not_at_all(workdir) as folder:
         _save(folder, config, found.weights, path.name, seen)
     options = config.objective.options

@@ -136,6 +136,12 @@ def _load(path: Path) -> Any:
                 f"torch; x = torch.load('{path}', weights_only=False); torch.save(x['model'], "
                 "'weights.pth')\" with the key that they are under"
             ) from error
+        if "persistent_load" in str(error):
+            raise UserError(
+                f"{path} is a whole module in the format of PyTorch before 1.6; if you trust it, "
+                f"save its tensors alone: python -c \"import torch; x = torch.load('{path}', "
+                "weights_only=False); torch.save(x.state_dict(), 'weights.pth')\""
+            ) from error
         if others := _other_content(path):
             raise UserError(
                 f"{path} is an archive of other files ({others[0]}); unpack it, and give the file "

@@ -28,6 +28,14 @@ class DalleTokenizer(Tokenizer):
 
     def __init__(self, config: Config):
         super().__init__(config)
+        sizes = self.options
+        smallest = min(sizes.width, sizes.groups, sizes.blocks, sizes.vocabulary)
+        if smallest < 1 or sizes.width % dalle.EXPANSION:
+            raise UserError(
+                "config.objective.options: width, groups, blocks and vocabulary must be 1 or more, "
+                f"and width a multiple of {dalle.EXPANSION}; they are {sizes.width}, "
+                f"{sizes.groups}, {sizes.blocks} and {sizes.vocabulary}"
+            )
         self.encoder = dalle.Encoder(self.options)
 
     def init(self, key: jax.Array) -> Params:

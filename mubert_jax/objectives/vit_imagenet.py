@@ -92,6 +92,11 @@ class ImageNetViT(Objective):
                 f"config.model.image_size is {model.image_size}, no multiple of "
                 f"config.objective.options.patch_size, {self.options.patch_size}"
             )
+        if self.options.heads < 1 or self.options.dim % self.options.heads:
+            raise UserError(
+                f"config.objective.options: dim {self.options.dim} is no multiple of heads, "
+                f"{self.options.heads}"
+            )
         self.encoder = Encoder(self.options, model.attention, compute_dtype(model))
 
     def init(self, key: jax.Array) -> Params:

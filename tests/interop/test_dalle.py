@@ -262,6 +262,13 @@ def test_a_module_of_another_kind_is_refused_and_nothing_runs(
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_module_in_pytorchs_old_format_is_refused_with_what_to_do(tmp_path, capsys):
+    path = tmp_path / "encoder.pkl"
+    torch.save(nn.Sequential(nn.ReLU()), path, _use_new_zipfile_serialization=False)
+    said = refused(capsys, tmp_path, path)
+    assert "a whole module in the format of PyTorch before 1.6" in said and "state_dict()" in said
+
+
 def test_an_encoder_that_is_not_whole_is_refused(distributed, tmp_path, capsys):
     tensors = distributed[0].state_dict()
     del tensors["blocks.group_2.block_1.id_path.b"]
@@ -273,6 +280,13 @@ def test_an_encoder_that_is_not_whole_is_refused(distributed, tmp_path, capsys):
         del tensors[f"blocks.group_2.block_2.res_path.conv_2.{leaf}"]
     torch.save(tensors, tmp_path / "encoder.pth")
     assert "its tensors have other shapes" in refused(capsys, tmp_path, tmp_path / "encoder.pth")
+    tensors = {name: x.clone() for name, x in distributed[0].state_dict().items()}
+    tensors["blocks.input.b"][3] = float("nan")
+    torch.save(tensors, tmp_path / "encoder.pth")
+    assert "holds NaN or infinity" in refused(capsys, tmp_path, tmp_path / "encoder.pth")
+    flag = "--config.objective.options.width=6"
+    said = refused(capsys, tmp_path, distributed[1], flag)
+    assert "width a multiple of 4; they are 6, 4, 2 and 24" in said
 
 
 def test_a_stand_in_takes_whatever_a_pickle_gives_it():

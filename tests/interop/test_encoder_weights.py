@@ -14,6 +14,7 @@ from test_import import refused, run_import
 from test_vit_weights import small
 from torch_vit import VisionTransformer
 
+from mubert_jax.cli import main
 from mubert_jax.errors import UserError
 from mubert_jax.interop import encoder_weights, resnet_weights
 from mubert_jax.interop.files import TensorFile
@@ -125,3 +126,6 @@ def test_a_vit_of_timm_still_has_timms_heads(vit, tmp_path, capsys):
     assert run_import(tmp_path, tmp_path / "vit_small_patch16_224.augreg.safetensors") == 0
     said = capsys.readouterr().out
     assert "6 heads" in said and "-1 to 1" in said
+    odd = ["import", f"--input={tmp_path / 'vit_small_patch16_224.augreg.safetensors'}"]
+    odd += [f"--workdir={tmp_path / 'odd'}", "--config.objective.options.heads=5"]
+    assert main(odd) == 2 and "dim 384 is no multiple of heads, 5" in capsys.readouterr().err
