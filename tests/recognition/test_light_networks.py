@@ -2,6 +2,7 @@
 
 import functools
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import flax.linen as nn
@@ -13,12 +14,14 @@ import pytest
 from conftest import tiny_config
 from safetensors.numpy import save_file
 
+from mubert_jax.config_files import load_config
 from mubert_jax.errors import UserError
 from mubert_jax.recognition.inputs import Inputs
 from mubert_jax.recognition.network import STATISTICS
-from mubert_jax.recognition.networks import capsulenet, htnet, make_network, ststnet
+from mubert_jax.recognition.networks import capsulenet, htnet, make_network, rcn, ststnet
 from mubert_jax.recognition.networks._light import FlaxNetwork
 from mubert_jax.recognition.networks._pooled_windows import windows_of
+from mubert_jax.recognition.networks._windows import Conv, max_pool
 
 CLASSES, PEOPLE, PER_PERSON = 3, 4, 6
 CLIPS = PEOPLE * PER_PERSON
@@ -332,3 +335,35 @@ def test_a_trunk_starts_from_the_tensors_of_torchvision(tmp_path):
     save_file({"conv1.weight": tensors["conv1.weight"]}, tmp_path / "part.safetensors")
     with pytest.raises(UserError, match="holds no ResNet-18 of torchvision: its tensors differ"):
         network_of("capsulenet", options={"weights": str(tmp_path / "part.safetensors")})
+
+
+def test_windows_are_convolutions_and_pools():
+    images = np.random.default_rng(0).normal(size=(2, 6, 6, 2)).astype("f4")
+    own, flax = Conv(3, 3, 1), nn.Conv(3, (3, 3), padding=1)
+    params = jax.jit(own.init)(jax.random.key(0), images)
+    found, expected = (jax.jit(conv.apply)(params, images) for conv in (own, flax))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    valid = jax.jit(Conv(3, 3).apply)(params, images)
+    np.testing.assert_allclose(valid, expected[:, 1:-1, 1:-1], atol=1e-5)
+    pools = jax.jit(max_pool, static_argnums=(1, 2, 3))(images, 3, 2, 1)
+    around = ((1, 1), (1, 1))
+    np.testing.assert_array_equal(pools, nn.max_pool(images, (3, 3), (2, 2), around))
+
+
+def test_cells_of_rcn_cover_the_image_and_its_attention_is_where_classes_are_seen():
+    columns = np.broadcast_to(np.arange(12.0)[None, None, :, None], (1, 12, 12, 1))
+    cells = np.asarray(rcn.adaptive_mean(columns, 5)).reshape(5, 5)
+    np.testing.assert_allclose(cells[0], [1.0, 3.0, 5.5, 8.0, 10.0], atol=1e-5)
+    kernel = np.stack([np.eye(4)[:, :1], np.eye(4)[:, 1:2]], axis=-1)  # (4 places, 1, 2 classes)
+    seen = rcn.class_activation(jnp.full((1, 4, 1), 3.0), kernel)
+    np.testing.assert_allclose(seen, [[0.5, 0.5, 0.0, 0.0]], atol=1e-6)
+
+
+CONFIGS = sorted(Path(__file__).parents[2].glob("configs/recognition/*.py"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_network_has_a_config_of_its_name(path):
+    config = load_config(path, [])
+    assert config.recognition.network == path.stem and make_network(config).options is not None
+    assert f"--config=configs/recognition/{path.name}" in path.read_text()

@@ -5,6 +5,7 @@ The attention is where the classifier's own weights see a class in the first con
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -39,7 +40,7 @@ class Options(FlowOptions):
 class RCN(FlaxNetwork):
     """Trained by SGD with momentum 0.9, whose rate is halved every ten epochs.
 
-    It reads its maps divided by 255, so that they are 0..1 when they are stretched.
+    It reads stretched maps divided by 255, as 0..1, and those in pixels as they are.
     """
 
     Options = Options
@@ -49,6 +50,10 @@ class RCN(FlaxNetwork):
         for name in ("channels", "cells"):
             if (value := getattr(self.options, name)) < 1:
                 raise UserError(f"config.recognition.options.{name} is {value}; choose 1 or more")
+
+    def maps(self, inputs: dict[str, Any]) -> Any:
+        stretched = self.options.normalise == "per-channel"
+        return super().maps(inputs) / (LEVELS if stretched else 1.0)
 
     def module(self) -> nn.Module:
         return Recurrent(self.options.channels, self.options.cells, self.classes)
@@ -75,7 +80,7 @@ class Recurrent(nn.Module):
         def halved(x: jax.Array) -> jax.Array:
             return nn.Dropout(0.5, deterministic=not train)(max_pool(x, 2, 2))
 
-        first = conv(5, name="conv")(maps / LEVELS)
+        first = conv(5, name="conv")(maps)
         x = halved(nn.relu(norm(name="norm")(first)))
         kernel = self.param(
             "kernel", nn.initializers.normal(0.01), (self.cells**2, self.channels, self.classes)
