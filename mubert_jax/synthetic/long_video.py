@@ -15,6 +15,7 @@ from mubert_jax.synthetic.events import (
     CUT,
     EXPRESSIONS,
     LIGHT,
+    MACRO,
     SPEECH,
     TURN,
     Event,
@@ -31,7 +32,9 @@ from mubert_jax.synthetic.nuisances import Nuisances, Wander
 _PERIOD = 12.0
 # How steep a displacement may be: at 1, skin would fold. It is measured on a field of so many
 # pixels a side.
-_STEEPEST, _COARSE = 0.7, 112
+_STEEPEST, _COARSE = 0.8, 112
+# The action units of lids, and how far these can go: pixels of a 224-pixel frame.
+_LIDS, _LIDS_REACH = (5, 7), 3.0
 # Syllables per second, and how far the corners of the mouth go of what the jaw does.
 _SYLLABLES, _CORNERS = (2.0, 6.0), 0.35
 # How much of a turn of the head the middle of the face shows within its outline.
@@ -117,11 +120,18 @@ class LongVideo:
     def movement(self, event: Event) -> Movement:
         """What moves in an expression.
 
-        A large one takes more skin along than a small one, as skin does not fold.
+        A large one takes more skin along than a small one, as skin does not fold, and lids do not
+        go as far as brows or lips. Macro-expressions are alike on both sides.
         """
         random = np.random.default_rng([event.seed, 0])
         expression = Expression.typical(random, event.emotion)
+        if event.strength > _LIDS_REACH:
+            lids = dict.fromkeys(_LIDS, (_LIDS_REACH / event.strength,) * 2)
+            units = {unit: lids.get(unit, sides) for unit, sides in expression.units.items()}
+            expression = dataclasses.replace(expression, units=units)
         made = Movement.of_expression(random, self.identity, expression, event.strength)
+        if event.kind == MACRO:
+            made = dataclasses.replace(made, shifts=tuple(map(_on_both_sides, made.shifts)))
         while _steepness(made.field(self.pose, _COARSE)) > _STEEPEST:
             made = dataclasses.replace(made, shifts=tuple(map(_wider, made.shifts)))
         return made
@@ -346,7 +356,11 @@ def _steepness(field: np.ndarray) -> float:
 
 
 def _wider(shift: Shift) -> Shift:
-    return dataclasses.replace(shift, sigma=(shift.sigma[0] * 1.2, shift.sigma[1] * 1.2))
+    return dataclasses.replace(shift, sigma=(shift.sigma[0] * 1.1, shift.sigma[1] * 1.1))
+
+
+def _on_both_sides(shift: Shift) -> Shift:
+    return dataclasses.replace(shift, sides=(max(shift.sides),) * 2)
 
 
 def _direction(random: np.random.Generator) -> np.ndarray:
