@@ -1,6 +1,6 @@
 """The package from Python: open a model, look at two frames, read a video."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,9 @@ from mubert_jax.perception.perceive import PerceiveOptions, Session
 from mubert_jax.perception.trained import Trained
 from mubert_jax.recognition.inputs import features as forward_features
 from mubert_jax.recognition.predict import Prediction, Recognizer
+from mubert_jax.spotting.footage import footage
+from mubert_jax.spotting.found import Found
+from mubert_jax.spotting.spotter import Spotter, SpotOptions
 
 # A path, one image (H, W, 3) or several (P, H, W, 3), uint8 RGB of any size.
 Frames = str | Path | np.ndarray | Sequence[np.ndarray]
@@ -121,6 +124,26 @@ class Model:
         if len(maps) != 1:
             raise UserError(f"predict takes one pair, not {len(maps)}")
         return self._recognizer(PerceiveOptions(crop=crop, align=align)).of_maps(maps)
+
+    def spot(
+        self, video: str | Path, *, crop: str = "face", threshold: float | None = None
+    ) -> Iterator[Found]:
+        """When something comes and goes in a face, as soon as a stretch of the video is over.
+
+        What is found is a micro- or a macro-expression, a blink, or speech; see `Found.what`.
+
+        Args:
+          video: a file of any length.
+          crop: as for `maps`; a face is followed from box to box.
+          threshold: the lowest score; None takes that of `mubert spot`.
+
+        Raises:
+          UserError: the video cannot be read, is too slow or too short, or shows no face.
+        """
+        options = SpotOptions(crop=crop, threshold=threshold)
+        (recording,) = footage([Path(video)])
+        found = Spotter(self._trained, options)(recording)
+        return (one for one in found if one.score >= options.least)
 
     def _session(self, options: PerceiveOptions) -> Session:
         if options not in self._sessions:

@@ -16,6 +16,8 @@ WINDOW, QUARTILE = 20.0, 25
 SHARE = 0.2
 # A face moves where the shortest lag sees this share of what the bump is.
 MOVING = 0.1
+# Frames beside a bump in which it may already be seen.
+BESIDE = 2
 # Bumps at several lags are one if they are as high, or as long, as these shares of the most.
 AS_HIGH, AS_LONG = 0.6, 0.6
 
@@ -68,13 +70,16 @@ def _looks(energies: Energies, lag: int) -> np.ndarray:
 
 
 def noise(energies: Energies, lag: int, floor: float) -> np.ndarray:
-    """What counts as noise at each look at a lag (n,): the running quartile of E, and `floor`."""
+    """What counts as noise at each look at a lag (n,): the running quartile of E, and a floor.
+
+    The floor grows with the root of the lag, as what drifts at random goes.
+    """
     lags, at = energies.lags, _looks(energies, lag)
     energy = energies.energy[lag]
     window = max(1, round(WINDOW * lags.rate / lags.step(lag))) | 1
     window = min(window, 2 * len(energy) - 1)
     quiet = percentile_filter(energy, QUARTILE, size=window, mode="nearest")
-    return quiet[at // lags.step(lag)] + floor
+    return quiet[at // lags.step(lag)] + floor * np.sqrt(lag / lags.shortest)
 
 
 def bumps(energies: Energies, floor: float, least: float) -> list[Bump]:
@@ -83,15 +88,19 @@ def bumps(energies: Energies, floor: float, least: float) -> list[Bump]:
     Of bumps that overlap, at one lag or at several, the highest is kept.
 
     Args:
-      floor: the noise of a recording in which nothing moves.
+      floor: the noise of a recording in which nothing moves, at the shortest lag.
     """
-    found = [bump for lag in energies.lags.scales for bump in _at_lag(energies, lag, floor, least)]
+    found: list[Bump] = []
+    for lag in energies.lags.scales:
+        shorter = [_with_edges(energies, one) for one in found]
+        found += _at_lag(energies, lag, floor, least, shorter)
     kept: list[Bump] = []
     while found:
         highest = max(found, key=lambda one: one.score)
         chosen = _as_long_as_it_is(highest, found)
-        kept.append(_with_edges(energies, chosen))
-        taken = (highest, chosen)
+        placed = _with_edges(energies, chosen)
+        kept.append(placed)
+        taken = (highest, chosen, placed)
         found = [one for one in found if not any(_overlap(one, other) for other in taken)]
     return sorted(kept, key=lambda one: one.onset)
 
@@ -142,6 +151,9 @@ def _with_edges(energies: Energies, bump: Bump) -> Bump:
         return float(edge)
 
     onset, offset = end(bump.onset, -1), end(bump.offset, 1)
+    if bump.lag == lag:
+        # It is not placed worse by itself; of faint movements the ends are not seen to move.
+        onset, offset = min(onset, bump.onset), max(offset, bump.offset)
     return dataclasses.replace(bump, onset=min(onset, bump.apex), offset=max(offset, bump.apex))
 
 
@@ -149,10 +161,19 @@ def _overlap(one: Bump, other: Bump) -> bool:
     return one.onset <= other.offset and other.onset <= one.offset
 
 
-def _at_lag(energies: Energies, lag: int, floor: float, least: float) -> Iterator[Bump]:
+def _at_lag(
+    energies: Energies, lag: int, floor: float, least: float, shorter: list[Bump]
+) -> Iterator[Bump]:
+    """The bumps at one lag, but for those between two shorter ones.
+
+    What lies between two blinks differs from both, and they are alike.
+    """
     at, height = bump_scores(energies, lag)
     if not len(at):
         return
+    for one in shorter:
+        ends = _within(one, at - lag) | _within(one, at + lag)
+        height = np.where(ends & ~_within(one, at), 0.0, height)
     score = height / noise(energies, lag, floor)
     outer = np.concatenate([[-np.inf], score, [-np.inf]])
     peaks = np.flatnonzero((score >= outer[:-2]) & (score > outer[2:]) & (score >= least))
@@ -174,6 +195,10 @@ def _at_lag(energies: Energies, lag: int, floor: float, least: float) -> Iterato
             int(at[high] - at[low]),
             tuple(map(float, before)),
         )
+
+
+def _within(bump: Bump, at: np.ndarray) -> np.ndarray:
+    return (at >= bump.onset - BESIDE) & (at <= bump.offset + BESIDE)
 
 
 def _edge(at: np.ndarray, height: np.ndarray, peak: int, way: int) -> tuple[int, float]:

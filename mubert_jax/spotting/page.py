@@ -36,6 +36,7 @@ def page(
     ]
     data = {
         "seconds": facts["frames"] / facts["fps"],
+        "frame": 1 / facts["fps"],
         "threshold": facts["threshold"],
         "least": facts["threshold"] * facts["kept"],
         "curves": _curves(curves),

@@ -1,0 +1,153 @@
+"""`mubert spot`, from videos to tables and pages; the command with a stand-in for a method."""
+
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+import mubert_jax as mb
+from mubert_jax.cli import main
+from mubert_jax.spotting import recordings, spotter
+from mubert_jax.spotting.comparing import Comparison
+from mubert_jax.spotting.intervals import read_recordings
+
+RATE, FRAMES = 12.0, 60
+
+
+def write(path, frames=FRAMES, fps=RATE, seed=0):
+    """A picture that stands still, but for a patch of it in frames 30 to 33."""
+    coarse = np.random.default_rng(seed).integers(0, 255, (4, 4, 3), np.uint8)
+    still = np.kron(coarse, np.ones((8, 8, 1), np.uint8))
+    shown = still.copy()
+    shown[12:20, 12:20] = 255 - shown[12:20, 12:20]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (32, 32))
+    for number in range(frames):
+        writer.write(shown if 30 <= number <= 33 else still)
+    writer.release()
+    return path
+
+
+class Differences(Comparison):
+    """A stand-in for a method, which compiles nothing: what changes in each of 4 × 4 patches."""
+
+    size, grid = 32, 4
+
+    def __init__(self, method):
+        assert method == "difference"
+
+    def interest(self, frames):
+        return np.ones((len(frames), 16), np.float32)
+
+    def __call__(self, before, after, interest):
+        change = np.abs(after.astype(np.float32) - before).mean(-1)
+        return change.reshape(-1, 4, 8, 4, 8).mean((2, 4)).reshape(-1, 16) * interest
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stand_in():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spotter, "ByMotionMap", Differences)
+        yield
+
+
+@pytest.fixture(scope="module")
+def spotted(tmp_path_factory):
+    """The folder of a run over two videos, and the words that made it."""
+    folder = tmp_path_factory.mktemp("spot")
+    for name in ("s1/a.avi", "s2/<b>.avi"):
+        write(folder / "videos" / name)
+    words = ["spot", "--input", str(folder / "videos"), "--output", str(folder / "out")]
+    words += ["--method=difference", "--crop=none", "--threshold=5"]
+    assert main(words) == 0
+    return folder / "out", words
+
+
+def test_every_video_has_its_tables(spotted):
+    out, _ = spotted
+    assert {path.name for path in out.iterdir()} == {
+        "intervals.csv",
+        "videos.csv",
+        *(f"{name}.{kind}" for name in ("s1_a", "s2_<b>") for kind in ("csv", "json", "html")),
+    }
+    facts = json.loads((out / "s1_a.json").read_text())
+    places = [(row["onset"], row["offset"]) for row in facts["intervals"]]
+    assert any(first <= 31 <= last for first, last in places), facts
+    assert facts["stretches"] == [{"first": 0, "last": FRAMES - 1}] and facts["holes"] == []
+    assert facts["settings"]["threshold"] == 5
+    table = (out / "s1_a.csv").read_text().splitlines()
+    assert table[0].endswith("onset s,apex s,offset s") and len(table) == len(places) + 1
+    lengths = read_recordings(out / "videos.csv")
+    assert {key: (x.frames, x.fps) for key, x in lengths.items()} == {
+        ("s1", "a"): (FRAMES, RATE),
+        ("s2", "<b>"): (FRAMES, RATE),
+    }
+
+
+def test_evaluate_reads_what_was_spotted(spotted, tmp_path, capsys):
+    out, _ = spotted
+    (tmp_path / "truth.csv").write_text("subject,video,onset,offset,type\ns1,a,29,34,micro\n")
+    words = ["evaluate", f"--spotting={tmp_path / 'truth.csv'}", f"--videos={out / 'videos.csv'}"]
+    words += [f"--predictions={out / 'intervals.csv'}", f"--output={tmp_path / 'report'}"]
+    assert main(words) == 0
+    assert "false alarms per minute" in capsys.readouterr().out
+
+
+def test_a_page_needs_nothing_else_and_escapes_names(spotted):
+    out, _ = spotted
+    text = (out / "s2_<b>.html").read_text()
+    assert not re.search(r"(src|href)=.http|https?://(?!www\.w3\.org/2000/svg)|@import|url\(", text)
+    assert "<b>" not in re.sub(r"<script>.*</script>", "", text, flags=re.S)
+    data = json.loads(re.search(r"const data = (.*);\n", text)[1])
+    facts = json.loads((out / "s2_<b>.json").read_text())
+    assert data["seconds"] == FRAMES / RATE and data["threshold"] == 5
+    assert len(data["found"]) == sum(
+        len(facts[key]) for key in ("intervals", "blinks", "speech", "below the threshold")
+    )
+    assert all(len(one["pictures"]) == 4 for one in data["found"])
+    (curve,) = data["curves"]
+    peak = curve["seconds"][int(np.argmax(curve["score"]))]
+    assert 29 / RATE <= peak <= 34 / RATE
+    for style in ("prefers-color-scheme: dark", "max-width: 760px", 'type="range"'):
+        assert style in text
+
+
+def test_a_restart_keeps_what_is_there_and_others_settings_do_not(spotted, monkeypatch):
+    out, words = spotted
+    done = []
+    spot = recordings._spot
+    monkeypatch.setattr(
+        recordings, "_spot", lambda one, *x: done.append(one.video) or spot(one, *x)
+    )
+    before = (out / "intervals.csv").read_text()
+    (out / "s1_a.html").unlink()
+    assert main(words) == 0 and done == ["a"]
+    assert (out / "intervals.csv").read_text() == before
+    assert main([*words, "--threshold=1e9"]) == 0 and done == ["a", "a", "<b>"]
+    assert len((out / "intervals.csv").read_text().splitlines()) == 1
+
+
+def test_a_model_spots_from_python(spotted, trained_run):
+    video = spotted[0].parent / "videos/s1/a.avi"
+    found = list(mb.load(trained_run).spot(video, crop="none", threshold=1e-4))
+    assert any(one.onset <= 31 <= one.offset for one in found)
+
+
+@pytest.mark.parametrize(
+    "frames, flags, said",
+    [
+        (FRAMES, ["--crop=face"], "no face found"),
+        (5, ["--crop=none"], "too short for an expression"),
+        (FRAMES, ["--crop=none", "--fps=2"], "too slow for micro-expressions"),
+        (FRAMES, ["--crop=none", "--threshold=1", "--false-alarms=1"], "give either --threshold"),
+    ],
+)
+def test_what_cannot_be_spotted_is_one_line(tmp_path, capsys, frames, flags, said):
+    video = write(tmp_path / "v/a.avi", frames)
+    words = ["spot", "--video", str(video), "--output", str(tmp_path / "out")]
+    assert main([*words, "--method=difference", *flags]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+    assert not list(tmp_path.glob("out/*"))
