@@ -78,11 +78,11 @@ def export(
     state_dict = FORMATS[format].state_dict
     if recognizer and not state_dict:
         raise UserError(f"--recognizer is for torch and safetensors; {format} always holds it")
-    trained = open_trained(checkpoint, extra=True, any_objective=state_dict)
+    trained = open_trained(checkpoint, extra=True, any_objective=True)
     if trained.has_all_parts:
         exported = _of_micron_bert(trained, state_dict and not recognizer, emotions)
     else:
-        exported = _of_another_objective(trained, recognizer)
+        exported = _of_another_objective(trained, format, recognizer)
     with writing_errors(output.parent, REMEDY):
         output.parent.mkdir(parents=True, exist_ok=True)
         how_to_load = FORMATS[format].write(exported, output)
@@ -103,17 +103,19 @@ def _of_micron_bert(
     return Exported(config, weights, tensors, description)
 
 
-def _of_another_objective(trained: Trained, recognizer: bool) -> Exported:
-    name = trained.config.objective.name
+def _of_another_objective(trained: Trained, format: str, recognizer: bool) -> Exported:
+    named = f"config.objective.name={trained.config.objective.name!r}"
+    if not FORMATS[format].state_dict:
+        raise UserError(f"--format={format} is for Micron-BERT, not {named}; take safetensors")
     if recognizer:
-        raise UserError(f"--recognizer: a run of config.objective.name={name!r} has none")
+        raise UserError(f"--recognizer: a run of {named} has none")
     objective = make_objective(trained.config)
     try:
         tensors = objective.to_take_away(trained.params, trained.extra)
     except NotImplementedError as error:
         raise UserError(
-            f"a run of config.objective.name={name!r} cannot be exported: its objective does not "
-            "say what other programs could use of it (Objective.to_take_away)"
+            f"{named}: {error}; mubert finetune reads its encoder with "
+            "--config.recognition.network=encoder"
         ) from error
     description = _describe(trained, tensors, None)
     description = dataclasses.replace(description, layout=objective.layout)

@@ -11,6 +11,8 @@ from mubert_jax.interop import files
 from mubert_jax.interop.torch_weights import from_official
 from mubert_jax.models.device import for_any_device
 from mubert_jax.models.micron_bert import build_model
+from mubert_jax.objectives import kind_of
+from mubert_jax.objectives.micron_bert import MicronBertObjective
 from mubert_jax.paths import SHIPPED
 from mubert_jax.perception.trained import Trained
 from mubert_jax.training.checkpoints import load_seen
@@ -67,10 +69,10 @@ def _of_file(path: Path) -> Trained:
             f"mubert import --input={path} --workdir=DIR"
         )
     config = config_lib.build(file.description.config)
-    if layout := file.description.layout:
+    if not issubclass(kind_of(config), MicronBertObjective):
         raise UserError(
-            f"{path} holds what other programs take of a run of config.objective.name="
-            f"{config.objective.name!r} (names of {layout}); give the run's folder"
+            f"{path} holds the weights of a run with config.objective.name="
+            f"{config.objective.name!r}, no Micron-BERT's; give the run's folder"
         )
     config = dataclasses.replace(config, model=for_any_device(config.model))
     weights, _ = from_official(config, file.tensors, str(path))

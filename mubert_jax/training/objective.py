@@ -110,7 +110,7 @@ class Objective(abc.ABC):
         Raises:
           NotImplementedError: there is nothing that other programs could use.
         """
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no tensors to take away")
 
     def flops_per_pair(self) -> float:
         """Model FLOPs per pair and step, for the utilisation; 0 where they are not known."""

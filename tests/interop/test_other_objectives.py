@@ -92,7 +92,7 @@ def test_what_an_objective_takes_away_is_written_with_its_layout(drop, tmp_path,
     )
     assert "--recognizer: a run of config.objective.name='taken' has none" in said
     perceive = ["perceive", f"--checkpoint={path}", "--video=v.avi", f"--output={tmp_path / 'x'}"]
-    assert "(names of a friend's); give the run's folder" in refused(capsys, *perceive)
+    assert "config.objective.name='taken', no Micron-BERT's" in refused(capsys, *perceive)
 
 
 def test_an_objective_that_gives_nothing_says_so_and_nothing_is_written(tmp_path, capsys):
@@ -101,11 +101,11 @@ def test_an_objective_that_gives_nothing_says_so_and_nothing_is_written(tmp_path
     folder, output = run_of(tmp_path / "run", config), tmp_path / "x.safetensors"
     command = ["export", f"--checkpoint={folder}", f"--output={output}"]
     said = refused(capsys, *command, "--format=safetensors")
-    assert "config.objective.name='vq_tokenizer' cannot be exported" in said
+    assert "config.objective.name='vq_tokenizer': VQTokenizer has no tensors to take away" in said
     assert not output.exists()
     output = tmp_path / "x.onnx"
     said = refused(capsys, *command[:2], f"--output={output}", "--format=onnx")
-    assert "it has no DMA to look through" in said
+    assert "--format=onnx is for Micron-BERT, not config.objective.name='vq_tokenizer'" in said
 
 
 def test_a_damaged_layout(drop, tmp_path, capsys):

@@ -37,6 +37,7 @@ MODULES = {
         f"models/test_{test}"
         for test in (
             "vit.py",
+            "relative_positions.py",
             "attention.py::test_a_model_attends_at_the_lengths_that_are_checked",
             "attention.py::test_padding_changes_neither_outputs_nor_gradients",
             "attention.py::test_the_least_length_that_an_implementation_takes",
@@ -70,7 +71,7 @@ MODULES = {
             "places_are_uniform_over_where_a_block_fits",
         )
     ),
-    "models/vit": "models/test_vit.py",
+    "models/vit": "models/test_vit.py models/test_relative_positions.py",
     "objectives/micron_bert": (
         "objectives/test_micron_bert_objective.py training/test_augmentation.py"
     ),

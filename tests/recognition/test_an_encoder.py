@@ -116,13 +116,10 @@ def test_fine_tuning_changes_the_encoder(trained):
     assert 0 < np.abs(after[0] - before).max() < 0.1
 
 
-@pytest.mark.parametrize(
-    "command", [["perceive", "--video=v.avi"], ["export", "--format=onnx"], ["finetune"]]
-)
+@pytest.mark.parametrize("command", [["perceive", "--video=v.avi"], ["finetune"]])
 def test_what_another_objective_cannot_be_used_for_says_so(folder, tmp_path, capsys, command):
     own = {
         "perceive": [f"--checkpoint={folder}", f"--output={tmp_path / 'x.png'}"],
-        "export": [f"--checkpoint={folder}", f"--output={tmp_path / 'x.onnx'}"],
         "finetune": [
             "--config=configs/finetune.py",
             f"--workdir={tmp_path / 'run'}",
