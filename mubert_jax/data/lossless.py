@@ -69,8 +69,8 @@ def write_lossless(
 
 
 def remove_half_written(folder: Path) -> None:
-    """Removes what killed runs left in a folder."""
-    for path in folder.glob(f"{_HALF_WRITTEN}*"):
+    """Removes what killed runs left in a folder and below."""
+    for path in list(folder.rglob(f"{_HALF_WRITTEN}*")):
         remove(path)
 
 

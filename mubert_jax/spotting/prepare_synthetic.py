@@ -114,8 +114,8 @@ def prepare_long(
 ) -> LongReport:
     """Draws every video of a cast, and writes what happens in it.
 
-    Into `output` go the videos (`videos/SUBJECT_NN.avi`, or folders of PNG images where this OpenCV
-    has no lossless codec), `intervals.csv` (expressions), `videos.csv` and `events.csv` (all that
+    Into `output` go the videos (`videos/SUBJECT/SUBJECT_NN.avi`, or folders of PNG images where this
+    OpenCV has no lossless codec), `intervals.csv` (expressions), `videos.csv` and `events.csv` (all that
     happens). Started again after it was killed, it goes on where it stopped; with a complete folder
     of the same plan it does nothing.
 
@@ -158,7 +158,7 @@ def _draw(
     videos: Mapping[str, tuple[str, LongVideo]], folder: Path, threads: int, console: Console
 ) -> dict[str, Path]:
     """Name -> its file; draws what is not there yet."""
-    done = {path.stem: path for path in folder.iterdir()}
+    done = {path.stem: path for path in folder.glob("*/*")}
     stop = threading.Event()
     with (
         PrepareProgress(console, {n: made.frames for n, (_, made) in videos.items()}) as progress,
@@ -176,7 +176,9 @@ def _draw(
         def draw(name: str) -> Path:
             # A fresh video, whose pictures go when it is done.
             made = dataclasses.replace(videos[name][1])
-            path = write_lossless(watched(made), made.frames, made.fps, folder, name)
+            own = folder / _subject(made)
+            own.mkdir(exist_ok=True)
+            path = write_lossless(watched(made), made.frames, made.fps, own, name)
             progress.clip(name, made.frames)
             return path
 
