@@ -114,10 +114,10 @@ def prepare_long(
 ) -> LongReport:
     """Draws every video of a cast, and writes what happens in it.
 
-    Into `output` go the videos (`videos/SUBJECT/SUBJECT_NN.avi`, or folders of PNG images where this
-    OpenCV has no lossless codec), `intervals.csv` (expressions), `videos.csv` and `events.csv` (all that
-    happens). Started again after it was killed, it goes on where it stopped; with a complete folder
-    of the same plan it does nothing.
+    Into `output` go the videos (`videos/SUBJECT/SUBJECT_NN.avi`, or folders of PNG images where
+    this OpenCV has no lossless codec), `intervals.csv` (expressions), `videos.csv` and `events.csv`
+    (all that happens). Started again after it was killed, it goes on where it stopped; with a
+    complete folder of the same plan it does nothing.
 
     Args:
       output: new, empty, or begun by the same command.
