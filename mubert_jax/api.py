@@ -18,7 +18,7 @@ from mubert_jax.recognition.inputs import features as forward_features
 from mubert_jax.recognition.predict import Prediction, Recognizer
 from mubert_jax.spotting.footage import footage
 from mubert_jax.spotting.found import Found
-from mubert_jax.spotting.spotter import Spotter, SpotOptions
+from mubert_jax.spotting.spotter import SpotOptions, Spotter
 
 # A path, one image (H, W, 3) or several (P, H, W, 3), uint8 RGB of any size.
 Frames = str | Path | np.ndarray | Sequence[np.ndarray]

@@ -30,7 +30,7 @@ def add_flags(parser: Parser) -> None:
         "--input",
         metavar="DIR",
         type=types.path,
-        help="instead, a folder of videos at any depth, or of the frames of one (give --fps)",
+        help="instead, a prepared set, a folder of videos, or the frames of one (with --fps)",
     )
     add(
         "--output",
@@ -89,6 +89,8 @@ def run(args: Namespace, console: Console) -> None:
     if args.threshold and args.false_alarms:
         raise UserError("give either --threshold or --false-alarms; each makes the other")
     check_output("--output", args.output, folder=True)
+    if args.input and args.input.resolve() == args.output.resolve():
+        raise UserError(f"--output={args.output} is what is read; take another folder")
     options = SpotOptions(
         method=args.method,
         crop=args.crop,

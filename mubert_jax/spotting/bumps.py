@@ -178,7 +178,7 @@ def _at_lag(
     outer = np.concatenate([[-np.inf], score, [-np.inf]])
     peaks = np.flatnonzero((score >= outer[:-2]) & (score > outer[2:]) & (score >= least))
     taken = np.zeros(len(at), bool)
-    for peak in sorted(peaks, key=lambda i: -score[i]):
+    for peak in sorted(map(int, peaks), key=lambda i: -score[i]):
         if taken[peak]:
             continue
         low, onset = _edge(at, height, peak, -1)

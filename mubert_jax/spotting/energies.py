@@ -1,7 +1,7 @@
 """How much moves between frames that lie several lags apart, while they pass by."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,7 +33,7 @@ class Lags:
         lag = max(2, round(SHORTEST / 1000 * self.rate))
         return lag if lag < 2 * LOOKS else lag - lag % LOOKS
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[int]:
         return iter(self.shortest << i for i in range(LAGS))
 
     @property
@@ -155,11 +155,10 @@ class Meter:
         """What was measured, when the stretch is over."""
         if self._waiting:
             self._compare()
-        none: Sequence[np.ndarray] = np.zeros((0, len(PARTS)))
         return Energies(
             self.lags,
             np.array(self._numbers, int),
             np.array(self._seconds),
             {lag: np.array(self._energy.get(lag, ())) for lag in self.lags},
-            {lag: np.array(self._share.get(lag, none)) for lag in self.lags},
+            {lag: np.reshape(self._share.get(lag, ()), (-1, len(PARTS))) for lag in self.lags},
         )

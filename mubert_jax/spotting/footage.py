@@ -16,6 +16,8 @@ from mubert_jax.data.searching import PassedOver
 from mubert_jax.data.sets.video import clips
 from mubert_jax.data.video import IMAGE_SUFFIXES, announced_frames, frame_rate
 from mubert_jax.errors import UserError
+from mubert_jax.spotting.intervals import read_recordings
+from mubert_jax.spotting.videos import VIDEOS_FILE, read_files
 
 # A micro-expression may last a sixth of a second, and has to be seen in two frames at least.
 SLOWEST = 12.0
@@ -132,8 +134,9 @@ def footage(
 ) -> list[Footage]:
     """What is to be spotted: video files, or all that is in a folder.
 
-    A folder of images is one recording, any other folder is searched for video files at every
-    depth; the subject of one is the folder that it is in, below `folder`.
+    A folder with a videos.csv is a prepared set, as `mubert prepare sequences` makes one. A folder
+    of images is one recording; any other folder is searched for video files at every depth, and the
+    subject of one is the folder that it is in, below `folder`.
 
     Args:
       fps: frames per second, whatever the videos say; images need it.
@@ -157,7 +160,10 @@ def footage(
 
 def file_name(one: Footage) -> str:
     """What the files of a recording are called, without a suffix."""
-    return "_".join(filter(None, (one.subject.replace(os.sep, "_"), one.video)))
+    subject = one.subject.replace(os.sep, "_")
+    if one.video.startswith(subject):
+        return one.video
+    return f"{subject}_{one.video}"
 
 
 def _of_video(path: Path, subject: str, fps: float | None) -> Footage:
@@ -169,8 +175,9 @@ def _in_folder(folder: Path, fps: float | None) -> list[Footage]:
     if not folder.is_dir():
         what = "a file; give it as --video" if folder.exists() else "no such folder; check the path"
         raise UserError(f"{printable(folder)}: {what}")
-    images = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
-    if not images:
+    if (folder / VIDEOS_FILE).is_file():
+        return _of_set(folder / VIDEOS_FILE, fps)
+    if not any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir()):
         return [
             _of_video(path, "/".join(map(printable, path.relative_to(folder).parts[:-1])), fps)
             for clip in clips(folder)
@@ -178,11 +185,27 @@ def _in_folder(folder: Path, fps: float | None) -> list[Footage]:
         ]
     if fps is None:
         raise UserError(f"{printable(folder)}: images do not say how fast they are; give --fps")
+    return [_of_images(folder, "", printable(folder.resolve().name), fps)]
+
+
+def _of_images(folder: Path, subject: str, name: str, fps: float) -> Footage:
+    """Frames count from 0, in the order of the numbers in their names."""
+    images = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
     numbered = numbered_images(images, PassedOver(folder))
-    first = numbered[0][0]
-    numbered = tuple((number - first, path) for number, path in numbered)
-    name = printable(folder.resolve().name)
-    return [Footage("", name, folder, _checked(folder, fps), False, numbered)]
+    counted = tuple((place, path) for place, (_, path) in enumerate(numbered))
+    return Footage(subject, name, folder, _checked(folder, fps), False, counted)
+
+
+def _of_set(table: Path, fps: float | None) -> list[Footage]:
+    """The recordings of a prepared set, by its names and its frame rates."""
+    found, rates = [], read_recordings(table)
+    for (subject, name), path in read_files(table).items():
+        rate = fps or rates[subject, name].fps
+        if path.is_dir():
+            found.append(_of_images(path, subject, name, rate))
+        else:
+            found.append(Footage(subject, name, path, _checked(path, rate), fps is None))
+    return found
 
 
 def _checked(path: Path, fps: float) -> float:

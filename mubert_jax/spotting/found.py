@@ -79,9 +79,9 @@ def _speech(run: list[Found]) -> list[Found]:
     if len(run) < SYLLABLES:
         return run
     highest = max(run, key=lambda one: one.score)
-    ends = {"onset": run[0].onset, "start": run[0].start}
-    ends |= {"offset": run[-1].offset, "end": run[-1].end}
-    return [dataclasses.replace(highest, what=SPEECH, **ends)]
+    first, last = run[0], run[-1]
+    whole = dataclasses.replace(highest, onset=first.onset, start=first.start)
+    return [dataclasses.replace(whole, what=SPEECH, offset=last.offset, end=last.end)]
 
 
 def _what(energies: Energies, bump: Bump) -> Found:

@@ -20,9 +20,9 @@ from mubert_jax.spotting.intervals import MACRO, MICRO, Interval, write_interval
 from mubert_jax.spotting.page import page
 from mubert_jax.spotting.pictures import MOST, Pair, Recognise, pairs
 from mubert_jax.spotting.spotter import Spotter, Spotting
+from mubert_jax.spotting.videos import INTERVALS_FILE, VIDEOS_FILE
 
 REMEDY = "give another --output"
-INTERVALS, VIDEOS = "intervals.csv", "videos.csv"
 
 
 def spot_recordings(
@@ -175,8 +175,8 @@ def _write_tables(done: Sequence[tuple[Footage, dict[str, Any]]], output: Path) 
         {key: facts[key] for key in ("subject", "video", "frames", "fps")} for _, facts in done
     ]
     with writing_errors(output, REMEDY):
-        write_intervals(output / INTERVALS, intervals)
-        with replacing(output / VIDEOS) as temporary:
+        write_intervals(output / INTERVALS_FILE, intervals)
+        with replacing(output / VIDEOS_FILE) as temporary:
             pd.DataFrame(lengths).to_csv(temporary, index=False, lineterminator="\n")
 
 

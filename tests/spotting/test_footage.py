@@ -72,6 +72,20 @@ def test_a_folder_of_videos_names_subjects_by_its_folders(tmp_path):
     assert [file_name(one) for one in found] == ["s1_a", "s1_b", "s2_a"]
 
 
+def test_a_prepared_set_has_its_own_names_and_rates(tmp_path):
+    write(tmp_path / "films/x.avi", fps=30.0)
+    (tmp_path / "p").mkdir()
+    for number in (7, 8, 9):
+        cv2.imwrite(str(tmp_path / f"p/{number}.png"), np.zeros((8, 8, 3), np.uint8))
+    (tmp_path / "videos.csv").write_text(
+        "subject,video,frames,fps,file\ns07,one,20,25,films/x.avi\ns08,two,3,200,p\n"
+    )
+    one, other = footage([], tmp_path)
+    assert (one.subject, one.video, one.fps) == ("s07", "one", 25.0)
+    assert (other.subject, other.video, other.fps) == ("s08", "two", 200.0)
+    assert [(frame.number, frame.seconds) for frame in other] == [(0, 0), (1, 0.005), (2, 0.01)]
+
+
 def test_a_folder_of_images_is_a_video_and_a_damaged_one_is_passed_over(tmp_path):
     for number in range(1, 12):
         cv2.imwrite(str(tmp_path / f"img{number}.png"), np.full((8, 8, 3), number, np.uint8))
