@@ -107,9 +107,11 @@ def _moved(
 
 
 class ByMotionMap(Comparison):
-    """The strength of a motion map less its median in the face, which stands for the head.
+    """The strength of a motion map, less what the face has everywhere.
 
-    The face is the ellipse that a face box has around its middle; no model tells where it is.
+    That is the median of the map, which stands for the head, and then that of the patches' strength,
+    which stands for noise. The face is the ellipse that a face box has around its middle; no model
+    tells where it is.
     """
 
     size, grid = SIDE, SIDE // PATCH
@@ -134,7 +136,9 @@ class ByMotionMap(Comparison):
             self._strength(before, after)
             for before, after in zip(before_PxSxSx3, registered, strict=True)
         ]
-        return _patch_means(np.stack(seen)) * interest_PxN
+        strength_PxN = _patch_means(np.stack(seen))
+        noise_Px1 = np.median(strength_PxN[:, self._ellipse[0] > 0], axis=1, keepdims=True)
+        return np.maximum(strength_PxN - noise_Px1, 0) * interest_PxN
 
     def _strength(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
         seen = np.asarray(self._map(before, after), np.float32).reshape(SIDE, SIDE, -1)

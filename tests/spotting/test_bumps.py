@@ -56,6 +56,10 @@ def test_what_stays_is_no_expression():
     assert not spotted(state)
 
 
+def test_what_goes_on_in_one_direction_is_no_expression():
+    assert not spotted(np.clip((np.arange(FRAMES) - 300) / 200, 0, 1))
+
+
 def test_what_drifts_is_no_expression():
     random = np.random.default_rng(0)
     assert not spotted(np.cumsum(random.normal(0, FLOOR / 10, FRAMES)))

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import mubert_jax as mb
-from mubert_jax.cli import main
+from mubert_jax.cli import main, spot
 from mubert_jax.spotting import recordings, spotter
 from mubert_jax.spotting.comparing import Comparison
-from mubert_jax.spotting.intervals import read_recordings
+from mubert_jax.spotting.intervals import read_intervals, read_recordings
 
 RATE, FRAMES = 12.0, 60
 
@@ -117,9 +117,9 @@ def test_a_page_needs_nothing_else_and_escapes_names(spotted):
 def test_a_restart_keeps_what_is_there_and_others_settings_do_not(spotted, monkeypatch):
     out, words = spotted
     done = []
-    spot = recordings._spot
+    really = recordings._spot
     monkeypatch.setattr(
-        recordings, "_spot", lambda one, *x: done.append(one.video) or spot(one, *x)
+        recordings, "_spot", lambda one, *x: done.append(one.video) or really(one, *x)
     )
     before = (out / "intervals.csv").read_text()
     (out / "s1_a.html").unlink()
@@ -127,6 +127,28 @@ def test_a_restart_keeps_what_is_there_and_others_settings_do_not(spotted, monke
     assert (out / "intervals.csv").read_text() == before
     assert main([*words, "--threshold=1e9"]) == 0 and done == ["a", "a", "<b>"]
     assert len((out / "intervals.csv").read_text().splitlines()) == 1
+
+
+def test_a_recognizer_names_every_interval(spotted, tmp_path, monkeypatch):
+    seen = []
+
+    def recognise(onset, apex):
+        seen.append((onset.shape, apex.shape))
+        return "surprise"
+
+    monkeypatch.setattr(spot, "_recognizer", lambda run, size: recognise)
+    video = spotted[0].parent / "videos/s1/a.avi"
+    words = ["spot", "--video", str(video), "--output", str(tmp_path), *spotted[1][5:]]
+    assert main([*words, "--recognizer=run"]) == 0
+    found = read_intervals(tmp_path / "intervals.csv", spotted=True)
+    assert {one.emotion for one in found} == {"surprise"}
+    assert set(seen) == {((32, 32, 3), (32, 32, 3))} and len(seen) == len(found)
+
+
+def test_a_prepared_set_is_not_written_over(tmp_path, capsys):
+    words = ["spot", "--input", str(tmp_path), "--output", str(tmp_path / "x/..")]
+    assert main([*words, "--method=difference"]) == 2
+    assert "is what is read" in capsys.readouterr().err
 
 
 def test_a_model_spots_from_python(spotted, trained_run):
