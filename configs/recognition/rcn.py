@@ -4,7 +4,7 @@ Command:  mubert finetune --config=configs/recognition/rcn.py --workdir=runs/rcn
               --config.data.path=data/casme2
           56 k parameters: --config.recognition.options.channels=64
           --config.recognition.options.cells=7
-Cost:     docs/recognition.md
+Cost:     1 CPU-minute per fold of 256 training clips
 Expected: docs/recognition.md
 """
 
