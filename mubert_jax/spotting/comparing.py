@@ -109,9 +109,9 @@ def _moved(
 class ByMotionMap(Comparison):
     """The strength of a motion map, less what the face has everywhere.
 
-    That is the median of the map, which stands for the head, and then that of the patches' strength,
-    which stands for noise. The face is the ellipse that a face box has around its middle; no model
-    tells where it is.
+    That is the median of the map, which stands for the head, and then that of the patches'
+    strength, which stands for noise. The face is the ellipse that a face box has around its middle;
+    no model tells where it is.
     """
 
     size, grid = SIDE, SIDE // PATCH

@@ -163,7 +163,7 @@ class Follower:
         return box
 
     def _look(self, image: np.ndarray, box: Box) -> str:
-        """ "" where the face is in its box, else `LEFT` or `LOST`."""
+        """Why the face is not where its box is, `LEFT` or `LOST`; nothing where it is."""
         faces = self._detector(image) if self._detector else []
         side, x, y = box.side / (1 + 2 * self._margin), box.x + box.side / 2, box.y + box.side / 2
 

@@ -10,7 +10,8 @@ import pytest
 import mubert_jax as mb
 from mubert_jax.cli import main, spot
 from mubert_jax.spotting import recordings, spotter
-from mubert_jax.spotting.comparing import Comparison
+from mubert_jax.spotting.calibration import CALIBRATIONS
+from mubert_jax.spotting.comparing import METHODS, Comparison
 from mubert_jax.spotting.intervals import read_intervals, read_recordings
 
 RATE, FRAMES = 12.0, 60
@@ -143,6 +144,15 @@ def test_a_recognizer_names_every_interval(spotted, tmp_path, monkeypatch):
     found = read_intervals(tmp_path / "intervals.csv", spotted=True)
     assert {one.emotion for one in found} == {"surprise"}
     assert set(seen) == {((32, 32, 3), (32, 32, 3))} and len(seen) == len(found)
+
+
+def test_every_method_is_known_to_the_command_and_calibrated():
+    assert spot.METHODS == METHODS and set(CALIBRATIONS) == set(METHODS)
+    for one in CALIBRATIONS.values():
+        rates = sorted(one.thresholds)
+        scores = [one.threshold(rate) for rate in (rates[0] / 9, *rates, rates[-1] * 9)]
+        assert scores == sorted(scores, reverse=True)
+        np.testing.assert_allclose(scores[1:-1], [one.thresholds[rate] for rate in rates])
 
 
 def test_a_prepared_set_is_not_written_over(tmp_path, capsys):
