@@ -208,27 +208,20 @@ def example(key: jax.Array, image_HxWx3: jax.Array, options: Options, sample: Sa
     def moved(frame: jax.Array, by: jax.Array):
         return sample(frame, rows - by * down, columns - by * right)
 
-    def noisy(number: int, frame: jax.Array):
-        of_strength, of_pixels = jax.random.split(jax.random.fold_in(of_noise, number))
+    def noisy(key: jax.Array, frame: jax.Array):
+        of_strength, of_pixels = jax.random.split(key)
         strength = options.noise * jax.random.uniform(of_strength)
         return frame + strength * jnp.sqrt(jnp.maximum(frame, 0)) * jax.random.normal(
             of_pixels, frame.shape
         )
 
-    def scaled(frame: jax.Array):
-        return jnp.clip(frame, 0, 255) / 127.5 - 1
-
-    second = moved(painted, amplitude)
-    repainted = moved(image, amplitude)
-    first, noisy_second, repainted = map(noisy, range(3), (image, second, repainted))
-    return Views(
-        first=scaled(first),
-        second=scaled(noisy_second),
-        repainted=scaled(repainted),
-        magnified=scaled(moved(painted, factor * amplitude)),
-        unmagnified=scaled(second),
-        factor=factor,
+    second, repainted, magnified = jax.vmap(moved)(
+        jnp.stack([painted, image, painted]),
+        jnp.stack([amplitude, amplitude, factor * amplitude]),
     )
+    read = jnp.stack([image, second, repainted])
+    frames = *jax.vmap(noisy)(jax.random.split(of_noise, 3), read), magnified, second
+    return Views(*(jnp.clip(frame, 0, 255) / 127.5 - 1 for frame in frames), factor)
 
 
 def _l1(x: jax.Array, y: jax.Array):
