@@ -220,8 +220,10 @@ def example(key: jax.Array, image_HxWx3: jax.Array, options: Options, sample: Sa
         jnp.stack([amplitude, amplitude, factor * amplitude]),
     )
     read = jnp.stack([image, second, repainted])
-    frames = *jax.vmap(noisy)(jax.random.split(of_noise, 3), read), magnified, second
-    return Views(*(jnp.clip(frame, 0, 255) / 127.5 - 1 for frame in frames), factor)
+    noisy_first, noisy_second, repainted = jax.vmap(noisy)(jax.random.split(of_noise, 3), read)
+    views = Views(noisy_first, noisy_second, repainted, magnified, second, factor)
+    scaled = jax.tree.map(lambda frame: jnp.clip(frame, 0, 255) / 127.5 - 1, views)
+    return scaled.replace(factor=factor)
 
 
 def _l1(x: jax.Array, y: jax.Array):

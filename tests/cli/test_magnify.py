@@ -130,7 +130,11 @@ def test_a_run_of_something_else_is_refused(call, tmp_path):
 
 
 def test_a_video_that_cannot_be_finished_leaves_nothing(call, tmp_path, monkeypatch):
+    frames = iter(FRAMES[:2])
+
     def fails(first, second, factor):
+        for frame in frames:
+            return frame
         raise KeyboardInterrupt
 
     monkeypatch.setattr(magnify, "open_magnifier", lambda weights: fails)
