@@ -263,6 +263,7 @@ def test_folds_are_timed_stacked_and_one_by_one(monkeypatch):
 def test_the_folds_of_ststnet_are_timed(monkeypatch):
     monkeypatch.setattr(folds, "MEGC_CLIPS", 12)
     monkeypatch.setattr(folds, "MEGC_FOLDS", 3)
+    monkeypatch.setattr(folds, "MEGC_EPOCHS", 2)
     monkeypatch.setattr(folds, "TIMED_FOLDS", 2)
     row = folds._ststnet(tiny_config(), QUIET)
     assert row["folds"] == 2 and row["one by one, s"] > 0 and row["stacked, s"] > 0

@@ -1,6 +1,7 @@
 """What the field's light networks share: they read flow maps and are small Flax modules."""
 
 import abc
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +48,7 @@ class FlaxNetwork(FlowNetwork):
         """The module: (maps (B, 28, 28, 3), train) -> logits (B, classes)."""
 
     def init(self, key: jax.Array, inputs: dict[str, jax.Array]) -> Params:
-        first = jax.jit(self.module().init, static_argnums=2)
-        return dict(first(key, self.maps(inputs), False))
+        return _variables(self.module(), key, self.maps(inputs))
 
     def logits(self, params: Params, inputs: dict[str, jax.Array]) -> jax.Array:
         found: Any = self.module().apply(params, self.maps(inputs), False)
@@ -63,6 +63,11 @@ class FlaxNetwork(FlowNetwork):
         logits: Any = found
         statistics: Any = changed.get(STATISTICS, {})
         return logits, statistics
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _variables(module: nn.Module, key: jax.Array, maps: jax.Array) -> Params:
+    return dict(module.init(key, maps, False))
 
 
 def descent(
