@@ -2,7 +2,7 @@
 
 Command:  mubert finetune --config=configs/recognition/dual_inception.py \
               --workdir=runs/dual_inception --config.data.path=data/casme2
-Cost:     minutes per fold on a CPU, and all folds on a GPU
+Cost:     minutes per fold on a CPU; meant for a GPU
 Expected: docs/recognition.md
 """
 
