@@ -14,7 +14,7 @@ from mubert_jax.spotting.calibration import CALIBRATIONS, FALSE_ALARMS, KEPT, Ca
 from mubert_jax.spotting.comparing import DMA, ByModel, ByMotionMap, Comparison
 from mubert_jax.spotting.energies import Energies, Lags, Meter
 from mubert_jax.spotting.following import LONGEST_GAP, Follower, Hole
-from mubert_jax.spotting.footage import Footage, thinned, working_rate
+from mubert_jax.spotting.footage import SLOWEST, Footage, thinned, working_rate
 from mubert_jax.spotting.found import Found, found_in
 
 
@@ -76,6 +76,10 @@ class Spotter:
     """
 
     def __init__(self, trained: Trained | None, options: SpotOptions):
+        if options.rate < SLOWEST:
+            raise UserError(
+                f"--rate={options.rate:g} is too slow for micro-expressions; {SLOWEST:g} are needed"
+            )
         self.options = options
         self.comparison: Comparison
         if options.method == DMA:

@@ -7,7 +7,7 @@ from mubert_jax.spotting.comparing import Comparison
 from mubert_jax.spotting.energies import Lags, Meter
 
 RATE = 12.0
-FRAMES = 130
+FRAMES = 150
 
 
 class Differences(Comparison):
@@ -41,7 +41,7 @@ def measured(frames, batch):
 
 
 def test_a_stream_gives_what_all_frames_at_once_give(frames):
-    (energies, _), compare, lags = measured(frames, 5), Differences(), Lags(RATE)
+    (energies, _), compare, lags = measured(frames, 16), Differences(), Lags(RATE)
     every = round(RATE / 2)  # frames from one interest to the next
     for lag in lags:
         starts = np.arange(0, FRAMES - lag, lags.step(lag))
@@ -59,7 +59,7 @@ def test_batches_change_nothing(frames):
 
 
 def test_it_holds_no_more_frames_the_longer_it_goes_on(frames):
-    lags, batch = Lags(RATE), 4
+    lags, batch = Lags(RATE), 16
     _, held = measured(frames, batch)
     most = lags.longest + 1 + 2 * batch
-    assert FRAMES > most == pytest.approx(max(held), abs=2 * batch)
+    assert lags.longest < max(held) <= most < FRAMES

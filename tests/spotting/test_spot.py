@@ -173,6 +173,7 @@ def test_a_model_spots_from_python(spotted, trained_run):
         (FRAMES, ["--crop=face"], "no face found"),
         (5, ["--crop=none"], "too short for an expression"),
         (FRAMES, ["--crop=none", "--fps=2"], "too slow for micro-expressions"),
+        (FRAMES, ["--crop=none", "--rate=5"], "too slow for micro-expressions"),
         (FRAMES, ["--crop=none", "--threshold=1", "--false-alarms=1"], "give either --threshold"),
     ],
 )
