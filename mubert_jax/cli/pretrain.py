@@ -1,6 +1,7 @@
 """`mubert pretrain`."""
 
 from argparse import Namespace
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -8,6 +9,9 @@ from mubert_jax.cli import flags
 from mubert_jax.cli.parser import Parser
 from mubert_jax.cli.say import say
 from mubert_jax.outputs import check_output
+
+if TYPE_CHECKING:  # ml_collections, which the help does without
+    from mubert_jax.config import Config
 
 SUMMARY = "learn from unlabelled frames; started again, it goes on"
 EXAMPLE = (
@@ -41,6 +45,23 @@ def run(args: Namespace, console: Console) -> int:
     say(
         console,
         f"Done: {args.workdir} (losses: {args.workdir / 'training.png'})\n"
-        f"Next: mubert perceive --checkpoint={args.workdir} --video=VIDEO --output=perception.png",
+        f"Next: mubert {_next(config).format(run=args.workdir)}",
     )
     return 0
+
+
+def _next(config: "Config") -> str:
+    """What a run of this config is for."""
+    from mubert_jax.objectives import kind_of
+    from mubert_jax.objectives.micron_bert import MicronBertObjective
+    from mubert_jax.training.objective import Objective
+
+    kind = kind_of(config)
+    if issubclass(kind, MicronBertObjective):
+        return "perceive --checkpoint={run} --video=VIDEO --output=perception.png"
+    if kind.encode is not Objective.encode:
+        return (
+            "finetune --config=configs/finetune_encoder.py --workdir=DIR --config.data.path=PAIRS "
+            "--config.training.init_from={run}"
+        )
+    return "export --checkpoint={run} --format=safetensors --output=FILE.safetensors"

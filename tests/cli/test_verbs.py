@@ -10,6 +10,7 @@ from conftest import tiny_config, write_config_file
 from PIL import Image, ImageSequence
 
 from mubert_jax.cli import main
+from mubert_jax.cli.pretrain import _next
 from mubert_jax.data.records import encode_image
 
 
@@ -248,3 +249,15 @@ def test_bench_step_and_input(tmp_path, frames_set, capsys):
     assert main(arguments) == 0
     (row,) = json.loads(output.read_text())
     assert row["pipeline, pairs/s"] > 0 and row["bare decoding, pairs/s"] > 0
+
+
+@pytest.mark.parametrize(
+    "objective, then",
+    [
+        ("micron_bert", "perceive --checkpoint={run} --video=VIDEO"),
+        ("mae", "finetune --config=configs/finetune_encoder.py"),
+        ("raft", "export --checkpoint={run} --format=safetensors"),
+    ],
+)
+def test_what_comes_after_a_pretraining_fits_its_objective(objective, then):
+    assert _next(tiny_config(objective__name=objective)).startswith(then)
