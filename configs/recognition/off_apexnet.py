@@ -2,7 +2,7 @@
 
 Command:  mubert finetune --config=configs/recognition/off_apexnet.py --workdir=runs/off_apexnet \
               --config.data.path=data/casme2
-Cost:     minutes per fold on a CPU; meant for a GPU
+Cost:     2 CPU-minutes per fold of 256 training clips
 Expected: docs/recognition.md
 
 3,000 iterations, as published, are 214 epochs of 14 batches of 32 for the 442 clips of MEGC2019;
