@@ -163,24 +163,25 @@ def _table(condition: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     """A line per method, a column per difficulty; then what it sees where nothing moves."""
     table = Table(
         title=f"{condition}: end-point error, pixels (at 224)",
-        caption="patches of the face that moved; mean [95 % interval over people]",
+        caption="patches of the face that moved, then those that are still; [95 % over people]",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
     table.add_column("method")
     difficulties = list(dict.fromkeys(row["difficulty"] for row in rows))
-    for name in (*difficulties, "still patches"):
+    for name in difficulties:
         table.add_column(name, justify="right", min_width=12)
+    table.add_column("still", justify="right", min_width=5)
     cells: dict[str, list[str]] = {}
     for row in rows:
-        cells.setdefault(row["method"], []).append(_cell(row, "moved"))
+        cells.setdefault(row["method"], []).append(_cell(row))
     for row in rows:
         if row["difficulty"] == difficulties[0]:
-            cells[row["method"]].append(_cell(row, "still"))
+            cells[row["method"]].append(f"{row['still']:.2f}")
     for method, shown in cells.items():
         table.add_row(method, *shown)
     return table
 
 
-def _cell(row: Mapping[str, Any], name: str) -> str:
-    return f"{row[name]:.2f}\n[{row[f'{name} low']:.2f}, {row[f'{name} high']:.2f}]"
+def _cell(row: Mapping[str, Any]) -> str:
+    return f"{row['moved']:.2f}\n[{row['moved low']:.2f}, {row['moved high']:.2f}]"
