@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,8 +43,7 @@ from mubert_jax.recognition.inputs import (
     Backbone,
     Encoder,
     Inputs,
-    available_maps,
-    motion_map,
+    version_of,
 )
 from mubert_jax.recognition.metrics import hardest
 from mubert_jax.recognition.network import Network
@@ -100,7 +100,7 @@ def finetune(
     check_attention(config.model)
     backbone = _backbone(config, trained, isinstance(pairs, FlowSet))
     network = make_network(config, backbone)
-    kept = KeptFolds(workdir, _plan(config, backbone, pairs), _texts(Config()))
+    kept = KeptFolds(workdir, _plan(config, backbone, pairs, network.reads), _texts(Config()))
     make_learner = partial(
         network.learner, Inputs(pairs, backbone, recognition, workdir / INPUTS_FOLDER)
     )
@@ -148,8 +148,14 @@ def stored_options(directory: Path) -> dict:
     return {}
 
 
-def _plan(config: Config, backbone: Backbone, pairs: LabelledClips) -> dict[str, str]:
-    """Everything that determines a fold: keys of the config, a digest of pairs and weights."""
+def _plan(
+    config: Config, backbone: Backbone, pairs: LabelledClips, reads: Sequence[str] = ()
+) -> dict[str, str]:
+    """Everything that determines a fold: keys of the config, a digest of pairs and weights.
+
+    Args:
+      reads: the inputs of the network, whose motion maps may have weights, too.
+    """
     names = (pairs.classes, pairs.dataset, pairs.subject, pairs.clip)
     digest = hashlib.sha256(json.dumps([list(map(str, column)) for column in names]).encode())
     other = (backbone.other.params, backbone.other.extra) if backbone.other else ()
@@ -157,8 +163,8 @@ def _plan(config: Config, backbone: Backbone, pairs: LabelledClips) -> dict[str,
     seen = [getattr(pairs, name) for name in ("flow", "onset", "apex") if hasattr(pairs, name)]
     for array in (pairs.label, *seen, *weights):
         digest.update(np.ascontiguousarray(array).tobytes())
-    if config.recognition.features in available_maps():
-        digest.update(motion_map(config.recognition.features).version().encode())
+    for name in reads:
+        digest.update(version_of(name).encode())
     return _texts(config) | {"pairs and pretrained weights": digest.hexdigest()[:16]}
 
 

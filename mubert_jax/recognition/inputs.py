@@ -275,8 +275,7 @@ class Inputs:
             said.append(self._of_encoder)
         if name.endswith(IN_CELLS):
             said.append(self._backbone.model.config.grid)
-        seen = _method(name)
-        if seen in available_maps() and (version := motion_map(seen).version()):
+        if version := version_of(name):
             said.append(version)
         if copies:
             said += [copies, seed, self._config.flip, self._config.shift, self._config.gain]
@@ -340,6 +339,12 @@ def features(
     frames = normalise(onset_BxHxWxC), normalise(apex_BxHxWxC)
     found: Any = model.apply({"params": params}, *frames, method="forward_features")
     return found
+
+
+def version_of(name: str) -> str:
+    """What an input depends on beside clips and backbone: its motion map's version, or ""."""
+    method = _method(name)
+    return motion_map(method).version() if method in available_maps() else ""
 
 
 def _method(name: str) -> str:

@@ -19,6 +19,7 @@ from mubert_jax.interop.opening import open_trained
 from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition import contamination, finetune
+from mubert_jax.recognition import inputs as recognition_inputs
 from mubert_jax.recognition.cross_validation import KeptFolds, check_folds, cross_validate, fit_all
 from mubert_jax.recognition.inputs import Backbone, Inputs
 from mubert_jax.recognition.metrics import score
@@ -260,3 +261,14 @@ def test_one_subject_to_learn_from_is_too_few_to_choose_by_and_the_remedy_is_nam
     with pytest.raises(UserError, match="--config.recognition.weight_decay=0.01"):
         check_folds(data, "loso", (0, 1), (0.001, 0.01))
     assert check_folds(data, "loso", (0, 1), (0.01,)).all()
+
+
+@pytest.mark.parametrize("reads", ["farneback/face", "flow_maps/farneback", "flow_maps/pixels"])
+def test_other_weights_of_a_motion_map_are_another_run(backbone, monkeypatch, reads):
+    drawn, known, plans = pairs(), recognition_inputs.motion_map("farneback"), []
+    for version in ("", "small", "large", "large"):
+        newer = dataclasses.replace(known, version=lambda version=version: version)
+        monkeypatch.setattr(recognition_inputs, "motion_map", lambda name, newer=newer: newer)
+        plans.append(finetune._plan(CONFIG, backbone, drawn, (reads,)))
+    assert plans[0] == finetune._plan(CONFIG, backbone, drawn)
+    assert plans[0] != plans[1] != plans[2] == plans[3]
