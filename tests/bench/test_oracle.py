@@ -27,6 +27,7 @@ def test_the_share_of_the_way_starts_at_chance():
     assert share_of_the_way(0.4, 0.9) < 0
 
 
+@pytest.mark.slow
 def test_told_the_truth_it_sees_more(trained_run, tmp_path, capsys):
     """Its own score is the benchmark's; the copy learns on, so half of the way is another one."""
     output = tmp_path / "rows.json"

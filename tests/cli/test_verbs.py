@@ -236,7 +236,7 @@ def test_bench_step_and_input(tmp_path, frames_set, capsys):
     common = [f"--config={config}", f"--output={output}"]
     mae = tiny_config(objective__name="mae", loss__agreement="none")
     write_config_file(tmp_path / "of_mae.py", mae)
-    others = ["--peer", "torch", "torch-sdpa", f"--beside={tmp_path / 'of_mae.py'}"]
+    others = ["--peer", "torch-sdpa", f"--beside={tmp_path / 'of_mae.py'}"]
     assert main(["bench", "step", *common, "--batch-size=2", "--steps=1", *others]) == 0
     (row,) = json.loads(output.read_text())
     assert row["pairs/s"] > 0 and row["ratio to torch-sdpa"] > 0 and row["planned memory, GB"] > 0

@@ -281,6 +281,7 @@ def pretrain(tmp_path, frames_set, config, workdir):
     return main(["pretrain", f"--config={file}", f"--workdir={workdir}", data])
 
 
+@pytest.mark.slow
 def test_training_starts_from_an_import(tmp_path, frames_set, capsys):
     given = tiny_config(loss__agreement="none")
     weights = random_weights(given)

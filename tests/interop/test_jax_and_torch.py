@@ -135,6 +135,7 @@ def test_the_encoder_takes_any_size():
     assert_close(ours.tokens, tokens[:, 1:])
 
 
+@pytest.mark.slow
 def test_the_papers_size():
     config = build({"model": {"recognizer": {"classes": 5}}, "loss": {"agreement": "mse"}})
     weights = random_weights(config)
