@@ -16,6 +16,8 @@ from mubert_jax.errors import UserError
 from mubert_jax.objectives import make_objective
 from mubert_jax.training import flops
 
+MICRON_BERT = "micron_bert"
+
 
 def bench_step(
     config: Annotated[Config, StepPart],
@@ -74,6 +76,7 @@ def _measure(
             contender()
             times.append(time.perf_counter() - start)
         peaks.append(flops.matmul_peak(ours.dtype, repeats=PEAK_REPEATS))
+    name = config.objective.name
     pairs_per_second = batch_size / float(np.median(seconds[0]))
     counted = make_objective(config).flops_per_pair()
     peak = float(np.median(peaks))
@@ -81,7 +84,7 @@ def _measure(
         "device": jax.devices()[0].device_kind,
         "precision": ours.dtype,
         "image": f"{config.model.image_size}, {config.model.num_patches} patches",
-        "agreement": config.loss.agreement,
+        **({"agreement": config.loss.agreement} if name == MICRON_BERT else {"objective": name}),
         "batch": batch_size,
         "pairs/s": pairs_per_second,
         "pairs/s, slowest step": batch_size / max(seconds[0]),
@@ -94,16 +97,16 @@ def _measure(
     }
     for close in closing:
         close()
-    for name, times in zip(others, seconds[1:], strict=True):
+    for other, times in zip(others, seconds[1:], strict=True):
         theirs = batch_size / float(np.median(times))
-        row |= {f"{name}, pairs/s": theirs, f"ratio to {name}": pairs_per_second / theirs}
+        row |= {f"{other}, pairs/s": theirs, f"ratio to {other}": pairs_per_second / theirs}
     return row
 
 
 def _check_peer(config: Config):
     """UserError if the config asks for a loss that a peer does not have."""
     loss = config.loss
-    if config.objective.name != "micron_bert":
+    if config.objective.name != MICRON_BERT:
         raise UserError(
             "--peer is a step of Micron-BERT; the config's objective is "
             f"{config.objective.name!r}, see --beside"
