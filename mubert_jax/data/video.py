@@ -118,9 +118,15 @@ def read_video(path: str | os.PathLike) -> Iterator[tuple[int, np.ndarray]]:
 
     Raises UserError when the file is missing, is not a video, or holds no frame.
     """
+    for number, _, image in read_timed_video(path):
+        yield number, image
+
+
+def read_timed_video(path: str | os.PathLike) -> Iterator[tuple[int, float, np.ndarray]]:
+    """As `read_video`, with the time stamp of every frame in seconds, from that of the first."""
     path = Path(path)
     number = lost = 0
-    any_frame = False
+    first: float | None = None
     with _open(path) as capture:
         clock = _Clock(capture)
         while lost < _MOST_LOST_IN_A_ROW:
@@ -128,10 +134,12 @@ def read_video(path: str | os.PathLike) -> Iterator[tuple[int, np.ndarray]]:
             if image is None:
                 lost += 1
                 continue
-            number, lost, any_frame = clock.number(number + lost, lost), 0, True
-            yield number, image
+            number, lost = clock.number(number + lost, lost), 0
+            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            first = stamp if first is None else first
+            yield number, stamp - first, image
             number += 1
-    if not any_frame:
+    if first is None:
         raise _no_frame(path)
 
 

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from mubert_jax.data import video
 from mubert_jax.data.clips import ImageFrames, VideoFrames
 from mubert_jax.data.names import printable
 from mubert_jax.data.numbering import numbered_images
 from mubert_jax.data.searching import PassedOver
 from mubert_jax.data.sets.video import clips
-from mubert_jax.data.video import IMAGE_SUFFIXES, announced_frames, frame_rate
+from mubert_jax.data.video import (
+    IMAGE_SUFFIXES,
+    announced_frames,
+    frame_rate,
+    read_timed_video,
+)
 from mubert_jax.errors import UserError
 from mubert_jax.spotting.intervals import read_recordings
 from mubert_jax.spotting.videos import VIDEOS_FILE, read_files
@@ -83,7 +87,7 @@ class Footage:
 
     def _of_video(self) -> Iterator[Frame]:
         last = None
-        for number, stamp, image in _stamped(self.path):
+        for number, stamp, image in read_timed_video(self.path):
             seconds = stamp if self.stamped else number / self.fps
             if last is not None and seconds <= last:
                 # Some streams carry no time, or one that goes back.
@@ -107,26 +111,6 @@ class Footage:
     def _part(self, wanted: set[int]) -> "Footage":
         kept = tuple(item for item in self.images if item[0] in wanted)
         return Footage(self.subject, self.video, self.path, self.fps, self.stamped, kept)
-
-
-def _stamped(path: Path) -> Iterator[tuple[int, float, np.ndarray]]:
-    """As `data.video.read_video`, with the time stamp of every frame in seconds, from the first."""
-    number = lost = 0
-    first = None
-    with video._open(path) as capture:
-        clock = video._Clock(capture)
-        while lost < video._MOST_LOST_IN_A_ROW:
-            image = video._next(capture)
-            if image is None:
-                lost += 1
-                continue
-            number, lost = clock.number(number + lost, lost), 0
-            stamp = capture.get(video.cv2.CAP_PROP_POS_MSEC) / 1000
-            first = stamp if first is None else first
-            yield number, stamp - first, image
-            number += 1
-    if first is None:
-        raise video._no_frame(path)
 
 
 def footage(

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from mubert_jax.perception.scores import resampled
 from mubert_jax.spotting.intervals import MACRO, MICRO, Interval, Recording, iou
 
 THRESHOLD = 0.5
 ALL = "all"
-# As in the other tables.
-RESAMPLINGS = 1000
 
 Found = list[tuple[Interval, Interval]]
 """Annotated intervals, each with the spotted one that found it."""
@@ -153,11 +152,11 @@ def _interval(of_subject: Mapping[str, Counts]) -> tuple[float, float]:
     if len(of_subject) < 2:
         return float("nan"), float("nan")
     counts = np.array([(one.tp, one.fp, one.fn) for one in of_subject.values()])
-    draws = np.random.default_rng(0).integers(len(counts), size=(RESAMPLINGS, len(counts)))
-    tp, fp, fn = counts[draws].sum(axis=1).T
-    f1 = 2 * tp / np.maximum(2 * tp + fp + fn, 1)
-    low, high = np.percentile(f1, (2.5, 97.5))
-    return float(low), float(high)
+
+    def f1(rows: np.ndarray) -> float:
+        return Counts(*map(int, counts[rows].sum(axis=0))).f1
+
+    return resampled(f1, np.arange(len(counts))).interval
 
 
 def over_thresholds(

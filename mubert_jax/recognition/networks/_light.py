@@ -65,6 +65,13 @@ class FlaxNetwork(FlowNetwork):
         return logits, statistics
 
 
+class AdamNetwork(FlaxNetwork):
+    """One that is trained by Adam at a constant rate."""
+
+    def optimizer(self, steps: int) -> optax.GradientTransformation:
+        return descent(optax.scale_by_adam(), self.config.recognition.learning_rate)
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def _variables(module: nn.Module, key: jax.Array, maps: jax.Array) -> Params:
     return dict(module.init(key, maps, False))

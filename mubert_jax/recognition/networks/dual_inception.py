@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 
-from mubert_jax.recognition.networks._light import FlaxNetwork, FlowOptions, descent
+from mubert_jax.recognition.networks._light import AdamNetwork, FlowOptions
 from mubert_jax.recognition.networks._windows import Conv, max_pool
 
 # Kernels of each branch in the two blocks of a tower.
@@ -22,7 +21,7 @@ class Options(FlowOptions):
     hidden: int = 1024
 
 
-class DualInception(FlaxNetwork):
+class DualInception(AdamNetwork):
     """Trained by Adam at a constant rate; strain is not read.
 
     As published it reads the flow between the onset and the middle frame; here it is the flow of
@@ -33,9 +32,6 @@ class DualInception(FlaxNetwork):
 
     def module(self) -> nn.Module:
         return Towers(self.options.hidden, self.classes)
-
-    def optimizer(self, steps: int) -> optax.GradientTransformation:
-        return descent(optax.scale_by_adam(), self.config.recognition.learning_rate)
 
 
 class Inception(nn.Module):

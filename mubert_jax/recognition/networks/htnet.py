@@ -10,12 +10,11 @@ from dataclasses import dataclass
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 
 from mubert_jax.config import Config
 from mubert_jax.errors import UserError
 from mubert_jax.recognition.inputs import Backbone
-from mubert_jax.recognition.networks._light import FlaxNetwork, FlowOptions, descent
+from mubert_jax.recognition.networks._light import AdamNetwork, FlowOptions
 from mubert_jax.recognition.networks._windows import Conv, max_pool
 
 # Upper left corners (y, x) of the crops: eyes at 0.39 and mouth at 0.79 of the height of a face.
@@ -39,7 +38,7 @@ class Options(FlowOptions):
     attention: bool = False
 
 
-class HTNet(FlaxNetwork):
+class HTNet(AdamNetwork):
     """Trained by Adam at a constant rate."""
 
     Options = Options
@@ -55,9 +54,6 @@ class HTNet(FlaxNetwork):
     def module(self) -> nn.Module:
         options = self.options
         return Levels(options.dim, options.heads, options.repeats, self.classes, options.attention)
-
-    def optimizer(self, steps: int) -> optax.GradientTransformation:
-        return descent(optax.scale_by_adam(), self.config.recognition.learning_rate)
 
 
 class Levels(nn.Module):

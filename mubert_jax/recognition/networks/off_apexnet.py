@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 
-from mubert_jax.recognition.networks._light import FlaxNetwork, FlowOptions, descent
+from mubert_jax.recognition.networks._light import AdamNetwork, FlowOptions
 from mubert_jax.recognition.networks._windows import Conv, max_pool
 
 # Kernels of the two convolutions of a tower, and their side.
@@ -22,16 +21,13 @@ class Options(FlowOptions):
     hidden: int = 1024
 
 
-class OffApexNet(FlaxNetwork):
+class OffApexNet(AdamNetwork):
     """Trained by Adam at a constant rate; strain is not read."""
 
     Options = Options
 
     def module(self) -> nn.Module:
         return Towers(self.options.hidden, self.classes)
-
-    def optimizer(self, steps: int) -> optax.GradientTransformation:
-        return descent(optax.scale_by_adam(), self.config.recognition.learning_rate)
 
 
 class Towers(nn.Module):

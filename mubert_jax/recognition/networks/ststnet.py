@@ -19,7 +19,7 @@ from mubert_jax.recognition.cross_validation import Learner
 from mubert_jax.recognition.inputs import Inputs
 from mubert_jax.recognition.linear_probe import clip_weights
 from mubert_jax.recognition.network import STATISTICS, fold_keys
-from mubert_jax.recognition.networks._light import FlaxNetwork, FlowOptions, descent
+from mubert_jax.recognition.networks._light import AdamNetwork, FlowOptions
 from mubert_jax.recognition.networks._pooled_windows import POOLED, Windows, pooled, windows_of
 from mubert_jax.recognition.networks._windows import Conv, max_pool
 from mubert_jax.training.objective import Params
@@ -36,7 +36,7 @@ class Options(FlowOptions):
     """What `config.recognition.options` may hold."""
 
 
-class STSTNet(FlaxNetwork):
+class STSTNet(AdamNetwork):
     """Trained by Adam on all training clips at a time; every fold in the same program.
 
     `recognition.batch_size` is not read: a step sees all training clips, as published for 256 of
@@ -47,9 +47,6 @@ class STSTNet(FlaxNetwork):
 
     def module(self) -> nn.Module:
         return Streams(self.classes)
-
-    def optimizer(self, steps: int) -> optax.GradientTransformation:
-        return descent(optax.scale_by_adam(), self.config.recognition.learning_rate)
 
     @property
     def folds_at_once(self) -> int:
