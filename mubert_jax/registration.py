@@ -4,6 +4,7 @@ It runs on the device of the program that it is a part of, with any weights of t
 derivatives.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -240,6 +241,19 @@ def sample(
     image_BxHxWxC: jax.Array, y_BxIxJ: jax.Array, x_BxIxJ: jax.Array, kernel: Kernel = cubic
 ) -> jax.Array:
     """The images at fractional positions (pixels), (B, I, J, C); edges are repeated."""
+    return jax.lax.platform_dependent(
+        image_BxHxWxC,
+        y_BxIxJ,
+        x_BxIxJ,
+        tpu=functools.partial(by_products, kernel=kernel),
+        default=functools.partial(by_gathers, kernel=kernel),
+    )
+
+
+def by_gathers(
+    image_BxHxWxC: jax.Array, y_BxIxJ: jax.Array, x_BxIxJ: jax.Array, kernel: Kernel
+) -> jax.Array:
+    """`sample` from the pixels around each position."""
     batch, height, width, channels = image_BxHxWxC.shape
     pixels = image_BxHxWxC.reshape(batch, height * width, channels)
     take = jax.vmap(lambda image, places: image[places])
@@ -260,6 +274,37 @@ def sample(
     # What a loop carries is computed once. XLA would sample anew for all that reads the result.
     nothing = jnp.zeros((*y_BxIxJ.shape, channels))
     return jax.lax.fori_loop(0, 2, add_side, nothing)
+
+
+def by_products(
+    image_BxHxWxC: jax.Array, y_BxIxJ: jax.Array, x_BxIxJ: jax.Array, kernel: Kernel
+) -> jax.Array:
+    """`sample` by products with the weights of all rows and columns: no pixel is gathered.
+
+    A TPU gathers single pixels slowly, and positions here may be far from their own.
+    """
+    _, height, width, _ = image_BxHxWxC.shape
+
+    def one(image_HxWxC: jax.Array, y_IxJ: jax.Array, x_IxJ: jax.Array):
+        rows_IxJxWxC = _sum("ijh,hwc->ijwc", _weights(y_IxJ, height, kernel), image_HxWxC)
+        return (_weights(x_IxJ, width, kernel)[..., None] * rows_IxJxWxC).sum(2)
+
+    # One after the other: the rows of all would fill the memory.
+    return jax.lax.map(lambda own: one(*own), (image_BxHxWxC, y_BxIxJ, x_BxIxJ))
+
+
+def _weights(place_IxJ: jax.Array, size: int, kernel: Kernel) -> jax.Array:
+    """How much of each of `size` rows, or columns, there is at a place, (I, J, size)."""
+    pixel = jnp.floor(place_IxJ)
+    t, pixel = place_IxJ - pixel, pixel.astype(jnp.int32)
+    taps = [(pixel - i, weight) for i, weight in enumerate(kernel(t))]
+    taps += [(pixel + 1 + i, weight) for i, weight in enumerate(kernel(1 - t))]
+    everywhere = jnp.arange(size)
+    weights = (
+        jnp.where(jnp.clip(pixel, 0, size - 1)[..., None] == everywhere, weight[..., None], 0)
+        for pixel, weight in taps
+    )
+    return functools.reduce(jnp.add, weights)
 
 
 def _grey(images: jax.Array):

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from lowered import lowered_for, places_gathered
 
 from mubert_jax import registration
 from mubert_jax.data.alignment import (
@@ -16,7 +17,7 @@ from mubert_jax.data.alignment import (
     move,
 )
 from mubert_jax.data.video import grey
-from mubert_jax.registration import Box, Phase, box_of, cubic, linear, register, sample
+from mubert_jax.registration import Box, Phase, box_of, cubic, linear, register
 from mubert_jax.synthetic.clip import SyntheticClip
 from mubert_jax.synthetic.conditions import CONDITIONS
 
@@ -178,16 +179,26 @@ def test_weights_say_where_to_look():
     np.testing.assert_allclose(fit.motion[1], 0, atol=0.01)
 
 
+@pytest.mark.parametrize("way", [registration.by_gathers, registration.by_products])
 @pytest.mark.parametrize("kernel, how", [(cubic, cv2.INTER_CUBIC), (linear, cv2.INTER_LINEAR)])
-def test_pictures_are_sampled_as_opencv_does(kernel, how):
+def test_pictures_are_sampled_as_opencv_does(kernel, how, way):
     """At 32nds of a pixel, to which OpenCV rounds, inside and outside of the frame."""
     random = np.random.default_rng(0)
     image = random.uniform(0, 255, (2, 7, 9, 3)).astype(np.float32)
     y, x = (random.integers(-64, 384, (2, 5, 6)).astype(np.float32) / 32 for _ in range(2))
-    found = sample(image, y, x, kernel)
+    found = way(image, y, x, kernel)
     for row in range(2):
         expected = cv2.remap(image[row], x[row], y[row], how, borderMode=cv2.BORDER_REPLICATE)
         np.testing.assert_allclose(found[row], expected, atol=1e-2)
+
+
+def test_a_tpu_gathers_no_pixels():
+    """It takes as long for a single pixel as for a tile."""
+    pictures = jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32)
+    weights = jax.ShapeDtypeStruct((1, 16, 16), jnp.float32)
+    texts = (lowered_for(kind, register, pictures, pictures, weights) for kind in ("tpu", "cuda"))
+    of_tpu, of_gpu = map(places_gathered, texts)
+    assert of_tpu < 16 < 16 * 16 <= of_gpu
 
 
 def test_the_box_around_weights():

@@ -1,14 +1,13 @@
 """Cubic sampling, by gathers and by shifts, and where a step takes which."""
 
 import functools
-import math
-import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import fresh_state, step_of, tiny_config
+from lowered import lowered_for, places_gathered
 
 from mubert_jax.training.sampling import by_gathers, by_shifts, sample
 
@@ -48,16 +47,6 @@ def test_between_pixels_and_beyond_the_edges_a_sample_is_keys_cubic_convolution(
     expected = np.einsum("ijr,ijc,rck->ijk", weights_y, weights_x, wide)
     found = way(jnp.asarray(image, jnp.float32), jnp.float32(y), jnp.float32(x))
     np.testing.assert_allclose(found, expected, atol=2e-5)
-
-
-def lowered_for(platform, function, *arguments):
-    return jax.jit(function).trace(*arguments).lower(lowering_platforms=(platform,)).as_text()
-
-
-def places_gathered(text):
-    """From how many places the largest gather of a program reads; a slice is at one."""
-    shapes = re.findall(r"stablehlo\.(?:dynamic_)?gather.*, tensor<([\dx]+)xu?i\d+>[),]", text)
-    return max((math.prod(map(int, shape.split("x")[:-1])) for shape in shapes), default=0)
 
 
 def test_gathers_are_seen():
