@@ -357,6 +357,9 @@ class RecognitionConfig:
     weight_decay: tuple[float, ...] = (0.0001, 0.0003, 0.001, 0.003, 0.01)
     # What unequal classes are evened out by: the loss, how often a clip is drawn, nothing.
     balance: str = choice("loss", "sampling", "none")
+    # How many times as far MagNet moves the apex from the onset before anything reads them, by the
+    # weights that MUBERT_MAGNET names; 0 leaves the frames as they are.
+    magnification: float = 0.0
     # Paired augmentation: the same for onset and apex. Copies of each clip for a linear probe.
     copies: int = 4
     flip: bool = True

@@ -150,6 +150,7 @@ def _check_recognition(recognition: "RecognitionConfig") -> None:
         "copies": 0,
         "head_epochs": 0,
         "folds_at_once": 0,
+        "magnification": 0,
     }.items():
         value = getattr(recognition, key)
         _require(value >= least, f"config.recognition.{key} is {value}; choose {least} or more")

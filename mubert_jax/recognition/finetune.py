@@ -45,6 +45,7 @@ from mubert_jax.recognition.inputs import (
     Inputs,
     version_of,
 )
+from mubert_jax.recognition.magnified import magnified
 from mubert_jax.recognition.metrics import hardest
 from mubert_jax.recognition.network import Network
 from mubert_jax.recognition.networks import make_network
@@ -120,7 +121,13 @@ def _opened(config: Config, asked: Network) -> tuple[Config, LabelledClips, Trai
 
     There is no backbone where flow is stored.
     """
+    magnification = config.recognition.magnification
     if is_flow_set(Path(config.data.path)):
+        if magnification:
+            raise UserError(
+                f"{config.data.path} holds flow, which is not magnified; give the pairs it was "
+                "made of, or config.recognition.magnification=0"
+            )
         clips = open_flow(config, asked)
         recognizer = RecognizerConfig(classes=len(clips.classes))
         model = dataclasses.replace(config.model, recognizer=recognizer)
@@ -136,6 +143,7 @@ def _opened(config: Config, asked: Network) -> tuple[Config, LabelledClips, Trai
             "config.training.init_from"
         )
     pairs = LabelledPairs(config.data.path, size)
+    pairs.onset, pairs.apex = magnified(pairs.onset, pairs.apex, magnification)
     config = _with_backbone(config, trained, len(pairs.classes), stored.get("align"))
     return config, pairs, trained
 

@@ -22,6 +22,7 @@ from mubert_jax.perception import render
 from mubert_jax.perception.maps import Maps
 from mubert_jax.perception.perceive import CANDIDATES, PerceiveOptions, Session
 from mubert_jax.perception.trained import Trained
+from mubert_jax.recognition.magnified import magnified
 from mubert_jax.recognition.predictions import FACTS_FILE, emotions_of
 
 
@@ -71,6 +72,7 @@ class Recognizer:
                 "mubert finetune that made it, or export it from there again"
             )
         self._session = Session(trained, options)
+        self._magnification = trained.config.recognition.magnification
 
         @jax.jit
         def probabilities(onset: jax.Array, apex: jax.Array) -> jax.Array:
@@ -112,7 +114,8 @@ class Recognizer:
 
     def of_maps(self, maps: Maps) -> Prediction:
         """The prediction for one pair whose maps are known."""
-        chances = np.asarray(self._probabilities(maps.onset, maps.apex))[0]
+        seen = magnified(maps.onset, maps.apex, self._magnification)
+        chances = np.asarray(self._probabilities(*seen))[0]
         names, _ = merged_classes(self.classes)
         probabilities = dict.fromkeys(names, 0.0)
         for name, chance in zip(names, chances, strict=True):
