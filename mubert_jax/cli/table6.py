@@ -54,6 +54,12 @@ def add_flags(parser: Parser) -> None:
         help="a checkpoint of MoCo v3's authors, ViT or ResNet; without it its row is left out",
     )
     add(
+        "--tokenizer",
+        metavar="RUN",
+        type=types.path,
+        help="whose tokens BEiT tells, such as DALL-E's (trained on the same frames first)",
+    )
+    add(
         "--allow-contamination",
         action="store_true",
         help="go on although the pretraining saw tested subjects, and stamp the table",
@@ -62,7 +68,8 @@ def add_flags(parser: Parser) -> None:
 
 
 def run(args: Namespace, console: Console) -> int:
-    from mubert_jax.bench.table6 import ROWS, TOKENIZER, overrides_at_small_size, table6
+    from mubert_jax.bench.table6 import table6
+    from mubert_jax.bench.table6_rows import ROWS, TOKENIZER, overrides_at_small_size
     from mubert_jax.config_files import key_of, load_config
     from mubert_jax.config_parts import only, read_by, refuse_unread
     from mubert_jax.recognition.cross_validation import RESUME
@@ -84,13 +91,15 @@ def run(args: Namespace, console: Console) -> int:
     # Without any pretraining, the sizes of the untrained encoder are those of MB1.
     pretrained = {row.run: (row.config, row.small) for row in rows if row.config}
     pretrained = pretrained or {"mb1": ("configs/ablations/mb1.py", {})}
-    if "beit" in pretrained:
+    tokens = [f"--config.objective.options.tokenizer={args.tokenizer}"] if args.tokenizer else []
+    if "beit" in pretrained and not tokens:
         pretrained[TOKENIZER] = ("configs/baselines/vq_tokenizer.py", {})
     configs = {
         name: load_config(
             path,
             [
                 *(overrides_at_small_size(name, small) if args.size == "small" else ()),
+                *(tokens if name == "beit" else ()),
                 *steps,
                 *args.overrides,
             ],

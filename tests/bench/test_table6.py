@@ -10,6 +10,13 @@ from conftest import tiny_config
 from rich.console import Console
 
 from mubert_jax.bench import table6
+from mubert_jax.bench.table6_rows import (
+    MOCO_V3,
+    ROWS,
+    TOKENIZER,
+    VIT_S,
+    overrides_at_small_size,
+)
 from mubert_jax.cli import main
 from mubert_jax.config import DataConfig, RecognitionConfig
 from mubert_jax.config_files import load_config
@@ -20,7 +27,19 @@ from mubert_jax.training.checkpoints import Weights, save_imported
 from mubert_jax.training.contamination import Seen
 
 QUIET = Console(quiet=True)
-BY_NAME = {row.name: row for row in table6.ROWS}
+TINY = [
+    f"--config.{key}={value}"
+    for key, value in {
+        "model.image_size": 32,
+        "model.dim": 16,
+        "model.depth": 1,
+        "model.heads": 2,
+        "model.decoder.dim": 16,
+        "model.decoder.depth": 1,
+        "model.decoder.heads": 2,
+    }.items()
+]
+BY_NAME = {row.name: row for row in ROWS}
 
 
 @pytest.fixture
@@ -57,7 +76,7 @@ def configs(*names, data="frames"):
         else tiny_config(objective__name="mae" if name == "mae" else "micron_bert")
         for name in names
     }
-    of |= {table6.TOKENIZER: tiny_config(objective__name="vq_tokenizer")}
+    of |= {TOKENIZER: tiny_config(objective__name="vq_tokenizer")}
     named = DataConfig(path=data)
     return {name: dataclasses.replace(config, data=named) for name, config in of.items()}
 
@@ -90,9 +109,9 @@ def test_given_weights_are_imported_for_frames_of_the_size_of_all_others(
         save_imported(folder, config, Weights({"encoder": {"x": np.zeros(1)}}), file.name, Seen())
 
     monkeypatch.setattr(table6, "import_weights", of_moco)
-    rows, out = [BY_NAME["mb1"], BY_NAME[table6.MOCO_V3], BY_NAME[table6.VIT_S]], tmp_path / "out"
+    rows, out = [BY_NAME["mb1"], BY_NAME[MOCO_V3], BY_NAME[VIT_S]], tmp_path / "out"
     file = tmp_path / "vit-s.pth.tar"
-    given = {name: file for name in (table6.MOCO_V3, table6.VIT_S)}
+    given = {name: file for name in (MOCO_V3, VIT_S)}
     asked = configs("mb1"), RecognitionConfig(), rows, tmp_path, 1, out, True, QUIET
     found = table6.table6(*asked, given)
     starts = {path.parent.name: c.training.init_from for path, c in done[1]}
@@ -155,9 +174,9 @@ def test_the_table_has_scores_intervals_the_papers_figures_and_stamps(done, tmp_
     assert (out / "table6.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("row", [row for row in table6.ROWS if row.config and row.run != "beit"])
+@pytest.mark.parametrize("row", [row for row in ROWS if row.config and row.run != "beit"])
 def test_the_small_size_of_every_row_is_a_config(row):
-    config = load_config(row.config, table6.overrides_at_small_size(row.run, row.small))
+    config = load_config(row.config, overrides_at_small_size(row.run, row.small))
     assert (config.model.image_size, config.training.steps) == (112, 300)
     make_objective(config)
 
@@ -177,6 +196,43 @@ def test_an_unknown_row_is_refused(tmp_path, capsys):
 
 
 def test_every_row_of_the_papers_table_is_there():
-    papers = {row.paper for row in table6.ROWS if row.paper}
+    papers = {row.paper for row in ROWS if row.paper}
     assert len(papers) == 9
     assert BY_NAME["mb3"].paper == (32.64, 32.54)
+
+
+def test_beit_tells_the_tokens_of_a_run_that_is_named(tmp_path, monkeypatch):
+    seen = {}
+
+    def made(configs, *_):
+        seen.update(configs)
+        raise UserError("that is all")
+
+    monkeypatch.setattr(table6, "table6", made)
+    start = [
+        "table6",
+        f"--pairs={tmp_path}",
+        f"--workdir={tmp_path / 'out'}",
+        "--rows",
+        "mae",
+        "beit",
+    ]
+    assert main([*start, "--tokenizer=runs/dalle"]) == 2
+    assert seen["beit"].objective.options["tokenizer"] == "runs/dalle"
+    assert set(seen) == {"mae", "beit"}
+
+
+def test_a_tiny_table_of_real_rows(tmp_path, frames_set):
+    """From frames and pairs to the page; a second start finds everything done."""
+    pairs, out = tmp_path / "pairs", tmp_path / "out"
+    people = ["--subjects=3", "--clips=5", "--size=32", "--frames=8", "--conditions", "lab"]
+    assert main(["prepare", "synthetic", "--classes=5", f"--output={pairs}", *people]) == 0
+    start = ["table6", f"--config.data.path={frames_set}", f"--pairs={pairs}", f"--workdir={out}"]
+    start += ["--size=small", "--steps=1", "--config.training.batch_size=4", *TINY]
+    start += ["--config.recognition.epochs=1", "--rows", "difference", "mae"]
+    assert main(start) == 0
+    written = {path: path.read_bytes() for path in (out / "mae-seed0").rglob("*.npz")}
+    assert len(written) == 6, "3 folds, frozen and fine-tuned"
+    assert list(pd.read_csv(out / "table6.csv")["way"]) == ["frozen", "frozen", "fine-tuned"]
+    assert main(start) == 0
+    assert written == {path: path.read_bytes() for path in written}
