@@ -204,20 +204,14 @@ def test_every_row_of_the_papers_table_is_there():
 def test_beit_tells_the_tokens_of_a_run_that_is_named(tmp_path, monkeypatch):
     seen = {}
 
-    def made(configs, *_):
+    def of(_, row, configs):
         seen.update(configs)
         raise UserError("that is all")
 
-    monkeypatch.setattr(table6, "table6", made)
-    start = [
-        "table6",
-        f"--pairs={tmp_path}",
-        f"--workdir={tmp_path / 'out'}",
-        "--rows",
-        "mae",
-        "beit",
-    ]
-    assert main([*start, "--tokenizer=runs/dalle"]) == 2
+    monkeypatch.setattr(table6.Comparison, "of", of)
+    start = ["table6", f"--pairs={tmp_path}", f"--workdir={tmp_path / 'out'}"]
+    start += ["--config.data.path=frames", "--tokenizer=runs/dalle", "--rows", "mae", "beit"]
+    assert main(start) == 2
     assert seen["beit"].objective.options["tokenizer"] == "runs/dalle"
     assert set(seen) == {"mae", "beit"}
 
