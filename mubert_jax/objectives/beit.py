@@ -117,7 +117,7 @@ class BEiT(OnEncoder):
         masked = jnp.zeros((1, model.num_patches), bool)
         encoder = self.encoder.init(of_encoder, images, masked_BxN=masked)["params"]
         return {
-            "encoder": encoder,
+            "encoder": rescaled(encoder),
             "head": self.head.init(of_head, jnp.zeros((1, model.dim)))["params"],
         }
 
@@ -159,3 +159,18 @@ class BEiT(OnEncoder):
         head = 2 * model.num_patches * model.dim * self.tokenizer.vocabulary
         tokens = self.tokenizer.flops_of_tokens(model.image_size)
         return 3 * (flops.encoder_flops(model, model.grid) + head) + tokens
+
+
+def rescaled(encoder: Params) -> Params:
+    """The encoder, what its i-th block adds starting 1/sqrt(2i) as large, as Bao et al. have it."""
+    encoder = dict(encoder)
+    for i in range(1, 1 + sum(name.startswith("blocks_") for name in encoder)):
+        block = encoder[f"blocks_{i - 1}"]
+        for part, layer in (("attn", "proj"), ("mlp", "fc2")):
+            smaller = {
+                **block[part][layer],
+                "kernel": block[part][layer]["kernel"] / (2 * i) ** 0.5,
+            }
+            block = {**block, part: {**block[part], layer: smaller}}
+        encoder[f"blocks_{i - 1}"] = block
+    return encoder

@@ -11,6 +11,7 @@ from mubert_jax.bench.timed import noise_pairs
 from mubert_jax.errors import UserError
 from mubert_jax.models.vit import patchify, unpatchify
 from mubert_jax.objectives import make_objective
+from mubert_jax.objectives.beit import rescaled
 from mubert_jax.objectives.simmim import Options, masked_squares
 from mubert_jax.objectives.vq_tokenizer import nearest, unit
 from mubert_jax.training.checkpoints import Weights, save_imported
@@ -96,6 +97,24 @@ def beit(run, **overrides):
         optimizer__learning_rate=3e-3,
         **overrides,
     )
+
+
+def test_a_deeper_block_starts_to_add_less():
+    def kernels(*sides):
+        return {"kernel": np.full(sides, 6.0), "bias": np.ones(sides[-1])}
+
+    block = {
+        "attn": {"qkv": kernels(2, 6), "proj": kernels(2, 2)},
+        "mlp": {"fc1": kernels(2, 8), "fc2": kernels(8, 2)},
+    }
+    found = rescaled({"blocks_0": block, "blocks_1": block, "norm": {"scale": np.ones(2)}})
+    for name, factor in (("blocks_0", 2**0.5), ("blocks_1", 2.0)):
+        smaller = found[name]["attn"]["proj"], found[name]["mlp"]["fc2"]
+        assert all((layer["kernel"] == 6 / factor).all() for layer in smaller)
+        assert all((layer["bias"] == 1).all() for layer in smaller)
+        assert (found[name]["attn"]["qkv"]["kernel"] == 6).all()
+        assert (found[name]["mlp"]["fc1"]["kernel"] == 6).all()
+    assert (block["attn"]["proj"]["kernel"] == 6).all(), "nothing is changed in place"
 
 
 def test_beit_learns_to_tell_the_tokens_of_masked_patches(run):
