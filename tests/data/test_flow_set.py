@@ -8,6 +8,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+from flow_tree import DOWN, RIGHT, bump, channels, write_flow
 from PIL import Image
 from rich.console import Console
 
@@ -22,7 +23,6 @@ from mubert_jax.errors import UserError
 from mubert_jax.flow_maps import stacked
 
 from .conftest import noise_image
-from .flow_tree import DOWN, RIGHT, bump, channels, write_flow
 
 ROWS = [
     (dataset, subject, f"c{clip}", ("disgust", "happy", "sad", "tense")[(clip + n) % 4])

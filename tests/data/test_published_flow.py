@@ -3,11 +3,10 @@
 import cv2
 import numpy as np
 import pytest
+from flow_tree import DOWN, RIGHT, bump, channels, write_flow
 
 from mubert_jax.data.published_flow import read_published_flow
 from mubert_jax.errors import UserError
-
-from .flow_tree import DOWN, RIGHT, bump, channels, write_flow
 
 
 @pytest.fixture

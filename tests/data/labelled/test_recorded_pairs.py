@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from flow_tree import DOWN, RIGHT, write_flow
 
 from mubert_jax.cli import main
 from mubert_jax.data.labelled.labelled_set import PairOptions
@@ -12,8 +13,6 @@ from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.data.people import Person
 from mubert_jax.errors import UserError
 from mubert_jax.synthetic.clip import SyntheticClip
-
-from ..flow_tree import DOWN, RIGHT, write_flow
 
 OPTIONS = PairOptions(size=32, crop="none", workers=1)
 
