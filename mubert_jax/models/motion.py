@@ -150,12 +150,9 @@ class MotionTrunk(nn.Module):
     @nn.compact
     def __call__(self, current_BxHxWxC: jax.Array, reference_BxHxWxC: jax.Array) -> Motion:
         a_BxHxW, b_BxHxW = grey_levels(current_BxHxWxC), grey_levels(reference_BxHxWxC)
-        convs = [_conv(width, f"conv_{i}") for i, width in enumerate(widths(self.patch_size))]
-        # The backward pass makes what is as fine as the frames again, and keeps none of it.
-        first = nn.remat(lambda conv, a_BxHxW, b_BxHxW: _halved(conv, products(a_BxHxW, b_BxHxW)))
-        x = first(convs[0], a_BxHxW, b_BxHxW)
-        for conv in convs[1:]:
-            x = nn.remat(_halved)(conv, x)
+        x = products(a_BxHxW, b_BxHxW)
+        for i, width in enumerate(widths(self.patch_size)):
+            x = nn.avg_pool(gelu(_conv(width, f"conv_{i}")(x)), (2, 2), (2, 2))
         x = gelu(_conv(self.dim, "conv_patches")(x))
         x = jnp.concatenate([x, neighbourhood(x)], axis=-1)
         x = gelu(_conv(self.dim, "conv_tokens")(x))
@@ -194,7 +191,8 @@ def products(a_BxHxW: jax.Array, b_BxHxW: jax.Array) -> jax.Array:
         change = gx * e / n, gy * e / n, e, e * e / n
         # Divided by about their standard deviation in frames of faces.
         read += [x / 4 for x in structure] + [x / 2 for x in change] + [n / 8]
-    return jnp.stack(read, axis=-1)
+    # Arrays whose last axis is 1, of which a stack along it is made, fill a TPU's memory.
+    return jnp.stack(read, axis=1).transpose(0, 2, 3, 1)
 
 
 def blurred(image_BxHxW: jax.Array, sigma: float) -> jax.Array:
@@ -222,10 +220,6 @@ def neighbourhood(x_BxgxgxC: jax.Array) -> jax.Array:
     """The mean of the patches around each one that are in the frame."""
     side = (NEIGHBOURHOOD, NEIGHBOURHOOD)
     return nn.avg_pool(x_BxgxgxC, side, (1, 1), "SAME", count_include_pad=False)
-
-
-def _halved(conv: nn.Conv, x_BxHxWxC: jax.Array) -> jax.Array:
-    return nn.avg_pool(gelu(conv(x_BxHxWxC)), (2, 2), (2, 2))
 
 
 def _conv(width: int, name: str) -> nn.Conv:
