@@ -31,6 +31,7 @@ from mubert_jax.perception import render
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.trained import Trained
 from mubert_jax.recognition import contamination
+from mubert_jax.recognition.cost import metered
 from mubert_jax.recognition.cross_validation import (
     RESUME,
     CrossValidated,
@@ -105,8 +106,9 @@ def finetune(
     make_learner = partial(
         network.learner, Inputs(pairs, backbone, recognition, workdir / INPUTS_FOLDER)
     )
-    crossed = cross_validate(make_learner, pairs, *folds, kept, console, network.folds_at_once)
-    _leave(config, crossed, workdir, stamps, pairs.notes)
+    with metered(workdir):
+        crossed = cross_validate(make_learner, pairs, *folds, kept, console, network.folds_at_once)
+    _leave(config, network, crossed, workdir, stamps, pairs.notes)
     if trained and "dma" in trained.params and isinstance(pairs, LabelledPairs):
         _draw_hardest(crossed.predictions, pairs, trained, workdir / MAPS_FOLDER)
     if keep and network.predicts and not (workdir / "checkpoints").exists():
@@ -188,7 +190,12 @@ def _texts(config: Config) -> dict[str, str]:
 
 
 def _leave(
-    config: Config, crossed: CrossValidated, workdir: Path, stamps: list[str], notes: list[str]
+    config: Config,
+    network: Network,
+    crossed: CrossValidated,
+    workdir: Path,
+    stamps: list[str],
+    notes: list[str],
 ):
     """Writes the files that `mubert evaluate` reads."""
     recognition, predictions = config.recognition, crossed.predictions
@@ -202,6 +209,9 @@ def _leave(
             published=recognition.published or None,
             stamps=tuple(stamps),
             warnings=tuple(dict.fromkeys((*notes, *crossed.warnings))),
+            method=network.title or recognition.network,
+            reference=network.reference,
+            published_as=network.published_as,
         ).save(workdir)
 
 

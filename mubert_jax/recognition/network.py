@@ -45,6 +45,9 @@ class Network(abc.ABC):
       predicts: whether `mubert predict` can open its `weights`.
       any_objective: whether its backbone may be the encoder of any objective, not of Micron-BERT
         alone.
+      title: what tables call it; the name of its file if empty.
+      reference: its publication as a BibTeX entry; "" if it has none.
+      published_as: what its rows are called in `published.PUBLISHED`.
     """
 
     Options: type = NoOptions
@@ -52,6 +55,9 @@ class Network(abc.ABC):
     copies: int = 0
     predicts: bool = False
     any_objective: bool = False
+    title: str = ""
+    reference: str = ""
+    published_as: tuple[str, ...] = ()
 
     def __init__(self, config: Config, backbone: Backbone | None = None):
         """Reads the options; without a backbone the network only checks the config.

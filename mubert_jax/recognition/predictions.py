@@ -435,6 +435,9 @@ class Facts:
       published: the key of the published numbers to print beside, such as casme2-5, or None.
       stamps: reasons why the numbers are not comparable, printed on every table.
       warnings: what a reader should know, listed once.
+      method: what tables call the recognizer; "" if unknown.
+      reference: its publication as a BibTeX entry, or "".
+      published_as: what its rows are called in `PUBLISHED`.
     """
 
     classes: tuple[str, ...] | None = None
@@ -442,6 +445,9 @@ class Facts:
     published: str | None = None
     stamps: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    method: str = ""
+    reference: str = ""
+    published_as: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, workdir: Path) -> "Facts":
@@ -474,7 +480,7 @@ class Facts:
 
 def _value(path: Path, name: str, value: Any) -> Any:
     """The value of a field of `Facts`, checked."""
-    if name in ("stamps", "warnings", "classes"):
+    if name in ("stamps", "warnings", "classes", "published_as"):
         if value is None and name == "classes":
             return None
         if not isinstance(value, list) or not all(isinstance(text, str) for text in value):

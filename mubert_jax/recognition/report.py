@@ -1,24 +1,21 @@
 """The report on predictions: results.md, results.csv, results.html and MEGC2019 logs.
 
-`mubert evaluate` writes it for a run's predictions or another method's. The parts below are its
-tables, its figures, its content and its files.
+`mubert evaluate` writes it for a run's predictions or another method's.
 """
 
 import base64
 import csv
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import jinja2
 import numpy as np
 import pandas as pd
-from markupsafe import Markup, escape
-from matplotlib.ticker import MaxNLocator
 
 from mubert_jax.data.files import replacing, write_text, writing_errors
 from mubert_jax.errors import UserError
+from mubert_jax.recognition.figures import confusion_figure, curve_figures
 from mubert_jax.recognition.metrics import (
     HardClip,
     Scores,
@@ -29,9 +26,9 @@ from mubert_jax.recognition.metrics import (
     hardest,
     subsets,
 )
+from mubert_jax.recognition.page import render
 from mubert_jax.recognition.predictions import (
     CURVES_FILE,
-    KEYS,
     PREDICTIONS_FILE,
     Facts,
     Predictions,
@@ -41,344 +38,24 @@ from mubert_jax.recognition.predictions import (
 )
 from mubert_jax.recognition.published import Benchmark
 from mubert_jax.recognition.published import published as known
+from mubert_jax.recognition.report_tables import (
+    RATIOS,
+    classes_table,
+    confusion_table,
+    hardest_table,
+    over_seeds,
+    published_table,
+    scores_table,
+    seeds_table,
+    subjects_table,
+)
+from mubert_jax.recognition.tables import Table, markdown, percent
 
 MAPS_FOLDER = "maps"
 RESULTS = ("results.md", "results.csv", "results.html")
-TEMPLATE = Path(__file__).with_name("report.html")
-THIS_RUN = "this run"
-RATIOS = {"UF1 (%)": "uf1", "UAR (%)": "uar", "accuracy (%)": "accuracy"}
-# Beside them, because some publications have it as "UAR".
-WITH_PRECISION = RATIOS | {"mean precision (%)": "mean_precision"}
+TEMPLATE = "report.html"
 # The rows of results.csv below the seeds; low and high bound the 95 % interval over subjects.
 STATISTICS = ("mean", "std", "low", "high")
-# The approximate width of a letter in the figures, in pixels, by which they make room for names.
-LETTER = 7.2
-# The number of line colours that report.html defines for light and dark.
-COLOURS = 6
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A text with an optional bar, of length 0 to 1, that is drawn behind it."""
-
-    text: str
-    bar: float | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """A title, a header, rows of as many cells, and a note below.
-
-    Attributes:
-      words: the number of columns, from the left, that hold words; the others hold numbers.
-      own: the indices of this run's rows in a table that compares it with others.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    note: str = ""
-    words: int = 1
-    own: tuple[int, ...] = ()
-
-
-def over_seeds(seeds: Sequence[int]) -> str:
-    """The meaning of a ± in words."""
-    if len(seeds) == 1:
-        return f"One seed ({seeds[0]}), so no spread is known; several are needed."
-    return f"Mean ± sample standard deviation over {len(seeds)} seeds."
-
-
-def percent(values: np.ndarray) -> Cell:
-    """The mean of values (S,) from 0 to 1 in percent, with the deviation if there are several."""
-    mean = float(np.mean(values))
-    if np.isnan(mean):
-        return Cell("–")
-    return Cell(_spread(100 * values, 2), mean)
-
-
-def _spread(values: np.ndarray, digits: int) -> str:
-    tail = f" ± {deviation(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{np.mean(values):.{digits}f}{tail}"
-
-
-def _one(values: Scores, name: str) -> Cell:
-    return percent(np.array([getattr(values, name)]))
-
-
-def scores_table(summaries: list[Summary], baseline: tuple[str, Scores], note: str) -> Table:
-    """A row per subset, and one for always predicting the most frequent class."""
-    rows = [
-        (
-            Cell(summary.name),
-            Cell(str(summary.clips)),
-            Cell(str(summary.subjects)),
-            *(percent(summary.values(name)) for name in WITH_PRECISION.values()),
-            _interval(summary),
-            Cell(", ".join(summary.absent) or "–"),
-        )
-        for summary in summaries
-    ]
-    name, scores = baseline
-    cells = (_one(scores, ratio) for ratio in WITH_PRECISION.values())
-    full = summaries[0]
-    rows.append(
-        (
-            Cell(f"always “{name}”"),
-            Cell(str(full.clips)),
-            Cell(str(full.subjects)),
-            *cells,
-            Cell("–"),
-            Cell(", ".join(full.absent) or "–"),
-        )
-    )
-    note += (
-        " Counts are summed over all folds before UF1 and UAR are taken. With other people: 95 % "
-        "interval of UF1 from drawing the subjects anew. Mean precision is not UAR, though some "
-        "have published it as such."
-    )
-    if any(summary.absent for summary in summaries):
-        note += " A class left out has no clip in that row, and no part in its means."
-    columns = ("clips of", "clips", "subjects", *WITH_PRECISION, "with other people", "left out")
-    return Table("Scores", columns, tuple(rows), note)
-
-
-def _interval(summary: Summary) -> Cell:
-    low, high = 100 * summary.intervals["uf1"]
-    return Cell("–" if np.isnan(low) else f"{low:.1f} to {high:.1f}")
-
-
-def seeds_table(seeds: Sequence[int], full: Summary) -> Table:
-    """A row per seed, over all clips."""
-    rows = tuple(
-        (Cell(str(seed)), *(_one(scores, ratio) for ratio in WITH_PRECISION.values()))
-        for seed, scores in zip(seeds, full.scores, strict=True)
-    )
-    return Table("Every seed", ("seed", *WITH_PRECISION), rows)
-
-
-def published_table(benchmark: Benchmark, full: Summary) -> Table:
-    """This run among the published ones, the lowest UF1 first."""
-    rows = [
-        (
-            row.uf1,
-            (Cell(row.method), Cell(row.note), _published(row.uf1), _published(row.uar)),
-        )
-        for row in benchmark.rows
-    ]
-    uf1, uar = full.values("uf1"), full.values("uar")
-    own = (Cell(THIS_RUN), Cell("from the predictions"), percent(uf1), percent(uar))
-    rows.append((100 * float(uf1.mean()), own))
-    rows = tuple(cells for _, cells in sorted(rows, key=lambda row: row[0]))
-    return Table(
-        f"Beside the published numbers: {benchmark.title}",
-        ("method", "from", "UF1 (%)", "UAR (%)"),
-        rows,
-        "Tables are those of the paper (Micron-BERT, CVPR 2023). Nothing but this run was measured "
-        "here: protocols differ, and some keep the best epoch on the test subject, which raises "
-        "scores a lot.",
-        words=2,
-        own=tuple(i for i, row in enumerate(rows) if row[0].text == THIS_RUN),
-    )
-
-
-def _published(value: float) -> Cell:
-    return Cell(f"{value:.2f}", value / 100)
-
-
-def classes_table(full: Summary) -> Table:
-    """A row per class, over all clips."""
-    confusion = full.confusion
-    f1, recall, precision = (full.values(name) for name in ("f1", "recall", "precision"))
-    rows = tuple(
-        (
-            Cell(name),
-            Cell(f"{confusion[i].sum():.0f}"),
-            Cell(_count(confusion[:, i].sum(), len(f1))),
-            percent(f1[:, i]),
-            percent(recall[:, i]),
-            percent(precision[:, i]),
-        )
-        for i, name in enumerate(full.scores[0].classes)
-    )
-    columns = ("class", "clips", "taken for it", "F1 (%)", "recall (%)", "precision (%)")
-    return Table("Classes", columns, rows)
-
-
-def confusion_table(summary: Summary) -> Table:
-    """Numbers of clips, the mean over seeds: rows are the truth."""
-    classes, seeds = summary.scores[0].classes, len(summary.scores)
-    rows = tuple(
-        (Cell(name), *(Cell(_count(count, seeds)) for count in row))
-        for name, row in zip(classes, summary.confusion, strict=True)
-    )
-    return Table(f"Confusion: {summary.name}", ("truth ↓ taken for →", *classes), rows)
-
-
-def _count(count: float, seeds: int) -> str:
-    return f"{count:.0f}" if seeds == 1 else f"{count:.1f}"
-
-
-def subjects_table(subjects: list[Summary]) -> Table:
-    """A row per subject."""
-    rows = tuple(
-        (
-            Cell(subject.name),
-            Cell(str(subject.clips)),
-            Cell(_spread(subject.values("accuracy") * subject.clips, 1)),
-            *(percent(subject.values(name)) for name in RATIOS.values()),
-            Cell(", ".join(subject.absent) or "–"),
-        )
-        for subject in subjects
-    )
-    return Table(
-        "Subjects",
-        ("subject", "clips", "right", *RATIOS, "left out"),
-        rows,
-        "UF1 and UAR over the classes that the subject has clips of. They do not average to the "
-        "scores above.",
-    )
-
-
-def hardest_table(clips: list[HardClip]) -> Table:
-    """A row per clip."""
-    rows = tuple(
-        (
-            Cell(clip.subject_id),
-            Cell(clip.clip),
-            Cell(clip.truth),
-            Cell(clip.taken_for),
-            Cell(f"{clip.wrong} of {clip.seeds}"),
-            Cell(f"{100 * clip.confidence:.1f}", clip.confidence),
-        )
-        for clip in clips
-    )
-    return Table(
-        "Hardest clips",
-        ("subject", "clip", "truth", "taken for", "seeds wrong", "confidence (%)"),
-        rows,
-        "Wrong with most confidence, the mean over seeds of the probability that a wrong "
-        "prediction got; without probabilities, the share of seeds that were wrong.",
-        words=4,
-    )
-
-
-def markdown(table: Table, stamps: Sequence[str]) -> str:
-    """The table in Markdown, under the stamps."""
-    lines = [f"## {table.title}", ""]
-    for stamp in stamps:
-        lines += [f"> **⚠ {stamp}**", ""]
-    numbers = len(table.columns) - table.words
-    lines.append(_line(table.columns))
-    lines.append("|" + " --- |" * table.words + " ---: |" * numbers)
-    for i, row in enumerate(table.rows):
-        texts = [cell.text for cell in row]
-        lines.append(_line([f"**{text}**" for text in texts] if i in table.own else texts))
-    return "\n".join([*lines, "", *([table.note, ""] if table.note else [])])
-
-
-def _line(texts: Iterable[str]) -> str:
-    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
-
-
-def confusion_figure(summary: Summary) -> Markup:
-    """The confusion matrix: rows are the truth, the shade is the share of the row's clips."""
-    classes, counts = summary.scores[0].classes, summary.confusion
-    longest = max(len(name) for name in classes)
-    left, top, side = 24 + LETTER * longest, 40, max(64, LETTER * longest + 10)
-    size = side * len(classes)
-    digits = 0 if len(summary.scores) == 1 else 1
-    parts = [_words(left + size / 2, 12, "taken for", "middle", "faint")]
-    for i, name in enumerate(classes):
-        parts.append(_words(left + (i + 0.5) * side, 32, name, "middle"))
-        parts.append(_words(left - 8, top + (i + 0.5) * 56 + 4, name, "end"))
-        for j, count in enumerate(counts[i]):
-            share = count / counts[i].sum() if counts[i].sum() else 0.0
-            x, y = left + j * side, top + i * 56
-            ink = "on" if share > 0.5 else "off"
-            parts.append(
-                f'<rect class="heat" x="{x + 1:.1f}" y="{y + 1:.1f}" width="{side - 2:.1f}" '
-                f'height="54" rx="4" fill-opacity="{0.05 + 0.95 * share:.3f}"/>'
-            )
-            middle = x + side / 2
-            if counts[i].sum():
-                parts.append(_words(middle, y + 27, f"{100 * share:.0f}%", "middle", f"big {ink}"))
-            parts.append(_words(middle, y + 43, f"{count:.{digits}f}", "middle", f"small {ink}"))
-    title = f"Confusion of {summary.name}: rows are the truth, columns what clips were taken for"
-    return _svg(left + size + 4, top + 56 * len(classes) + 4, title, parts)
-
-
-def curve_figures(table: pd.DataFrame) -> list[tuple[str, Markup]]:
-    """(name, picture) of every curve: the mean over folds for each seed, and the span of folds."""
-    names = [name for name in table.columns if name not in KEYS]
-    return [(name, _curve(table, name)) for name in names if np.isfinite(table[name]).any()]
-
-
-def _curve(table: pd.DataFrame, name: str) -> Markup:
-    width, height, left, right, top, bottom = 460, 250, 56, 12, 26, 34
-    rows = table[np.isfinite(table[name])]
-    by_epoch = rows.groupby("epoch")[name]
-    low, high = by_epoch.quantile(0.1), by_epoch.quantile(0.9)
-    means = rows.groupby(["seed", "epoch"])[name].mean()
-    ticks_y = _ticks(min(low.min(), means.min()), max(high.max(), means.max()))
-    first, last = rows["epoch"].min(), rows["epoch"].max()
-
-    def x(epoch: float) -> float:
-        return left + (width - left - right) * (epoch - first) / max(last - first, 1)
-
-    def y(value: float) -> float:
-        span = ticks_y[-1] - ticks_y[0]
-        return height - bottom - (height - top - bottom) * (value - ticks_y[0]) / span
-
-    parts = []
-    for tick in ticks_y:
-        parts.append(
-            f'<line class="grid" x1="{left}" x2="{width - right}" '
-            f'y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
-        )
-        parts.append(_words(left - 8, y(tick) + 4, f"{tick:.4g}", "end", "small off"))
-    for tick in _ticks(first, last, whole=True):
-        if first <= tick <= last:
-            parts.append(_words(x(tick), height - 16, f"{tick:.0f}", "middle", "small off"))
-    parts.append(_words((left + width - right) / 2, height - 2, "epoch", "middle", "faint"))
-    there, back = _points(low, x, y), _points(high[::-1], x, y)
-    parts.append(f'<polygon class="band" points="{there} {back}"/>')
-    seeds = means.index.get_level_values("seed").unique()
-    for i, seed in enumerate(seeds):
-        parts.append(
-            f'<polyline class="line c{i % COLOURS}" points="{_points(means[seed], x, y)}">'
-            f"<title>seed {seed:.0f}</title></polyline>"
-        )
-        if i < COLOURS:
-            across = width - right - 50 * (min(len(seeds), COLOURS) - 1 - i)
-            parts.append(_words(across, 11, f"seed {seed:.0f}", "end", f"name c{i}"))
-    title = f"{name} by epoch: a line per seed, the mean over folds; the band spans four fifths"
-    return _svg(width, height, title, parts)
-
-
-def _ticks(low: float, high: float, whole: bool = False) -> Sequence[float]:
-    if high <= low:
-        low, high = low - 0.5, high + 0.5
-    return MaxNLocator(5, integer=whole).tick_values(low, high)
-
-
-def _points(values: pd.Series, x: Callable[[float], float], y: Callable[[float], float]) -> str:
-    return " ".join(
-        f"{x(epoch):.1f},{y(value):.1f}" for epoch, value in zip(values.index, values, strict=True)
-    )
-
-
-def _words(x: float, y: float, text: str, anchor: str, kind: str = "off") -> str:
-    return (
-        f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
-    )
-
-
-def _svg(width: float, height: float, title: str, parts: Sequence[str]) -> Markup:
-    return Markup(
-        f'<svg role="img" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-        f'height="{height:.0f}"><title>{escape(title)}</title>{"".join(parts)}</svg>'
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -597,15 +274,12 @@ def _markdown(report: Report) -> str:
 def _html(
     report: Report, predictions: Predictions, curves: pd.DataFrame | None, maps: Path | None
 ) -> str:
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
     hard = [(clip, map_of(clip, predictions, maps)) for clip in report.hardest]
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    return render(
+        TEMPLATE,
         report=report,
         tiles=[(name, percent(report.full.values(key)).text) for name, key in RATIOS.items()],
         seeds=over_seeds(report.seeds),
-        colours=COLOURS,
         opening=_opening(report),
         confusions=[(summary, confusion_figure(summary)) for summary in report.summaries],
         subjects=subjects_table(list(report.subjects)),

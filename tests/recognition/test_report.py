@@ -312,7 +312,8 @@ def test_facts_are_kept(tmp_path):
     facts.save(tmp_path)
     assert Facts.load(tmp_path) == facts
     assert set(json.loads((tmp_path / "recognition.json").read_text())) == {
-        *("classes", "protocol", "published", "stamps", "warnings")
+        *("classes", "protocol", "published", "stamps", "warnings"),
+        *("method", "reference", "published_as"),
     }
     assert Facts.load(tmp_path / "absent") == Facts()
 

@@ -36,6 +36,14 @@ LEAST_SIDE = 8 * (2 * SIDE - 1)
 PRESENT, ABSENT, DOWN_WEIGHT = 0.99, 0.01, 0.5
 TINY = 1e-8
 WEIGHTS = WeightsFile("ResNet-18", "", ("resnet18-f37072fd.pth",), "")
+REFERENCE = """\
+@inproceedings{quang2019capsulenet,
+  author = {Quang, Nguyen Van and Chun, Jinhee and Tokuyama, Takeshi},
+  title = {{CapsuleNet} for Micro-Expression Recognition},
+  booktitle = {14th IEEE International Conference on Automatic Face and Gesture Recognition (FG)},
+  year = {2019},
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,9 @@ class CapsuleNet(FlaxNetwork):
     """Trained by Adam, whose rate falls by a tenth per epoch, with the margin loss."""
 
     Options = Options
+    title = "CapsuleNet"
+    reference = REFERENCE
+    published_as = ("CapsuleNet",)
     reads: tuple[str, ...] = (FRAMES,)  # pyrefly: ignore[bad-override]
 
     def __init__(self, config: Config, backbone: Backbone | None = None):

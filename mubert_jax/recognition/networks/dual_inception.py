@@ -11,6 +11,15 @@ from mubert_jax.recognition.networks._windows import Conv, max_pool
 
 # Kernels of each branch in the two blocks of a tower.
 KERNELS = (6, 16)
+REFERENCE = """\
+@inproceedings{zhou2019dualinception,
+  author = {Zhou, L. and Mao, Q. and Xue, L.},
+  title = {Dual-Inception Network for Cross-Database Micro-Expression Recognition},
+  booktitle = {14th IEEE International Conference on Automatic Face and Gesture Recognition (FG)},
+  pages = {1--5},
+  year = {2019},
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,9 @@ class DualInception(AdamNetwork):
     """
 
     Options = Options
+    title = "Dual-Inception"
+    reference = REFERENCE
+    published_as = ("Dual-Inception",)
 
     def module(self) -> nn.Module:
         return Towers(self.options.hidden, self.classes)

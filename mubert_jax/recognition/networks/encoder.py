@@ -20,6 +20,7 @@ class EncoderFineTuning(FineTuned):
     """
 
     any_objective = True
+    title = "encoder, fine-tuned"
 
     def init(self, key: jax.Array, inputs: dict[str, jax.Array]) -> Params:
         onset, apex = jnp.unstack(normalise(inputs[FRAMES]), axis=1)

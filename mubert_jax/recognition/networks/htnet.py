@@ -22,6 +22,14 @@ from mubert_jax.recognition.networks._windows import Conv, max_pool
 CROPS = (((4, 1), (4, 13)), ((14, 3), (14, 11)))
 CROP, PATCH = 14, 7
 EPSILON = 1e-5
+REFERENCE = """\
+@misc{wang2023htnet,
+  author = {Wang, Zhifeng and Zhang, Kaihao and Luo, Wenhan and Sankaranarayana, Ramesh},
+  title = {{HTNet} for Micro-expression Recognition},
+  howpublished = {arXiv:2307.14637},
+  year = {2023},
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,9 @@ class HTNet(AdamNetwork):
     """Trained by Adam at a constant rate."""
 
     Options = Options
+    title = "HTNet"
+    reference = REFERENCE
+    published_as = ("HTNet",)
 
     def __init__(self, config: Config, backbone: Backbone | None = None):
         super().__init__(config, backbone)

@@ -18,6 +18,8 @@ from mubert_jax.recognition.inputs import (
     available_maps,
 )
 from mubert_jax.recognition.network import Network
+from mubert_jax.recognition.networks._paper import REFERENCE
+from mubert_jax.recognition.published import PAPER
 from mubert_jax.training.objective import Params
 
 BACKBONE, ENCODER = "backbone", "encoder"
@@ -38,6 +40,10 @@ class LinearProbe(Network):
             raise unknown(f"config.recognition.features {name!r}", name, known)
         self.predicts = name == BACKBONE
         self.any_objective = name == ENCODER
+        self.title = f"linear probe on {name}"
+        if name == BACKBONE:
+            self.title = "μ-BERT, linear probe"
+            self.reference, self.published_as = REFERENCE, (PAPER,)
         cells = IN_FACE if config.model.recognizer.places == "face" else IN_CELLS
         self.reads = ({BACKBONE: FEATURES, ENCODER: TOKENS}.get(name, f"{name}{cells}"),)
         self.copies = config.recognition.copies

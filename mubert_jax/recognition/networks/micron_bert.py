@@ -11,6 +11,8 @@ from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.recognition.inputs import FEATURES, FRAMES, Backbone, Inputs
 from mubert_jax.recognition.networks._fine_tuned import FineTuned, depths, first_heads
+from mubert_jax.recognition.networks._paper import REFERENCE
+from mubert_jax.recognition.published import PAPER
 from mubert_jax.training.objective import Params
 
 # Modules that have no part in recognition.
@@ -25,6 +27,9 @@ class FullFineTuning(FineTuned):
     """
 
     predicts = True
+    title = "μ-BERT, fine-tuned"
+    reference = REFERENCE
+    published_as = (PAPER,)
 
     def __init__(self, config: Config, backbone: Backbone | None = None):
         super().__init__(config, backbone)

@@ -11,6 +11,16 @@ from mubert_jax.recognition.networks._windows import Conv, max_pool
 
 # Kernels of the two convolutions of a tower, and their side.
 KERNELS, SIDE = (6, 16), 5
+REFERENCE = """\
+@article{gan2019offapexnet,
+  author = {Gan, Y. S. and Liong, S. T. and Yau, W. C. and Huang, Y. C. and Tan, L. K.},
+  title = {{OFF-ApexNet} on Micro-expression Recognition System},
+  journal = {Signal Processing: Image Communication},
+  volume = {74},
+  pages = {129--139},
+  year = {2019},
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -25,6 +35,9 @@ class OffApexNet(AdamNetwork):
     """Trained by Adam at a constant rate; strain is not read."""
 
     Options = Options
+    title = "OFF-ApexNet"
+    reference = REFERENCE
+    published_as = ("OFF-ApexNet",)
 
     def module(self) -> nn.Module:
         return Towers(self.options.hidden, self.classes)

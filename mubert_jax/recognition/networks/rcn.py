@@ -26,6 +26,17 @@ EPOCHS = 10
 TURNS = 2
 # As in PyTorch, whose momentum of 0.1 is the share of the new statistics.
 NORM_EPSILON, NORM_MOMENTUM = 1e-5, 0.9
+REFERENCE = """\
+@article{xia2020rcn,
+  author = {Xia, Zhaoqiang and Peng, Wei and Khor, Huai-Qian and Feng, Xiaoyi and Zhao, Guoying},
+  title = {Revealing the Invisible with Model and Data Shrinking for Composite-database
+    Micro-expression Recognition},
+  journal = {IEEE Transactions on Image Processing},
+  volume = {29},
+  pages = {8590--8605},
+  year = {2020},
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,9 @@ class RCN(FlaxNetwork):
     """
 
     Options = Options
+    title = "RCN-A"
+    reference = REFERENCE
+    published_as = ("RCN-A", "RCN")
 
     def __init__(self, config: Config, backbone: Backbone | None = None):
         super().__init__(config, backbone)

@@ -22,6 +22,16 @@ from mubert_jax.training.objective import Params
 # The least probability that the regression is read as: where it says less than nothing, a single
 # clip would otherwise decide which weight decay is chosen.
 LEAST = 0.05
+REFERENCE = """\
+@article{hoerl1970ridge,
+  author = {Hoerl, Arthur E. and Kennard, Robert W.},
+  title = {Ridge Regression: Biased Estimation for Nonorthogonal Problems},
+  journal = {Technometrics},
+  volume = {12},
+  pages = {55--67},
+  year = {1970},
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,8 @@ class Ridge(FlowNetwork):
     """
 
     Options = Options
+    title = "ridge regression"
+    reference = REFERENCE
     folds_at_once = 0
 
     def __init__(self, config: Config, backbone: Backbone | None = None):

@@ -29,6 +29,17 @@ CHANNELS = sum(STREAMS)
 EPSILON = 1e-5
 # Folds in one product of matrices and clips per chunk, on a CPU: measured, what its caches hold.
 FOLDS, CLIPS = 4, 4
+REFERENCE = """\
+@inproceedings{liong2019ststnet,
+  author = {Liong, Sze-Teng and Gan, Yee Siang and See, John and Khor, Huai-Qian and
+    Huang, Yen-Chang},
+  title = {Shallow Triple Stream Three-dimensional {CNN} ({STSTNet}) for Micro-expression
+    Recognition},
+  booktitle = {14th IEEE International Conference on Automatic Face and Gesture Recognition (FG)},
+  pages = {1--5},
+  year = {2019},
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,9 @@ class STSTNet(AdamNetwork):
     """
 
     Options = Options
+    title = "STSTNet"
+    reference = REFERENCE
+    published_as = ("STSTNet",)
 
     def module(self) -> nn.Module:
         return Streams(self.classes)
