@@ -34,6 +34,7 @@ VERBS = (
     "finetune",
     "predict",
     "evaluate",
+    "compare",
     "table6",
     "figure7",
     "bench",

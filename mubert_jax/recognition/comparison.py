@@ -9,13 +9,12 @@ import numpy as np
 from rich.table import Table
 
 from mubert_jax.data.files import replacing, writing_errors
-from mubert_jax.errors import UserError
+from mubert_jax.recognition.methods import load_same
 from mubert_jax.recognition.metrics import deviation, over_subjects, resampled, summarise
-from mubert_jax.recognition.predictions import PREDICTIONS_FILE, Predictions
+from mubert_jax.recognition.significance import interval
 
 COLUMNS = ("recognizer", "uf1", "deviation", "low", "high")
 COLUMNS += ("difference", "difference_low", "difference_high")
-CLIP = ["dataset", "subject", "clip", "truth"]
 
 
 @dataclass(frozen=True)
@@ -50,16 +49,9 @@ def compare(folders: Sequence[Path]) -> list[Compared]:
     """The recognizers of some runs, in the order of their folders.
 
     Raises:
-      UserError: a folder has no predictions, or they are of other clips than those of the first.
+      UserError: as `methods.load_same`.
     """
-    predictions = [_load(folder) for folder in folders]
-    first = predictions[0]
-    for folder, other in zip(folders, predictions, strict=True):
-        if _clips(other) != _clips(first) or other.classes != first.classes:
-            raise UserError(
-                f"{folder}: its clips, people or classes are not those of {folders[0]}; compare "
-                "recognizers that were tested on one data set"
-            )
+    predictions = load_same(folders)
     values = [summarise(found).values("uf1") for found in predictions]
     draws = [resampled(found)["uf1"].mean(0) for found in predictions]
     compared = []
@@ -72,7 +64,7 @@ def compare(folders: Sequence[Path]) -> list[Compared]:
                 float(deviation(values_S)),
                 (float(low), float(high)),
                 float(values_S.mean() - values[0].mean()),
-                _interval(draws_R - draws[0]),
+                interval(draws_R - draws[0]),
             )
         )
     return compared
@@ -100,26 +92,7 @@ def save(compared: Sequence[Compared], path: Path) -> None:
             csv.writer(file).writerows([COLUMNS, *(one.row for one in compared)])
 
 
-def _load(folder: Path) -> Predictions:
-    path = folder / PREDICTIONS_FILE
-    if not path.is_file():
-        raise UserError(
-            f"{folder}: no {PREDICTIONS_FILE}; give folders of finished `mubert finetune`s"
-        )
-    return Predictions.load(path)
-
-
-def _clips(predictions: Predictions) -> list[tuple[str, ...]]:
-    rows = predictions.of_seed(predictions.seeds[0]).table[CLIP]
-    return sorted(map(tuple, rows.to_numpy()))
-
-
 def _bracketed(interval: tuple[float, float], form: str) -> str:
     low, high = interval
     # Rich reads brackets as markup.
     return rf"\[{low:{form}}, {high:{form}}]"
-
-
-def _interval(draws_R: np.ndarray) -> tuple[float, float]:
-    low, high = np.percentile(draws_R, (2.5, 97.5))
-    return float(low), float(high)

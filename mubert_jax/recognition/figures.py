@@ -114,3 +114,28 @@ def _svg(width: float, height: float, title: str, parts: Sequence[str]) -> Marku
         f'<svg role="img" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
         f'height="{height:.0f}"><title>{escape(title)}</title>{"".join(parts)}</svg>'
     )
+
+
+def range_figure(
+    low: float, at: float, high: float, lines: Sequence[float], ring: float | None
+) -> Markup:
+    """An interval with a dot, on an axis from 0 to 1; `lines` across it, and a hollow `ring`."""
+    width, height = 190, 20
+
+    def x(value: float) -> float:
+        return 6 + (width - 12) * value
+
+    middle = height / 2
+    parts = [
+        f'<line class="axis" x1="{x(line):.1f}" x2="{x(line):.1f}" y1="0" y2="{height}"/>'
+        for line in lines
+    ]
+    if np.isfinite([low, high]).all():
+        parts.append(
+            f'<line class="whisker" x1="{x(low):.1f}" x2="{x(high):.1f}" y1="{middle}" '
+            f'y2="{middle}"/>'
+        )
+    parts.append(f'<circle class="dot" cx="{x(at):.1f}" cy="{middle}" r="5"/>')
+    if ring is not None:
+        parts.append(f'<circle class="ring" cx="{x(ring):.1f}" cy="{middle}" r="4"/>')
+    return _svg(width, height, f"{100 * at:.1f} [{100 * low:.1f}, {100 * high:.1f}]", parts)

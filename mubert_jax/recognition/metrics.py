@@ -43,7 +43,7 @@ class Scores:
 
     @property
     def clips(self) -> int:
-        return int(self.confusion.sum())
+        return round(float(self.confusion.sum()))
 
 
 def score(truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str]) -> Scores:
@@ -65,7 +65,10 @@ def score(truth: np.ndarray, prediction: np.ndarray, classes: Sequence[str]) -> 
     Raises:
       ValueError: there is no clip, the lengths differ, or a label is not an index into `classes`.
     """
-    confusion = _confusion(truth, prediction, len(classes))
+    return _scores(_confusion(truth, prediction, len(classes)), classes)
+
+
+def _scores(confusion: np.ndarray, classes: Sequence[str]) -> Scores:
     f1, recall, accuracy = ratios(confusion)
     precision = precisions(confusion)
     there = confusion.sum(1) > 0
@@ -193,6 +196,13 @@ def commonest(predictions: Predictions) -> tuple[str, Scores]:
     return run.classes[label], score(truth, np.full_like(truth, label), run.classes)
 
 
+def chance(predictions: Predictions) -> Scores:
+    """The scores of drawing among all classes alike, by the counts that are expected of it."""
+    run = predictions.of_seed(predictions.seeds[0])
+    counts = np.bincount(run.truth, minlength=len(run.classes))
+    return _scores(np.outer(counts, np.full(len(counts), 1 / len(counts))), run.classes)
+
+
 def deviation(values: np.ndarray) -> np.ndarray:
     """The sample standard deviation (S - 1) over the seeds, the first axis; NaN for one seed."""
     if len(values) < 2:
@@ -220,8 +230,8 @@ def over_subjects(predictions: Predictions) -> dict[str, np.ndarray]:
         }
 
 
-def resampled(predictions: Predictions) -> dict[str, np.ndarray]:
-    """The scores of every seed in every resampling of the subjects.
+def resampled(predictions: Predictions, resamplings: int = RESAMPLINGS) -> dict[str, np.ndarray]:
+    """The scores of every seed in every one of R resamplings of the subjects.
 
     Predictions of the same people share their draws, so their scores can be compared draw by draw.
 
@@ -231,7 +241,7 @@ def resampled(predictions: Predictions) -> dict[str, np.ndarray]:
     """
     confusions_SxPxCxC = _by_subject(predictions)
     people = confusions_SxPxCxC.shape[1]
-    drawn = np.random.default_rng(0).integers(people, size=(RESAMPLINGS, people))
+    drawn = np.random.default_rng(0).integers(people, size=(resamplings, people))
     counts_RxP = np.stack([np.bincount(row, minlength=people) for row in drawn])
     drawn_SxRxCxC = np.einsum("rp,spij->srij", counts_RxP, confusions_SxPxCxC)
     known = 1.0 if people > 1 else np.nan

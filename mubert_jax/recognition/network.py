@@ -45,6 +45,8 @@ class Network(abc.ABC):
       predicts: whether `mubert predict` can open its `weights`.
       any_objective: whether its backbone may be the encoder of any objective, not of Micron-BERT
         alone.
+      recipe: the config that trains it; `configs/recognition/NAME.py`, with the name of its file,
+        if empty.
       title: what tables call it; the name of its file if empty.
       reference: its publication as a BibTeX entry; "" if it has none.
       published_as: what its rows are called in `published.PUBLISHED`.
@@ -55,6 +57,7 @@ class Network(abc.ABC):
     copies: int = 0
     predicts: bool = False
     any_objective: bool = False
+    recipe: str = ""
     title: str = ""
     reference: str = ""
     published_as: tuple[str, ...] = ()

@@ -40,6 +40,7 @@ from mubert_jax.recognition.published import Benchmark
 from mubert_jax.recognition.published import published as known
 from mubert_jax.recognition.report_tables import (
     RATIOS,
+    THIS_RUN,
     classes_table,
     confusion_table,
     hardest_table,
@@ -106,22 +107,16 @@ def build(predictions: Predictions, facts: Facts) -> Report:
     """
     benchmark = known(facts.published) if facts.published else None
     summaries = subsets(predictions)
-    stamps = list(facts.stamps)
-    if crossing := predictions.crossing():
-        stamps.append(
-            f"LEAK: {len(crossing)} subjects are tested in more than one fold, so training saw "
-            f"them elsewhere: {', '.join(crossing[:5])}{' ...' if len(crossing) > 5 else ''}"
-        )
     warnings = [
         *facts.warnings,
         *predictions.notes,
         *_warnings(predictions, summaries, benchmark),
     ]
     return Report(
-        title=benchmark.title if benchmark else _sets_and_classes(predictions),
+        title=benchmark.title if benchmark else sets_and_classes(predictions),
         facts=facts,
         seeds=predictions.seeds,
-        stamps=tuple(stamps),
+        stamps=stamps_of(predictions, facts),
         warnings=tuple(warnings),
         summaries=tuple(summaries),
         baseline=commonest(predictions),
@@ -131,7 +126,19 @@ def build(predictions: Predictions, facts: Facts) -> Report:
     )
 
 
-def _sets_and_classes(predictions: Predictions) -> str:
+def stamps_of(predictions: Predictions, facts: Facts) -> tuple[str, ...]:
+    """Why numbers are not comparable: a run's own stamps, and what the folds show."""
+    if not (crossing := predictions.crossing()):
+        return facts.stamps
+    return (
+        *facts.stamps,
+        f"LEAK: {len(crossing)} subjects are tested in more than one fold, so training saw "
+        f"them elsewhere: {', '.join(crossing[:5])}{' ...' if len(crossing) > 5 else ''}",
+    )
+
+
+def sets_and_classes(predictions: Predictions) -> str:
+    """What predictions are of, as a title."""
     return f"{' + '.join(predictions.datasets)}, {len(predictions.classes)} classes"
 
 
@@ -253,7 +260,7 @@ def _opening(report: Report) -> list[Table]:
     if len(report.seeds) > 1:
         found.append(seeds_table(report.seeds, report.full))
     if report.benchmark:
-        found.append(published_table(report.benchmark, report.full))
+        found.append(published_table(report.benchmark, {THIS_RUN: report.full}))
     return found + [classes_table(report.full)]
 
 

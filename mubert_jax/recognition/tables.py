@@ -4,16 +4,32 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
 from mubert_jax.recognition.metrics import deviation
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A text with an optional bar, of length 0 to 1, that is drawn behind it."""
+    """A text, and what a page shows with it.
+
+    Attributes:
+      bar: the length, 0 to 1, of a bar below the text.
+      note: words after the text, in a fainter colour.
+      shade: how much the cell is coloured, -1 to 1, in one of two colours.
+      picture: an SVG in the place of the text.
+    """
 
     text: str
     bar: float | None = None
+    note: str = ""
+    shade: float | None = None
+    picture: Markup | None = None
+
+    @property
+    def whole(self) -> str:
+        """The text with its note."""
+        return f"{self.text} {self.note}".strip()
 
 
 @dataclass(frozen=True)
@@ -55,7 +71,7 @@ def markdown(table: Table, stamps: Sequence[str]) -> str:
     lines.append(_line(table.columns))
     lines.append("|" + " --- |" * table.words + " ---: |" * numbers)
     for i, row in enumerate(table.rows):
-        texts = [cell.text for cell in row]
+        texts = [cell.whole for cell in row]
         lines.append(_line([f"**{text}**" for text in texts] if i in table.own else texts))
     return "\n".join([*lines, "", *([table.note, ""] if table.note else [])])
 

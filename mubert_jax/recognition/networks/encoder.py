@@ -20,6 +20,7 @@ class EncoderFineTuning(FineTuned):
     """
 
     any_objective = True
+    recipe = "configs/finetune_encoder.py"
     title = "encoder, fine-tuned"
 
     def init(self, key: jax.Array, inputs: dict[str, jax.Array]) -> Params:

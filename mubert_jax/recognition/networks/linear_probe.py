@@ -33,6 +33,7 @@ class LinearProbe(Network):
     """
 
     folds_at_once = 0
+    recipe = "configs/finetune.py"
 
     def __init__(self, config: Config, backbone: Backbone | None = None):
         name, known = config.recognition.features, (BACKBONE, ENCODER, *available_maps())

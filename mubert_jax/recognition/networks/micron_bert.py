@@ -27,6 +27,7 @@ class FullFineTuning(FineTuned):
     """
 
     predicts = True
+    recipe = "configs/finetune_full.py"
     title = "μ-BERT, fine-tuned"
     reference = REFERENCE
     published_as = (PAPER,)
