@@ -20,6 +20,7 @@ from mubert_jax.recognition.comparison_tables import (
     pairs_table,
     ranked_table,
     sets_table,
+    tiles,
 )
 from mubert_jax.recognition.figures import confusion_figure
 from mubert_jax.recognition.latex import latex
@@ -157,8 +158,7 @@ def _html(found: Comparison) -> str:
         TEMPLATE,
         found=found,
         stamps=found.stamps,
-        clips=found.methods[0].full.clips,
-        people=found.methods[0].full.subjects,
+        tiles=tiles(found.methods, found.pairs),
         classes=", ".join(one.classes),
         tables=found.tables(),
         confusions=[
@@ -192,7 +192,7 @@ def _without(table: Table, columns: Sequence[int]) -> Table:
 
 def _latex(found: Comparison) -> str:
     keys = [_key(method) for method in found.methods]
-    tables = [latex(found.ranked(), "tab:methods", found.stamps, keys)]
+    tables = [latex(ranked_table(found.methods), "tab:methods", found.stamps, keys)]
     if sets := sets_table(found.methods):
         tables.append(latex(sets, "tab:data-sets", found.stamps))
     return "% \\usepackage{booktabs}; the references are in methods.bib.\n" + "\n".join(tables)

@@ -89,7 +89,8 @@ def run_all(
             if kind_of(error) is not UserError:  # the others would fail alike
                 raise
             reason = str(error).strip().partition("\n")[0]
-            console.print(f"{row.name}: {reason}", highlight=False, markup=False)
+            said = f"{row.name}: {reason}"
+            console.print(said, highlight=False, markup=False, soft_wrap=True)
             failed.append(Failed(_title(row), reason))
     if not finished:
         raise UserError(f"no network could be measured; the first: {failed[0].reason}")

@@ -24,7 +24,7 @@ NONE = Cell("--")
 RANKED = ("method", "UF1", "95 % over people", "UAR", "mean precision")
 RANKED += ("picked on the test subject: UF1", "first in", "CPU time")
 PAIRS = ("first", "second", "UF1, first less second", "p", "p, Holm")
-PAIRS += ("only first right", "only second right", "McNemar's p", "p, Holm")
+PAIRS += ("only first right", "only second right", "McNemar's p", "McNemar's p, Holm")
 PAIRS += ("detectable here", f"with {COMPOSITE} people")
 
 
@@ -34,15 +34,16 @@ def baselines(method: Method) -> dict[str, Scores]:
     return {f"always “{name}”": scores, "each class alike (chance)": chance(method.predictions)}
 
 
-def ranked_table(methods: Sequence[Method], failed: Sequence[Failed]) -> Table:
-    """A row per method, the highest UF1 first; below them what needs no recognizer."""
+def ranked_table(methods: Sequence[Method], failed: Sequence[Failed] = ()) -> Table:
+    """A row per method, the highest UF1 first; then what needs no recognizer, and what failed."""
     beside = baselines(methods[0])
     lines = [scores.uf1 for scores in beside.values()]
+    axis = _axis(methods, lines)
     rows = [
         (
             Cell(method.title, note="⚠" if method.stamps else ""),
             _mean(method.full, "uf1"),
-            _range(method, lines),
+            _range(method, axis, lines),
             _mean(method.full, "uar"),
             _mean(method.full, "mean_precision"),
             Cell(_percent(method.picked["uf1"])) if "uf1" in method.picked else NONE,
@@ -65,7 +66,7 @@ def ranked_table(methods: Sequence[Method], failed: Sequence[Failed]) -> Table:
     rows += [(Cell(one.title, note=f"failed: {one.reason}"), *[NONE] * 7) for one in failed]
     return Table(
         "Methods",
-        RANKED,
+        (*RANKED[:2], f"{RANKED[2]}, {100 * axis[0]:.0f} to {100 * axis[1]:.0f}", *RANKED[3:]),
         tuple(rows),
         "In percent, the mean over seeds ± their deviation where there are several; in brackets 95 "
         "% over people, who are drawn anew with all their clips. Counts are summed over all folds "
@@ -112,7 +113,7 @@ def matrix_table(methods: Sequence[Method], pairs: Sequence[Difference]) -> Tabl
             value = sign * pair.value
             star = "*" if pair.significant else ""
             note = f"[{100 * bounds[0]:+.1f}, {100 * bounds[1]:+.1f}]"
-            shade = 0.75 * value / largest if pair.significant else 0.25 * value / largest
+            shade = (0.6 if pair.significant else 0.15) * value / largest
             cells[key] = Cell(f"{100 * value:+.1f}{star}", note=note, shade=shade)
     order = range(len(methods))
     rows = tuple(
@@ -172,8 +173,9 @@ def pairs_table(methods: Sequence[Method], pairs: Sequence[Difference]) -> Table
 def hardest_table(methods: Sequence[Method]) -> Table | None:
     """A row per clip that most methods name wrong; None where there is none."""
     wrong = pd.concat([method.wrong for method in methods], axis=1).to_numpy()
-    hard = np.flatnonzero(wrong.mean(axis=1) > 0.5)
-    shown = hard[np.argsort(-wrong.mean(axis=1)[hard], kind="stable")][:HARDEST]
+    share, count = wrong.mean(axis=1), (wrong >= 0.5).sum(axis=1)
+    hard = np.flatnonzero(share > 0.5)
+    shown = hard[np.lexsort((-share[hard], -count[hard]))][:HARDEST]
     if not len(shown):
         return None
     taken = _taken_for(methods)
@@ -182,7 +184,6 @@ def hardest_table(methods: Sequence[Method]) -> Table | None:
     for row in shown:
         dataset, subject, clip, truth = clips[row]
         named = [one.title for one, share in zip(methods, wrong[row], strict=True) if share < 0.5]
-        count = len(methods) - len(named)
         rows.append(
             (
                 Cell(str(subject_ids([dataset], [subject])[0])),
@@ -190,18 +191,16 @@ def hardest_table(methods: Sequence[Method]) -> Table | None:
                 Cell(truth),
                 Cell(taken[clips[row]]),
                 Cell(", ".join(named) or "nobody"),
-                Cell(f"{count} of {len(methods)}", count / len(methods)),
+                Cell(f"{count[row]} of {len(methods)}", count[row] / len(methods)),
             )
         )
-    all_wrong = int(np.sum((wrong >= 0.5).all(axis=1)))
-    all_right = int(np.sum((wrong < 0.5).all(axis=1)))
     return Table(
         "Hardest clips",
         ("subject", "clip", "truth", "mostly taken for", "named right by", "methods wrong"),
         tuple(rows),
-        f"Of {len(wrong)} clips, {len(hard)} are wrong under most methods and seeds, {all_wrong} "
-        f"under every method and {all_right} under none. A method is right on a clip under more "
-        "than half of its seeds.",
+        f"Of {len(wrong)} clips, {len(hard)} are wrong under most methods and seeds, "
+        f"{np.sum(count == len(methods))} under every method and {np.sum(count == 0)} under none. "
+        "A method is right on a clip under more than half of its seeds.",
         words=5,
     )
 
@@ -256,9 +255,19 @@ def _mean(summary: Summary, name: str) -> Cell:
     return Cell(values, note="" if np.isnan(low) else f"[{low:.1f}, {high:.1f}]")
 
 
-def _range(method: Method, lines: Sequence[float]) -> Cell:
+def _axis(methods: Sequence[Method], lines: Sequence[float]) -> tuple[float, float]:
+    """Multiples of 0.1 between which all that is drawn of the methods lies."""
+    drawn = [*lines, *(method.uf1 for method in methods)]
+    drawn += [bound for method in methods for bound in method.full.intervals["uf1"]]
+    drawn += [method.picked["uf1"] for method in methods if "uf1" in method.picked]
+    tenths = 10 * np.array(drawn)
+    return float(np.floor(np.nanmin(tenths)) / 10), float(np.ceil(np.nanmax(tenths)) / 10)
+
+
+def _range(method: Method, axis: tuple[float, float], lines: Sequence[float]) -> Cell:
     low, high = method.full.intervals["uf1"]
-    return Cell("", picture=range_figure(low, method.uf1, high, lines, method.picked.get("uf1")))
+    ring = method.picked.get("uf1")
+    return Cell("", picture=range_figure(axis, low, method.uf1, high, lines, ring))
 
 
 def _percent(value: float) -> str:
@@ -278,21 +287,44 @@ def _taken_for(methods: Sequence[Method]) -> Mapping[tuple, str]:
     return wrong.groupby(CLIP)["prediction"].agg(lambda names: names.mode()[0]).to_dict()
 
 
+def tiles(methods: Sequence[Method], pairs: Sequence[Difference]) -> dict[str, str]:
+    """The first things that a reader asks, and the answers."""
+    best = methods[0]
+    found = {f"highest UF1 (%): {best.title}": f"{100 * best.uf1:.1f}"}
+    if _tested(pairs):
+        people = best.full.subjects
+        differ = sum(pair.significant for pair in pairs)
+        found["pairs of methods that differ"] = f"{differ} of {len(pairs)}"
+        shown = _percent(float(np.median(_shown(pairs))))
+        found[f"difference of UF1 that {people} people show"] = f"{shown} points"
+    found["clips, people"] = f"{best.full.clips}, {best.full.subjects}"
+    return found
+
+
 def lines(methods: Sequence[Method], pairs: Sequence[Difference]) -> Iterator[str]:
     """What a reader should take away, a sentence each."""
-    people = methods[0].full.subjects
-    if not pairs or np.isnan(pairs[0].error):
+    if not _tested(pairs):
         return
+    people, here = methods[0].full.subjects, _shown(pairs)
     found = sum(pair.significant for pair in pairs)
     yield (
         f"{found} of {len(pairs)} pairs of methods differ in UF1 (p < {LEVEL} over people, "
         "corrected for their number by Holm)."
     )
-    here = np.array([smallest_detectable(pair.error) for pair in pairs])
-    there = here * np.sqrt(people / COMPOSITE)
+    median = float(np.median(here))
+    scaled = _percent(median * np.sqrt(people / COMPOSITE))
+    beside = f"; with the {COMPOSITE} people of the MEGC2019 composite, one of {scaled}"
     yield (
-        f"With {people} people, a true difference of {_percent(float(np.median(here)))} points of "
-        f"UF1 would be found in {100 * POWER:.0f} % of such studies (the median over pairs; "
-        f"{_percent(here.min())} to {_percent(here.max())}); with the {COMPOSITE} people of the "
-        f"MEGC2019 composite, one of {_percent(float(np.median(there)))}."
+        f"With {people} people, a true difference of {_percent(median)} points of UF1 would be "
+        f"found in {100 * POWER:.0f} % of such studies (the median over pairs; "
+        f"{_percent(here.min())} to {_percent(here.max())}){beside if people != COMPOSITE else ''}."
     )
+
+
+def _tested(pairs: Sequence[Difference]) -> bool:
+    """Whether there is a pair, and more than one person."""
+    return bool(pairs) and not np.isnan(pairs[0].error)
+
+
+def _shown(pairs: Sequence[Difference]) -> np.ndarray:
+    return np.array([smallest_detectable(pair.error) for pair in pairs])

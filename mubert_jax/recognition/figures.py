@@ -117,13 +117,19 @@ def _svg(width: float, height: float, title: str, parts: Sequence[str]) -> Marku
 
 
 def range_figure(
-    low: float, at: float, high: float, lines: Sequence[float], ring: float | None
+    axis: tuple[float, float],
+    low: float,
+    at: float,
+    high: float,
+    lines: Sequence[float],
+    ring: float | None,
 ) -> Markup:
-    """An interval with a dot, on an axis from 0 to 1; `lines` across it, and a hollow `ring`."""
-    width, height = 190, 20
+    """An interval with a dot on an axis, from its start to its end; `lines` across, and a ring."""
+    width, height = 230, 26
+    start, end = axis
 
     def x(value: float) -> float:
-        return 6 + (width - 12) * value
+        return 6 + (width - 12) * (value - start) / (end - start)
 
     middle = height / 2
     parts = [
