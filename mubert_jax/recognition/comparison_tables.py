@@ -112,9 +112,8 @@ def matrix_table(methods: Sequence[Method], pairs: Sequence[Difference]) -> Tabl
         ):
             value = sign * pair.value
             star = "*" if pair.significant else ""
-            note = f"[{100 * bounds[0]:+.1f}, {100 * bounds[1]:+.1f}]"
             shade = (0.6 if pair.significant else 0.15) * value / largest
-            cells[key] = Cell(f"{100 * value:+.1f}{star}", note=note, shade=shade)
+            cells[key] = Cell(f"{100 * value:+.1f}{star}", note=_signed(bounds), shade=shade)
     order = range(len(methods))
     rows = tuple(
         (Cell(method.title), *(cells.get((i, j), Cell("")) for j in order))
@@ -135,16 +134,12 @@ def pairs_table(methods: Sequence[Method], pairs: Sequence[Difference]) -> Table
     people = methods[0].full.subjects
     rows = []
     for pair in pairs:
-        low, high = pair.interval
         here = smallest_detectable(pair.error)
         rows.append(
             (
                 Cell(methods[pair.first].title),
                 Cell(methods[pair.second].title),
-                Cell(
-                    f"{100 * pair.value:+.1f}",
-                    note=f"[{100 * low:+.1f}, {100 * high:+.1f}]",
-                ),
+                Cell(f"{100 * pair.value:+.1f}", note=_signed(pair.interval)),
                 Cell(_p(pair.p)),
                 Cell(_p(pair.corrected)),
                 Cell(str(pair.only_first)),
@@ -272,6 +267,12 @@ def _range(method: Method, axis: tuple[float, float], lines: Sequence[float]) ->
 
 def _percent(value: float) -> str:
     return "–" if np.isnan(value) else f"{100 * value:.1f}"
+
+
+def _signed(interval: tuple[float, float]) -> str:
+    """An interval of a difference; "" for one person alone."""
+    low, high = interval
+    return "" if np.isnan(low) else f"[{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
 def _p(value: float) -> str:
