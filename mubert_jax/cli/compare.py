@@ -89,7 +89,7 @@ def run(args: Namespace, console: Console) -> int:
     found = write_comparison(folders, args.output, failed, args.published)
     table = found.ranked()
     for method, row in zip(found.methods, table.rows, strict=False):
-        say(console, f"{method.title}: UF1 {row[1].whole}, UAR {row[3].whole} (%)")
+        say(console, f"{method.title}: UF1 {row[1].whole}, UAR {row[2].whole} (%)")
     say(console, "\n".join([*found.lines(), *(f"⚠ {stamp}" for stamp in found.stamps)]))
     say(console, f"Done: {args.output}/{', '.join(FILES)}")
     return 1 if failed else 0

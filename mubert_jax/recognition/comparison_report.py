@@ -13,6 +13,7 @@ import pandas as pd
 from mubert_jax.data.files import replacing, write_text, writing_errors
 from mubert_jax.recognition.comparison_runs import Failed
 from mubert_jax.recognition.comparison_tables import (
+    drawn,
     figures_table,
     hardest_table,
     lines,
@@ -28,7 +29,7 @@ from mubert_jax.recognition.methods import Method, doubts, load_methods
 from mubert_jax.recognition.metrics import deviation
 from mubert_jax.recognition.page import render
 from mubert_jax.recognition.published import published as known
-from mubert_jax.recognition.report import sets_and_classes
+from mubert_jax.recognition.report import sets_and_classes, warnings_of
 from mubert_jax.recognition.report_tables import over_seeds, published_table
 from mubert_jax.recognition.significance import Difference, differences
 from mubert_jax.recognition.tables import Table, markdown
@@ -86,6 +87,8 @@ class Comparison:
         """What a reader has to know, listed once."""
         found = [f"{one.title} could not be measured: {one.reason}" for one in self.failed]
         found += doubts(self.methods)
+        first, benchmark = self.methods[0], known(self.published) if self.published else None
+        found += warnings_of(first.predictions, first.summaries, benchmark)
         for method in self.methods:
             found += (*method.facts.warnings, *method.predictions.notes)
         return list(dict.fromkeys(found))
@@ -160,7 +163,7 @@ def _html(found: Comparison) -> str:
         stamps=found.stamps,
         tiles=tiles(found.methods, found.pairs),
         classes=", ".join(one.classes),
-        tables=found.tables(),
+        tables=[drawn(found.ranked(), found.methods), *found.tables()],
         confusions=[
             (method.title, confusion_figure(replace(method.full, name=method.title)))
             for method in found.methods
@@ -176,18 +179,8 @@ def _markdown(found: Comparison) -> str:
     text += [*(f"- {line}" for line in found.lines()), ""]
     if found.warnings:
         text += ["Warnings:", "", *(f"- {warning}" for warning in found.warnings), ""]
-    ranked = found.ranked()
-    drawn = [i for i in range(len(ranked.columns)) if any(row[i].picture for row in ranked.rows)]
-    return "\n".join(
-        [*text, *(markdown(t, found.stamps) for t in [_without(ranked, drawn), *found.tables()])]
-    )
-
-
-def _without(table: Table, columns: Sequence[int]) -> Table:
-    def kept(cells: Sequence[Any]) -> tuple:
-        return tuple(cell for i, cell in enumerate(cells) if i not in columns)
-
-    return replace(table, columns=kept(table.columns), rows=tuple(map(kept, table.rows)))
+    tables = [found.ranked(), *found.tables()]
+    return "\n".join([*text, *(markdown(table, found.stamps) for table in tables)])
 
 
 def _latex(found: Comparison) -> str:

@@ -1,6 +1,7 @@
 """The tables of a comparison of recognizers; all figures in percent."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ COMPOSITE = 68
 # Clips in the table of the hardest: a choice, as many as are read as a whole.
 HARDEST = 15
 NONE = Cell("--")
-RANKED = ("method", "UF1", "95 % over people", "UAR", "mean precision")
+RANKED = ("method", "UF1", "UAR", "mean precision")
 RANKED += ("picked on the test subject: UF1", "first in", "CPU time")
 PAIRS = ("first", "second", "UF1, first less second", "p", "p, Holm")
 PAIRS += ("only first right", "only second right", "McNemar's p", "McNemar's p, Holm")
@@ -36,14 +37,10 @@ def baselines(method: Method) -> dict[str, Scores]:
 
 def ranked_table(methods: Sequence[Method], failed: Sequence[Failed] = ()) -> Table:
     """A row per method, the highest UF1 first; then what needs no recognizer, and what failed."""
-    beside = baselines(methods[0])
-    lines = [scores.uf1 for scores in beside.values()]
-    axis = _axis(methods, lines)
     rows = [
         (
             Cell(method.title, note="⚠" if method.stamps else ""),
             _mean(method.full, "uf1"),
-            _range(method, axis, lines),
             _mean(method.full, "uar"),
             _mean(method.full, "mean_precision"),
             Cell(_percent(method.picked["uf1"])) if "uf1" in method.picked else NONE,
@@ -55,27 +52,39 @@ def ranked_table(methods: Sequence[Method], failed: Sequence[Failed] = ()) -> Ta
     rows += [
         (
             Cell(name),
-            Cell(_percent(scores.uf1)),
-            Cell(""),
-            Cell(_percent(scores.uar)),
-            Cell(_percent(scores.mean_precision)),
+            *(Cell(_percent(x)) for x in (scores.uf1, scores.uar, scores.mean_precision)),
             *[NONE] * 3,
         )
-        for name, scores in beside.items()
+        for name, scores in baselines(methods[0]).items()
     ]
-    rows += [(Cell(one.title, note=f"failed: {one.reason}"), *[NONE] * 7) for one in failed]
+    rows += [(Cell(one.title, note=f"failed: {one.reason}"), *[NONE] * 6) for one in failed]
     return Table(
         "Methods",
-        (*RANKED[:2], f"{RANKED[2]}, {100 * axis[0]:.0f} to {100 * axis[1]:.0f}", *RANKED[3:]),
+        RANKED,
         tuple(rows),
         "In percent, the mean over seeds ± their deviation where there are several; in brackets 95 "
         "% over people, who are drawn anew with all their clips. Counts are summed over all folds "
         "before any ratio is taken. First in: the share of these draws in which the method has the "
         "highest UF1. Picked on the test subject: what would have been reported had each fold kept "
-        "the epoch that suits whom it is tested on; it is no result (○ in the picture), and -- "
-        "where a run has not recorded it. The dashed lines are what needs no recognizer. Mean "
-        "precision is not UAR, though some have published it as such.",
+        "the epoch that suits whom it is tested on; it is no result, and -- where a run has not "
+        "recorded it. Mean precision is not UAR, though some have published it as such.",
         own=(0,),
+    )
+
+
+def drawn(table: Table, methods: Sequence[Method]) -> Table:
+    """`ranked_table` with a column that shows the intervals of UF1."""
+    lines = [scores.uf1 for scores in baselines(methods[0]).values()]
+    start, end = axis = _axis(methods, lines)
+    shown = [_range(method, axis, lines) for method in methods]
+    shown += [Cell("")] * (len(table.rows) - len(shown))
+    title = f"95 % over people, {100 * start:.0f} to {100 * end:.0f}"
+    return replace(
+        table,
+        columns=(*table.columns[:2], title, *table.columns[2:]),
+        rows=tuple((*row[:2], cell, *row[2:]) for row, cell in zip(table.rows, shown, strict=True)),
+        note=f"{table.note} Drawn: ● UF1 with its interval, ○ as picked on the test subject; "
+        "dashed lines are what needs no recognizer.",
     )
 
 

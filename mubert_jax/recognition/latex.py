@@ -20,7 +20,6 @@ _LETTERS = str.maketrans(
         "²": r"$^2$",
         "³": r"$^3$",
         "⚠": r"$\dagger$",
-        "○": r"$\circ$",
         "–": "--",
         "“": "``",
         "”": "''",
@@ -41,19 +40,15 @@ def latex(table: Table, label: str, stamps: Sequence[str], references: Sequence[
       references: The BibTeX key that is cited behind each row's first cell, "" for none; rows
         beyond these cite nothing.
     """
-    columns = [
-        i for i in range(len(table.columns)) if not any(row[i].picture for row in table.rows)
-    ]
-    rows = [[escaped(row[i].whole) for i in columns] for row in table.rows]
+    rows = [[escaped(cell.whole) for cell in row] for row in table.rows]
     for row, key in zip(rows, references, strict=False):
         row[0] += rf"~\cite{{{key}}}" if key else ""
-    cells = pd.DataFrame(rows, columns=[escaped(table.columns[i]) for i in columns])
-    words = sum(i < table.words for i in columns)
+    cells = pd.DataFrame(rows, columns=list(map(escaped, table.columns)))
     return cells.style.hide(axis="index").to_latex(
         hrules=True,
         environment="table*",
         position_float="centering",
-        column_format="l" * words + "r" * (len(columns) - words),
+        column_format="l" * table.words + "r" * (len(table.columns) - table.words),
         caption=escaped(
             " ".join([f"{table.title}.", *(f"{stamp}." for stamp in stamps), table.note])
         ),

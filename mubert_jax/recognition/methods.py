@@ -114,7 +114,7 @@ def load_methods(folders: Sequence[Path]) -> list[Method]:
                 resampled(predictions, DRAWS)["uf1"].mean(0),
             )
         )
-    return sorted(methods, key=lambda method: -method.uf1)
+    return sorted(methods, key=lambda method: (-method.uf1, method.name))
 
 
 def doubts(methods: Sequence[Method]) -> Iterator[str]:
@@ -152,8 +152,11 @@ def _clips(predictions: Predictions) -> list[tuple[str, ...]]:
 
 def _folds(predictions: Predictions) -> dict[int, np.ndarray]:
     """Seed -> the number of each clip's fold, numbered in the order of the clips."""
-    sorted_ = predictions.table.sort_values(CLIP)
-    return {int(seed): pd.factorize(rows["fold"])[0] for seed, rows in sorted_.groupby("seed")}
+    table = predictions.table.sort_values(CLIP)
+    return {
+        seed: pd.factorize(table.loc[table["seed"] == seed, "fold"])[0]
+        for seed in predictions.seeds
+    }
 
 
 def _picked(path: Path) -> dict[str, float]:

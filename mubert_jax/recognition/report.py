@@ -110,7 +110,7 @@ def build(predictions: Predictions, facts: Facts) -> Report:
     warnings = [
         *facts.warnings,
         *predictions.notes,
-        *_warnings(predictions, summaries, benchmark),
+        *warnings_of(predictions, summaries, benchmark),
     ]
     return Report(
         title=benchmark.title if benchmark else sets_and_classes(predictions),
@@ -142,9 +142,10 @@ def sets_and_classes(predictions: Predictions) -> str:
     return f"{' + '.join(predictions.datasets)}, {len(predictions.classes)} classes"
 
 
-def _warnings(
+def warnings_of(
     predictions: Predictions, summaries: Iterable[Summary], benchmark: Benchmark | None
 ) -> Iterator[str]:
+    """Classes that are left out of a mean, and published numbers of other classes."""
     for summary in summaries:
         if summary.absent:
             names = ", ".join(summary.absent)

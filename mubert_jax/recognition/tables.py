@@ -38,7 +38,7 @@ class Table:
 
     Attributes:
       words: the number of columns, from the left, that hold words; the others hold numbers.
-      own: the indices of this run's rows in a table that compares it with others.
+      own: the indices of the rows that stand out, such as this run's among others.
     """
 
     title: str
