@@ -63,7 +63,13 @@ def make_three(folder):
     (good / "cost.json").write_text(json.dumps({"seconds": 100.0, "cpu_seconds": 150.0}))
     entry = ENTRY.format("poor", "Poor")
     poor = make(folder / "poor", 0.3, method="50 % & a_b", reference=entry)
-    rows = [(0, "uf1", 0.3, 0.7), (1, "uf1", 0.3, 0.8), (0, "uar", 0.3, 0.9), (1, "uar", 0.3, 0.9)]
+    honest = summarise(Predictions.load(poor / "predictions.csv", CLASSES))
+    picked = {"uf1": (0.7, 0.8), "uar": (0.9, 0.9)}
+    rows = [
+        (seed, name, honest.values(name)[seed], values[seed])
+        for name, values in picked.items()
+        for seed in range(SEEDS)
+    ]
     table = pd.DataFrame(rows, columns=["seed", "score", "honest", "picked"])
     table.to_csv(poor / "optimism.csv", index=False)
     return [poor, good, make(folder / "theirs", 0.6)]
