@@ -376,6 +376,8 @@ class RecognitionConfig:
     folds_at_once: int = unless(0, "recognition.network", LINEAR_PROBE)
     # Key of the published numbers that are printed beside, such as casme2-5.
     published: str = ""
+    # Beside the result, what picking each fold's epoch on its own test clips would have reported.
+    optimism: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -97,7 +97,8 @@ class Table6Part(AblatePart):
     """`mubert table6`: pretrainings and how their encoders recognize; flags give the seeds."""
 
     recognition: Annotated[
-        RecognitionConfig, all_but("seeds", "network", "options", "features", "published", "copies")
+        RecognitionConfig,
+        all_but("seeds", "network", "options", "features", "published", "copies", "optimism"),
     ]
 
 
@@ -167,7 +168,16 @@ class FoldsPart:
     training: Annotated[TrainingConfig, some("seed")]
     recognition: Annotated[
         RecognitionConfig,
-        all_but("protocol", "seeds", "network", "options", "features", "head_epochs", "published"),
+        all_but(
+            "protocol",
+            "seeds",
+            "network",
+            "options",
+            "features",
+            "head_epochs",
+            "published",
+            "optimism",
+        ),
     ]
 
 

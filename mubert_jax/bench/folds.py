@@ -100,7 +100,7 @@ def _full(config: Config, steps: int, console: Console) -> dict[str, Any]:
             marks[folds],
             np.full(len(folds), WEIGHT_DECAY),
             0,
-            after_epoch=lambda epoch, losses: ends.append(time.perf_counter()),
+            after_epoch=lambda *_: ends.append(time.perf_counter()),
         )
         return ends[1] - ends[0]
 
@@ -142,7 +142,7 @@ def _ststnet(config: Config, console: Console) -> dict[str, Any]:
         *one,
         decay[:1],
         0,
-        after_epoch=lambda epoch, losses: ends.append(time.perf_counter()),
+        after_epoch=lambda *_: ends.append(time.perf_counter()),
     )
     return {
         "backbone": "none (STSTNet)",

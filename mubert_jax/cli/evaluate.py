@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.table import Table
 
 from mubert_jax.cli import flag_types as types
 from mubert_jax.cli.parser import Parser
@@ -14,6 +15,7 @@ from mubert_jax.outputs import check_output
 
 if TYPE_CHECKING:  # pandas and matplotlib, which the help does without
     from mubert_jax.recognition.report import Report
+    from mubert_jax.recognition.report import Table as ReportTable
 
 SUMMARY = "saved predictions -> UF1, UAR and a report"
 EXAMPLE = (
@@ -148,6 +150,18 @@ def _spotting(args: Namespace, console: Console) -> None:
     say(console, f"Done: {args.output}/spotting.csv, spotting.json{curve}")
 
 
+def _shown(table: "ReportTable") -> Table:
+    """A table of the report, for a terminal."""
+    shown = Table(title=table.title, caption=table.note)
+    for i, name in enumerate(table.columns):
+        shown.add_column(name, justify="left" if i < table.words else "right", overflow="fold")
+    for row in table.rows:
+        shown.add_row(*(cell.text for cell in row))
+    return shown
+
+
 def say_report(report: "Report", folder: Path, console: Console) -> None:
     say(console, "\n".join([report.title, *report.lines()]))
+    for table in report.beside:
+        console.print(_shown(table))
     say(console, f"Done: {folder}/results.html, results.md, results.csv, megc2019_seed*.txt")

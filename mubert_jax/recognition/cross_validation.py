@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -21,6 +21,7 @@ from mubert_jax import renamed
 from mubert_jax.data.files import replacing, write_text, writing_errors
 from mubert_jax.data.labelled_clips import LabelledClips
 from mubert_jax.errors import UserError, readable
+from mubert_jax.recognition.optimism import best_epoch
 from mubert_jax.recognition.predictions import COLUMNS, PROBABILITY, Predictions
 from mubert_jax.recognition.protocols import Clips, Fold, Split, inner_split, split
 
@@ -28,10 +29,44 @@ FOLDS = "folds"
 PLAN_FILE = "finetune.json"
 RESUME = "run the same command again, finished folds are kept"
 
-# (numbers of K folds, train_KxP, weight_decay_K) -> logits of all pairs (K, P, C), losses (K, E),
-# and the trained parameters, with a leading axis K. `train_KxP` marks the pairs that a fold may
-# learn from. A fold gives the same result alone and among others.
-Learner = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, Any]]
+
+class Learned(NamedTuple):
+    """What a learner made of K folds.
+
+    Attributes:
+      logits: of all pairs, (K, P, C), after the last epoch.
+      losses: (K, E).
+      params: the trained parameters, with a leading axis K.
+      named: the class that each watched pair was taken for after each epoch, (K, E, T); None if
+        none was watched.
+    """
+
+    logits: np.ndarray
+    losses: np.ndarray
+    params: Any
+    named: np.ndarray | None = None
+
+
+class Learner(Protocol):
+    """Trains K folds; a fold gives the same result alone and among others, watched or not.
+
+    Args:
+      fold_K: The numbers of the folds.
+      train_KxP: The pairs that each fold may learn from, boolean.
+      weight_decay_K: The weight decay of each fold.
+      watched_KxT: Row numbers of pairs that each fold names after every epoch.
+    """
+
+    def __call__(
+        self,
+        fold_K: np.ndarray,
+        train_KxP: np.ndarray,
+        weight_decay_K: np.ndarray,
+        watched_KxT: np.ndarray | None = None,
+        /,
+    ) -> Learned: ...
+
+
 # Seed -> the learner with this seed.
 MakeLearner = Callable[[int], Learner]
 
@@ -43,21 +78,28 @@ class CrossValidated:
     Attributes:
       predictions: of every clip under every seed, by a recognizer not trained on its subject.
       curves: columns `seed`, `fold`, `epoch`, `loss`.
+      picked: what the epochs that suit the test clips best would have predicted; None unless asked.
       warnings: what a reader has to know about the folds.
     """
 
     predictions: Predictions
     curves: pd.DataFrame
     warnings: tuple[str, ...]
+    picked: Predictions | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """The result of one fold: `logits` of all pairs (P, C), `losses` (E,), weight `decay` ()."""
+    """The result of one fold: `logits` of all pairs (P, C), `losses` (E,), weight `decay` ().
+
+    `named` is the class that each of its T test clips was taken for after each epoch, (E, T), if
+    that was watched.
+    """
 
     logits: np.ndarray
     losses: np.ndarray
     decay: np.ndarray
+    named: np.ndarray | None = None
 
 
 class KeptFolds:
@@ -110,7 +152,7 @@ class KeptFolds:
         path = self._path(seed, fold)
         with writing_errors(path.parent, RESUME), replacing(path) as temporary:
             with open(temporary, "wb") as file:
-                np.savez(file, **vars(fitted))
+                np.savez(file, **{k: x for k, x in vars(fitted).items() if x is not None})
 
     def _path(self, seed: int, fold: int):
         return self._folder / f"seed{seed}-fold{fold:03d}.npz"
@@ -142,6 +184,7 @@ def cross_validate(
     kept: KeptFolds,
     console: Console,
     folds_at_once: int = 0,
+    optimism: bool = False,
 ) -> CrossValidated:
     """Trains and tests every fold under every seed.
 
@@ -150,21 +193,30 @@ def cross_validate(
       weight_decays: The candidates; each fold chooses by an inner split of its subjects.
       kept: The store of finished folds.
       folds_at_once: The number of folds that a learner is given at a time; 0 for all.
+      optimism: Whether test clips are watched, for `CrossValidated.picked`. Folds that were kept
+        without are trained again.
 
     Raises:
       UserError: the protocol does not fit the pairs; a loss is not finite; the disk is full.
     """
     clips = clips_of(pairs)
-    tables, curves, warnings = [], [], []
+    tables, curves, picked, warnings = [], [], [], []
     for seed in seeds:
         folds = split(protocol, clips, seed)
         warnings += [text for text in folds.warnings if text not in warnings]
         at_once = folds_at_once or len(folds.folds)
-        fitted = _of_seed(make_learner, clips, folds, seed, weight_decays, kept, console, at_once)
+        fitted = _of_seed(
+            make_learner, clips, folds, seed, weight_decays, kept, console, at_once, optimism
+        )
         tables.append(_predictions(folds, fitted, pairs, clips, seed))
         curves.append(_curves(folds, fitted, seed))
+        if optimism:
+            picked.append(_picked(folds, fitted, clips, tables[-1]))
     predictions = Predictions(pd.concat(tables, ignore_index=True), clips.classes)
-    return CrossValidated(predictions, pd.concat(curves), tuple(warnings))
+    best = None
+    if optimism:
+        best = Predictions(pd.concat(picked, ignore_index=True), clips.classes)
+    return CrossValidated(predictions, pd.concat(curves), tuple(warnings), best)
 
 
 def check_folds(
@@ -195,8 +247,8 @@ def fit_all(
     clips, learn = clips_of(pairs), make_learner(seed)
     everyone = Fold("all", np.arange(len(pairs)), np.arange(0))
     decay = _decays(learn, np.zeros(1, int), [everyone], clips, seed, weight_decays)
-    _, _, trained = learn(np.zeros(1, int), np.ones((1, len(pairs)), bool), decay)
-    return jax.tree.map(lambda x: np.asarray(x[0]), trained)
+    learned = learn(np.zeros(1, int), np.ones((1, len(pairs)), bool), decay)
+    return jax.tree.map(lambda x: np.asarray(x[0]), learned.params)
 
 
 def clips_of(pairs: LabelledClips) -> Clips:
@@ -214,11 +266,19 @@ def _of_seed(
     kept: KeptFolds,
     console: Console,
     at_once: int,
+    watch: bool,
 ) -> list[Fitted]:
     """All folds under one seed: the finished ones are loaded, the others trained in groups."""
     count = len(folds.folds)
-    stored = ((number, kept.load(seed, number)) for number in range(count))
-    found = {number: fitted for number, fitted in stored if fitted is not None}
+    stored = {number: kept.load(seed, number) for number in range(count)}
+    found = {number: fitted for number, fitted in stored.items() if fitted is not None}
+    if watch and (blind := [number for number, fitted in found.items() if fitted.named is None]):
+        console.print(
+            f"seed {seed}: {len(blind)} folds were kept without their epochs' predictions, and are "
+            "trained again",
+            highlight=False,
+        )
+        found = {number: fitted for number, fitted in found.items() if number not in blind}
     missing = [number for number in range(count) if number not in found]
     if not missing:
         return [found[number] for number in range(count)]
@@ -228,9 +288,13 @@ def _of_seed(
         group = [folds.folds[number] for number in numbers]
         decays = _decays(learn, numbers, group, clips, seed, weight_decays)
         train = np.stack([_mask(fold.train, clips) for fold in group])
-        logits, losses, _ = learn(numbers, train, decays)
-        for number, *fitted in zip(numbers, logits, losses, decays, strict=True):
-            found[number] = Fitted(*fitted)
+        tests = [fold.test for fold in group]
+        learned = learn(numbers, train, decays, _filled(tests) if watch else None)
+        for i, number in enumerate(numbers):
+            named = None
+            if learned.named is not None:
+                named = learned.named[i, :, : len(tests[i])].astype(np.uint8)
+            found[number] = Fitted(learned.logits[i], learned.losses[i], decays[i], named)
             kept.save(seed, number, found[number])
         done = count - len(missing) + start + len(numbers)
         console.print(f"seed {seed}: {done} of {count} folds", highlight=False)
@@ -275,10 +339,16 @@ def choose_decay(
         weight_P[marks_P] = compute_sample_weight("balanced", label_P[marks_P]) / marks_P.sum()
     loss_VxK = []
     for value in values:
-        logits, _, _ = learn(fold_K, inner_KxP, np.full(len(fold_K), value))
+        logits = learn(fold_K, inner_KxP, np.full(len(fold_K), value)).logits
         entropy = -np.asarray(jax.nn.log_softmax(logits))[:, np.arange(len(label_P)), label_P]
         loss_VxK.append(np.sum(entropy * weight_KxP, axis=-1))
     return np.asarray(values)[np.argmin(np.nan_to_num(loss_VxK, nan=np.inf), axis=0)]
+
+
+def _filled(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Row numbers of K folds, each filled up with its own to the length of the longest, (K, T)."""
+    longest = max(map(len, rows))
+    return np.stack([np.resize(of_fold, longest) for of_fold in rows])
 
 
 def _mask(rows: np.ndarray, clips: Clips):
@@ -300,6 +370,18 @@ def _predictions(
             rows.append((row, *who, seed, fold.name, *names, *chances))
     columns = ["row", *COLUMNS, *(PROBABILITY + name for name in clips.classes)]
     return pd.DataFrame(rows, columns=columns).sort_values("row").drop(columns="row")
+
+
+def _picked(
+    folds: Split, fitted: list[Fitted], clips: Clips, predicted: pd.DataFrame
+) -> pd.DataFrame:
+    """The rows of predictions, each fold's after the epoch that is best for its test clips."""
+    named = np.full(len(clips.label), -1)
+    for fold, found in zip(folds.folds, fitted, strict=True):
+        of_epochs: Any = found.named
+        named[fold.test] = of_epochs[best_epoch(of_epochs, clips.label[fold.test])]
+    names = np.array(clips.classes)[named[named >= 0]]
+    return predicted[list(COLUMNS)].assign(prediction=names)
 
 
 def _curves(folds: Split, fitted: list[Fitted], seed: int) -> pd.DataFrame:

@@ -50,6 +50,7 @@ from mubert_jax.recognition.magnified import magnified
 from mubert_jax.recognition.metrics import hardest
 from mubert_jax.recognition.network import Network
 from mubert_jax.recognition.networks import make_network
+from mubert_jax.recognition.optimism import OPTIMISM_FILE, Optimism
 from mubert_jax.recognition.predictions import CURVES_FILE, PREDICTIONS_FILE, Facts, Predictions
 from mubert_jax.recognition.published import published
 from mubert_jax.recognition.report import MAPS_FOLDER, Report, evaluate_run
@@ -63,7 +64,12 @@ INPUTS_FOLDER = "inputs"
 HARDEST = 8
 OPTIONS = "recognition.options"
 # Keys that may change between two starts of one run.
-FREE = ("recognition.published", "recognition.folds_at_once", "recognition.seeds")
+FREE = (
+    "recognition.published",
+    "recognition.folds_at_once",
+    "recognition.seeds",
+    "recognition.optimism",
+)
 
 
 def finetune(
@@ -106,8 +112,9 @@ def finetune(
     make_learner = partial(
         network.learner, Inputs(pairs, backbone, recognition, workdir / INPUTS_FOLDER)
     )
+    at_once, watched = network.folds_at_once, recognition.optimism
     with metered(workdir):
-        crossed = cross_validate(make_learner, pairs, *folds, kept, console, network.folds_at_once)
+        crossed = cross_validate(make_learner, pairs, *folds, kept, console, at_once, watched)
     _leave(config, network, crossed, workdir, stamps, pairs.notes)
     if trained and "dma" in trained.params and isinstance(pairs, LabelledPairs):
         _draw_hardest(crossed.predictions, pairs, trained, workdir / MAPS_FOLDER)
@@ -203,6 +210,10 @@ def _leave(
         predictions.save(workdir / PREDICTIONS_FILE)
         with replacing(workdir / CURVES_FILE) as temporary:
             crossed.curves.to_csv(temporary, index=False)
+        if crossed.picked:
+            Optimism.of(predictions, crossed.picked).save(workdir / OPTIMISM_FILE)
+        else:  # of another start, under other seeds perhaps
+            (workdir / OPTIMISM_FILE).unlink(missing_ok=True)
         Facts(
             classes=predictions.classes,
             protocol=recognition.protocol,

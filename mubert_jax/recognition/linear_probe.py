@@ -48,18 +48,41 @@ def fit(
     Returns:
       The heads, and their losses (K, epochs).
     """
+    heads, losses, _ = fit_watched(
+        features_AxPxF, label_P, train_KxP, weight_decay_K, classes, config, None, stacked
+    )
+    return heads, losses
+
+
+def fit_watched(
+    features_AxPxF: np.ndarray,
+    label_P: np.ndarray,
+    train_KxP: np.ndarray,
+    weight_decay_K: np.ndarray,
+    classes: int,
+    config: RecognitionConfig,
+    watched_KxT: np.ndarray | None,
+    stacked: bool = True,
+) -> tuple[Heads, np.ndarray, np.ndarray | None]:
+    """As `fit`, and the class that pairs of each head are taken for after each epoch, (K, E, T).
+
+    Args:
+      watched_KxT: The row numbers of these pairs; None for none.
+    """
     features = np.asarray(features_AxPxF, np.float32)
     # Only for the precision of float32: each head standardises by its own clips.
     middle, spread = features.mean((0, 1)), features.std((0, 1)) + 1e-6
     shared = jnp.asarray((features - middle) / spread), jnp.asarray(label_P)
-    own = jnp.asarray(train_KxP), jnp.asarray(weight_decay_K, jnp.float32)
+    watched = np.zeros((len(train_KxP), 0), int) if watched_KxT is None else watched_KxT
+    own = jnp.asarray(train_KxP), jnp.asarray(weight_decay_K, jnp.float32), jnp.asarray(watched)
     if stacked:
-        (kernel, bias), losses = _fit_all(*shared, *own, classes, config)
+        (kernel, bias), losses, named = _fit_all(*shared, *own, classes, config)
     else:
         found = [_fit_one(*shared, *row, classes, config) for row in zip(*own, strict=True)]
-        (kernel, bias), losses = jax.tree.map(lambda *parts: jnp.stack(parts), *found)
+        (kernel, bias), losses, named = jax.tree.map(lambda *parts: jnp.stack(parts), *found)
     kernel /= spread[:, None]
-    return Heads(kernel, bias - middle @ kernel), np.asarray(losses)
+    heads = Heads(kernel, bias - middle @ kernel)
+    return heads, np.asarray(losses), None if watched_KxT is None else np.asarray(named)
 
 
 def clip_weights(label_P: jax.Array, train_P: jax.Array, classes: int, balance: str) -> jax.Array:
@@ -75,17 +98,18 @@ def clip_weights(label_P: jax.Array, train_P: jax.Array, classes: int, balance: 
     return weight_P / jnp.sum(weight_P)
 
 
-@functools.partial(jax.jit, static_argnums=(4, 5))
+@functools.partial(jax.jit, static_argnums=(5, 6))
 def _fit_all(
     features_AxPxF: jax.Array,
     label_P: jax.Array,
     train_KxP: jax.Array,
     weight_decay_K: jax.Array,
+    watched_KxT: jax.Array,
     classes: int,
     config: RecognitionConfig,
 ):
     one = functools.partial(_fit_one, features_AxPxF, label_P, classes=classes, config=config)
-    return jax.vmap(one)(train_KxP, weight_decay_K)
+    return jax.vmap(one)(train_KxP, weight_decay_K, watched_KxT)
 
 
 @functools.partial(jax.jit, static_argnames=("classes", "config"))
@@ -94,6 +118,7 @@ def _fit_one(
     label_P: jax.Array,
     train_P: jax.Array,
     weight_decay: jax.Array,
+    watched_T: jax.Array,
     classes: int,
     config: RecognitionConfig,
 ):
@@ -119,12 +144,17 @@ def _fit_one(
 
     tx = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.epochs))
 
-    def step(carry: Any, _: None) -> tuple[Any, jax.Array]:
+    def step(carry: Any, _: None) -> tuple[Any, tuple[jax.Array, jax.Array]]:
         params, state = carry
         (_, cross), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
         updates, state = tx.update(gradient, state)
-        return (optax.apply_updates(params, updates), state), cross
+        learned: Any = optax.apply_updates(params, updates)
+        kernel_FxC, bias_C = of_raw_features(*learned)
+        named_T = jnp.argmax(features_AxPxF[0, watched_T] @ kernel_FxC + bias_C, axis=-1)
+        return (learned, state), (cross, named_T)
 
     params = jnp.zeros((size, classes)), jnp.zeros(classes)
-    (params, _), losses = jax.lax.scan(step, (params, tx.init(params)), length=config.epochs)
-    return of_raw_features(*params), losses
+    (params, _), (losses, named) = jax.lax.scan(
+        step, (params, tx.init(params)), length=config.epochs
+    )
+    return of_raw_features(*params), losses, named

@@ -12,7 +12,8 @@ import optax
 
 from mubert_jax.config import Config, RecognitionConfig
 from mubert_jax.config_values import from_values
-from mubert_jax.recognition.cross_validation import Learner
+from mubert_jax.errors import UserError
+from mubert_jax.recognition.cross_validation import Learned, Learner
 from mubert_jax.recognition.inputs import Backbone, Inputs, check_input, in_batches
 from mubert_jax.recognition.linear_probe import clip_weights
 from mubert_jax.training.objective import Metrics, NoOptions, Objective, Params
@@ -50,6 +51,7 @@ class Network(abc.ABC):
       title: what tables call it; the name of its file if empty.
       reference: its publication as a BibTeX entry; "" if it has none.
       published_as: what its rows are called in `published.PUBLISHED`.
+      by_epochs: whether it is trained by epochs, among which one could be picked.
     """
 
     Options: type = NoOptions
@@ -61,18 +63,25 @@ class Network(abc.ABC):
     title: str = ""
     reference: str = ""
     published_as: tuple[str, ...] = ()
+    by_epochs: bool = True
 
     def __init__(self, config: Config, backbone: Backbone | None = None):
         """Reads the options; without a backbone the network only checks the config.
 
         Raises:
-          UserError: the options are not those of `Options`, or there is no such input.
+          UserError: the options are not those of `Options`, there is no such input, or the
+            epoch is to be picked where there is none.
         """
         self.config, self._backbone = config, backbone
         given = config.recognition.options
         self.options: Any = from_values(self.Options, given, "config.recognition.options")
         for name in self.reads:
             check_input(name)
+        if config.recognition.optimism and not self.by_epochs:
+            raise UserError(
+                f"config.recognition.optimism: {config.recognition.network} is solved in closed "
+                "form, so there is no epoch to pick; leave it out"
+            )
 
     @property
     def backbone(self) -> Backbone:
@@ -169,17 +178,27 @@ class Network(abc.ABC):
         read = self.read(inputs, seed)
 
         def learn(
-            fold_K: np.ndarray, train_KxP: np.ndarray, weight_decay_K: np.ndarray
-        ) -> tuple[np.ndarray, np.ndarray, Params]:
+            fold_K: np.ndarray,
+            train_KxP: np.ndarray,
+            weight_decay_K: np.ndarray,
+            watched_KxT: np.ndarray | None = None,
+            /,
+        ) -> Learned:
+            named: list[np.ndarray] = []
+
+            def look(epoch: int, loss_K: np.ndarray, params_K: Params) -> None:
+                if watched_KxT is not None:
+                    named.append(_watched(self, params_K, read, watched_KxT))
+
             start = self.start(inputs, seed, fold_K, train_KxP)
             folds = fold_K, train_KxP, weight_decay_K
-            params, losses = train(self, start, read, inputs.label, *folds, seed)
+            params, losses = train(self, start, read, inputs.label, *folds, seed, look)
             logits = in_batches(
                 lambda rows: _see(self, params, {name: x[0, rows] for name, x in read.items()}),
                 len(inputs.label),
                 axis=1,
             )
-            return logits, losses, params
+            return Learned(logits, losses, params, np.stack(named, 1) if named else None)
 
         return learn
 
@@ -193,7 +212,7 @@ def train(
     train_KxP: np.ndarray,
     weight_decay_K: np.ndarray,
     seed: int,
-    after_epoch: Callable[[int, np.ndarray], None] = lambda epoch, loss_K: None,
+    after_epoch: Callable[[int, np.ndarray, Params], None] = lambda epoch, loss_K, params_K: None,
 ) -> tuple[Params, np.ndarray]:
     """Trains K copies of a network, each on the clips that its row of `train_KxP` marks.
 
@@ -209,7 +228,7 @@ def train(
       fold_K: The numbers of the folds.
       train_KxP: The clips from which each fold learns, boolean.
       weight_decay_K: The weight decay of each fold.
-      after_epoch: Called with the epoch and the folds' mean losses (K,).
+      after_epoch: Called with the epoch, the folds' mean losses (K,) and their parameters.
 
     Returns:
       Parameters with a leading axis K, and losses (K, epochs).
@@ -233,8 +252,9 @@ def train(
             state, loss = _advance(state, folds, pairs, network, total)
             loss_K += loss
         losses.append(np.asarray(loss_K) / per_epoch)
-        after_epoch(epoch, losses[-1])
-    return state.params | ({STATISTICS: state.extra} if state.extra else {}), np.stack(losses, 1)
+        params_K = state.params | ({STATISTICS: state.extra} if state.extra else {})
+        after_epoch(epoch, losses[-1], params_K)
+    return params_K, np.stack(losses, 1)
 
 
 def fold_keys(seed: int, fold_K: np.ndarray) -> jax.Array:
@@ -267,6 +287,26 @@ def _advance(
 def _see(network: Network, params_K: Params, inputs: dict[str, jax.Array]) -> jax.Array:
     """The logits (K, B, classes) of inputs by every fold."""
     return jax.vmap(network.logits, (0, None))(params_K, inputs)
+
+
+def _watched(
+    network: Network, params_K: Params, read: dict[str, np.ndarray], watched_KxT: np.ndarray
+) -> np.ndarray:
+    """The class that each fold takes each of its watched pairs for, (K, T)."""
+    logits_KxTxC = in_batches(
+        lambda columns: _see_own(
+            network, params_K, {name: x[0, watched_KxT[:, columns]] for name, x in read.items()}
+        ),
+        watched_KxT.shape[1],
+        axis=1,
+    )
+    return logits_KxTxC.argmax(-1)
+
+
+@functools.partial(jax.jit, static_argnames="network")
+def _see_own(network: Network, params_K: Params, inputs: dict[str, jax.Array]) -> jax.Array:
+    """The logits (K, B, classes) of inputs (K, B, ...) by the fold that they belong to."""
+    return jax.vmap(network.logits)(params_K, inputs)
 
 
 class FineTuning(Objective):

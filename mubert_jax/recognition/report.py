@@ -26,6 +26,7 @@ from mubert_jax.recognition.metrics import (
     hardest,
     subsets,
 )
+from mubert_jax.recognition.optimism import OPTIMISM_FILE, Optimism
 from mubert_jax.recognition.page import render
 from mubert_jax.recognition.predictions import (
     CURVES_FILE,
@@ -44,6 +45,7 @@ from mubert_jax.recognition.report_tables import (
     classes_table,
     confusion_table,
     hardest_table,
+    optimism_table,
     over_seeds,
     published_table,
     scores_table,
@@ -68,6 +70,7 @@ class Report:
       stamps: texts printed on every table.
       warnings: texts listed once.
       summaries: Full, then each data set.
+      optimism: what picking the epoch would have reported, if that is known.
     """
 
     title: str
@@ -80,6 +83,7 @@ class Report:
     subjects: tuple[Summary, ...]
     hardest: tuple[HardClip, ...]
     benchmark: Benchmark | None
+    optimism: Optimism | None = None
 
     @property
     def full(self) -> Summary:
@@ -98,8 +102,13 @@ class Report:
         lines.append(over_seeds(self.seeds))
         return lines + [f"Warning: {warning}" for warning in self.warnings]
 
+    @property
+    def beside(self) -> list[Table]:
+        """Tables of what is no result, apart from all others."""
+        return [optimism_table(self.optimism)] if self.optimism else []
 
-def build(predictions: Predictions, facts: Facts) -> Report:
+
+def build(predictions: Predictions, facts: Facts, optimism: Optimism | None = None) -> Report:
     """Computes the content of the report.
 
     Raises:
@@ -123,6 +132,7 @@ def build(predictions: Predictions, facts: Facts) -> Report:
         subjects=tuple(by_subject(predictions)),
         hardest=tuple(hardest(predictions)),
         benchmark=benchmark,
+        optimism=optimism,
     )
 
 
@@ -160,7 +170,8 @@ def warnings_of(
 def evaluate_run(workdir: Path, published: str | None = None) -> Report:
     """Writes the report of a run into its folder, from the files that the run wrote there.
 
-    predictions.csv is required; recognition.json, curves.csv and maps/ are used if they exist.
+    predictions.csv is required; recognition.json, curves.csv, optimism.csv and maps/ are used if
+    they exist.
 
     Args:
       published: The key of the numbers to print beside, instead of the run's own.
@@ -177,13 +188,15 @@ def evaluate_run(workdir: Path, published: str | None = None) -> Report:
     facts = Facts.load(workdir)
     if published:
         facts = replace(facts, published=published)
-    curves = workdir / CURVES_FILE
+    curves, optimism = workdir / CURVES_FILE, workdir / OPTIMISM_FILE
+    predictions = Predictions.load(path, facts.classes)
     return write_report(
-        Predictions.load(path, facts.classes),
+        predictions,
         workdir,
         facts,
         load_curves(curves) if curves.is_file() else None,
         workdir / MAPS_FOLDER,
+        Optimism.load(optimism, predictions) if optimism.is_file() else None,
     )
 
 
@@ -229,6 +242,7 @@ def write_report(
     facts: Facts | None = None,
     curves: pd.DataFrame | None = None,
     maps: Path | None = None,
+    optimism: Optimism | None = None,
 ) -> Report:
     """Writes results.md, results.csv, results.html and megc2019_seedS.txt, deterministically.
 
@@ -238,11 +252,12 @@ def write_report(
       output: The folder, which is created if necessary.
       curves: The training curves, as `load_curves` returns them.
       maps: A folder of PNG files, the perception of clips; see `map_of`.
+      optimism: What picking the epoch would have reported, which gets a table of its own.
 
     Raises:
       UserError: `facts.published` is not known, or the files cannot be written.
     """
-    report = build(predictions, facts or Facts())
+    report = build(predictions, facts or Facts(), optimism)
     with writing_errors(output, "give another folder"):
         output.mkdir(parents=True, exist_ok=True)
         for name, text in (
@@ -276,6 +291,7 @@ def _markdown(report: Report) -> str:
     shown += [subjects_table(list(report.subjects))]
     if report.hardest:
         shown.append(hardest_table(list(report.hardest)))
+    shown += report.beside
     return "\n".join(text + [markdown(table, report.stamps) for table in shown])
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mubert_jax.recognition.metrics import HardClip, Scores, Summary
+from mubert_jax.recognition.optimism import Optimism
 from mubert_jax.recognition.published import Benchmark
 from mubert_jax.recognition.tables import Cell, Table, percent, spread
 
@@ -183,4 +184,21 @@ def hardest_table(clips: list[HardClip]) -> Table:
         "Wrong with most confidence, the mean over seeds of the probability that a wrong "
         "prediction got; without probabilities, the share of seeds that were wrong.",
         words=4,
+    )
+
+
+def optimism_table(optimism: Optimism) -> Table:
+    """A row per score, the mean over seeds, after the last epoch and as picked."""
+    rows = []
+    for name, honest in optimism.honest.items():
+        picked = optimism.picked[name]
+        more = Cell(spread(100 * (picked - honest), 2))
+        rows.append((Cell(name.upper()), percent(honest), percent(picked), more))
+    return Table(
+        "What picking the epoch would have reported",
+        ("over all clips", "honest (%)", "picked on the test subject (%)", "more"),
+        tuple(rows),
+        "Not a result. Picked: each fold keeps the epoch after which most of its own test clips "
+        "are named right, the earliest of several, and the counts of all folds are summed. Honest: "
+        "every fold after its last epoch, as in all other tables.",
     )

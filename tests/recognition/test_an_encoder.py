@@ -108,7 +108,7 @@ def test_fine_tuning_changes_the_encoder(trained):
     config, backbone = of_backbone(trained)
     network, clips = make_network(config, backbone), lit()
     inputs, marks = Inputs(clips, backbone, config.recognition), np.ones((1, 48), bool)
-    _, losses, learnt = network.learner(inputs, 0)(np.array([0]), marks, np.array([0.01]))
+    _, losses, learnt, _ = network.learner(inputs, 0)(np.array([0]), marks, np.array([0.01]))
     assert losses.shape == (1, 2) and losses[0, -1] < 1.0
     before, after = (
         x["encoder"]["blocks_0"]["mlp"]["fc1"]["kernel"] for x in (trained.params, learnt)

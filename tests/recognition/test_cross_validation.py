@@ -17,6 +17,7 @@ from mubert_jax.errors import UserError
 from mubert_jax.recognition.cross_validation import (
     Fitted,
     KeptFolds,
+    Learned,
     check_folds,
     choose_decay,
     clips_of,
@@ -53,19 +54,20 @@ def told():
 
     `make(pairs)` gives what makes one.
     """
-    told = SimpleNamespace(begun=[], asked=[])
+    told = SimpleNamespace(begun=[], asked=[], named=lambda numbers, watched: None)
 
     def make_learner(pairs, seed):
         told.begun.append(seed)
 
-        def learn(numbers, train, decays):
+        def learn(numbers, train, decays, watched=None):
             told.asked.append((numbers.tolist(), train.copy(), decays.tolist()))
             logits = np.tile(4.0 * np.eye(2)[pairs.label], (len(train), 1, 1))
             # Worse the farther the decay is from the one that fits this fold.
             best = np.where(numbers % 2 == 0, 0.01, 0.1)
             logits /= 1 + np.abs(np.log10(decays / best))[:, None, None]
             losses = np.arange(EPOCHS) + 1000.0 * numbers[:, None]
-            return logits, losses, {"head": np.arange(3.0) + train.sum(1)[:, None]}
+            params = {"head": np.arange(3.0) + train.sum(1)[:, None]}
+            return Learned(logits, losses, params, told.named(numbers, watched))
 
         return learn
 
@@ -202,7 +204,7 @@ def test_the_decay_with_the_least_loss_on_the_validation_is_chosen():
         """Right with certainty where the decay is that of the fold's own."""
         best = np.where(folds == 0, 0.1, 0.01)
         sure = np.where(np.isclose(decays, best), 5.0, -5.0)
-        return sure[:, None, None] * np.eye(2)[label][None], None, None
+        return Learned(sure[:, None, None] * np.eye(2)[label][None], None, None)
 
     validation = np.ones((2, 4), bool)
     chosen = choose_decay(learn, np.arange(2), ~validation, validation, label, (0.01, 0.1))

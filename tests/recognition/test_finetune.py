@@ -20,7 +20,13 @@ from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition import contamination, finetune
 from mubert_jax.recognition import inputs as recognition_inputs
-from mubert_jax.recognition.cross_validation import KeptFolds, check_folds, cross_validate, fit_all
+from mubert_jax.recognition.cross_validation import (
+    KeptFolds,
+    Learned,
+    check_folds,
+    cross_validate,
+    fit_all,
+)
 from mubert_jax.recognition.inputs import Backbone, Inputs
 from mubert_jax.recognition.metrics import score
 from mubert_jax.recognition.networks import make_network
@@ -146,12 +152,12 @@ def test_folds_of_a_learning_backbone_are_kept_however_many_are_one_program(back
     seen = []
 
     def oracle(network, inputs, seed):
-        def learn(folds, train, decays):
+        def learn(folds, train, decays, watched):
             seen.append(list(folds))
             for fold, marks in zip(folds, train, strict=True):
                 assert marks.any() and not marks[6 * fold : 6 * fold + 6].any(), "a leak"
             logits = np.tile(10.0 * np.eye(3)[inputs.label], (len(folds), 1, 1))
-            return logits, np.ones((len(folds), 2)), {}
+            return Learned(logits, np.ones((len(folds), 2)), {})
 
         return learn
 

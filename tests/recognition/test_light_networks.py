@@ -121,7 +121,7 @@ def fitted(name):
 
 @networks
 def test_people_that_a_fold_left_out_are_recognized(name):
-    label, (logits, losses, _), *_ = fitted(name)
+    label, (logits, losses, *_), *_ = fitted(name)
     predicted = np.array([logits[PERSON[clip], clip].argmax() for clip in range(CLIPS)])
     assert np.mean(predicted == label) > 0.8
     assert np.isfinite(losses).all() and losses.shape[0] == PEOPLE
@@ -129,7 +129,7 @@ def test_people_that_a_fold_left_out_are_recognized(name):
 
 @networks
 def test_a_fold_learns_the_same_in_whatever_company(name):
-    _, (logits, _, trained), (again, _, trained_again), *_ = fitted(name)
+    _, (logits, _, trained, _), (again, _, trained_again, _), *_ = fitted(name)
     np.testing.assert_allclose(logits[[1, 3]], again, atol=1e-3)
     jax.tree.map(
         lambda x, y: np.testing.assert_allclose(x[[1, 3]], y, atol=1e-4), trained, trained_again
@@ -139,7 +139,8 @@ def test_a_fold_learns_the_same_in_whatever_company(name):
 @networks
 def test_no_test_clip_changes_its_fold_or_another_test_clip(name):
     """All test clips but the first, and all of their labels, are others."""
-    _, _, (logits, losses, trained), (other, other_losses, other_trained), tested = fitted(name)
+    _, _, one, another, tested = fitted(name)
+    (logits, losses, trained, _), (other, other_losses, other_trained, _) = one, another
     jax.tree.map(lambda x, y: np.testing.assert_array_equal(x[0], y[0]), trained, other_trained)
     np.testing.assert_array_equal(losses[0], other_losses[0])
     same = [*np.flatnonzero(TRAIN[1]), tested[0]]
@@ -148,7 +149,7 @@ def test_no_test_clip_changes_its_fold_or_another_test_clip(name):
 
 
 def test_running_averages_are_those_of_the_folds_training_clips():
-    _, (_, _, trained), *_ = fitted("small")
+    _, (_, _, trained, _), *_ = fitted("small")
     maps = per_channel(clips().flow)[:, ::3, ::3, 0].reshape(CLIPS, -1)
     dense, averages = trained["params"]["Dense_0"], trained[STATISTICS]["BatchNorm_0"]["mean"]
     for fold, marks in enumerate(TRAIN):
@@ -166,7 +167,7 @@ def test_shuffled_labels_stay_at_chance(name):
         given.label = np.random.default_rng(seed).permutation(given.label)
         learn = tiny.learner(Inputs(given, None, tiny.config.recognition), seed)
         decay = np.full(PEOPLE, tiny.config.recognition.weight_decay[0])
-        logits, _, _ = learn(np.arange(PEOPLE), TRAIN, decay)
+        logits = learn(np.arange(PEOPLE), TRAIN, decay).logits
         right += [logits[PERSON[i], i].argmax() == given.label[i] for i in range(CLIPS)]
     assert abs(np.mean(right) - 1 / CLASSES) < 0.2  # four standard errors of 96 clips
 
@@ -196,6 +197,7 @@ def test_parameters_as_published(name, options, count):
     [
         ("ridge", {"options": {"cells": 5}}, "cells is 5; the 28 pixels of a side are divided by"),
         ("ridge", {"weight_decay": (0.0, 0.1)}, "a ridge regression needs positive values"),
+        ("ridge", {"optimism": True}, "ridge is solved in closed form, so there is no epoch to"),
         ("rcn", {"options": {"cells": 0}}, "options.cells is 0; choose 1 or more"),
         ("ststnet", {"options": {"flow": "tvl2"}}, "'flow_maps/tvl2'; did you mean 'tvl1'?"),
         ("ststnet", {"options": {"flow": "ssim"}}, "made of flow, which '1 - SSIM' does not give"),
@@ -231,7 +233,8 @@ def test_folds_over_shared_windows_are_those_of_the_module():
     padded = jnp.pad(train.astype(jnp.float32), ((0, 0), (0, 2)))
 
     def together(params):
-        logits, norm = ststnet.apply_folds(params, windows, padded, None)
+        pools, norm = ststnet.pooled_folds(params, windows, padded)
+        logits = ststnet.head_logits(params, pools, None)
         truth = jnp.stack([label, label])
         entropy = optax.softmax_cross_entropy_with_integer_labels(logits[:, :6], truth)
         return jnp.sum(entropy * train), (logits[:, :6], norm)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mubert_jax.recognition.cross_validation import Learned
 from mubert_jax.recognition.network import Network
 
 
@@ -45,25 +46,28 @@ class Nearest(Network):
     def learner(self, inputs, seed):
         maps_PxF = self.read(inputs, seed)[self.options.reads][0].reshape(len(inputs.label), -1)
 
-        def learn(fold_K, train_KxP, weight_decay_K):
+        def learn(fold_K, train_KxP, weight_decay_K, watched_KxT=None):
             logits = []
             for train in train_KxP:
                 of_class = (maps_PxF[train & (inputs.label == c)] for c in range(self.classes))
                 means = np.stack([maps.mean(0) for maps in of_class])
                 logits.append(-np.square(maps_PxF[:, None] - means).mean(-1) / 100)
-            return np.array(logits, np.float32), np.zeros((len(fold_K), 1)), {}
+            named = None
+            if watched_KxT is not None:  # of two epochs; the one that is kept knows the truth
+                named = np.stack([inputs.label[watched_KxT], 0 * watched_KxT], axis=1)
+            return Learned(np.array(logits, np.float32), np.zeros((len(fold_K), 2)), {}, named)
 
         return learn
 """
 
 
-def flow_set(folder, normalise="per-channel", side=28, changed=False, seen=None):
+def flow_set(folder, normalise="per-channel", side=28, changed=False, seen=None, planted=150):
     """4 people × 3 classes: where u is large is the class."""
     folder.mkdir()
     label = np.tile([0, 1, 2], 4)
     flow = np.random.default_rng(0).uniform(0, 60, (12, side, side, 3)).astype(np.float32)
     for row, maps in zip(label, flow, strict=True):
-        maps[2 + 8 * row : 8 + 8 * row, 5:20, 0] += 150
+        maps[2 + 8 * row : 8 + 8 * row, 5:20, 0] += planted
     flow[0, 0, 0, 0] += changed
     people = [f"sub{number // 3 + 1:02d}" for number in range(12)]
     columns = ["casme2"] * 12, [f"casme2/{who}" for who in people], [f"c{n % 3}" for n in range(12)]
@@ -99,6 +103,34 @@ def test_it_is_cross_validated_without_a_backbone(finetune, tmp_path, capsys):
     assert finetune(flow_set(tmp_path / "other", changed=True)) == 2
     said = capsys.readouterr().err
     assert "of another pairs and pretrained weights" in said, "other flow is another run"
+
+
+def test_what_picking_the_epoch_would_have_reported_is_apart(finetune, tmp_path, capsys):
+    """`NEAREST` knows the truth after its first epoch, and not after the one that is kept."""
+    folder, run = flow_set(tmp_path / "flow", planted=0), tmp_path / "run"
+    assert finetune(folder) == 0
+    left = ("predictions.csv", "results.csv", "curves.csv", "recognition.json")
+    honest = [(run / name).read_bytes() for name in left]
+    assert not (run / "optimism.csv").exists()
+    capsys.readouterr()
+    assert finetune(folder, "--config.recognition.optimism=True") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "4 folds were kept without their epochs' predictions, and are trained again" in said
+    assert honest == [(run / name).read_bytes() for name in left]
+    table = pd.read_csv(run / "optimism.csv")
+    assert table.columns.tolist() == ["seed", "score", "honest", "picked"]
+    assert table["score"].tolist() == ["uf1", "uar"] and (table["picked"] == 1).all()
+    scores = pd.read_csv(run / "results.csv").iloc[0]
+    assert table["honest"].tolist() == scores[["UF1", "UAR"]].tolist() and scores["UF1"] < 0.9
+    assert main(["evaluate", f"--workdir={run}"]) == 0
+    first, second = capsys.readouterr().out.split("What picking the epoch")
+    assert "100.00" not in first and "100.00" in second
+    for name in ("results.md", "results.html"):
+        first, second = (run / name).read_text().split("What picking the epoch would have reported")
+        assert first.count("Scores") == 1 and "100.00" in second
+    assert finetune(folder, "--config.recognition.optimism=True") == 0
+    assert "trained again" not in capsys.readouterr().out
+    assert finetune(folder) == 0 and not (run / "optimism.csv").exists()
 
 
 @pytest.mark.parametrize(

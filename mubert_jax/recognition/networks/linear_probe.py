@@ -7,7 +7,7 @@ import numpy as np
 from mubert_jax.config import Config
 from mubert_jax.config_values import unknown
 from mubert_jax.recognition import linear_probe
-from mubert_jax.recognition.cross_validation import Learner
+from mubert_jax.recognition.cross_validation import Learned, Learner
 from mubert_jax.recognition.inputs import (
     FEATURES,
     IN_CELLS,
@@ -68,17 +68,23 @@ class LinearProbe(Network):
         (features_AxPxF,) = self.read(inputs, seed).values()
 
         def learn(
-            fold_K: np.ndarray, train_KxP: np.ndarray, weight_decay_K: np.ndarray
-        ) -> tuple[np.ndarray, np.ndarray, Params]:
-            heads, losses = linear_probe.fit(
+            fold_K: np.ndarray,
+            train_KxP: np.ndarray,
+            weight_decay_K: np.ndarray,
+            watched_KxT: np.ndarray | None = None,
+            /,
+        ) -> Learned:
+            heads, losses, named = linear_probe.fit_watched(
                 features_AxPxF,
                 inputs.label,
                 train_KxP,
                 weight_decay_K,
                 self.classes,
                 self.config.recognition,
+                watched_KxT,
             )
             logits = np.asarray(heads.logits(features_AxPxF[0]))
-            return logits, losses, {"kernel": heads.kernel, "bias": heads.bias}
+            params = {"kernel": heads.kernel, "bias": heads.bias}
+            return Learned(logits, losses, params, named)
 
         return learn

@@ -13,7 +13,7 @@ import numpy as np
 from mubert_jax.config import Config
 from mubert_jax.errors import UserError
 from mubert_jax.flow_maps import SIDE
-from mubert_jax.recognition.cross_validation import Learner
+from mubert_jax.recognition.cross_validation import Learned, Learner
 from mubert_jax.recognition.inputs import Backbone, Inputs
 from mubert_jax.recognition.linear_probe import clip_weights
 from mubert_jax.recognition.networks._light import FlowNetwork, FlowOptions
@@ -53,6 +53,7 @@ class Ridge(FlowNetwork):
     title = "ridge regression"
     reference = REFERENCE
     folds_at_once = 0
+    by_epochs = False
 
     def __init__(self, config: Config, backbone: Backbone | None = None):
         super().__init__(config, backbone)
@@ -82,8 +83,12 @@ class Ridge(FlowNetwork):
         target_PxC, label_P = np.eye(self.classes)[inputs.label], jnp.asarray(inputs.label)
 
         def learn(
-            fold_K: np.ndarray, train_KxP: np.ndarray, weight_decay_K: np.ndarray
-        ) -> tuple[np.ndarray, np.ndarray, Params]:
+            fold_K: np.ndarray,
+            train_KxP: np.ndarray,
+            weight_decay_K: np.ndarray,
+            watched_KxT: np.ndarray | None = None,
+            /,
+        ) -> Learned:
             balance = self.config.recognition.balance
             solved = []
             for train_P, decay in zip(train_KxP, weight_decay_K, strict=True):
@@ -93,7 +98,7 @@ class Ridge(FlowNetwork):
             kernel, bias, loss = (np.stack(parts) for parts in zip(*solved, strict=True))
             predicted_KxPxC = means_PxF @ kernel + bias[:, None]
             logits = np.log(np.maximum(predicted_KxPxC, LEAST)).astype(np.float32)
-            return logits, loss[:, None], {"kernel": kernel, "bias": bias}
+            return Learned(logits, loss[:, None], {"kernel": kernel, "bias": bias})
 
         return learn
 

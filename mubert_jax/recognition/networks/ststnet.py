@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mubert_jax.recognition.cross_validation import Learner
+from mubert_jax.recognition.cross_validation import Learned, Learner
 from mubert_jax.recognition.inputs import Inputs
 from mubert_jax.recognition.linear_probe import clip_weights
 from mubert_jax.recognition.network import STATISTICS, fold_keys
@@ -77,8 +77,13 @@ class STSTNet(AdamNetwork):
         balance = self.config.recognition.balance
 
         def learn(
-            fold_K: np.ndarray, train_KxP: np.ndarray, weight_decay_K: np.ndarray
-        ) -> tuple[np.ndarray, np.ndarray, Params]:
+            fold_K: np.ndarray,
+            train_KxP: np.ndarray,
+            weight_decay_K: np.ndarray,
+            watched_KxT: np.ndarray | None = None,
+            /,
+        ) -> Learned:
+            nobody = np.zeros((len(fold_K), 0), int)
             marks_KxP = jnp.asarray(train_KxP)
             weight_KxP = jnp.stack(
                 [clip_weights(label_P, marks, self.classes, balance) for marks in marks_KxP]
@@ -89,6 +94,7 @@ class STSTNet(AdamNetwork):
                 "train": marks_KxP.astype(jnp.float32),
                 "weight": weight_KxP,
                 "decay": jnp.asarray(weight_decay_K, jnp.float32),
+                "watched": jnp.asarray(nobody if watched_KxT is None else watched_KxT),
             }
             size = FOLDS if on_cpu else len(fold_K)
             # The last group is filled up with its own folds, so that all are of one size.
@@ -101,7 +107,8 @@ class STSTNet(AdamNetwork):
             with concurrent.futures.ThreadPoolExecutor(_threads() if on_cpu else 1) as pool:
                 found = list(pool.map(lambda group: jax.device_get(fit(group)), groups))
             together = jax.tree.map(lambda *parts: np.concatenate(parts)[: len(fold_K)], *found)
-            return together["logits"], together["losses"], together["trained"]
+            named = None if watched_KxT is None else together["named"]
+            return Learned(together["logits"], together["losses"], together["trained"], named)
 
         return learn
 
@@ -140,10 +147,12 @@ def fit_folds(
 
     Args:
       folds: "params", first parameters; "key"; "train" and "weight" (K, P), the clips it learns
-        from and their shares of the loss; "decay" (K,).
+        from and their shares of the loss; "decay" (K,); "watched" (K, T), row numbers of clips
+        that are named after every epoch.
 
     Returns:
-      "logits" (K, P, classes) of all clips, "losses" (K, epochs), "trained", all variables.
+      "logits" (K, P, classes) of all clips, "losses" (K, epochs), "trained", all variables, and
+      "named" (K, epochs, T).
     """
     epochs = network.config.recognition.epochs
     tx = network.optimizer(epochs)
@@ -151,28 +160,38 @@ def fit_folds(
     label_KxP = jnp.tile(jnp.pad(label_P, (0, empty)), (len(folds["key"]), 1))
     train, weight = (jnp.pad(folds[name], ((0, 0), (0, empty))) for name in ("train", "weight"))
 
-    def loss_of(params: Params, epoch: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def loss_of(params: Params, epoch: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
         keys = jax.vmap(jax.random.fold_in, (0, None))(folds["key"], epoch)
         kept = jax.vmap(lambda key: dropped(key, label_KxP.shape[1]))(keys)
-        logits, _ = apply_folds(params, windows, train, kept)
-        entropy = optax.softmax_cross_entropy_with_integer_labels(logits, label_KxP)
+        pools, _ = pooled_folds(params, windows, train)
+        entropy = optax.softmax_cross_entropy_with_integer_labels(
+            head_logits(params, pools, kept), label_KxP
+        )
         losses = jnp.sum(entropy * weight, axis=1)
-        return jnp.sum(losses), losses
+        return jnp.sum(losses), (losses, named(params, pools))
 
-    def step(carry: tuple, epoch: jax.Array) -> tuple[tuple, jax.Array]:
+    def named(params: Params, pools: jax.Array) -> jax.Array:
+        """What watched clips are taken for, (K, T)."""
+        found_KxP = jnp.argmax(head_logits(params, pools, None), axis=-1)
+        return jnp.take_along_axis(found_KxP, folds["watched"], axis=1)
+
+    def step(carry: tuple, epoch: jax.Array) -> tuple[tuple, tuple[jax.Array, jax.Array]]:
         params, state = carry
-        gradient, losses = jax.grad(loss_of, has_aux=True)(params, epoch)
+        gradient, found = jax.grad(loss_of, has_aux=True)(params, epoch)
         updates, state = jax.vmap(tx.update)(gradient, state, params)
-        return (optax.apply_updates(params, updates), state), losses
+        return (optax.apply_updates(params, updates), state), found
 
     state: Any = jax.vmap(tx.init)(folds["params"])
     state.hyperparams["weight_decay"] = folds["decay"]
-    (params, _), losses = jax.lax.scan(step, (folds["params"], state), jnp.arange(epochs))
-    logits, norm = apply_folds(params, windows, train, None)
+    (params, _), (losses, before) = jax.lax.scan(step, (folds["params"], state), jnp.arange(epochs))
+    pools, norm = pooled_folds(params, windows, train)
+    # A step sees the clips before it learns: what it names is of the epoch before.
+    of_epochs = jnp.concatenate([before[1:], named(params, pools)[None]])
     return {
-        "logits": logits[:, : len(label_P)],
+        "logits": head_logits(params, pools, None)[:, : len(label_P)],
         "losses": losses.T,
         "trained": {"params": params, STATISTICS: {"norm": norm}},
+        "named": of_epochs.swapaxes(0, 1),
     }
 
 
@@ -182,18 +201,17 @@ def dropped(key: jax.Array, clips: int) -> jax.Array:
     return (bits[..., None] >> jnp.arange(CHANNELS, dtype=jnp.uint16)) & 1
 
 
-def apply_folds(
-    params: Params, windows: Windows, train_KxP: jax.Array, kept: jax.Array | None
+def pooled_folds(
+    params: Params, windows: Windows, train_KxP: jax.Array
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Logits (K, P, classes) of `Streams`, and the mean and variance (K, 16) of its batch norm.
+    """The pools (P, 100, K, 16) of `Streams`, and the mean and variance (K, 16) of its batch norm.
 
     Statistics are those of the clips that `train_KxP` marks, for all other clips, too.
 
     Args:
       params: The parameters of K folds; a clip has the same windows in all of them.
-      kept: What dropout keeps, (K, P, 100, 16); None keeps everything.
     """
-    streams, norm, head = (params[name] for name in ("streams", "norm", "head"))
+    streams, norm = params["streams"], params["norm"]
     count, clips = train_KxP.shape
     kernel = streams["kernel"].reshape(count, -1, CHANNELS)
     columns = jnp.concatenate([kernel, streams["bias"][:, None]], axis=1)
@@ -206,13 +224,23 @@ def apply_folds(
     mean, squares = (x.reshape(count, CHANNELS) / places for x in sums)
     variance = jnp.maximum(squares - mean**2, 0)
     scale = norm["scale"] * jax.lax.rsqrt(variance + EPSILON)
-    x = best.reshape(clips, -1, count, CHANNELS) * scale + (norm["bias"] - mean * scale)
+    pools = best.reshape(clips, -1, count, CHANNELS) * scale + (norm["bias"] - mean * scale)
+    return pools, {"mean": mean, "var": variance}
+
+
+def head_logits(params: Params, pools: jax.Array, kept: jax.Array | None) -> jax.Array:
+    """Logits (K, P, C) from pools (P, 100, K, 16).
+
+    Args:
+      kept: What dropout keeps, (K, P, 100, 16); None keeps everything.
+    """
+    x, head = pools, params["head"]
+    clips, _, count, _ = x.shape
     if kept is not None:
         x = x * (2 * kept.transpose(1, 2, 0, 3))
     x = x.reshape(clips, 4, -1, count, CHANNELS).mean(1)
     by_place = head["kernel"].reshape(count, x.shape[1], CHANNELS, -1)
-    logits = jnp.einsum("pnkf,knfc->kpc", x, by_place) + head["bias"][:, None]
-    return logits, {"mean": mean, "var": variance}
+    return jnp.einsum("pnkf,knfc->kpc", x, by_place) + head["bias"][:, None]
 
 
 def _threads() -> int:
