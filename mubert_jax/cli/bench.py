@@ -152,6 +152,12 @@ def _folds(args: Namespace, console: Console):
     return bench_folds(config, args.steps, console)
 
 
+def _pitfalls(args: Namespace, console: Console):
+    from mubert_jax.bench.pitfalls import bench_pitfalls
+
+    return bench_pitfalls(args.data, args.epochs, console)
+
+
 def _checkpoint(args: Namespace, console: Console):
     from mubert_jax.bench.checkpoint import bench_checkpoint
 
@@ -308,6 +314,24 @@ def _input_flags(parser: Parser):
     )
 
 
+def _pitfalls_flags(parser: Parser):
+    add = parser.add_argument
+    add(
+        "--data",
+        metavar="DIR",
+        type=types.path,
+        required=True,
+        help="labelled clips, as mubert prepare flow makes them",
+    )
+    add(
+        "--epochs",
+        metavar="N",
+        type=types.count,
+        default=200,  # the more, the more there is to pick from
+        help="of STSTNet (%(default)s)",
+    )
+
+
 def _perception_flags(parser: Parser):
     add = parser.add_argument
     add("--picture", metavar="FILE", type=types.file, help="what each method sees")
@@ -407,6 +431,12 @@ BENCHES = {
         (_config_flag, _steps(3)),
         _rows,
         " --config=configs/finetune.py",
+    ),
+    "pitfalls": Bench(
+        _pitfalls,
+        "what leaks and lenient scores do to a figure of recognition",
+        (_pitfalls_flags,),
+        example=" --data=data/flow",
     ),
     "input": Bench(
         _input,

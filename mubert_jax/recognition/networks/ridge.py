@@ -94,7 +94,8 @@ class Ridge(FlowNetwork):
             for train_P, decay in zip(train_KxP, weight_decay_K, strict=True):
                 weight_P = clip_weights(label_P, jnp.asarray(train_P), self.classes, balance)
                 weights = np.asarray(weight_P, np.float64)[train_P]
-                solved.append(fit(means_PxF[train_P], target_PxC[train_P], weights, decay))
+                learnt = means_PxF[train_P], target_PxC[train_P], weights
+                solved.append(fit(*learnt, decay, self.moments(means_PxF, train_P)))
             kernel, bias, loss = (np.stack(parts) for parts in zip(*solved, strict=True))
             predicted_KxPxC = means_PxF @ kernel + bias[:, None]
             logits = np.log(np.maximum(predicted_KxPxC, LEAST)).astype(np.float32)
@@ -102,12 +103,24 @@ class Ridge(FlowNetwork):
 
         return learn
 
+    def moments(self, means_PxF: np.ndarray, train_P: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and deviation of each feature, (F,) both, over a fold's training clips."""
+        return means_PxF[train_P].mean(0), means_PxF[train_P].std(0) + 1e-6
+
 
 def fit(
-    means_TxF: np.ndarray, target_TxC: np.ndarray, weight_T: np.ndarray, decay: float
+    means_TxF: np.ndarray,
+    target_TxC: np.ndarray,
+    weight_T: np.ndarray,
+    decay: float,
+    moments: tuple[np.ndarray, np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The kernel (F, C) and bias (C,) for features as they are, and the weighted squared error."""
-    middle, spread = means_TxF.mean(0), means_TxF.std(0) + 1e-6
+    """The kernel (F, C) and bias (C,) for features as they are, and the weighted squared error.
+
+    Args:
+      moments: By which features are standardised.
+    """
+    middle, spread = moments
     x_TxF = (means_TxF - middle) / spread
     x_mean, y_mean = weight_T @ x_TxF, weight_T @ target_TxC
     centred, weighted = x_TxF - x_mean, weight_T[:, None] * (x_TxF - x_mean)
