@@ -355,6 +355,10 @@ class RecognitionConfig:
     learning_rate: float = 0.05
     # Each fold takes the value that its own inner split of the training subjects likes best.
     weight_decay: tuple[float, ...] = (0.0001, 0.0003, 0.001, 0.003, 0.01)
+    # Multiples of the learning rate and of the epochs, among which each fold chooses alike; every
+    # combination is trained for the choice.
+    learning_rate_factors: tuple[float, ...] = (1.0,)
+    epochs_factors: tuple[float, ...] = (1.0,)
     # What unequal classes are evened out by: the loss, how often a clip is drawn, nothing.
     balance: str = choice("loss", "sampling", "none")
     # How many times as far MagNet moves the apex from the onset before anything reads them, by the

@@ -154,6 +154,12 @@ def _check_recognition(recognition: "RecognitionConfig") -> None:
     }.items():
         value = getattr(recognition, key)
         _require(value >= least, f"config.recognition.{key} is {value}; choose {least} or more")
+    for key in ("learning_rate_factors", "epochs_factors"):
+        factors = getattr(recognition, key)
+        _require(
+            len(set(factors)) == len(factors) and 0 < min(factors) and max(factors) < float("inf"),
+            f"config.recognition.{key} is {factors}; it takes different numbers above 0",
+        )
     seeds = recognition.seeds
     _require(
         len(set(seeds)) == len(seeds) and min(seeds) >= 0,

@@ -177,6 +177,8 @@ class FoldsPart:
             "head_epochs",
             "published",
             "optimism",
+            "learning_rate_factors",
+            "epochs_factors",
         ),
     ]
 

@@ -21,8 +21,9 @@ from mubert_jax.data.labelled_clips import LabelledClips
 from mubert_jax.errors import UserError
 from mubert_jax.flow_maps import SIDE
 from mubert_jax.perception.scores import paired_difference, resampled
-from mubert_jax.recognition.cross_validation import CrossValidated, KeptFolds, cross_validate
+from mubert_jax.recognition.cross_validation import CrossValidated, cross_validate
 from mubert_jax.recognition.inputs import Inputs
+from mubert_jax.recognition.kept_folds import KeptFolds
 from mubert_jax.recognition.metrics import score
 from mubert_jax.recognition.network import Network
 from mubert_jax.recognition.networks import make_network

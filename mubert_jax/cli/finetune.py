@@ -28,8 +28,8 @@ def add_flags(parser: Parser) -> None:
 
 
 def run(args: Namespace, console: Console) -> int:
-    from mubert_jax.recognition.cross_validation import RESUME
     from mubert_jax.recognition.finetune import finetune, stored_options
+    from mubert_jax.recognition.kept_folds import RESUME
     from mubert_jax.training.preemption import EXIT_CODE, sigterm_as_interrupt
 
     (config,) = flags.configs(args, finetune, [args.config])

@@ -72,7 +72,7 @@ def run(args: Namespace, console: Console) -> int:
     from mubert_jax.bench.table6_rows import ROWS, TOKENIZER, overrides_at_small_size
     from mubert_jax.config_files import key_of, load_config
     from mubert_jax.config_parts import only, read_by, refuse_unread
-    from mubert_jax.recognition.cross_validation import RESUME
+    from mubert_jax.recognition.kept_folds import RESUME
     from mubert_jax.training.preemption import EXIT_CODE, Preempted, sigterm_as_interrupt
 
     names = [row.name for row in ROWS]

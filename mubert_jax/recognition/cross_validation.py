@@ -1,14 +1,12 @@
 """Cross-validation: each subject is tested by a recognizer that never saw it.
 
-The recognizer is passed in as a `Learner`. Finished folds are stored on disk, so that a run keeps
-them when it is killed and started again.
+The recognizer is passed in as a `Learner`. Finished folds are kept (`kept_folds`), so that a run
+goes on when it is killed and started again.
 """
 
-import json
-import zipfile
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -17,17 +15,11 @@ import pandas as pd
 from rich.console import Console
 from sklearn.utils.class_weight import compute_sample_weight
 
-from mubert_jax import renamed
-from mubert_jax.data.files import replacing, write_text, writing_errors
 from mubert_jax.data.labelled_clips import LabelledClips
-from mubert_jax.errors import UserError, readable
+from mubert_jax.recognition.kept_folds import Fitted, KeptFolds
 from mubert_jax.recognition.optimism import best_epoch
 from mubert_jax.recognition.predictions import COLUMNS, PROBABILITY, Predictions
 from mubert_jax.recognition.protocols import Clips, Fold, Split, inner_split, split
-
-FOLDS = "folds"
-PLAN_FILE = "finetune.json"
-RESUME = "run the same command again, finished folds are kept"
 
 
 class Learned(NamedTuple):
@@ -78,101 +70,16 @@ class CrossValidated:
     Attributes:
       predictions: of every clip under every seed, by a recognizer not trained on its subject.
       curves: columns `seed`, `fold`, `epoch`, `loss`.
+      chosen: what each fold chose, columns `seed`, `fold`, `weight_decay`, `learner`, its number.
       picked: what the epochs that suit the test clips best would have predicted; None unless asked.
       warnings: what a reader has to know about the folds.
     """
 
     predictions: Predictions
     curves: pd.DataFrame
+    chosen: pd.DataFrame
     warnings: tuple[str, ...]
     picked: Predictions | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """The result of one fold: `logits` of all pairs (P, C), `losses` (E,), weight `decay` ().
-
-    `named` is the class that each of its T test clips was taken for after each epoch, (E, T), if
-    that was watched.
-    """
-
-    logits: np.ndarray
-    losses: np.ndarray
-    decay: np.ndarray
-    named: np.ndarray | None = None
-
-
-class KeptFolds:
-    """The finished folds in a run's folder, which is created if it is new.
-
-    Args:
-      plan: Everything that determines a fold: names, and values as text.
-      defaults: The values of names that the plan of an earlier release lacks.
-
-    Raises:
-      UserError: the folder holds another run; names what differs.
-    """
-
-    def __init__(
-        self, workdir: Path, plan: Mapping[str, str], defaults: Mapping[str, str] | None = None
-    ):
-        self._folder, path = workdir / FOLDS, workdir / PLAN_FILE
-        if path.exists():
-            _compare(plan, path, defaults or {})
-        elif (workdir / "checkpoints").exists():
-            raise UserError(f"{workdir} holds another run; take another --workdir")
-        with writing_errors(workdir, RESUME):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            write_text(path, json.dumps(plan, indent=1) + "\n")
-
-    def load(self, seed: int, fold: int) -> Fitted | None:
-        """A finished fold by its number, or None; UserError if its file is damaged."""
-        path = self._path(seed, fold)
-        if not path.exists():
-            return None
-        try:
-            with np.load(path) as saved:
-                return Fitted(**saved)
-        except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile) as error:
-            if readable(error):
-                raise
-            raise UserError(f"{path} is damaged; delete it, and it is computed again") from error
-
-    def save(self, seed: int, fold: int, fitted: Fitted) -> None:
-        """Stores a finished fold.
-
-        Raises:
-          UserError: a value is not finite, or the disk is full.
-        """
-        if not (np.isfinite(fitted.logits).all() and np.isfinite(fitted.losses).all()):
-            raise UserError(
-                f"seed {seed}, fold {fold}: the loss is not finite; lower "
-                "config.recognition.learning_rate, in another --workdir"
-            )
-        path = self._path(seed, fold)
-        with writing_errors(path.parent, RESUME), replacing(path) as temporary:
-            with open(temporary, "wb") as file:
-                np.savez(file, **{k: x for k, x in vars(fitted).items() if x is not None})
-
-    def _path(self, seed: int, fold: int):
-        return self._folder / f"seed{seed}-fold{fold:03d}.npz"
-
-
-def _compare(plan: Mapping[str, str], path: Path, defaults: Mapping[str, str]):
-    try:
-        saved = renamed.plan(dict(json.loads(path.read_text())))
-    except (OSError, ValueError, TypeError) as error:
-        if readable(error):
-            raise
-        raise UserError(f"{path} is damaged; take another --workdir") from error
-    saved = {key: defaults[key] for key in plan if key in defaults} | saved
-    differing = sorted(key for key in {**plan, **saved} if plan.get(key) != saved.get(key))
-    if differing:
-        raise UserError(
-            f"{path.parent} holds a fine-tuning of another {differing[0]} "
-            f"({saved.get(differing[0])} there, {plan.get(differing[0])} now); take another "
-            "--workdir"
-        )
 
 
 def cross_validate(
@@ -185,6 +92,7 @@ def cross_validate(
     console: Console,
     folds_at_once: int = 0,
     optimism: bool = False,
+    others: Sequence[MakeLearner] = (),
 ) -> CrossValidated:
     """Trains and tests every fold under every seed.
 
@@ -195,58 +103,75 @@ def cross_validate(
       folds_at_once: The number of folds that a learner is given at a time; 0 for all.
       optimism: Whether test clips are watched, for `CrossValidated.picked`. Folds that were kept
         without are trained again.
+      others: Further learners, among which and `make_learner` each fold chooses alike.
 
     Raises:
       UserError: the protocol does not fit the pairs; a loss is not finite; the disk is full.
     """
     clips = clips_of(pairs)
-    tables, curves, picked, warnings = [], [], [], []
+    tables, curves, chosen, picked, warnings = [], [], [], [], []
+    makers = make_learner, *others
     for seed in seeds:
         folds = split(protocol, clips, seed)
         warnings += [text for text in folds.warnings if text not in warnings]
         at_once = folds_at_once or len(folds.folds)
         fitted = _of_seed(
-            make_learner, clips, folds, seed, weight_decays, kept, console, at_once, optimism
+            makers, clips, folds, seed, weight_decays, kept, console, at_once, optimism
         )
         tables.append(_predictions(folds, fitted, pairs, clips, seed))
         curves.append(_curves(folds, fitted, seed))
+        chosen += [
+            (seed, fold.name, float(found.decay), int(found.learner))
+            for fold, found in zip(folds.folds, fitted, strict=True)
+        ]
         if optimism:
             picked.append(_picked(folds, fitted, clips, tables[-1]))
     predictions = Predictions(pd.concat(tables, ignore_index=True), clips.classes)
     best = None
     if optimism:
         best = Predictions(pd.concat(picked, ignore_index=True), clips.classes)
-    return CrossValidated(predictions, pd.concat(curves), tuple(warnings), best)
+    choices = pd.DataFrame(chosen, columns=["seed", "fold", "weight_decay", "learner"])
+    return CrossValidated(predictions, pd.concat(curves), choices, tuple(warnings), best)
 
 
 def check_folds(
-    pairs: LabelledClips, protocol: str, seeds: Sequence[int], weight_decays: Sequence[float]
+    pairs: LabelledClips,
+    protocol: str,
+    seeds: Sequence[int],
+    weight_decays: Sequence[float],
+    learners: int = 1,
 ) -> np.ndarray:
     """Marks the pairs that are tested, boolean (P,).
 
     Raises:
       UserError: the protocol does not fit the pairs, or a fold trains on too few people to choose
-        its weight decay.
+        among several weight decays or learners.
     """
     clips, tested = clips_of(pairs), np.zeros(len(pairs), bool)
     for seed in seeds:
         for fold in split(protocol, clips, seed).folds:
             tested[fold.test] = True
-            if len(weight_decays) > 1:
+            if len(weight_decays) * learners > 1:
                 inner_split(fold, clips, seed=seed)
     return tested
 
 
 def fit_all(
-    make_learner: MakeLearner, pairs: LabelledClips, seed: int, weight_decays: Sequence[float]
+    make_learner: MakeLearner,
+    pairs: LabelledClips,
+    seed: int,
+    weight_decays: Sequence[float],
+    others: Sequence[MakeLearner] = (),
 ) -> Any:
     """The parameters of the recognizer to keep: trained on every clip, tested on none.
 
-    Its weight decay is chosen by an inner split of all subjects.
+    Its weight decay, and its learner if there are `others`, are chosen by an inner split of all
+    subjects.
     """
-    clips, learn = clips_of(pairs), make_learner(seed)
+    clips, learners = clips_of(pairs), [make(seed) for make in (make_learner, *others)]
     everyone = Fold("all", np.arange(len(pairs)), np.arange(0))
-    decay = _decays(learn, np.zeros(1, int), [everyone], clips, seed, weight_decays)
+    learner, decay = _choices(learners, np.zeros(1, int), [everyone], clips, seed, weight_decays)
+    learn = learners[learner[0]]
     learned = learn(np.zeros(1, int), np.ones((1, len(pairs)), bool), decay)
     return jax.tree.map(lambda x: np.asarray(x[0]), learned.params)
 
@@ -258,7 +183,7 @@ def clips_of(pairs: LabelledClips) -> Clips:
 
 
 def _of_seed(
-    make_learner: MakeLearner,
+    makers: Sequence[MakeLearner],
     clips: Clips,
     folds: Split,
     seed: int,
@@ -282,54 +207,59 @@ def _of_seed(
     missing = [number for number in range(count) if number not in found]
     if not missing:
         return [found[number] for number in range(count)]
-    learn = make_learner(seed)
+    learners = [make(seed) for make in makers]
     for start in range(0, len(missing), at_once):
         numbers = np.array(missing[start : start + at_once])
         group = [folds.folds[number] for number in numbers]
-        decays = _decays(learn, numbers, group, clips, seed, weight_decays)
+        chosen, decays = _choices(learners, numbers, group, clips, seed, weight_decays)
         train = np.stack([_mask(fold.train, clips) for fold in group])
         tests = [fold.test for fold in group]
-        learned = learn(numbers, train, decays, _filled(tests) if watch else None)
-        for i, number in enumerate(numbers):
-            named = None
-            if learned.named is not None:
-                named = learned.named[i, :, : len(tests[i])].astype(np.uint8)
-            found[number] = Fitted(learned.logits[i], learned.losses[i], decays[i], named)
-            kept.save(seed, number, found[number])
+        watched = _filled(tests)
+        for learner in np.unique(chosen):
+            own = np.flatnonzero(chosen == learner)
+            of_own = numbers[own], train[own], decays[own], watched[own] if watch else None
+            learned = learners[learner](*of_own)
+            for i, row in enumerate(own):
+                named = None
+                if learned.named is not None:
+                    named = learned.named[i, :, : len(tests[row])].astype(np.uint8)
+                made = Fitted(learned.logits[i], learned.losses[i], decays[row], named, learner)
+                found[numbers[row]] = made
+                kept.save(seed, numbers[row], made)
         done = count - len(missing) + start + len(numbers)
         console.print(f"seed {seed}: {done} of {count} folds", highlight=False)
     return [found[number] for number in range(count)]
 
 
-def _decays(
-    learn: Learner,
+def _choices(
+    learners: Sequence[Learner],
     numbers: np.ndarray,
     folds: Sequence[Fold],
     clips: Clips,
     seed: int,
     values: Sequence[float],
-) -> np.ndarray:
-    """Each fold's weight decay, chosen among several by an inner split of its own subjects."""
-    if len(values) == 1:
-        return np.full(len(numbers), values[0])
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each fold's learner and weight decay, chosen by an inner split of its own subjects."""
+    if len(values) * len(learners) == 1:
+        return np.zeros(len(numbers), int), np.full(len(numbers), values[0])
     halves = [inner_split(fold, clips, seed=seed) for fold in folds]
     inner, validation = (
         np.stack([_mask(rows, clips) for rows in half]) for half in zip(*halves, strict=True)
     )
-    return choose_decay(learn, numbers, inner, validation, clips.label, values)
+    return choose(learners, numbers, inner, validation, clips.label, values)
 
 
-def choose_decay(
-    learn: Learner,
+def choose(
+    learners: Sequence[Learner],
     fold_K: np.ndarray,
     inner_KxP: np.ndarray,
     validation_KxP: np.ndarray,
     label_P: np.ndarray,
     values: Sequence[float],
-) -> np.ndarray:
-    """The weight decay of each fold, (K,): the one with the least loss on its validation clips.
+) -> tuple[np.ndarray, np.ndarray]:
+    """The learner of each fold and its weight decay, (K,) both: of least loss on validation clips.
 
-    All classes in the validation clips have equal weight; a value that diverged is not chosen.
+    All classes in the validation clips have equal weight; what diverged is not chosen.
 
     Args:
       inner_KxP, validation_KxP: A fold's training clips, split in two by subject; boolean.
@@ -337,12 +267,14 @@ def choose_decay(
     weight_KxP = np.zeros(np.shape(validation_KxP))
     for weight_P, marks_P in zip(weight_KxP, validation_KxP, strict=True):
         weight_P[marks_P] = compute_sample_weight("balanced", label_P[marks_P]) / marks_P.sum()
-    loss_VxK = []
-    for value in values:
-        logits = learn(fold_K, inner_KxP, np.full(len(fold_K), value)).logits
+    candidates, loss_VxK = list(itertools.product(range(len(learners)), values)), []
+    for learner, value in candidates:
+        logits = learners[learner](fold_K, inner_KxP, np.full(len(fold_K), value)).logits
         entropy = -np.asarray(jax.nn.log_softmax(logits))[:, np.arange(len(label_P)), label_P]
         loss_VxK.append(np.sum(entropy * weight_KxP, axis=-1))
-    return np.asarray(values)[np.argmin(np.nan_to_num(loss_VxK, nan=np.inf), axis=0)]
+    best_K = np.argmin(np.nan_to_num(loss_VxK, nan=np.inf), axis=0)
+    learner_V, value_V = map(np.array, zip(*candidates, strict=True))
+    return learner_V[best_K], value_V[best_K]
 
 
 def _filled(rows: Sequence[np.ndarray]) -> np.ndarray:
@@ -385,14 +317,16 @@ def _picked(
 
 
 def _curves(folds: Split, fitted: list[Fitted], seed: int) -> pd.DataFrame:
-    epochs = len(fitted[0].losses)
-    # A hundred points are enough for a figure; a linear probe has hundreds of epochs of one step.
-    shown = np.unique(np.linspace(0, epochs - 1, min(epochs, 100)).astype(int))
     return pd.DataFrame(
         [
             (seed, fold.name, epoch + 1, float(found.losses[epoch]))
             for fold, found in zip(folds.folds, fitted, strict=True)
-            for epoch in shown
+            for epoch in _shown(len(found.losses))
         ],
         columns=["seed", "fold", "epoch", "loss"],
     )
+
+
+def _shown(epochs: int) -> np.ndarray:
+    """A hundred are enough for a figure; a linear probe has hundreds of epochs of one step."""
+    return np.unique(np.linspace(0, epochs - 1, min(epochs, 100)).astype(int))

@@ -12,9 +12,10 @@ from typing import Annotated
 
 import jax
 import numpy as np
+import pandas as pd
 from rich.console import Console
 
-from mubert_jax.config import Config, RecognizerConfig, flatten
+from mubert_jax.config import Config, RecognitionConfig, RecognizerConfig, flatten
 from mubert_jax.config_checks import check
 from mubert_jax.config_parts import FinetunePart
 from mubert_jax.data.files import replacing, writing_errors
@@ -33,9 +34,7 @@ from mubert_jax.perception.trained import Trained
 from mubert_jax.recognition import contamination
 from mubert_jax.recognition.cost import metered
 from mubert_jax.recognition.cross_validation import (
-    RESUME,
     CrossValidated,
-    KeptFolds,
     check_folds,
     cross_validate,
     fit_all,
@@ -46,6 +45,7 @@ from mubert_jax.recognition.inputs import (
     Inputs,
     version_of,
 )
+from mubert_jax.recognition.kept_folds import RESUME, KeptFolds
 from mubert_jax.recognition.magnified import magnified
 from mubert_jax.recognition.metrics import hardest
 from mubert_jax.recognition.network import Network
@@ -60,6 +60,8 @@ from mubert_jax.training.contamination import Seen
 from mubert_jax.training.objective import Params
 
 INPUTS_FOLDER = "inputs"
+CHOSEN_FILE = "chosen.csv"
+VARIED = {"learning_rate": "learning_rate_factors", "epochs": "epochs_factors"}
 # Clips whose maps are drawn: a choice, as many as a report shows without growing long.
 HARDEST = 8
 OPTIONS = "recognition.options"
@@ -102,27 +104,54 @@ def finetune(
     if isinstance(pairs, FlowSet):
         seen, source = seen_by_method(pairs), f"{pairs.info.method} of {config.data.path}"
     folds = recognition.protocol, recognition.seeds, recognition.weight_decay
-    tested = check_folds(pairs, *folds)
+    varied = variants(recognition)
+    tested = check_folds(pairs, *folds, len(varied))
     found = {pairs.subject[row]: pairs.people[row] for row in np.flatnonzero(tested)}
     stamps = contamination.stamps(seen, source, found, allow_contamination)
     check_attention(config.model)
     backbone = _backbone(config, trained, isinstance(pairs, FlowSet))
     network = make_network(config, backbone)
     kept = KeptFolds(workdir, _plan(config, backbone, pairs, network.reads), _texts(Config()))
-    make_learner = partial(
-        network.learner, Inputs(pairs, backbone, recognition, workdir / INPUTS_FOLDER)
-    )
-    at_once, watched = network.folds_at_once, recognition.optimism
+    inputs = Inputs(pairs, backbone, recognition, workdir / INPUTS_FOLDER)
+    learners = [
+        partial(
+            make_network(dataclasses.replace(config, recognition=one), backbone).learner, inputs
+        )
+        for one in varied
+    ]
     with metered(workdir):
-        crossed = cross_validate(make_learner, pairs, *folds, kept, console, at_once, watched)
+        crossed = cross_validate(
+            learners[0],
+            pairs,
+            *folds,
+            kept,
+            console,
+            network.folds_at_once,
+            recognition.optimism,
+            learners[1:],
+        )
     _leave(config, network, crossed, workdir, stamps, pairs.notes)
     if trained and "dma" in trained.params and isinstance(pairs, LabelledPairs):
         _draw_hardest(crossed.predictions, pairs, trained, workdir / MAPS_FOLDER)
     if keep and network.predicts and not (workdir / "checkpoints").exists():
         console.print("The recognizer to keep: all subjects", highlight=False)
-        params = fit_all(make_learner, pairs, recognition.seeds[0], recognition.weight_decay)
+        decays = recognition.weight_decay
+        params = fit_all(learners[0], pairs, recognition.seeds[0], decays, learners[1:])
         _keep(config, network.weights(params), workdir, seen | Seen.of(pairs.people))
     return evaluate_run(workdir)
+
+
+def variants(recognition: RecognitionConfig) -> list[RecognitionConfig]:
+    """All combinations of learning rate and epochs among which each fold chooses."""
+    return [
+        dataclasses.replace(
+            recognition,
+            learning_rate=rate * recognition.learning_rate,
+            epochs=max(1, round(share * recognition.epochs)),
+        )
+        for rate in recognition.learning_rate_factors
+        for share in recognition.epochs_factors
+    ]
 
 
 def _opened(config: Config, asked: Network) -> tuple[Config, LabelledClips, Trained | None]:
@@ -210,6 +239,8 @@ def _leave(
         predictions.save(workdir / PREDICTIONS_FILE)
         with replacing(workdir / CURVES_FILE) as temporary:
             crossed.curves.to_csv(temporary, index=False)
+        with replacing(workdir / CHOSEN_FILE) as temporary:
+            _chosen(crossed, recognition).to_csv(temporary, index=False)
         if crossed.picked:
             Optimism.of(predictions, crossed.picked).save(workdir / OPTIMISM_FILE)
         else:  # of another start, under other seeds perhaps
@@ -224,6 +255,15 @@ def _leave(
             reference=network.reference,
             published_as=network.published_as,
         ).save(workdir)
+
+
+def _chosen(crossed: CrossValidated, recognition: RecognitionConfig) -> pd.DataFrame:
+    """What each fold chose: columns seed, fold, weight_decay, and of `VARIED` what varies."""
+    varied = variants(recognition)
+    of_folds = [varied[number] for number in crossed.chosen["learner"]]
+    asked = [name for name, key in VARIED.items() if len(getattr(recognition, key)) > 1]
+    columns = {name: [getattr(one, name) for one in of_folds] for name in asked}
+    return crossed.chosen.drop(columns="learner").assign(**columns)
 
 
 def _keep(config: Config, params: Params, workdir: Path, seen: Seen):

@@ -69,19 +69,30 @@ class Network(abc.ABC):
         """Reads the options; without a backbone the network only checks the config.
 
         Raises:
-          UserError: the options are not those of `Options`, there is no such input, or the
-            epoch is to be picked where there is none.
+          UserError: the options are not those of `Options`, there is no such input, or something
+            is asked of the epochs where there are none.
         """
         self.config, self._backbone = config, backbone
         given = config.recognition.options
         self.options: Any = from_values(self.Options, given, "config.recognition.options")
         for name in self.reads:
             check_input(name)
-        if config.recognition.optimism and not self.by_epochs:
-            raise UserError(
-                f"config.recognition.optimism: {config.recognition.network} is solved in closed "
-                "form, so there is no epoch to pick; leave it out"
-            )
+        if not self.by_epochs:
+            self._refuse_epochs()
+
+    def _refuse_epochs(self) -> None:
+        asked = self.config.recognition
+        keys = {
+            "optimism": asked.optimism,
+            "learning_rate_factors": len(asked.learning_rate_factors) > 1,
+            "epochs_factors": len(asked.epochs_factors) > 1,
+        }
+        for key, given in keys.items():
+            if given:
+                raise UserError(
+                    f"config.recognition.{key}: {asked.network} is solved in closed form, so there "
+                    "is no epoch to pick and no rate to choose; leave it out"
+                )
 
     @property
     def backbone(self) -> Backbone:

@@ -197,8 +197,8 @@ def inner_split(
     if len(subjects) < 2:
         raise UserError(
             f"fold {fold.name} trains on {len(subjects)} subject; an inner split needs two, to "
-            "choose among several weight decays; give one: "
-            "--config.recognition.weight_decay=0.01"
+            "choose among several weight decays, learning rates or epochs; give one of each, "
+            "such as --config.recognition.weight_decay=0.01"
         )
     drawn = [subjects[i] for i in np.random.default_rng(seed).permutation(len(subjects))]
     held = np.zeros(len(ids), bool)

@@ -5,6 +5,7 @@ have it.
 """
 
 TWO_AXES = "the arrays have two axes, the last is the second"
+UNCOMPARED = "nothing compares results: their arrays have no one truth value"
 AS_LONG = "what goes side by side is as long as the other"
 LIGHT = "the gradients of the light are the same from whatever point they are counted"
 CONTINUUM = "a number drawn from a continuum is never equal to the bound"
@@ -261,26 +262,13 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         'everyone = Fold("all", np.arange(len(pairs)), np.arange( 1))': (
             "an inner split takes nothing from the clips that are tested"
         ),
-        "return jax.tree.map(lambda x: np.asarray(x[ -1]), trained)": ("there is one fold here"),
-        "for number, *fitted in zip(numbers, logits, losses, decays, strict=False):": AS_LONG,
+        "return jax.tree.map(lambda x: np.asarray(x[ -1]), learned.params)": (
+            "there is one fold here"
+        ),
         'console.print(f"seed {seed}: {done} of {count} folds", highlight=True)': "a colour",
-        "return np.full(len(numbers), values[ -1])": "there is one value here",
-        "for fold, found in zip(folds.folds, fitted, strict=False):": AS_LONG,
         "for row, chances in zip(fold.test, probabilities, strict=False):": AS_LONG,
-        "epochs = len(fitted[ -1].losses)": "all folds have as many epochs",
-        "for fold, found in zip(folds.folds, fitted, strict=False)": AS_LONG,
-        **{
-            f"{name}: @dataclass({changed})": reason
-            for name in ("CrossValidated", "Fitted")
-            for changed, reason in {
-                "frozen=False, eq=False": "nothing assigns to results",
-                "frozen=True, eq=True": (
-                    "nothing compares results: their arrays have no one truth value"
-                ),
-            }.items()
-        },
-        'write_text(path, json.dumps(plan, indent= 0) + "\\n")': "the layout of a file",
-        'write_text(path, json.dumps(plan, indent= 2) + "\\n")': "the layout of a file",
+        "@dataclass(frozen=False, eq=False)": "nothing assigns to results",
+        "@dataclass(frozen=True, eq=True)": UNCOMPARED,
         "np.stack([_mask(rows, clips) for rows in half]) for half in zip(*halves, strict=False)": (
             AS_LONG
         ),
@@ -289,6 +277,12 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         'weight_P[marks_P] = compute_sample_weight("balanced", label_P[marks_P]) * marks_P.sum()': (
             "the losses of one fold are compared with each other alone"
         ),
+    },
+    "recognition/kept_folds": {
+        "@dataclass(frozen=False, eq=False)": "nothing assigns to results",
+        "@dataclass(frozen=True, eq=True)": UNCOMPARED,
+        'write_text(path, json.dumps(plan, indent= 0) + "\\n")': "the layout of a file",
+        'write_text(path, json.dumps(plan, indent= 2) + "\\n")': "the layout of a file",
     },
     "data/alignment": {
         "_CRITERIA = (cv2.TERM_CRITERIA_EPS & cv2.TERM_CRITERIA_COUNT, 50, 1e-4)": (

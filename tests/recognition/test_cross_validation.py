@@ -15,15 +15,14 @@ from rich.console import Console
 
 from mubert_jax.errors import UserError
 from mubert_jax.recognition.cross_validation import (
-    Fitted,
-    KeptFolds,
     Learned,
     check_folds,
-    choose_decay,
+    choose,
     clips_of,
     cross_validate,
     fit_all,
 )
+from mubert_jax.recognition.kept_folds import Fitted, KeptFolds
 from mubert_jax.recognition.protocols import split
 
 EPOCHS = 250
@@ -207,8 +206,19 @@ def test_the_decay_with_the_least_loss_on_the_validation_is_chosen():
         return Learned(sure[:, None, None] * np.eye(2)[label][None], None, None)
 
     validation = np.ones((2, 4), bool)
-    chosen = choose_decay(learn, np.arange(2), ~validation, validation, label, (0.01, 0.1))
-    np.testing.assert_allclose(chosen, [0.1, 0.01])
+    shared = np.arange(2), ~validation, validation, label, (0.01, 0.1)
+    learner, decay = choose([learn], *shared)
+    np.testing.assert_allclose(decay, [0.1, 0.01])
+    np.testing.assert_array_equal(learner, [0, 0])
+
+    def surer(folds, train, decays):
+        """Of the second fold."""
+        learned = learn(folds, train, decays)
+        return learned._replace(logits=learned.logits * np.where(folds == 1, 3, 0.1)[:, None, None])
+
+    learner, decay = choose([learn, surer], *shared)
+    np.testing.assert_array_equal(learner, [0, 1])
+    np.testing.assert_allclose(decay, [0.1, 0.01])
 
 
 def test_another_plan_is_refused_and_an_older_one_lacks_what_is_new(tmp_path):
@@ -255,3 +265,39 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     with pytest.raises(UserError, match="finetune.json is damaged"):
         KeptFolds(tmp_path, {})
     assert not (tmp_path / "folds").exists()
+
+
+def test_each_fold_chooses_its_learner_without_the_tested_subject(told, tmp_path):
+    """The first learner is surer of folds with even numbers, the other, of more epochs, of odd."""
+    pairs, asked = people(), {"first": [], "other": []}
+
+    def maker(name, epochs):
+        def learn(numbers, train, decays, watched=None):
+            asked[name].append((numbers.tolist(), train))
+            suits = (numbers % 2 == 0) == (name == "first")
+            logits = np.where(suits, 4.0, 1.0)[:, None, None] * np.eye(2)[pairs.label]
+            params = {"name": np.full(len(numbers), name == "other")}
+            return Learned(logits, np.ones((len(numbers), epochs)), params)
+
+        return lambda seed: learn
+
+    makers = maker("first", 5), maker("other", 9)
+    kept, console = KeptFolds(tmp_path, {}), Console(quiet=True)
+    folds = pairs, "loso", (3,), (0.1,), kept, console
+    found = cross_validate(makers[0], *folds, others=makers[1:])
+    for name, own in (("first", [0, 2, 4]), ("other", [1, 3, 5])):
+        (everybody, inner), (numbers, train) = asked[name]
+        assert everybody == list(range(6)) and numbers == own
+        tested = np.arange(18) // 3 == np.arange(6)[:, None]
+        assert not (inner & tested).any() and not (train & tested[own]).any()
+        assert (inner.sum(1) < 15).all() and (train.sum(1) == 15).all()
+    chosen = found.chosen
+    assert chosen.columns.tolist() == ["seed", "fold", "weight_decay", "learner"]
+    assert chosen["learner"].tolist() == [0, 1] * 3 and set(chosen["weight_decay"]) == {0.1}
+    assert found.curves.groupby("fold", sort=False)["epoch"].max().tolist() == [5, 9] * 3
+    again = cross_validate(makers[0], *folds, others=makers[1:])
+    pd.testing.assert_frame_equal(again.chosen, chosen)
+    assert len(asked["first"]) == 2, "all is kept"
+    assert not fit_all(makers[0], pairs, 3, (0.1,), makers[1:])["name"]
+    with pytest.raises(UserError, match="trains on 1 subject; .* weight decays, learning rates or"):
+        check_folds(people(2, 3), "loso", (3,), (0.1,), learners=2)

@@ -21,13 +21,13 @@ from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition import contamination, finetune
 from mubert_jax.recognition import inputs as recognition_inputs
 from mubert_jax.recognition.cross_validation import (
-    KeptFolds,
     Learned,
     check_folds,
     cross_validate,
     fit_all,
 )
 from mubert_jax.recognition.inputs import Backbone, Inputs
+from mubert_jax.recognition.kept_folds import KeptFolds
 from mubert_jax.recognition.metrics import score
 from mubert_jax.recognition.networks import make_network
 from mubert_jax.recognition.networks.linear_probe import LinearProbe
@@ -152,7 +152,7 @@ def test_folds_of_a_learning_backbone_are_kept_however_many_are_one_program(back
     seen = []
 
     def oracle(network, inputs, seed):
-        def learn(folds, train, decays, watched):
+        def learn(folds, train, decays, watched=None):
             seen.append(list(folds))
             for fold, marks in zip(folds, train, strict=True):
                 assert marks.any() and not marks[6 * fold : 6 * fold + 6].any(), "a leak"
@@ -176,6 +176,14 @@ def test_folds_of_a_learning_backbone_are_kept_however_many_are_one_program(back
 
 def set_recognition(**keys):
     return dataclasses.replace(CONFIG, recognition=dataclasses.replace(CONFIG.recognition, **keys))
+
+
+def test_rates_and_epochs_are_varied_in_all_combinations():
+    asked = set_recognition(
+        learning_rate=0.01, epochs=7, learning_rate_factors=(1.0, 20.0), epochs_factors=(0.01, 1.0)
+    )
+    found = [(one.learning_rate, one.epochs) for one in finetune.variants(asked.recognition)]
+    assert found == [(0.01, 1), (0.01, 7), (0.2, 1), (0.2, 7)]
 
 
 def test_a_loss_that_is_not_finite_is_no_finished_fold(backbone, tmp_path):

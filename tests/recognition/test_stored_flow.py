@@ -133,6 +133,21 @@ def test_what_picking_the_epoch_would_have_reported_is_apart(finetune, tmp_path,
     assert finetune(folder) == 0 and not (run / "optimism.csv").exists()
 
 
+def test_what_each_fold_chose_is_written(finetune, tmp_path, capsys):
+    """Nothing that is varied is read by `NEAREST`: all are as good, and the first is taken."""
+    folder, run = flow_set(tmp_path / "flow"), tmp_path / "run"
+    assert finetune(folder, "--config.recognition.epochs_factors=(0.5, 2.0)") == 0
+    chosen = pd.read_csv(run / "chosen.csv")
+    assert chosen.columns.tolist() == ["seed", "fold", "weight_decay", "epochs"]
+    assert (chosen["epochs"] == 150).all() and (chosen["weight_decay"] == 0.01).all()
+    assert finetune(folder) == 2
+    assert "another recognition.epochs_factors ((0.5, 2.0) there, (1.0,) now" in (
+        capsys.readouterr().err
+    )
+    assert finetune(folder, "--config.recognition.epochs_factors=(0.0, 2.0)") == 2
+    assert "it takes different numbers above 0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "made, flags, said",
     [
