@@ -63,7 +63,7 @@ def add_flags(parser: Parser) -> None:
 def run(args: Namespace, console: Console) -> int:
     from mubert_jax.recognition.comparison_report import FILES, write_comparison
     from mubert_jax.recognition.comparison_runs import run_all
-    from mubert_jax.recognition.cross_validation import RESUME
+    from mubert_jax.recognition.kept_folds import RESUME
     from mubert_jax.recognition.published import published
     from mubert_jax.training.preemption import EXIT_CODE, sigterm_as_interrupt
 

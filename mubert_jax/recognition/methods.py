@@ -12,11 +12,11 @@ import pandas as pd
 from mubert_jax.errors import UserError
 from mubert_jax.recognition.cost import Cost
 from mubert_jax.recognition.metrics import Summary, resampled, subsets
+from mubert_jax.recognition.optimism import OPTIMISM_FILE, Optimism
 from mubert_jax.recognition.predictions import PREDICTIONS_FILE, Facts, Predictions
 from mubert_jax.recognition.report import stamps_of
 
 CLIP = ["dataset", "subject", "clip", "truth"]
-OPTIMISM_FILE = "optimism.csv"
 # Resamplings of the people for p-values, of which 2/DRAWS is the smallest: it stays below 0.05 when
 # it is corrected for the pairs of 22 methods.
 DRAWS = 10_000
@@ -109,7 +109,7 @@ def load_methods(folders: Sequence[Path]) -> list[Method]:
                 fact,
                 stamps_of(predictions, fact),
                 Cost.load(folder),
-                _picked(folder / OPTIMISM_FILE),
+                _picked(folder, predictions),
                 tuple(subsets(predictions)),
                 resampled(predictions, DRAWS)["uf1"].mean(0),
             )
@@ -159,14 +159,10 @@ def _folds(predictions: Predictions) -> dict[int, np.ndarray]:
     }
 
 
-def _picked(path: Path) -> dict[str, float]:
-    """The mean over seeds of the column `picked`, by `score`; {} without such a file."""
+def _picked(folder: Path, predictions: Predictions) -> dict[str, float]:
+    """The mean over seeds of what picking the epoch would have reported; {} if it is unknown."""
+    path = folder / OPTIMISM_FILE
     if not path.is_file():
         return {}
-    try:
-        table = pd.read_csv(path)
-        return table.astype({"picked": float}).groupby("score")["picked"].mean().to_dict()
-    except (ValueError, KeyError) as error:
-        raise UserError(
-            f"{path}: no table of seed, score, honest, picked; delete it to go without"
-        ) from error
+    picked = Optimism.load(path, predictions).picked
+    return {name: float(values.mean()) for name, values in picked.items()}
