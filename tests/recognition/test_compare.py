@@ -132,6 +132,19 @@ def test_the_page_stands_alone(compared):
     assert "nan" not in text
 
 
+def test_a_method_is_right_under_more_than_half_of_its_seeds(tmp_path):
+    rows = [
+        ("set", who, clip, seed, who, "positive", "positive" if right > seed else "negative")
+        for who in ("p1", "p2")
+        for clip, right in (("never", 0), ("once", 1), ("twice", 2))
+        for seed in (0, 1)
+    ]
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(tmp_path / "predictions.csv", index=False)
+    (method,) = load_methods([tmp_path])
+    assert method.wrong.tolist() == [1, 0.5, 0] * 2
+    assert method.right.tolist() == [False, False, True] * 2
+
+
 def test_the_hardest_clip_is_the_one_that_nobody_names(compared):
     text = (compared / "compare.md").read_text().split("## Hardest clips")[1]
     first = next(line for line in text.splitlines() if line.startswith("| casme2/p0"))
