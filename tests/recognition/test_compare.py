@@ -140,6 +140,7 @@ def test_a_method_is_right_under_more_than_half_of_its_seeds(tmp_path):
         for seed in (0, 1)
     ]
     pd.DataFrame(rows, columns=COLUMNS).to_csv(tmp_path / "predictions.csv", index=False)
+    Facts(CLASSES, "loso").save(tmp_path)
     (method,) = load_methods([tmp_path])
     assert method.wrong.tolist() == [1, 0.5, 0] * 2
     assert method.right.tolist() == [False, False, True] * 2
