@@ -226,7 +226,7 @@ def over_subjects(predictions: Predictions) -> dict[str, np.ndarray]:
         warnings.simplefilter("ignore")  # a class nobody has
         return {
             name: np.nanpercentile(np.mean(value, axis=0), (2.5, 97.5), axis=0)
-            for name, value in resampled(predictions).items()
+            for name, value in resampled(predictions, RESAMPLINGS).items()
         }
 
 

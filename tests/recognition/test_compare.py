@@ -128,6 +128,7 @@ def test_the_page_stands_alone(compared):
     # A range per method with a ring where an epoch was picked, and a matrix per method.
     assert page.tags.count("svg") == 6 and text.count('class="ring"') == 1
     assert text.count("LEAK: it saw 3 of 12_people") == 8, "on the page and on every table"
+    assert re.search(r"\d ± \d+\.\d <small>\[\d+\.\d, \d+\.\d\]</small>", text)
     assert "50 % &amp; a_b" in text and "Table 5" in text and "prefers-color-scheme: dark" in text
     assert "nan" not in text
 
