@@ -93,6 +93,23 @@ def test_fine_tuned_folds_learn_the_same_in_whatever_company_and_lower_blocks_sl
     assert head > 3 * upper > 9 * lower, "lower blocks learn slower"
 
 
+@pytest.mark.slow
+def test_a_backbone_that_learns_can_be_watched():
+    """20 watched clips, more than are looked at in one batch; they change nothing."""
+    shared = {"epochs": 2, "batch_size": 8, "learning_rate": 3e-3, "head_epochs": 5}
+    config, backbone, inputs = tiny("dma", 40, network="micron_bert", **shared)
+    network, folds = make_network(config, backbone), np.arange(2)
+    train, decays = np.stack([np.arange(40) % 2 == fold for fold in folds]), np.full(2, 0.01)
+    watched = np.stack([np.flatnonzero(~marks) for marks in train])
+    plain, looked = (
+        network.learner(inputs, 0)(folds, train, decays, rows) for rows in (None, watched)
+    )
+    np.testing.assert_array_equal(plain.logits, looked.logits)
+    assert plain.named is None and looked.named.shape == (2, 2, 20)
+    last = np.take_along_axis(looked.logits.argmax(-1), watched, axis=1)
+    np.testing.assert_array_equal(looked.named[:, -1], last)
+
+
 def test_full_fine_tuning_starts_from_heads_that_fit():
     """With next to no learning rate it ends where it started."""
     shared = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-9, "head_epochs": 40}
