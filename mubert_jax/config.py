@@ -338,6 +338,8 @@ LINEAR_PROBE = "linear_probe"
 class RecognitionConfig:
     """`mubert finetune`, section 5.3: how a recognizer is trained, and who tests it."""
 
+    # What is recognized. action_units: each unit that enough people show, apart from all others.
+    target: str = choice("emotion", "action_units")
     # loso, composite, K-fold such as 5-fold, or cross:DATASET.
     protocol: str = "loso"
     seeds: tuple[int, ...] = (0, 1, 2)

@@ -98,7 +98,9 @@ class Table6Part(AblatePart):
 
     recognition: Annotated[
         RecognitionConfig,
-        all_but("seeds", "network", "options", "features", "published", "copies", "optimism"),
+        all_but(
+            "target", "seeds", "network", "options", "features", "published", "copies", "optimism"
+        ),
     ]
 
 
@@ -169,6 +171,7 @@ class FoldsPart:
     recognition: Annotated[
         RecognitionConfig,
         all_but(
+            "target",
             "protocol",
             "seeds",
             "network",

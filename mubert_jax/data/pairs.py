@@ -1,6 +1,8 @@
 """A `pairs` data set in memory: labelled onset and apex images, and what was annotated."""
 
+import copy
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,18 @@ from mubert_jax.errors import UserError
 
 # Of a record, as `LabelledClips` takes them.
 COLUMNS = ("label", "dataset", "subject", "clip")
+
+
+def annotated_units(directory: Path) -> tuple[list[str], np.ndarray]:
+    """The action units of a set's clips, as annotated, and their subjects (P,), as stored.
+
+    Raises:
+      UserError: it is no finished set of labelled pairs, or damaged.
+    """
+    check_complete(directory, "casme2 --input DIR", "pairs")
+    source = RecordSource(directory)
+    records = [decode_pair(source[i]) for i in range(len(source))]
+    return [record.action_units for record in records], np.array([x.subject for x in records])
 
 
 class LabelledPairs(LabelledClips):
@@ -45,6 +59,18 @@ class LabelledPairs(LabelledClips):
         columns = ([getattr(r, x) for r in self.records] for x in COLUMNS)
         super().__init__(self.directory, stored, *columns, space=synthetic_space(self.directory))
         self.notes += self._still()
+
+    def relabelled(
+        self, rows: np.ndarray, label: np.ndarray, classes: Sequence[str]
+    ) -> "LabelledPairs":
+        """Some of the pairs, by their numbers, with other labels."""
+        found = copy.copy(self)
+        found.__dict__.pop("people", None)
+        found.label, found.classes = np.asarray(label, np.int64), list(classes)
+        found.onset, found.apex = self.onset[rows], self.apex[rows]
+        for name in ("records", "dataset", "subject", "clip"):
+            setattr(found, name, [getattr(self, name)[row] for row in rows])
+        return found
 
     def _still(self) -> list[str]:
         still = int((self.onset == self.apex).all(axis=(1, 2, 3)).sum())

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import jax
 import numpy as np
@@ -20,6 +20,7 @@ from mubert_jax.config_checks import check
 from mubert_jax.config_parts import FinetunePart
 from mubert_jax.data.files import replacing, writing_errors
 from mubert_jax.data.flow_set import FlowSet, is_flow_set
+from mubert_jax.data.labelled.action_units import SHOWN, UNKNOWN
 from mubert_jax.data.labelled_clips import LabelledClips
 from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.data.plan import Plan
@@ -74,17 +75,42 @@ FREE = (
 )
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Unit:
+    """An action unit: its name, and per clip what `action_units.marks` says of it, (P,)."""
+
+    name: str
+    marks: np.ndarray
+    PRESENT: ClassVar[str] = "shown"
+    CLASSES: ClassVar[tuple[str, ...]] = ("not shown", PRESENT)
+
+    def of(self, pairs: LabelledPairs) -> LabelledPairs:
+        """The clips of which it is known, with this unit as their class."""
+        rows = np.flatnonzero(self.marks != UNKNOWN)
+        found = pairs.relabelled(rows, self.marks[rows] == SHOWN, self.CLASSES)
+        if left := len(pairs) - len(rows):
+            note = f"{left} clips whose action units are not known, or not for sure, are left out"
+            found.notes = [*pairs.notes, note]
+        return found
+
+
 def finetune(
     config: Annotated[Config, FinetunePart],
     workdir: Path,
     allow_contamination: bool,
     console: Console,
     keep: bool = True,
+    unit: Unit | None = None,
+    inputs_folder: Path | None = None,
 ) -> Report:
     """Cross-validates, reports, and, with `keep`, keeps a recognizer that is trained on everyone.
 
     The backbone and its sizes come from `training.init_from`: a run, an export or `shipped`;
     without it the backbone is fresh and has the config's sizes.
+
+    Args:
+      unit: The action unit that is recognized, in the place of emotions.
+      inputs_folder: Where computed inputs are stored; by default in `workdir`.
 
     Raises:
       UserError: no such pairs, backbone or network; the protocol does not fit; the backbone has
@@ -98,7 +124,7 @@ def finetune(
     asked = make_network(config)
     if config.recognition.published:
         published(config.recognition.published)
-    config, pairs, trained = _opened(config, asked)
+    config, pairs, trained = _opened(config, asked, unit)
     recognition, source = config.recognition, config.training.init_from
     seen = trained.seen if trained else Seen()
     if isinstance(pairs, FlowSet):
@@ -112,7 +138,8 @@ def finetune(
     backbone = _backbone(config, trained, isinstance(pairs, FlowSet))
     network = make_network(config, backbone)
     kept = KeptFolds(workdir, _plan(config, backbone, pairs, network.reads), _texts(Config()))
-    inputs = Inputs(pairs, backbone, recognition, workdir / INPUTS_FOLDER)
+    stored_inputs = inputs_folder or workdir / INPUTS_FOLDER
+    inputs = Inputs(pairs, backbone, recognition, stored_inputs)
     learners = [
         partial(
             make_network(dataclasses.replace(config, recognition=one), backbone).learner, inputs
@@ -131,7 +158,8 @@ def finetune(
             learners[1:],
         )
     _leave(config, network, crossed, workdir, stamps, pairs.notes)
-    if trained and "dma" in trained.params and isinstance(pairs, LabelledPairs):
+    of_frames = isinstance(pairs, LabelledPairs) and unit is None
+    if trained and "dma" in trained.params and of_frames:
         _draw_hardest(crossed.predictions, pairs, trained, workdir / MAPS_FOLDER)
     if keep and network.predicts and not (workdir / "checkpoints").exists():
         console.print("The recognizer to keep: all subjects", highlight=False)
@@ -154,7 +182,9 @@ def variants(recognition: RecognitionConfig) -> list[RecognitionConfig]:
     ]
 
 
-def _opened(config: Config, asked: Network) -> tuple[Config, LabelledClips, Trained | None]:
+def _opened(
+    config: Config, asked: Network, unit: Unit | None
+) -> tuple[Config, LabelledClips, Trained | None]:
     """The config with the backbone's sizes, the clips, and the backbone unless it is fresh.
 
     There is no backbone where flow is stored.
@@ -165,6 +195,11 @@ def _opened(config: Config, asked: Network) -> tuple[Config, LabelledClips, Trai
             raise UserError(
                 f"{config.data.path} holds flow, which is not magnified; give the pairs it was "
                 "made of, or config.recognition.magnification=0"
+            )
+        if unit:
+            raise UserError(
+                f"{config.data.path} holds flow and no action units; give the labelled pairs that "
+                "it was made of"
             )
         clips = open_flow(config, asked)
         recognizer = RecognizerConfig(classes=len(clips.classes))
@@ -182,6 +217,7 @@ def _opened(config: Config, asked: Network) -> tuple[Config, LabelledClips, Trai
         )
     pairs = LabelledPairs(config.data.path, size)
     pairs.onset, pairs.apex = magnified(pairs.onset, pairs.apex, magnification)
+    pairs = unit.of(pairs) if unit else pairs
     config = _with_backbone(config, trained, len(pairs.classes), stored.get("align"))
     return config, pairs, trained
 
