@@ -52,7 +52,7 @@ def test_training_and_prediction_read_what_it_made(tmp_path, monkeypatch, traine
         recognition__magnification=7.0,
     )
     monkeypatch.setattr(finetune, "magnified", brighter)
-    _, pairs, _ = finetune._opened(config, make_network(config))
+    _, pairs, _ = finetune._opened(config, make_network(config), None)
     plain = LabelledPairs(folder, 32)
     np.testing.assert_array_equal(pairs.apex, plain.apex + np.uint8(7))
 
