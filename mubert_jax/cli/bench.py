@@ -98,6 +98,19 @@ def _registration(args: Namespace, console: Console):
     return bench_registration(trained, args.batch_size, args.steps, console)
 
 
+def _spot(args: Namespace, console: Console):
+    from mubert_jax.bench.spot import bench_spot
+    from mubert_jax.interop.opening import SHIPPED, open_trained
+    from mubert_jax.spotting.comparing import DMA
+    from mubert_jax.spotting.spotter import SpotOptions
+
+    _config_is_not_read(args)
+    crop = args.crop or ("face" if args.video else "none")
+    options = SpotOptions(method=args.method, crop=crop)
+    trained = open_trained(args.checkpoint or SHIPPED) if args.method == DMA else None
+    return bench_spot(trained, options, args.video, args.seconds, args.steps, console)
+
+
 def _step(args: Namespace, console: Console):
     from mubert_jax.bench.step import bench_step
 
@@ -332,6 +345,24 @@ def _pitfalls_flags(parser: Parser):
     )
 
 
+def _spot_flags(parser: Parser):
+    add = parser.add_argument
+    flags.spotting_method(parser)
+    add("--video", metavar="FILE", type=types.path, help="a video (else a person is drawn)")
+    add(
+        "--crop",
+        choices=("face", "center", "none"),
+        help="what to cut out (face of a --video, else none)",
+    )
+    add(
+        "--seconds",
+        metavar="S",
+        type=types.positive,
+        default=20.0,  # all lags are read from 16 seconds on
+        help="how much is drawn (%(default)g)",
+    )
+
+
 def _perception_flags(parser: Parser):
     add = parser.add_argument
     add("--picture", metavar="FILE", type=types.file, help="what each method sees")
@@ -451,6 +482,13 @@ BENCHES = {
         (flags.trained, _pairs_at_once, _steps(10)),
         _rows,
         " --batch-size=32",
+    ),
+    "spot": Bench(
+        _spot,
+        "the stages of spotting",
+        (flags.trained, _spot_flags, _steps(3)),
+        _columns,
+        " --seconds=20",
     ),
     "perception": Bench(
         _perception,

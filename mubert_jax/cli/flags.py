@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # ml_collections, which the help does without
 # Registrations that need no model, and all.
 ALIGN_FRAMES = ("none", "ecc", "robust")
 ALIGN = (*ALIGN_FRAMES, "poi")
+# Those of `spotting.comparing`, which the help does without, as it does without JAX.
+SPOTTING_METHODS = ("dma", "difference", "farneback")
 
 
 def run(parser: Parser) -> None:
@@ -106,6 +108,15 @@ def trained(parser: Parser, default: str | None = None, required: bool = False) 
         required=required,
         help="a run's --workdir, a file of `mubert export`, or shipped: the package's own weights"
         + (" (the default)" if default else ""),
+    )
+
+
+def spotting_method(parser: Parser) -> None:
+    parser.add_argument(
+        "--method",
+        choices=SPOTTING_METHODS,
+        default=SPOTTING_METHODS[0],
+        help="dma is the checkpoint's DMA × POI; the others learn nothing (%(default)s)",
     )
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:  # NumPy, which the help does without
 
 SUMMARY = "long videos -> when an expression happens, as tables and pages"
 EXAMPLE = "mubert spot --video long.mp4 --output=spotted"
-# Those of `spotting.comparing`, which the help does without, as it does without JAX.
-METHODS = ("dma", "difference", "farneback")
 
 
 def add_flags(parser: Parser) -> None:
@@ -46,12 +44,7 @@ def add_flags(parser: Parser) -> None:
         help="frames per second, whatever the videos say",
     )
     flags.crop(parser)
-    add(
-        "--method",
-        choices=METHODS,
-        default=METHODS[0],
-        help="dma is the checkpoint's DMA × POI; the others learn nothing (%(default)s)",
-    )
+    flags.spotting_method(parser)
     add(
         "--rate",
         metavar="X",
@@ -102,7 +95,7 @@ def run(args: Namespace, console: Console) -> None:
     )
     recordings = footage(args.video or [], args.input, args.fps)
     trained = None
-    if args.method == METHODS[0]:
+    if args.method == flags.SPOTTING_METHODS[0]:
         from mubert_jax.interop.opening import open_trained
 
         trained = open_trained(args.checkpoint)

@@ -1,7 +1,9 @@
 """How much moves between frames that lie several lags apart, while they pass by."""
 
+import os
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +18,9 @@ LAGS = 6
 LOOKS = 4
 # Times per second at which the place of the face is read anew; it hardly moves in its box.
 INTEREST = 2.0
+# The most batches that are compared at the same time: one alone leaves processors idle, and more
+# wait for each other.
+MOST_WORKERS = 4
 
 
 @dataclass(frozen=True)
@@ -84,20 +89,25 @@ class Meter:
     """Measures the energies of a stretch, frame by frame.
 
     It keeps as many frames as the longest lag has, and those that wait to be compared, whatever the
-    length of the stretch.
+    length of the stretch. Batches are the same ones, and come in the same order, however many are
+    compared at the same time.
 
     Args:
-      comparison: how frames are compared.
+      comparison: how frames are compared; from several threads.
       lags: which.
       batch: how many pairs are compared at a time.
+      workers: how many batches are compared at the same time; None takes one per processor, up to
+        `MOST_WORKERS`.
     """
 
     comparison: Comparison
     lags: Lags
     batch: int = 16
+    workers: int | None = None
     _frames: deque[np.ndarray] = field(default_factory=deque)
     _interests: deque[np.ndarray] = field(default_factory=deque)
     _waiting: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
+    _running: deque[tuple[tuple[int, ...], Future]] = field(default_factory=deque)
     _numbers: list[int] = field(default_factory=list)
     _seconds: list[float] = field(default_factory=list)
     _energy: dict[int, list[float]] = field(default_factory=dict)
@@ -105,11 +115,13 @@ class Meter:
 
     def __post_init__(self):
         self._apart = max(1, round(self.lags.rate / INTEREST))
+        self._workers = self.workers or min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+        self._pool = ThreadPoolExecutor(self._workers, "mubert-compare")
 
     @property
     def held(self) -> int:
         """How many frames it keeps."""
-        return len(self._frames) + 2 * len(self._waiting)
+        return len(self._frames) + 2 * (len(self._waiting) + self.batch * len(self._running))
 
     def add(self, number: int, seconds: float, face: np.ndarray) -> None:
         """The next frame, (S, S, 3) uint8."""
@@ -140,21 +152,34 @@ class Meter:
         return self._interests[(start - self._first_interest(at)) // self._apart]
 
     def _compare(self) -> None:
+        """Has a batch compared, and waits for an older one where many are under way."""
         lags, *parts = zip(*self._waiting, strict=True)
-        missing = self.batch - len(lags)
+        self._waiting.clear()
+        self._running.append((lags, self._pool.submit(self._compared, parts)))
+        # One more than there are workers, so that none waits for frames to be read.
+        while len(self._running) > self._workers + 1:
+            self._take()
+
+    def _compared(self, parts: list[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.ndarray]:
+        """The mean movement of each pair (P,), and its shares (P, parts)."""
+        missing = self.batch - len(parts[0])
         before, after, interest = (np.stack([*x, *[x[-1]] * missing]) for x in parts)
         moved_PxN = self.comparison(before, after, interest)
-        share_PxK = np.asarray(shares(moved_PxN, interest))
-        energy_P = moved_PxN.mean(axis=1)
-        for lag, energy, share in zip(lags, energy_P, share_PxK, strict=False):
+        return moved_PxN.mean(axis=1), np.asarray(shares(moved_PxN, interest))
+
+    def _take(self) -> None:
+        lags, future = self._running.popleft()
+        for lag, energy, share in zip(lags, *future.result(), strict=False):
             self._energy.setdefault(lag, []).append(float(energy))
             self._share.setdefault(lag, []).append(share)
-        self._waiting.clear()
 
     def finish(self) -> Energies:
         """What was measured, when the stretch is over."""
         if self._waiting:
             self._compare()
+        while self._running:
+            self._take()
+        self._pool.shutdown()
         return Energies(
             self.lags,
             np.array(self._numbers, int),

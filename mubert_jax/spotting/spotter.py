@@ -70,17 +70,18 @@ class Spotter:
 
     Args:
       trained: the model; None for methods without one.
+      workers: as for `Meter`.
 
     Raises:
       UserError: the model has no DMA, or there is no such detector.
     """
 
-    def __init__(self, trained: Trained | None, options: SpotOptions):
+    def __init__(self, trained: Trained | None, options: SpotOptions, workers: int | None = None):
         if options.rate < SLOWEST:
             raise UserError(
                 f"--rate={options.rate:g} is too slow for micro-expressions; {SLOWEST:g} are needed"
             )
-        self.options = options
+        self.options, self._workers = options, workers
         self.comparison: Comparison
         if options.method == DMA:
             if trained is None:
@@ -97,14 +98,25 @@ class Spotter:
           seen: called for every frame that is read.
         """
         rate = working_rate(footage.fps, self.options.rate)
-        follower = Follower(
+        return Spotting(
+            footage,
+            self.comparison,
+            self.options,
+            Lags(rate),
+            self.follower(rate),
+            seen,
+            self._workers,
+        )
+
+    def follower(self, rate: float) -> Follower:
+        """One for a recording of this many frames per second."""
+        return Follower(
             self.comparison.size,
             rate,
             self._detector,
             self.options.margin,
             self.options.crop == "center",
         )
-        return Spotting(footage, self.comparison, self.options, Lags(rate), follower, seen)
 
 
 class Spotting:
@@ -123,10 +135,12 @@ class Spotting:
         options: SpotOptions,
         lags: Lags,
         follower: Follower,
-        seen: Callable[[], None],
+        seen: Callable[[], None] = lambda: None,
+        workers: int | None = None,
     ):
         self.footage, self._comparison, self._options = footage, comparison, options
         self.lags, self._follower, self._seen = lags, follower, seen
+        self._workers = workers
         self.stretches: list[Stretch] = []
         self.curves: list[Curve] = []
         self.frames = 0
@@ -155,22 +169,10 @@ class Spotting:
         Raises:
           UserError: there is no face in any frame, or no stretch is long enough for one lag.
         """
-        meter, current, span = None, -1, (0, 0, None)
-        frames = thinned(self._counted(), self.lags.rate, LONGEST_GAP)
-        for seen in self._follower(frames):
-            if meter is None or seen.stretch != current:
-                if meter is not None:
-                    yield from self._finished(meter, Stretch(*span))
-                meter, current = Meter(self._comparison, self.lags), seen.stretch
-                span = (seen.number, seen.number, seen.box)
-            meter.add(seen.number, seen.seconds, seen.face)
-            span = (span[0], seen.number, span[2])
-        if meter is None:
-            raise UserError(
-                f"{printable(self.footage.path)}: no face found; if the frames are faces already, "
-                "add --crop none"
-            )
-        yield from self._finished(meter, Stretch(*span))
+        floor, least = self._options.calibration.floor, KEPT * self._options.least
+        for energies in self.measured():
+            self.curves.append(_curve(energies, floor))
+            yield from found_in(energies, bumps(energies, floor, least))
         if not any(len(curve.seconds) for curve in self.curves):
             needed = 2 * self.lags.shortest / self.lags.rate
             raise UserError(
@@ -178,18 +180,38 @@ class Spotting:
                 "without a cut or a gap; that is too short for an expression"
             )
 
+    def measured(self) -> Iterator[Energies]:
+        """The movement in every stretch, as it ends.
+
+        Raises:
+          UserError: there is no face in any frame.
+        """
+        meter, current, span = None, -1, (0, 0, None)
+        frames = thinned(self._counted(), self.lags.rate, LONGEST_GAP)
+        for seen in self._follower(frames):
+            if meter is None or seen.stretch != current:
+                if meter is not None:
+                    yield self._finished(meter, Stretch(*span))
+                meter = Meter(self._comparison, self.lags, workers=self._workers)
+                current, span = seen.stretch, (seen.number, seen.number, seen.box)
+            meter.add(seen.number, seen.seconds, seen.face)
+            span = (span[0], seen.number, span[2])
+        if meter is None:
+            raise UserError(
+                f"{printable(self.footage.path)}: no face found; if the frames are faces already, "
+                "add --crop none"
+            )
+        yield self._finished(meter, Stretch(*span))
+
     def _counted(self):
         for frame in self.footage:
             self.frames = frame.number + 1
             self._seen()
             yield frame
 
-    def _finished(self, meter: Meter, stretch: Stretch) -> list[Found]:
-        energies, floor = meter.finish(), self._options.calibration.floor
+    def _finished(self, meter: Meter, stretch: Stretch) -> Energies:
         self.stretches.append(stretch)
-        self.curves.append(_curve(energies, floor))
-        least = KEPT * self._options.least
-        return found_in(energies, bumps(energies, floor, least))
+        return meter.finish()
 
 
 def _curve(energies: Energies, floor: float) -> Curve:

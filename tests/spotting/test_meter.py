@@ -1,5 +1,9 @@
 """Energies of a stretch are the same however it is cut into batches, and hold few frames."""
 
+import itertools
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -31,8 +35,8 @@ def frames():
     return np.random.default_rng(0).integers(0, 255, (FRAMES, 8, 8, 3), np.uint8)
 
 
-def measured(frames, batch):
-    meter = Meter(Differences(), Lags(RATE), batch)
+def measured(frames, batch, workers=1, comparison=None):
+    meter = Meter(comparison or Differences(), Lags(RATE), batch, workers)
     held = []
     for number, frame in enumerate(frames):
         meter.add(number, number / RATE, frame)
@@ -58,8 +62,33 @@ def test_batches_change_nothing(frames):
         np.testing.assert_allclose(one.share[lag], other.share[lag], rtol=1e-5)
 
 
+class Shuffled(Differences):
+    """The first batches take longest, so that later ones are done before them."""
+
+    def __init__(self):
+        self.turns, self.threads = itertools.count(), set()
+
+    def __call__(self, before, after, interest):
+        time.sleep(0.02 / (1 + next(self.turns)))
+        self.threads.add(threading.get_ident())
+        return super().__call__(before, after, interest)
+
+
+def test_batches_at_the_same_time_change_nothing(frames):
+    shuffled = Shuffled()
+    one, _ = measured(frames, 8)
+    other, held = measured(frames, 8, workers=3, comparison=shuffled)
+    assert len(shuffled.threads) > 1
+    for lag in one.lags:
+        np.testing.assert_array_equal(one.energy[lag], other.energy[lag])
+        np.testing.assert_array_equal(one.share[lag], other.share[lag])
+    assert max(held) <= Lags(RATE).longest + 1 + 2 * 8 * (3 + 2)
+
+
 def test_it_holds_no_more_frames_the_longer_it_goes_on(frames):
-    lags, batch = Lags(RATE), 16
-    _, held = measured(frames, batch)
-    most = lags.longest + 1 + 2 * batch
+    lags, batch = Lags(RATE), 4
+    _, held = measured(np.concatenate([frames] * 3), batch)
+    # A batch that waits, one that is compared, and one more.
+    most = lags.longest + 1 + 2 * 3 * batch
     assert lags.longest < max(held) <= most < FRAMES
+    assert max(held) == max(held[:FRAMES])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mubert_jax as mb
-from mubert_jax.cli import main, spot
+from mubert_jax.cli import flags, main, spot
 from mubert_jax.spotting import recordings, spotter
 from mubert_jax.spotting.calibration import CALIBRATIONS
 from mubert_jax.spotting.comparing import METHODS, Comparison
@@ -147,7 +147,7 @@ def test_a_recognizer_names_every_interval(spotted, tmp_path, monkeypatch):
 
 
 def test_every_method_is_known_to_the_command_and_calibrated():
-    assert spot.METHODS == METHODS and set(CALIBRATIONS) == set(METHODS)
+    assert flags.SPOTTING_METHODS == METHODS and set(CALIBRATIONS) == set(METHODS)
     for one in CALIBRATIONS.values():
         rates = sorted(one.thresholds)
         scores = [one.threshold(rate) for rate in (rates[0] / 9, *rates, rates[-1] * 9)]
