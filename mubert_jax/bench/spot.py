@@ -20,7 +20,7 @@ from mubert_jax.spotting.energies import Lags
 from mubert_jax.spotting.following import LONGEST_GAP
 from mubert_jax.spotting.footage import Footage, footage, thinned, working_rate
 from mubert_jax.spotting.found import found_in
-from mubert_jax.spotting.spotter import Spotter, Spotting, SpotOptions
+from mubert_jax.spotting.spotter import SpotOptions, Spotter, Spotting
 from mubert_jax.synthetic.long_conditions import LONG_CONDITIONS
 from mubert_jax.synthetic.long_video import LongVideo
 

@@ -68,6 +68,11 @@ def add_flags(parser: Parser) -> None:
         type=types.path,
         help="with --spotting: subject,video,frames,fps, for false alarms per minute",
     )
+    add(
+        "--loso",
+        action="store_true",
+        help="with --spotting: the threshold on the score of each subject is chosen on the others",
+    )
     add("--output", metavar="DIR", type=types.path, help="else: the folder of the report")
     add(
         "--classes",
@@ -88,8 +93,9 @@ def run(args: Namespace, console: Console) -> None:
         return
     from mubert_jax.recognition.report import evaluate_file, evaluate_logs, evaluate_run
 
-    if args.videos:
-        raise UserError("--videos goes with --spotting")
+    for flag in ("videos", "loso"):
+        if getattr(args, flag):
+            raise UserError(f"--{flag} goes with --spotting")
     sources = ("workdir", "predictions", "megc_log", "compare")
     given = [name for name in sources if getattr(args, name)]
     if len(given) != 1:
@@ -143,7 +149,7 @@ def _spotting(args: Namespace, console: Console) -> None:
         if getattr(args, name):
             raise UserError(f"--{name.replace('_', '-')} does not go with --spotting")
     check_output("--output", args.output, folder=True)
-    report = evaluate_spotting(args.spotting, args.predictions, args.videos)
+    report = evaluate_spotting(args.spotting, args.predictions, args.videos, args.loso)
     save(report, args.output)
     say(console, "\n".join(report.lines()))
     curve = ", spotting_curve.png" if len(report.curve) > 1 else ""

@@ -1,6 +1,7 @@
 """How much moves between frames that lie several lags apart, while they pass by."""
 
 import os
+from array import array
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -108,12 +109,15 @@ class Meter:
     _interests: deque[np.ndarray] = field(default_factory=deque)
     _waiting: list[tuple[int, np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
     _running: deque[tuple[tuple[int, ...], Future]] = field(default_factory=deque)
-    _numbers: list[int] = field(default_factory=list)
-    _seconds: list[float] = field(default_factory=list)
-    _energy: dict[int, list[float]] = field(default_factory=dict)
-    _share: dict[int, list[np.ndarray]] = field(default_factory=dict)
+    # Arrays of the machine's numbers: an hour of Python's own would take ten times the memory.
+    _numbers: array = field(default_factory=lambda: array("q"))
+    _seconds: array = field(default_factory=lambda: array("d"))
+    _energy: dict[int, array] = field(default_factory=dict)
+    _share: dict[int, array] = field(default_factory=dict)
 
     def __post_init__(self):
+        for lag in self.lags:
+            self._energy[lag], self._share[lag] = array("d"), array("f")
         self._apart = max(1, round(self.lags.rate / INTEREST))
         self._workers = self.workers or min(len(os.sched_getaffinity(0)), MOST_WORKERS)
         self._pool = ThreadPoolExecutor(self._workers, "mubert-compare")
@@ -170,8 +174,8 @@ class Meter:
     def _take(self) -> None:
         lags, future = self._running.popleft()
         for lag, energy, share in zip(lags, *future.result(), strict=False):
-            self._energy.setdefault(lag, []).append(float(energy))
-            self._share.setdefault(lag, []).append(share)
+            self._energy[lag].append(energy)
+            self._share[lag].extend(share)
 
     def finish(self) -> Energies:
         """What was measured, when the stretch is over."""
@@ -182,8 +186,8 @@ class Meter:
         self._pool.shutdown()
         return Energies(
             self.lags,
-            np.array(self._numbers, int),
+            np.array(self._numbers),
             np.array(self._seconds),
-            {lag: np.array(self._energy.get(lag, ())) for lag in self.lags},
-            {lag: np.reshape(self._share.get(lag, ()), (-1, len(PARTS))) for lag in self.lags},
+            {lag: np.array(energy) for lag, energy in self._energy.items()},
+            {lag: np.reshape(share, (-1, len(PARTS))) for lag, share in self._share.items()},
         )

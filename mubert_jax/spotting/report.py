@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from mubert_jax.data.files import replacing, write_text, writing_errors
 from mubert_jax.errors import UserError
 from mubert_jax.spotting.intervals import Interval, Recording, read_intervals, read_recordings
+from mubert_jax.spotting.loso import leave_one_subject_out
 from mubert_jax.spotting.scores import (
     STRS,
     Counts,
@@ -36,6 +37,8 @@ class SpottingReport:
       strs: by name, "strict" and "official"; empty where a side tells no emotions.
       curve: threshold -> counts, where spotted intervals have scores.
       notes: what a reader has to know about the two tables.
+      recordings: how long every video is, where that is known.
+      thresholds: subject -> the score from which its intervals count, where others chose it.
     """
 
     scores: Sequence[Spotted]
@@ -43,6 +46,7 @@ class SpottingReport:
     curve: Sequence[tuple[float, Counts]]
     notes: Sequence[str]
     recordings: Mapping[tuple[str, str], Recording]
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """The report as plain lines."""
@@ -86,16 +90,21 @@ class SpottingReport:
         return rows
 
 
-def evaluate_spotting(truth: Path, spotted: Path, videos: Path | None = None) -> SpottingReport:
+def evaluate_spotting(
+    truth: Path, spotted: Path, videos: Path | None = None, loso: bool = False
+) -> SpottingReport:
     """Compares a table of spotted intervals with one of annotated ones.
 
     Args:
       videos: a table with the frames and the frame rate of every video, for false alarms per minute
         and errors in milliseconds.
+      loso: whether only those intervals of a subject count whose score reaches the threshold that
+        is best for all other subjects.
 
     Raises:
-      UserError: as `read_intervals` and `read_recordings`; nothing is annotated in any video of
-        the spotted intervals; an interval lies off its video.
+      UserError: as `read_intervals` and `read_recordings`, and with `loso` as
+        `leave_one_subject_out`; nothing is annotated in any video of the spotted intervals; an
+        interval lies off its video.
     """
     truths, told = read_intervals(truth), read_intervals(spotted, spotted=True)
     recordings = read_recordings(videos) if videos else {}
@@ -109,13 +118,16 @@ def evaluate_spotting(truth: Path, spotted: Path, videos: Path | None = None) ->
         )
     for path, intervals in ((truth, truths), (spotted, told)):
         _check_lengths(path, intervals, recordings)
+    curve, thresholds, notes = over_thresholds(truths, told), {}, list[str]()
+    if loso:
+        left = leave_one_subject_out(truths, told)
+        told, thresholds, notes = left.kept, left.thresholds, [left.line()]
     strs = {}
     if all(one.emotion for one in (*truths, *told)):
         strs = {"strict": strict_strs(truths, told), "official": official_strs(truths, told)}
     scores = spotting_scores(truths, told, recordings)
-    return SpottingReport(
-        scores, strs, over_thresholds(truths, told), _notes(truths, told), recordings
-    )
+    notes += _notes(truths, told)
+    return SpottingReport(scores, strs, curve, notes, recordings, thresholds)
 
 
 def save(report: SpottingReport, folder: Path) -> None:
@@ -132,6 +144,7 @@ def save(report: SpottingReport, folder: Path) -> None:
             "thresholds": [
                 {"threshold": at} | vars(counts) | {"f1": counts.f1} for at, counts in report.curve
             ],
+            "threshold by subject": dict(report.thresholds),
             "notes": list(report.notes),
         }
         write_text(folder / "spotting.json", json.dumps(facts, indent=1) + "\n")

@@ -105,18 +105,33 @@ def spotting_scores(
     and "all" adds both up; else there is "all" alone.
     """
     minutes = sum(one.minutes for one in (recordings or {}).values())
-    everything = [*truths, *spotted]
-    kinds = [kind for kind in (MICRO, MACRO) if any(one.kind == kind for one in everything)]
-    if not all(one.kind for one in everything):
-        kinds = []
-    scores = []
-    for kind in kinds:
-        there, said = ([one for one in side if one.kind == kind] for side in (truths, spotted))
-        scores.append(_scored(kind, there, said, matched(there, said), minutes))
-    found = [pair for score in scores for pair in score.found]
-    if not kinds:
-        found = matched(truths, spotted)
+    scores, found = [], []
+    for kind, there, said in _by_kind(truths, spotted):
+        here = matched(there, said)
+        found += here
+        if kind != ALL:
+            scores.append(_scored(kind, there, said, here, minutes))
     return [*scores, _scored(ALL, truths, spotted, found, minutes)]
+
+
+def counts_by_subject(truths: Sequence[Interval], spotted: Sequence[Interval]) -> dict[str, Counts]:
+    """Subject -> what `spotting_scores` counts of all kinds together."""
+    found = [pair for _, there, said in _by_kind(truths, spotted) for pair in matched(there, said)]
+    return _by_subject(truths, spotted, found)
+
+
+def _by_kind(
+    truths: Sequence[Interval], spotted: Sequence[Interval]
+) -> list[tuple[str, Sequence[Interval], Sequence[Interval]]]:
+    """(kind, truths, spotted) of what may find each other."""
+    everything = [*truths, *spotted]
+    if not everything or not all(one.kind for one in everything):
+        return [(ALL, truths, spotted)]
+    kinds = (kind for kind in (MICRO, MACRO) if any(one.kind == kind for one in everything))
+    return [
+        (kind, *([one for one in side if one.kind == kind] for side in (truths, spotted)))
+        for kind in kinds
+    ]
 
 
 def _scored(

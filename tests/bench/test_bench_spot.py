@@ -3,11 +3,11 @@
 import json
 
 import pytest
+from spotting.test_spot import FRAMES, Differences, write
 
 from mubert_jax.bench import spot
 from mubert_jax.cli import main
 from mubert_jax.spotting import spotter
-from spotting.test_spot import FRAMES, Differences, write
 
 
 def rows_of(tmp_path, *flags):
