@@ -1,6 +1,5 @@
 """`mubert bench spot`: the stages of spotting, each by itself and all of them together."""
 
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from mubert_jax.spotting.energies import Lags
 from mubert_jax.spotting.following import LONGEST_GAP
 from mubert_jax.spotting.footage import Footage, footage, thinned, working_rate
 from mubert_jax.spotting.found import found_in
+from mubert_jax.spotting.readings import ByBumps
 from mubert_jax.spotting.spotter import SpotOptions, Spotter, Spotting
 from mubert_jax.synthetic.long_conditions import LONG_CONDITIONS
 from mubert_jax.synthetic.long_video import LongVideo
@@ -49,8 +49,9 @@ def bench_spot(
       console: where the progress is shown.
 
     Returns:
-      A row per stage: frames per second of the median turn and per second of processor time, and
-      the share that its processor time has of that of `TOGETHER`, the median of the turns' ratios.
+      A row per stage: frames per second of the median turn and per second of processor time, the
+      share that its processor time has of that of `TOGETHER`, and how many processors it kept busy,
+      both the median of the turns' ratios.
       Tables, pages and pictures are not timed.
 
     Raises:
@@ -77,10 +78,9 @@ def bench_spot(
             "stage": name,
             "frames": frames,
             "frames/s": frames / float(np.median(walls[name])),
-            "frames/s of processor time": frames / float(np.median(used)),
-            "share of the whole": float(np.median(np.array(used) / whole)),
-            "processors used": float(np.median(np.array(used) / np.array(walls[name]))),
-            "processors": len(os.sched_getaffinity(0)),
+            "per processor second": frames / float(np.median(used)),
+            "share": float(np.median(np.array(used) / whole)),
+            "processors": float(np.median(np.array(used) / np.array(walls[name]))),
         }
         for name, used in processors.items()
     ]
@@ -124,11 +124,11 @@ def _stages(
     """
     alone, together = (Spotter(trained, options, workers) for workers in (1, None))
     comparison, lags = together.comparison, Lags(working_rate(recording.fps, options.rate))
+    floor, least = options.calibration.floor, options.least
     recorded, frames = _Recorded(comparison), list(recording)
     follower = together.follower(lags.rate)
-    spotting = Spotting(recording, recorded, options, lags, follower, workers=1)
+    spotting = Spotting(recording, ByBumps(recorded, floor), options, lags, follower, workers=1)
     energies = list(spotting.measured())
-    floor, least = options.calibration.floor, options.least
     register: Any = jax.jit(by_ellipse)
 
     def follow():

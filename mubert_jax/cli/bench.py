@@ -487,7 +487,7 @@ BENCHES = {
         _spot,
         "the stages of spotting",
         (flags.trained, _spot_flags, _steps(3)),
-        _columns,
+        _rows,
         " --seconds=20",
     ),
     "perception": Bench(

@@ -15,8 +15,10 @@ if TYPE_CHECKING:  # ml_collections, which the help does without
 # Registrations that need no model, and all.
 ALIGN_FRAMES = ("none", "ecc", "robust")
 ALIGN = (*ALIGN_FRAMES, "poi")
-# Those of `spotting.comparing`, which the help does without, as it does without JAX.
+# Those of `spotting.comparing` and `spotting.peaks`, which the help does without, as it does without
+# JAX.
 SPOTTING_METHODS = ("dma", "difference", "farneback")
+SPOTTING_RECIPES = ("regions", "mdmd")
 
 
 def run(parser: Parser) -> None:
@@ -111,10 +113,10 @@ def trained(parser: Parser, default: str | None = None, required: bool = False) 
     )
 
 
-def spotting_method(parser: Parser) -> None:
+def spotting_method(parser: Parser, more: Sequence[str] = ()) -> None:
     parser.add_argument(
         "--method",
-        choices=SPOTTING_METHODS,
+        choices=(*SPOTTING_METHODS, *more),
         default=SPOTTING_METHODS[0],
         help="dma is the checkpoint's DMA × POI; the others learn nothing (%(default)s)",
     )

@@ -44,7 +44,7 @@ def add_flags(parser: Parser) -> None:
         help="frames per second, whatever the videos say",
     )
     flags.crop(parser)
-    flags.spotting_method(parser)
+    flags.spotting_method(parser, flags.SPOTTING_RECIPES)
     add(
         "--rate",
         metavar="X",
@@ -81,6 +81,11 @@ def run(args: Namespace, console: Console) -> None:
         raise UserError("give either --video=V or --input=DIR")
     if args.threshold and args.false_alarms:
         raise UserError("give either --threshold or --false-alarms; each makes the other")
+    if args.false_alarms and args.method in flags.SPOTTING_RECIPES:
+        raise UserError(
+            f"--method={args.method} scores by the highest peak of a video, which is 1 even where "
+            "nothing happens: no --false-alarms can be expected; give --threshold, up to 1"
+        )
     check_output("--output", args.output, folder=True)
     if args.input and args.input.resolve() == args.output.resolve():
         raise UserError(f"--output={args.output} is what is read; take another folder")

@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from mubert_jax.spotting.spotter import Curve
+from mubert_jax.spotting.readings import Curve
 
 TEMPLATE = Path(__file__).with_name("timeline.html")
 # Of all that was found, the columns that the page reads.

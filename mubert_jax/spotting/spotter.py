@@ -2,20 +2,20 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
-
-import numpy as np
+from typing import Any
 
 from mubert_jax.data.faces import Box, make_detector
 from mubert_jax.data.names import printable
 from mubert_jax.errors import UserError
 from mubert_jax.perception.trained import Trained
-from mubert_jax.spotting.bumps import bump_scores, bumps, noise
 from mubert_jax.spotting.calibration import CALIBRATIONS, FALSE_ALARMS, KEPT, Calibration
 from mubert_jax.spotting.comparing import DMA, ByModel, ByMotionMap, Comparison
-from mubert_jax.spotting.energies import Energies, Lags, Meter
+from mubert_jax.spotting.energies import Lags
 from mubert_jax.spotting.following import LONGEST_GAP, Follower, Hole
 from mubert_jax.spotting.footage import SLOWEST, Footage, thinned, working_rate
-from mubert_jax.spotting.found import Found, found_in
+from mubert_jax.spotting.found import Found
+from mubert_jax.spotting.peaks import RECIPES, ByPeaks
+from mubert_jax.spotting.readings import ByBumps, Curve, Gauge, Method
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +23,12 @@ class SpotOptions:
     """How recordings are spotted.
 
     Attributes:
-      method: one of `comparing.METHODS`.
+      method: one of `comparing.METHODS` or `peaks.RECIPES`.
       crop, detector, margin: as for `mubert perceive`.
       rate: frames per second that are looked at, about; faster recordings are thinned.
       threshold: the lowest score; None takes that of `false_alarms`.
-      false_alarms: per minute of still video, as measured on synthetic people.
+      false_alarms: per minute of still video, as measured on synthetic people; recipes, whose
+        scores are relative to the highest of a stretch, cannot read it.
     """
 
     method: str = DMA
@@ -45,15 +46,11 @@ class SpotOptions:
     @property
     def least(self) -> float:
         """The score from which something is an expression."""
-        return self.threshold or self.calibration.threshold(self.false_alarms)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Curve:
-    """The score over a stretch: seconds (n,) and the highest score of all lags (n,), from 0 up."""
-
-    seconds: np.ndarray
-    score: np.ndarray
+        if self.threshold:
+            return self.threshold
+        if self.method in RECIPES:
+            return RECIPES[self.method].share
+        return self.calibration.threshold(self.false_alarms)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,14 +79,13 @@ class Spotter:
                 f"--rate={options.rate:g} is too slow for micro-expressions; {SLOWEST:g} are needed"
             )
         self.options, self._workers = options, workers
-        self.comparison: Comparison
-        if options.method == DMA:
-            if trained is None:
-                raise ValueError(f"{DMA} takes a model")
-            self.comparison = ByModel(trained)
-        else:
-            self.comparison = ByMotionMap(options.method)
+        self.method = _method(trained, options)
         self._detector = make_detector(options.detector) if options.crop == "face" else None
+
+    @property
+    def comparison(self) -> Comparison:
+        """What its pictures show."""
+        return self.method.comparison
 
     def __call__(self, footage: Footage, seen: Callable[[], None] = lambda: None) -> "Spotting":
         """What is found in a recording, once it is iterated over.
@@ -100,7 +96,7 @@ class Spotter:
         rate = working_rate(footage.fps, self.options.rate)
         return Spotting(
             footage,
-            self.comparison,
+            self.method,
             self.options,
             Lags(rate),
             self.follower(rate),
@@ -119,6 +115,17 @@ class Spotter:
         )
 
 
+def _method(trained: Trained | None, options: SpotOptions) -> Method:
+    if options.method in RECIPES:
+        return ByPeaks(RECIPES[options.method])
+    floor = options.calibration.floor
+    if options.method != DMA:
+        return ByBumps(ByMotionMap(options.method), floor)
+    if trained is None:
+        raise ValueError(f"{DMA} takes a model")
+    return ByBumps(ByModel(trained), floor)
+
+
 class Spotting:
     """One recording being spotted: iterate over it once.
 
@@ -131,14 +138,14 @@ class Spotting:
     def __init__(
         self,
         footage: Footage,
-        comparison: Comparison,
+        method: Method,
         options: SpotOptions,
         lags: Lags,
         follower: Follower,
         seen: Callable[[], None] = lambda: None,
         workers: int | None = None,
     ):
-        self.footage, self._comparison, self._options = footage, comparison, options
+        self.footage, self._method, self._options = footage, method, options
         self.lags, self._follower, self._seen = lags, follower, seen
         self._workers = workers
         self.stretches: list[Stretch] = []
@@ -169,10 +176,10 @@ class Spotting:
         Raises:
           UserError: there is no face in any frame, or no stretch is long enough for one lag.
         """
-        floor, least = self._options.calibration.floor, KEPT * self._options.least
-        for energies in self.measured():
-            self.curves.append(_curve(energies, floor))
-            yield from found_in(energies, bumps(energies, floor, least))
+        least = KEPT * self._options.least
+        for measured in self.measured():
+            self.curves.append(self._method.curve(measured))
+            yield from self._method.found(measured, least)
         if not any(len(curve.seconds) for curve in self.curves):
             needed = 2 * self.lags.shortest / self.lags.rate
             raise UserError(
@@ -180,8 +187,8 @@ class Spotting:
                 "without a cut or a gap; that is too short for an expression"
             )
 
-    def measured(self) -> Iterator[Energies]:
-        """The movement in every stretch, as it ends.
+    def measured(self) -> Iterator[Any]:
+        """What the method's gauge has measured in every stretch, as it ends.
 
         Raises:
           UserError: there is no face in any frame.
@@ -192,7 +199,7 @@ class Spotting:
             if meter is None or seen.stretch != current:
                 if meter is not None:
                     yield self._finished(meter, Stretch(*span))
-                meter = Meter(self._comparison, self.lags, workers=self._workers)
+                meter = self._method.gauge(self.lags, self._workers)
                 current, span = seen.stretch, (seen.number, seen.number, seen.box)
             meter.add(seen.number, seen.seconds, seen.face)
             span = (span[0], seen.number, span[2])
@@ -209,21 +216,6 @@ class Spotting:
             self._seen()
             yield frame
 
-    def _finished(self, meter: Meter, stretch: Stretch) -> Energies:
+    def _finished(self, meter: Gauge, stretch: Stretch) -> Any:
         self.stretches.append(stretch)
         return meter.finish()
-
-
-def _curve(energies: Energies, floor: float) -> Curve:
-    lags, places, best = energies.lags, np.zeros(0, int), np.zeros(0)
-    for lag in lags.scales:
-        at, height = bump_scores(energies, lag)
-        if not len(at):
-            break
-        score = np.maximum(height / noise(energies, lag, floor), 0)
-        if not len(places):
-            places, best = at, score
-        else:
-            inside = (places >= at[0]) & (places <= at[-1])
-            best[inside] = np.maximum(best, np.interp(places, at, score))[inside]
-    return Curve(energies.seconds[places], best)

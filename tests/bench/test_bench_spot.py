@@ -15,7 +15,7 @@ def rows_of(tmp_path, *flags):
     assert main(["bench", "spot", "--steps=1", f"--output={output}", *flags]) == 0
     rows = {row["stage"]: row for row in json.loads(output.read_text())}
     assert list(rows)[-2:] == [spot.ONE_BATCH, spot.TOGETHER] and len(rows) == 9
-    assert rows[spot.TOGETHER]["share of the whole"] == 1
+    assert rows[spot.TOGETHER]["share"] == 1
     assert all(row["frames/s"] > 0 for row in rows.values())
     return rows
 
