@@ -111,6 +111,19 @@ def _spot(args: Namespace, console: Console):
     return bench_spot(trained, options, args.video, args.seconds, args.steps, console)
 
 
+def _calibration(args: Namespace, console: Console):
+    from mubert_jax.bench.calibration import bench_calibration
+    from mubert_jax.interop.opening import SHIPPED, open_trained
+    from mubert_jax.spotting.comparing import DMA
+    from mubert_jax.spotting.spotter import SpotOptions
+
+    _config_is_not_read(args)
+    options = SpotOptions(method=args.method, crop="none", threshold=args.threshold)
+    trained = open_trained(args.checkpoint or SHIPPED) if args.method == DMA else None
+    people = args.people, args.first_subject, args.seconds
+    return bench_calibration(trained, options, *people, console)
+
+
 def _step(args: Namespace, console: Console):
     from mubert_jax.bench.step import bench_step
 
@@ -363,6 +376,27 @@ def _spot_flags(parser: Parser):
     )
 
 
+def _calibration_flags(parser: Parser):
+    add = parser.add_argument
+    flags.spotting_method(parser)
+    add("--people", metavar="N", type=types.count, default=4, help="who are drawn (%(default)s)")
+    add("--first-subject", metavar="N", type=int, default=0, help="of seed 1 (%(default)s)")
+    add(
+        "--seconds",
+        metavar="S",
+        type=types.positive,
+        default=60.0,  # shorter ones hold fewer blinks, and cannot tell slow changes
+        help="of each (%(default)g)",
+    )
+    add(
+        "--threshold",
+        metavar="X",
+        type=types.positive,
+        default=0.1,  # below all that ships
+        help="the lowest score that is counted (%(default)g)",
+    )
+
+
 def _perception_flags(parser: Parser):
     add = parser.add_argument
     add("--picture", metavar="FILE", type=types.file, help="what each method sees")
@@ -489,6 +523,13 @@ BENCHES = {
         (flags.trained, _spot_flags, _steps(3)),
         _rows,
         " --seconds=20",
+    ),
+    "calibration": Bench(
+        _calibration,
+        "the scores of spotting's false alarms on people who express nothing",
+        (flags.trained, _calibration_flags),
+        _rows,
+        " --method=difference",
     ),
     "perception": Bench(
         _perception,

@@ -15,8 +15,7 @@ if TYPE_CHECKING:  # ml_collections, which the help does without
 # Registrations that need no model, and all.
 ALIGN_FRAMES = ("none", "ecc", "robust")
 ALIGN = (*ALIGN_FRAMES, "poi")
-# Those of `spotting.comparing` and `spotting.peaks`, which the help does without, as it does without
-# JAX.
+# Those of `spotting.comparing` and `spotting.peaks`, which the help does without, as without JAX.
 SPOTTING_METHODS = ("dma", "difference", "farneback")
 SPOTTING_RECIPES = ("regions", "mdmd")
 
