@@ -70,6 +70,11 @@ def add_flags(parser: Parser) -> None:
         type=types.checkpoint,
         help="a `mubert finetune` run that names the emotion of every interval",
     )
+    add(
+        "--overlay",
+        action="store_true",
+        help="NAME.mp4, too: the frames, what moves in every interval, and a time bar",
+    )
 
 
 def run(args: Namespace, console: Console) -> None:
@@ -112,7 +117,7 @@ def run(args: Namespace, console: Console) -> None:
         "fps": args.fps,
         "recognizer": args.recognizer,
     }
-    spot_recordings(recordings, spotter, args.output, settings, recognise, console)
+    spot_recordings(recordings, spotter, args.output, settings, recognise, console, args.overlay)
 
 
 def _recognizer(run: str, size: int) -> "Recognise":

@@ -142,9 +142,10 @@ class ByPeaks(Method):
     def _around(self, measured: Measured, kind: str, lag: int, peak: int, share: float) -> Found:
         apex, last = peak + measured.first[lag], len(measured.numbers) - 1
         places = [max(apex - lag, 0), apex, min(apex + lag, last)]
-        numbers = (int(measured.numbers[at]) for at in places)
-        seconds = (float(measured.seconds[at]) for at in places)
-        return Found(kind, *numbers, *seconds, share, lag / measured.rate)
+        onset, middle, offset = (int(measured.numbers[at]) for at in places)
+        start, seen, end = (float(measured.seconds[at]) for at in places)
+        seconds = lag / measured.rate
+        return Found(kind, onset, middle, offset, start, seen, end, share, seconds)
 
     def _shares(self, measured: Measured, lag: int) -> np.ndarray:
         """p for every scored frame: 1 is the highest of the stretch, 0 the mean."""

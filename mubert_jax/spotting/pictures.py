@@ -78,11 +78,23 @@ def _stretch(one: Found, stretches: Sequence[Stretch]) -> Stretch | None:
 
 def _heat(face: np.ndarray, movement: np.ndarray) -> np.ndarray:
     share = (movement / max(float(movement.max()), 1e-9)).astype(np.float32)
-    share = np.clip(cv2.resize(share, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), 0, 1)
-    dimmed = np.repeat(grey(_enlarged(face))[..., None] * 0.8, 3, axis=-1)
+    share = cv2.resize(share, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+    return heated(_enlarged(face), share, dim=0.0)
+
+
+def heated(image_HxWx3: np.ndarray, share_HxW: np.ndarray, dim: float = 1.0) -> np.ndarray:
+    """A picture, uint8, with colours over it where a share of 0 to 1 is high.
+
+    Args:
+      dim: how much of its own colours the picture keeps where the share is 0; below 1 it is grey
+        and darker.
+    """
+    share = np.clip(share_HxW, 0, 1)
+    dimmed = np.repeat(grey(image_HxWx3)[..., None] * 0.8, 3, axis=-1)
+    below = dim * image_HxWx3 + (1 - dim) * dimmed
     opacity = np.sqrt(share)[..., None]
     heat = colormaps[COLOURS](share)[..., :3] * 255
-    return np.round(dimmed * (1 - opacity) + heat * opacity).astype(np.uint8)
+    return np.round(below * (1 - opacity) + heat * opacity).astype(np.uint8)
 
 
 def _enlarged(image: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from mubert_jax.spotting.calibration import KEPT
 from mubert_jax.spotting.footage import Footage, file_name
 from mubert_jax.spotting.found import BLINK, SPEECH, Found
 from mubert_jax.spotting.intervals import MACRO, MICRO, Interval, write_intervals
+from mubert_jax.spotting.overlay import write_overlay
 from mubert_jax.spotting.page import page
 from mubert_jax.spotting.pictures import MOST, Pair, Recognise, pairs
 from mubert_jax.spotting.spotter import Spotter, Spotting
@@ -32,6 +33,7 @@ def spot_recordings(
     settings: dict[str, Any],
     recognise: Recognise | None,
     console: Console,
+    overlay: bool = False,
 ) -> None:
     """Spots all that the folder does not have with these settings, and writes the tables of all.
 
@@ -41,6 +43,7 @@ def spot_recordings(
     Args:
       settings: what the results depend on beside the recording; a restart with others begins anew.
       recognise: names the emotion of an interval by its onset and apex.
+      overlay: whether to write NAME.mp4, too.
 
     Raises:
       UserError: no recording could be spotted, or the files cannot be written.
@@ -54,6 +57,8 @@ def spot_recordings(
         for one in recordings:
             name = file_name(one)
             facts = _kept(output / f"{name}.json", one, settings)
+            if overlay and not (output / f"{name}.mp4").exists():
+                facts = None
             if facts is not None:
                 progress.skip(name)
             else:
@@ -65,7 +70,9 @@ def spot_recordings(
                     progress.frame()
 
                 try:
-                    facts = _spot(one, spotter(one, seen), spotter, output, settings, recognise)
+                    facts = _spot(
+                        one, spotter(one, seen), spotter, output, settings, recognise, overlay
+                    )
                 except UserError as error:
                     failures.append(error)
                 progress.clip(name, frames)
@@ -86,6 +93,7 @@ def _spot(
     output: Path,
     settings: dict[str, Any],
     recognise: Recognise | None,
+    overlay: bool,
 ) -> dict[str, Any]:
     """Writes the files of a recording, the .json last, and returns what that holds."""
     found, least = list(spotting), spotter.options.least
@@ -103,6 +111,12 @@ def _spot(
         spotted = [f for f in found if f.is_expression and f.score >= least]
         _write_intervals(output / f"{name}.csv", one, spotted)
         write_text(output / f"{name}.html", page(facts, spotting.curves, _ordered(found, seen)))
+        if overlay:
+            shown = [f for f in found if f.score >= least]
+            peaks = {f: float(pair.movement.max()) for f, pair in seen.items()}
+            stretches, rate = spotting.stretches, spotting.lags.rate
+            path = output / f"{name}.mp4"
+            write_overlay(path, one, rate, stretches, shown, spotter.comparison, peaks)
         write_text(output / f"{name}.json", json.dumps(facts, indent=1) + "\n")
     return facts
 

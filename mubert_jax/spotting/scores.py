@@ -127,11 +127,12 @@ def _by_kind(
     everything = [*truths, *spotted]
     if not everything or not all(one.kind for one in everything):
         return [(ALL, truths, spotted)]
-    kinds = (kind for kind in (MICRO, MACRO) if any(one.kind == kind for one in everything))
-    return [
-        (kind, *([one for one in side if one.kind == kind] for side in (truths, spotted)))
-        for kind in kinds
-    ]
+    kinds = [kind for kind in (MICRO, MACRO) if any(one.kind == kind for one in everything)]
+    sides: list[tuple[str, Sequence[Interval], Sequence[Interval]]] = []
+    for kind in kinds:
+        there, said = ([one for one in side if one.kind == kind] for side in (truths, spotted))
+        sides.append((kind, there, said))
+    return sides
 
 
 def _scored(
