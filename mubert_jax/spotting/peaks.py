@@ -45,7 +45,7 @@ class Recipe:
 # Of both, p is that of the best F1 on drawn people of seed 1.
 RECIPES = {
     "regions": Recipe(regional, 1, False, 0.8),
-    "mdmd": Recipe(mdmd, 2, True, 0.55),
+    "mdmd": Recipe(mdmd, 2, True, 0.1),
 }
 
 
