@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import DTypeLike
 
+from mubert_jax.data.avi import frames_that_are_there
 from mubert_jax.data.images import read_image as read_image
 from mubert_jax.data.images import read_images as read_images
 from mubert_jax.data.names import printable
@@ -114,7 +115,8 @@ def read_video(path: str | os.PathLike) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (frame number from 0, (H, W, 3) uint8 RGB) in order.
 
     A frame that cannot be decoded counts, and its number is missing. Where the time stamps were
-    even until then, they also count the frames that the decoder passes over in silence.
+    even until then, they also count the frames that the decoder passes over in silence; of AVI
+    files, which have no time stamps, the index does.
 
     Raises UserError when the file is missing, is not a video, or holds no frame.
     """
@@ -128,19 +130,27 @@ def read_timed_video(path: str | os.PathLike) -> Iterator[tuple[int, float, np.n
     number = lost = 0
     first: float | None = None
     with _open(path) as capture:
-        clock = _Clock(capture)
+        clock = _clock(path, capture)
         while lost < _MOST_LOST_IN_A_ROW:
             image = _next(capture)
             if image is None:
                 lost += 1
                 continue
             number, lost = clock.number(number + lost, lost), 0
-            stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            stamp = clock.seconds(number)
             first = stamp if first is None else first
             yield number, stamp - first, image
             number += 1
     if first is None:
         raise _no_frame(path)
+
+
+def _clock(path: Path, capture: cv2.VideoCapture) -> "_Clock":
+    try:
+        there = frames_that_are_there(path)
+    except (OSError, ValueError):
+        there = None
+    return _Clock(capture) if there is None else _Index(capture, there)
 
 
 class _Clock:
@@ -168,6 +178,27 @@ class _Clock:
                 self._even = False
         self._last = counted, time
         return counted
+
+    def seconds(self, number: int) -> float:
+        """The time stamp of the frame just read, which has this number."""
+        return self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+
+
+class _Index(_Clock):
+    """Counts the frames of a damaged AVI file by those that are there, in their order."""
+
+    def __init__(self, capture: cv2.VideoCapture, there: np.ndarray):
+        super().__init__(capture)
+        self._there, self._read = there, 0
+
+    def number(self, counted: int, lost: int) -> int:
+        self._read += lost
+        at, last = self._read, len(self._there) - 1
+        self._read += 1
+        return int(self._there[min(at, last)]) + max(at - last, 0)
+
+    def seconds(self, number: int) -> float:
+        return number / (1000 * self._rate) if self._rate > 0 else super().seconds(number)
 
 
 def _next(capture: cv2.VideoCapture) -> np.ndarray | None:
