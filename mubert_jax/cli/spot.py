@@ -75,6 +75,13 @@ def add_flags(parser: Parser) -> None:
         action="store_true",
         help="NAME.mp4, too: the frames, what moves in every interval, and a time bar",
     )
+    add(
+        "--jobs",
+        metavar="N",
+        type=types.count,
+        default=1,  # one video keeps two processors busy
+        help="videos at the same time (%(default)s)",
+    )
 
 
 def run(args: Namespace, console: Console) -> None:
@@ -109,7 +116,7 @@ def run(args: Namespace, console: Console) -> None:
         from mubert_jax.interop.opening import open_trained
 
         trained = open_trained(args.checkpoint)
-    spotter = Spotter(trained, options)
+    spotter = Spotter(trained, options, workers=1 if args.jobs > 1 else None)
     recognise = _recognizer(args.recognizer, spotter.comparison.size) if args.recognizer else None
     settings = vars(options) | {
         "threshold": options.least,
@@ -117,7 +124,16 @@ def run(args: Namespace, console: Console) -> None:
         "fps": args.fps,
         "recognizer": args.recognizer,
     }
-    spot_recordings(recordings, spotter, args.output, settings, recognise, console, args.overlay)
+    spot_recordings(
+        recordings,
+        spotter,
+        args.output,
+        settings,
+        recognise,
+        console,
+        args.overlay,
+        args.jobs,
+    )
 
 
 def _recognizer(run: str, size: int) -> "Recognise":

@@ -1,7 +1,7 @@
 """Which frames of a damaged AVI file are where its index says.
 
-AVI has no time stamps: behind a part that cannot be read, a decoder goes on with the next frame that
-it finds, as if nothing had been between. The index at the end of the file tells how many are lost.
+AVI has no time stamps: behind a part that cannot be read, a decoder goes on with the next frame
+that it finds, as if nothing had been between. The index at the end tells how many are lost.
 """
 
 import mmap

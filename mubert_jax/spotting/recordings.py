@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ def spot_recordings(
     recognise: Recognise | None,
     console: Console,
     overlay: bool = False,
+    jobs: int = 1,
 ) -> None:
     """Spots all that the folder does not have with these settings, and writes the tables of all.
 
@@ -44,46 +47,66 @@ def spot_recordings(
       settings: what the results depend on beside the recording; a restart with others begins anew.
       recognise: names the emotion of an interval by its onset and apex.
       overlay: whether to write NAME.mp4, too.
+      jobs: how many recordings are spotted at the same time, a thread each; without influence on
+        the results.
 
     Raises:
       UserError: no recording could be spotted, or the files cannot be written.
     """
     with writing_errors(output, REMEDY):
         output.mkdir(parents=True, exist_ok=True)
-    done: list[tuple[Footage, dict[str, Any]]] = []
+    done: dict[Footage, dict[str, Any]] = {}
     failures: list[UserError] = []
     expected = {file_name(one): one.expected for one in recordings}
-    with PrepareProgress(console, expected) as progress:
+    stop = threading.Event()
+    with PrepareProgress(console, expected) as progress, ThreadPoolExecutor(jobs) as pool:
+
+        def spot(one: Footage) -> dict[str, Any]:
+            frames = 0
+
+            def seen() -> None:
+                nonlocal frames
+                frames += 1
+                progress.frame()
+                if stop.is_set():
+                    raise _StoppedError
+
+            try:
+                return _spot(one, spotter(one, seen), spotter, output, settings, recognise, overlay)
+            finally:
+                progress.clip(file_name(one), frames)
+
+        def finished(one: Footage, facts: dict[str, Any]) -> None:
+            done[one] = facts
+            _say(console, facts, output / f"{file_name(one)}.html")
+
+        work = {}
         for one in recordings:
-            name = file_name(one)
-            facts = _kept(output / f"{name}.json", one, settings)
-            if overlay and not (output / f"{name}.mp4").exists():
-                facts = None
-            if facts is not None:
-                progress.skip(name)
+            facts = _kept(output / f"{file_name(one)}.json", one, settings, overlay)
+            if facts is None:
+                work[pool.submit(spot, one)] = one
             else:
-                frames = 0
-
-                def seen() -> None:
-                    nonlocal frames
-                    frames += 1
-                    progress.frame()
-
+                progress.skip(file_name(one))
+                finished(one, facts)
+        try:
+            for future in as_completed(work):
                 try:
-                    facts = _spot(
-                        one, spotter(one, seen), spotter, output, settings, recognise, overlay
-                    )
+                    finished(work[future], future.result())
                 except UserError as error:
                     failures.append(error)
-                progress.clip(name, frames)
-            if facts is not None:
-                done.append((one, facts))
-                _say(console, facts, output / f"{name}.html")
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
     if not done:
         raise failures[0]
     for failure in failures:
         console.print(str(failure), highlight=False, markup=False, soft_wrap=True)
-    _write_tables(done, output)
+    _write_tables([(one, done[one]) for one in recordings if one in done], output)
+
+
+class _StoppedError(Exception):
+    """Another recording failed unforeseen, or the user interrupted; this one gives up."""
 
 
 def _spot(
@@ -159,14 +182,18 @@ def _identity(one: Footage) -> dict[str, Any]:
     return {"files": len(files), "bytes": sum(path.stat().st_size for path in files)}
 
 
-def _kept(path: Path, one: Footage, settings: dict[str, Any]) -> dict[str, Any] | None:
+def _kept(
+    path: Path, one: Footage, settings: dict[str, Any], overlay: bool
+) -> dict[str, Any] | None:
     """What an earlier run has written with the same settings."""
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         same = facts["settings"] == json.loads(json.dumps(settings | _identity(one)))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return facts if same and path.with_suffix(".html").exists() else None
+    suffixes = (".html", *((".mp4",) if overlay else ()))
+    there = all(path.with_name(f"{path.stem}{suffix}").exists() for suffix in suffixes)
+    return facts if same and there else None
 
 
 def _write_intervals(path: Path, one: Footage, spotted: Sequence[Found]) -> None:

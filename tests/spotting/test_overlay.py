@@ -17,6 +17,12 @@ from spotting.test_spot import FRAMES, RATE, Differences, write
 MICRO = Found("micro", 29, 31, 35, 29 / RATE, 31 / RATE, 35 / RATE, 9.0, 0.25, "joy")
 
 
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Encoding takes long."""
+    monkeypatch.setattr(overlay, "SMALLEST", 96)
+
+
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory):
     (one,) = footage([write(tmp_path_factory.mktemp("overlay") / "a.avi")])
@@ -37,7 +43,7 @@ def test_heat_lies_where_something_moves_and_when(recording):
     inside = np.s_[round(12 * scale) : round(20 * scale), round(12 * scale) : round(20 * scale)]
     difference = np.abs(plain[31].astype(int) - marked[31])[: overlay.SMALLEST].mean(-1)
     border = difference[: round(4 * scale)]
-    assert difference[inside].mean() > 2 * max(border.mean(), difference[:, -20:].mean())
+    assert difference[inside].mean() > 2 * max(border.mean(), difference[:, -8:].mean())
 
 
 def test_heat_lies_in_the_box_even_where_it_leaves_the_frame(recording):
@@ -51,11 +57,11 @@ def test_the_bar_shows_when_and_the_frame_where(recording):
     colour = np.array(overlay.COLOURS["micro"])
     row = bars[0][-5]
     (columns,) = np.nonzero((row == colour).all(-1))
-    assert abs(columns.min() / len(row) - 29 / FRAMES) < 0.02
-    assert abs(columns.max() / len(row) - 35 / FRAMES) < 0.02
+    assert abs(columns.min() / len(row) - 29 / FRAMES) < 0.025
+    assert abs(columns.max() / len(row) - 35 / FRAMES) < 0.025
     for number in (10, 50):
         (ink,) = np.nonzero((bars[number][-2] == overlay._INK).all(-1))
-        assert abs(ink.mean() / len(row) - number / FRAMES) < 0.02
+        assert abs(ink.mean() / len(row) - number / FRAMES) < 0.025
     assert np.abs(bars[31][:16].astype(int) - bars[50][:16]).any()
 
 

@@ -115,6 +115,35 @@ def test_a_page_needs_nothing_else_and_escapes_names(spotted):
         assert style in text
 
 
+def test_several_at_the_same_time_give_the_same(spotted, tmp_path):
+    out, words = spotted
+    again = [*words[:4], str(tmp_path / "out"), *words[5:], "--jobs=2"]
+    assert main(again) == 0
+    for path in out.iterdir():
+        mine = (tmp_path / "out" / path.name).read_bytes()
+        assert mine == path.read_bytes(), path
+
+
+def test_one_that_cannot_be_spotted_stops_no_other(spotted, tmp_path, capsys):
+    out, words = spotted
+    write(tmp_path / "in/s1/a.avi")
+    write(tmp_path / "in/s0/short.avi", frames=5)
+    again = ["spot", "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    assert main([*again, *words[5:], "--jobs=2"]) == 0
+    assert "too short for an expression" in "".join(capsys.readouterr())
+    assert (tmp_path / "out/s1_a.csv").read_text() == (out / "s1_a.csv").read_text()
+    assert len(read_recordings(tmp_path / "out/videos.csv")) == 1
+
+
+def test_an_unforeseen_error_leaves_no_thread_behind(spotted, tmp_path, monkeypatch):
+    _, words = spotted
+    monkeypatch.setattr(recordings, "page", lambda *x: 1 / 0)
+    again = [*words[:4], str(tmp_path / "out"), *words[5:], "--jobs=2"]
+    with pytest.raises(ZeroDivisionError):
+        main(again)
+    assert not list((tmp_path / "out").glob("*.json"))
+
+
 def test_a_restart_keeps_what_is_there_and_others_settings_do_not(spotted, monkeypatch):
     out, words = spotted
     done = []
