@@ -22,7 +22,8 @@ EXAMPLE = (
     "mubert evaluate --workdir=runs/mine\n"
     "  mubert evaluate --predictions=theirs.csv --output=report --published=composite-3\n"
     "  mubert evaluate --compare runs/mine runs/flow\n"
-    "  mubert evaluate --spotting=truth.csv --predictions=spotted.csv --output=report"
+    "  mubert evaluate --spotting=truth.csv --predictions=spotted.csv --output=report\n"
+    "  mubert evaluate --predictions=spotted.csv --megc-submission=megc.csv"
 )
 
 
@@ -73,6 +74,13 @@ def add_flags(parser: Parser) -> None:
         action="store_true",
         help="with --spotting: the threshold on the score of each subject is chosen on the others",
     )
+    add(
+        "--megc-submission",
+        metavar="FILE",
+        type=types.file,
+        help="instead: --predictions=INTERVALS as the MEGC script reads them; --videos of the set "
+        "say what the owners call the first frame",
+    )
     add("--output", metavar="DIR", type=types.path, help="else: the folder of the report")
     add(
         "--classes",
@@ -88,6 +96,9 @@ def add_flags(parser: Parser) -> None:
 
 
 def run(args: Namespace, console: Console) -> None:
+    if args.megc_submission:
+        _submission(args, console)
+        return
     if args.spotting:
         _spotting(args, console)
         return
@@ -138,6 +149,30 @@ def _compare(args: Namespace, console: Console) -> None:
     console.print(table(compared))
     if args.output:
         save(compared, args.output / "comparison.csv")
+
+
+def _submission(args: Namespace, console: Console) -> None:
+    from mubert_jax.spotting.submission import submit
+
+    if not args.predictions:
+        raise UserError("--megc-submission needs --predictions=FILE, what was spotted")
+    others = (
+        "spotting",
+        "workdir",
+        "megc_log",
+        "compare",
+        "classes",
+        "published",
+        "loso",
+        "output",
+    )
+    for name in (*others, "loso", "output"):
+        if getattr(args, name):
+            raise UserError(f"--{name.replace('_', '-')} does not go with --megc-submission")
+    read = [args.predictions, args.videos]
+    check_output("--megc-submission", args.megc_submission, suffixes=[".csv"], inputs=read)
+    rows = submit(args.predictions, args.videos, args.megc_submission)
+    say(console, f"Done: {args.megc_submission}, {rows} intervals")
 
 
 def _spotting(args: Namespace, console: Console) -> None:

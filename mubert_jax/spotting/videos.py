@@ -8,7 +8,7 @@ import pandas as pd
 
 from mubert_jax.data.clips import NumberedFrames
 from mubert_jax.data.files import replacing
-from mubert_jax.data.labelled.annotation import Refused
+from mubert_jax.data.labelled.annotation import Refused, frame_number
 from mubert_jax.data.labelled.matching import frames_at
 from mubert_jax.data.labelled.sheets import read_rows
 from mubert_jax.data.searching import PassedOver
@@ -21,6 +21,7 @@ _COLUMNS = {
     "video": ("video",),
     "file": ("file",),
     "condition": ("condition",),
+    "first_frame": ("first_frame",),
 }
 
 
@@ -63,7 +64,7 @@ def read_files(path: Path) -> Mapping[tuple[str, str], Path]:
     """
     known = read_recordings(path)
     found = {}
-    for row in read_rows(path, _COLUMNS, ("condition",)):
+    for row in read_rows(path, _COLUMNS, ("condition", "first_frame")):
         file = path.parent / row.text("file")
         if not row.text("file") or not file.exists():
             raise UserError(
@@ -72,6 +73,22 @@ def read_files(path: Path) -> Mapping[tuple[str, str], Path]:
             )
         found[row.text("subject"), row.text("video")] = file
     return {key: found[key] for key in known}
+
+
+def first_frames(path: Path) -> Mapping[tuple[str, str], int]:
+    """(subject, video) -> what the owners' sheet calls the first frame, of the same table.
+
+    Raises:
+      UserError: there is no such table, or a number is none.
+    """
+    found = {}
+    for row in read_rows(path, _COLUMNS, ("file", "condition", "first_frame")):
+        try:
+            number = frame_number(row.text("first_frame") or "0", "first_frame")
+        except Refused as error:
+            raise UserError(f"{path}, row {row.number}: {error}") from error
+        found[row.text("subject"), row.text("video")] = number or 0
+    return found
 
 
 def frames_of(file: Path) -> NumberedFrames:
