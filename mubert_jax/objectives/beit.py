@@ -117,7 +117,7 @@ class BEiT(OnEncoder):
         masked = jnp.zeros((1, model.num_patches), bool)
         encoder = self.encoder.init(of_encoder, images, masked_BxN=masked)["params"]
         return {
-            "encoder": rescaled(encoder),
+            "encoder": rescaled(dict(encoder)),
             "head": self.head.init(of_head, jnp.zeros((1, model.dim)))["params"],
         }
 

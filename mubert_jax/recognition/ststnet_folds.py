@@ -69,7 +69,7 @@ def logits(tensors: dict[str, np.ndarray], maps_Bx28x28x3: np.ndarray) -> jax.Ar
     kernel, bias, scale, shift, mean, variance = (np.concatenate(part) for part in parts)
     x = jax.lax.conv_general_dilated(
         jnp.asarray(maps_Bx28x28x3, jnp.float32)[..., ::-1],
-        kernel,
+        jnp.asarray(kernel),
         (1, 1),
         ((2, 2), (2, 2)),
         dimension_numbers=("NHWC", "OIHW", "NCHW"),
