@@ -10,7 +10,7 @@ from mubert_jax.recognition.comparison_runs import Failed
 from mubert_jax.recognition.cost import Cost
 from mubert_jax.recognition.figures import range_figure
 from mubert_jax.recognition.methods import CLIP, Method
-from mubert_jax.recognition.metrics import Scores, Summary, chance, commonest
+from mubert_jax.recognition.metrics import Scores, Summary, chance, commonest, hardest
 from mubert_jax.recognition.protocols import subject_ids
 from mubert_jax.recognition.published import PUBLISHED
 from mubert_jax.recognition.report_tables import PROTOCOLS_DIFFER
@@ -179,11 +179,12 @@ def hardest_table(methods: Sequence[Method]) -> Table | None:
     wrong = pd.concat([method.wrong for method in methods], axis=1).to_numpy()
     share, count = wrong.mean(axis=1), (wrong >= 0.5).sum(axis=1)
     hard = np.flatnonzero(share > 0.5)
-    shown = hard[np.lexsort((-share[hard], -count[hard]))][:HARDEST]
-    if not len(shown):
+    if not len(hard):
         return None
-    taken = _taken_for(methods)
+    taken, sure = _taken_for(methods), _confidence(methods)
     clips = methods[0].wrong.index
+    sure_N = np.array([sure.get(clip, 0.0) for clip in clips])
+    shown = hard[np.lexsort((-sure_N[hard], -count[hard]))][:HARDEST]
     rows = []
     for row in shown:
         dataset, subject, clip, truth = clips[row]
@@ -204,7 +205,8 @@ def hardest_table(methods: Sequence[Method]) -> Table | None:
         tuple(rows),
         f"Of {len(wrong)} clips, {len(hard)} are wrong under most methods and seeds, "
         f"{np.sum(count == len(methods))} under every method and {np.sum(count == 0)} under none. "
-        "A method is right on a clip under more than half of its seeds.",
+        "A method is right on a clip under more than half of its seeds. Of equals, those come "
+        "first that are named wrong with most confidence.",
         words=5,
     )
 
@@ -295,6 +297,16 @@ def _taken_for(methods: Sequence[Method]) -> Mapping[tuple, str]:
     tables = pd.concat([method.predictions.table for method in methods], ignore_index=True)
     wrong = tables[tables["truth"] != tables["prediction"]]
     return wrong.groupby(CLIP)["prediction"].agg(lambda names: names.mode()[0]).to_dict()
+
+
+def _confidence(methods: Sequence[Method]) -> Mapping[tuple, float]:
+    """The sum over methods of `HardClip.confidence`, of each clip that some name wrong."""
+    found: dict[tuple, float] = {}
+    for method in methods:
+        for one in hardest(method.predictions, limit=method.full.clips):
+            clip = one.dataset, one.subject, one.clip, one.truth
+            found[clip] = found.get(clip, 0.0) + one.confidence
+    return found
 
 
 def tiles(methods: Sequence[Method], pairs: Sequence[Difference]) -> dict[str, str]:
