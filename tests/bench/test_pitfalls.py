@@ -80,12 +80,14 @@ def network_of(make):
     return make(tiny_config(model__recognizer__classes=2, recognition=recognition))
 
 
-def test_scores_of_people_are_averaged_and_each_counts_for_what_it_is():
+def test_scores_of_people_are_averaged_however_many_clips_they_have():
+    """One of six clips and one of three; the second has one of its three wrong."""
     given = clips(people=2, label=lambda count: np.array([0] * 6 + [0, 1] * 3))
-    named = np.array([0] * 6 + [0] * 6)
-    reading, own = pitfalls.averaged(given, named), (1.0, (2 / 3) / 2)
-    assert reading(np.arange(12)) == pytest.approx(np.mean(own))
-    twice = np.concatenate([np.arange(12), np.arange(6)])
+    columns = (column[:9] for column in (given.label, given.dataset, given.subject, given.clip))
+    given = Clips(given.flow[:9], *columns, classes=given.classes)
+    reading, own = pitfalls.averaged(given, np.zeros(9, int)), (1.0, 0.8 / 2)
+    assert reading(np.arange(9)) == pytest.approx(np.mean(own))
+    twice = np.concatenate([np.arange(9), np.arange(6)])
     assert reading(twice) == pytest.approx((2 * own[0] + own[1]) / 3)
 
 
