@@ -1,6 +1,5 @@
 """Every network of a comparison, trained and tested by one protocol in the same folds."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,8 +44,7 @@ def of_network(name: str, overrides: list[str]) -> Row:
     Raises:
       UserError: there is no such network; as `load_config`.
     """
-    package = sys.modules[networks.__name__]
-    recipe = discovery.find(package, name, Network, "network").recipe or f"{RECIPES}/{name}.py"
+    recipe = discovery.find(networks, name, Network, "network").recipe or f"{RECIPES}/{name}.py"
     if (PACKAGE / recipe).is_file():
         return Row(name, load_config(recipe, overrides))
     return Row(name, load_config(DEFAULT, [f"--config.recognition.network={name}", *overrides]))

@@ -308,6 +308,15 @@ def test_a_full_disk_is_no_fault_of_a_network(tmp_path, monkeypatch):
     assert tried == ["ridge"]
 
 
+def test_ctrl_c_stops_it_without_a_page(by_data, tmp_path, monkeypatch, capsys):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mubert_jax.recognition.comparison_runs.finetune", stop)
+    assert by_data() == 75 and "mubert compare: stopped; " in capsys.readouterr().out
+    assert not (tmp_path / "out" / "compare.html").exists()
+
+
 def test_every_network_has_a_recipe_that_names_it():
     from mubert_jax import discovery
     from mubert_jax.recognition.comparison_runs import of_network
