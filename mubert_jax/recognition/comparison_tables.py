@@ -336,10 +336,11 @@ def lines(methods: Sequence[Method], pairs: Sequence[Difference]) -> Iterator[st
     median = float(np.median(here))
     scaled = _percent(median * np.sqrt(people / COMPOSITE))
     beside = f"; with the {COMPOSITE} people of the MEGC2019 composite, one of {scaled}"
+    among = f" (the median over pairs; {_percent(here.min())} to {_percent(here.max())})"
     yield (
         f"With {people} people, a true difference of {_percent(median)} points of UF1 would be "
-        f"found in {100 * POWER:.0f} % of such studies (the median over pairs; "
-        f"{_percent(here.min())} to {_percent(here.max())}){beside if people != COMPOSITE else ''}."
+        f"found in {100 * POWER:.0f} % of such studies{among if len(pairs) > 1 else ''}"
+        f"{beside if people != COMPOSITE else ''}."
     )
 
 
