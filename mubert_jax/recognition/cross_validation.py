@@ -277,6 +277,16 @@ def choose(
     return learner_V[best_K], value_V[best_K]
 
 
+def named_rows(named_KxExP: np.ndarray, watched_KxT: np.ndarray | None) -> np.ndarray | None:
+    """The watched of all pairs that K folds name after each epoch, (K, E, T); None if none is.
+
+    One program names all pairs, watched or not: another one would round otherwise.
+    """
+    if watched_KxT is None:
+        return None
+    return np.take_along_axis(named_KxExP, watched_KxT[:, None], axis=2)
+
+
 def _filled(rows: Sequence[np.ndarray]) -> np.ndarray:
     """Row numbers of K folds, each filled up with its own to the length of the longest, (K, T)."""
     longest = max(map(len, rows))

@@ -48,41 +48,34 @@ def fit(
     Returns:
       The heads, and their losses (K, epochs).
     """
-    heads, losses, _ = fit_watched(
-        features_AxPxF, label_P, train_KxP, weight_decay_K, classes, config, None, stacked
+    heads, losses, _ = fit_named(
+        features_AxPxF, label_P, train_KxP, weight_decay_K, classes, config, stacked
     )
     return heads, losses
 
 
-def fit_watched(
+def fit_named(
     features_AxPxF: np.ndarray,
     label_P: np.ndarray,
     train_KxP: np.ndarray,
     weight_decay_K: np.ndarray,
     classes: int,
     config: RecognitionConfig,
-    watched_KxT: np.ndarray | None,
     stacked: bool = True,
-) -> tuple[Heads, np.ndarray, np.ndarray | None]:
-    """As `fit`, and the class that pairs of each head are taken for after each epoch, (K, E, T).
-
-    Args:
-      watched_KxT: The row numbers of these pairs; None for none.
-    """
+) -> tuple[Heads, np.ndarray, np.ndarray]:
+    """As `fit`, and the class that each head takes each pair for after each epoch, (K, E, P)."""
     features = np.asarray(features_AxPxF, np.float32)
     # Only for the precision of float32: each head standardises by its own clips.
     middle, spread = features.mean((0, 1)), features.std((0, 1)) + 1e-6
     shared = jnp.asarray((features - middle) / spread), jnp.asarray(label_P)
-    watched = np.zeros((len(train_KxP), 0), int) if watched_KxT is None else watched_KxT
-    own = jnp.asarray(train_KxP), jnp.asarray(weight_decay_K, jnp.float32), jnp.asarray(watched)
+    own = jnp.asarray(train_KxP), jnp.asarray(weight_decay_K, jnp.float32)
     if stacked:
         (kernel, bias), losses, named = _fit_all(*shared, *own, classes, config)
     else:
         found = [_fit_one(*shared, *row, classes, config) for row in zip(*own, strict=True)]
         (kernel, bias), losses, named = jax.tree.map(lambda *parts: jnp.stack(parts), *found)
     kernel /= spread[:, None]
-    heads = Heads(kernel, bias - middle @ kernel)
-    return heads, np.asarray(losses), None if watched_KxT is None else np.asarray(named)
+    return Heads(kernel, bias - middle @ kernel), np.asarray(losses), np.asarray(named)
 
 
 def clip_weights(label_P: jax.Array, train_P: jax.Array, classes: int, balance: str) -> jax.Array:
@@ -98,18 +91,17 @@ def clip_weights(label_P: jax.Array, train_P: jax.Array, classes: int, balance: 
     return weight_P / jnp.sum(weight_P)
 
 
-@functools.partial(jax.jit, static_argnums=(5, 6))
+@functools.partial(jax.jit, static_argnums=(4, 5))
 def _fit_all(
     features_AxPxF: jax.Array,
     label_P: jax.Array,
     train_KxP: jax.Array,
     weight_decay_K: jax.Array,
-    watched_KxT: jax.Array,
     classes: int,
     config: RecognitionConfig,
 ):
     one = functools.partial(_fit_one, features_AxPxF, label_P, classes=classes, config=config)
-    return jax.vmap(one)(train_KxP, weight_decay_K, watched_KxT)
+    return jax.vmap(one)(train_KxP, weight_decay_K)
 
 
 @functools.partial(jax.jit, static_argnames=("classes", "config"))
@@ -118,7 +110,6 @@ def _fit_one(
     label_P: jax.Array,
     train_P: jax.Array,
     weight_decay: jax.Array,
-    watched_T: jax.Array,
     classes: int,
     config: RecognitionConfig,
 ):
@@ -136,25 +127,30 @@ def _fit_one(
         kernel_FxC = kernel_FxC * scale_F[:, None]
         return kernel_FxC, bias_C - mean_F @ kernel_FxC
 
-    def loss_of(params: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def loss_of(params: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, Any]:
         kernel_FxC, bias_C = of_raw_features(*params)
-        entropy_AxP = optax.softmax_cross_entropy(features_AxPxF @ kernel_FxC + bias_C, target)
+        logits_AxPxC = features_AxPxF @ kernel_FxC + bias_C
+        entropy_AxP = optax.softmax_cross_entropy(logits_AxPxC, target)
         cross = jnp.sum(jnp.mean(entropy_AxP, axis=0) * weight_P)
-        return cross + weight_decay * jnp.sum(jnp.square(params[0])), cross
+        loss = cross + weight_decay * jnp.sum(jnp.square(params[0]))
+        return loss, (cross, named(logits_AxPxC[0]))
+
+    def named(logits_PxC: jax.Array) -> jax.Array:
+        return jnp.argmax(logits_PxC, axis=-1).astype(jnp.uint8)
 
     tx = optax.adam(optax.cosine_decay_schedule(config.learning_rate, config.epochs))
 
     def step(carry: Any, _: None) -> tuple[Any, tuple[jax.Array, jax.Array]]:
         params, state = carry
-        (_, cross), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
+        (_, seen), gradient = jax.value_and_grad(loss_of, has_aux=True)(params)
         updates, state = tx.update(gradient, state)
-        learned: Any = optax.apply_updates(params, updates)
-        kernel_FxC, bias_C = of_raw_features(*learned)
-        named_T = jnp.argmax(features_AxPxF[0, watched_T] @ kernel_FxC + bias_C, axis=-1)
-        return (learned, state), (cross, named_T)
+        return (optax.apply_updates(params, updates), state), seen
 
     params = jnp.zeros((size, classes)), jnp.zeros(classes)
-    (params, _), (losses, named) = jax.lax.scan(
+    (params, _), (losses, before) = jax.lax.scan(
         step, (params, tx.init(params)), length=config.epochs
     )
-    return of_raw_features(*params), losses, named
+    kernel_FxC, bias_C = of_raw_features(*params)
+    # A step sees the clips before it learns: what it names is of the epoch before.
+    last = named(features_AxPxF[0] @ kernel_FxC + bias_C)
+    return (kernel_FxC, bias_C), losses, jnp.concatenate([before[1:], last[None]])

@@ -10,6 +10,7 @@ from recognition.test_light_networks import TRAIN, clips, network_of
 from mubert_jax.config import RecognitionConfig
 from mubert_jax.errors import UserError
 from mubert_jax.recognition import linear_probe
+from mubert_jax.recognition.cross_validation import named_rows
 from mubert_jax.recognition.inputs import Inputs
 from mubert_jax.recognition.metrics import score
 from mubert_jax.recognition.optimism import Optimism, best_epoch
@@ -55,10 +56,12 @@ def test_heads_are_watched_alike():
     config = RecognitionConfig(epochs=20)
     shared = features, label, TRAIN[:2], DECAYS, 3, config
     heads, losses = linear_probe.fit(*shared)
-    same, same_losses, named = linear_probe.fit_watched(*shared, WATCHED)
+    same, same_losses, everything = linear_probe.fit_named(*shared)
+    named = named_rows(everything, WATCHED)
     np.testing.assert_array_equal(losses, same_losses)
     np.testing.assert_array_equal(heads.kernel, same.kernel)
     assert named.shape == (2, 20, 3) and (named != named[:, :1]).any()
+    assert named[:, 0].any(), "before it has learnt anything, a head names the first class"
     for fold, rows in enumerate(WATCHED):
         logits = features[0, rows] @ heads.kernel[fold] + heads.bias[fold]
         np.testing.assert_array_equal(named[fold, -1], logits.argmax(-1))

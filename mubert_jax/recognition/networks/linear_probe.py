@@ -7,7 +7,7 @@ import numpy as np
 from mubert_jax.config import Config
 from mubert_jax.config_values import unknown
 from mubert_jax.recognition import linear_probe
-from mubert_jax.recognition.cross_validation import Learned, Learner
+from mubert_jax.recognition.cross_validation import Learned, Learner, named_rows
 from mubert_jax.recognition.inputs import (
     FEATURES,
     IN_CELLS,
@@ -74,17 +74,16 @@ class LinearProbe(Network):
             watched_KxT: np.ndarray | None = None,
             /,
         ) -> Learned:
-            heads, losses, named = linear_probe.fit_watched(
+            heads, losses, named = linear_probe.fit_named(
                 features_AxPxF,
                 inputs.label,
                 train_KxP,
                 weight_decay_K,
                 self.classes,
                 self.config.recognition,
-                watched_KxT,
             )
             logits = np.asarray(heads.logits(features_AxPxF[0]))
             params = {"kernel": heads.kernel, "bias": heads.bias}
-            return Learned(logits, losses, params, named)
+            return Learned(logits, losses, params, named_rows(named, watched_KxT))
 
         return learn

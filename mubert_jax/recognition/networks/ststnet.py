@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from mubert_jax.recognition.cross_validation import Learned, Learner
+from mubert_jax.recognition.cross_validation import Learned, Learner, named_rows
 from mubert_jax.recognition.inputs import Inputs
 from mubert_jax.recognition.linear_probe import clip_weights
 from mubert_jax.recognition.network import STATISTICS, fold_keys
@@ -83,7 +83,6 @@ class STSTNet(AdamNetwork):
             watched_KxT: np.ndarray | None = None,
             /,
         ) -> Learned:
-            nobody = np.zeros((len(fold_K), 0), int)
             marks_KxP = jnp.asarray(train_KxP)
             weight_KxP = jnp.stack(
                 [clip_weights(label_P, marks, self.classes, balance) for marks in marks_KxP]
@@ -94,7 +93,6 @@ class STSTNet(AdamNetwork):
                 "train": marks_KxP.astype(jnp.float32),
                 "weight": weight_KxP,
                 "decay": jnp.asarray(weight_decay_K, jnp.float32),
-                "watched": jnp.asarray(nobody if watched_KxT is None else watched_KxT),
             }
             size = FOLDS if on_cpu else len(fold_K)
             # The last group is filled up with its own folds, so that all are of one size.
@@ -107,7 +105,7 @@ class STSTNet(AdamNetwork):
             with concurrent.futures.ThreadPoolExecutor(_threads() if on_cpu else 1) as pool:
                 found = list(pool.map(lambda group: jax.device_get(fit(group)), groups))
             together = jax.tree.map(lambda *parts: np.concatenate(parts)[: len(fold_K)], *found)
-            named = None if watched_KxT is None else together["named"]
+            named = named_rows(together["named"], watched_KxT)
             return Learned(together["logits"], together["losses"], together["trained"], named)
 
         return learn
@@ -147,12 +145,11 @@ def fit_folds(
 
     Args:
       folds: "params", first parameters; "key"; "train" and "weight" (K, P), the clips it learns
-        from and their shares of the loss; "decay" (K,); "watched" (K, T), row numbers of clips
-        that are named after every epoch.
+        from and their shares of the loss; "decay" (K,).
 
     Returns:
       "logits" (K, P, classes) of all clips, "losses" (K, epochs), "trained", all variables, and
-      "named" (K, epochs, T).
+      "named" (K, epochs, P), the class that each clip is taken for after each epoch.
     """
     epochs = network.config.recognition.epochs
     tx = network.optimizer(epochs)
@@ -171,9 +168,9 @@ def fit_folds(
         return jnp.sum(losses), (losses, named(params, pools))
 
     def named(params: Params, pools: jax.Array) -> jax.Array:
-        """What watched clips are taken for, (K, T)."""
+        """What clips are taken for, (K, P)."""
         found_KxP = jnp.argmax(head_logits(params, pools, None), axis=-1)
-        return jnp.take_along_axis(found_KxP, folds["watched"], axis=1)
+        return found_KxP[:, : len(label_P)].astype(jnp.uint8)
 
     def step(carry: tuple, epoch: jax.Array) -> tuple[tuple, tuple[jax.Array, jax.Array]]:
         params, state = carry
