@@ -192,8 +192,10 @@ def optimism_table(optimism: Optimism) -> Table:
     rows = []
     for name, honest in optimism.honest.items():
         picked = optimism.picked[name]
-        more = Cell(spread(100 * (picked - honest), 2))
-        rows.append((Cell(name.upper()), percent(honest), percent(picked), more))
+        more = spread(100 * (picked - honest), 2)
+        sign = "" if more.startswith("-") else "+"
+        cells = percent(honest), percent(picked), Cell(sign + more)
+        rows.append((Cell(name.upper()), *cells))
     return Table(
         "What picking the epoch would have reported",
         ("over all clips", "honest (%)", "picked on the test subject (%)", "more"),
