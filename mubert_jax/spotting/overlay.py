@@ -19,7 +19,7 @@ from mubert_jax.spotting.spotter import Stretch
 
 # The rows of a picture at most, and those of the bar below it. Smaller frames are enlarged, so that
 # a face can be seen.
-ROWS, BAR, SMALLEST = 480, 36, 336
+ROWS, BAR, SMALLEST = 360, 36, 240
 # Frames whose movement is read at a time, and the most that are held.
 BATCH = 16
 # The colours of the page.
