@@ -54,16 +54,13 @@ def test_a_threshold_is_between_the_mean_and_the_highest():
 
 
 def test_mdmd_is_relative_to_what_is_before_and_after():
-    """A score that stays is none."""
-    levels = np.full(200, 50.0)
-    levels[100:103] = 90
-    _, _, measured = spotted(levels, Recipe(level, 2, True, 0.5))
-    method = ByPeaks(Recipe(lambda frames: 1.0, 2, True, 0.5))
-    flat = PeakGauge(Recipe(lambda frames: 1.0, 2, True, 0.5), RATE)
-    for number, value in enumerate(levels):
-        flat.add(number, number / RATE, np.full((8, 8, 3), value, np.uint8))
-    assert method.found(flat.finish(), 0.1) == []
+    """A score that only climbs has no peak; what stands out of its neighbours has."""
+    levels = np.linspace(50, 150, 200)
+    levels[60] += 40
+    middle = Recipe(lambda frames: float(frames[1].mean()), 2, True, 0.5)
+    found, _, measured = spotted(levels, middle, 0.5)
     assert measured.first == {MICRO_K: MICRO_K, MACRO_K: MACRO_K}
+    assert [one.apex - 7 for one in found if one.what == MICRO] == [60]
 
 
 def test_a_stretch_that_is_too_short_has_nothing():
