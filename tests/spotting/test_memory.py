@@ -60,7 +60,7 @@ def spot(video, minutes, method, output):
     options = SpotOptions(method=method, crop="none")
     trained = open_trained(SHIPPED) if method == "dma" else None
     spotter = Spotter(trained, options)
-    spot_recordings([whole], spotter, output, {}, None, Console(quiet=True))
+    spot_recordings([whole], spotter, output, {"method": method}, None, Console(quiet=True))
     facts = json.loads((output / f"{whole.video}.json").read_text())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     page = (output / f"{whole.video}.html").stat().st_size / 1e6
