@@ -57,6 +57,11 @@ def add_flags(parser: Parser) -> None:
         action="store_true",
         help="go on although a pretraining saw tested subjects, and stamp every table",
     )
+    add(
+        "--optimism",
+        action="store_true",
+        help="show beside it what picking the epoch on the test subject would have reported",
+    )
     parser.set_defaults(overrides=())
 
 
@@ -74,7 +79,7 @@ def run(args: Namespace, console: Console) -> int:
     check_output("--output", args.output, folder=True)
     folders, failed = args.runs, []
     if args.runs:
-        for flag in ("networks", "config", "allow_contamination", "overrides"):
+        for flag in ("networks", "config", "allow_contamination", "optimism", "overrides"):
             if getattr(args, flag):
                 said = args.overrides[0] if flag == "overrides" else f"--{flag.replace('_', '-')}"
                 raise UserError(f"{said} goes with --data, not with --runs, which are finished")
@@ -99,7 +104,7 @@ def _rows(args: Namespace) -> list["Row"]:
     """What is asked for; UserError unless all of it can be trained by one protocol."""
     from mubert_jax.config_files import key_of, load_config
     from mubert_jax.config_parts import only, read_by, refuse_unread
-    from mubert_jax.recognition.comparison_runs import Row, check, of_network
+    from mubert_jax.recognition.comparison_runs import Row, check, of_network, with_optimism
     from mubert_jax.recognition.finetune import finetune
 
     for override in args.overrides:
@@ -112,6 +117,7 @@ def _rows(args: Namespace) -> list["Row"]:
     rows += [Row(Path(file).stem, load_config(file, overrides)) for file in args.config]
     if not rows:
         raise UserError("give --networks NAME ... or --config FILE ..., what to compare")
+    rows = [with_optimism(row) for row in rows] if args.optimism else rows
     check(rows)
     part, configs = read_by(finetune), [row.config for row in rows]
     refuse_unread(part, map(key_of, args.overrides), configs, args.parser.flags().values())

@@ -1,7 +1,7 @@
 """Every network of a comparison, trained and tested by one protocol in the same folds."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
@@ -50,13 +50,27 @@ def of_network(name: str, overrides: list[str]) -> Row:
     return Row(name, load_config(DEFAULT, [f"--config.recognition.network={name}", *overrides]))
 
 
+def with_optimism(row: Row) -> Row:
+    """The row, which records what picking the epoch would have reported, if it has epochs."""
+    config, name = row.config, row.config.recognition.network
+    if not discovery.find(networks, name, Network, "config.recognition.network").by_epochs:
+        return row
+    recognition = replace(config.recognition, optimism=True)
+    return Row(row.name, replace(config, recognition=recognition))
+
+
 def check(rows: Sequence[Row]) -> None:
-    """Raises UserError unless all rows have names of their own and one protocol."""
+    """Raises UserError unless all rows have names of their own, one protocol, and emotions."""
     names = [row.name for row in rows]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"{twice} is given twice; each row needs a name of its own")
     first = rows[0]
     for row in rows:
+        if row.config.recognition.target != "emotion":
+            raise UserError(
+                f"config.recognition.target of {row.name} is {row.config.recognition.target}; "
+                "emotions are compared, run mubert finetune for action units"
+            )
         if row.config.recognition.protocol != first.config.recognition.protocol:
             raise UserError(
                 f"{row.name} has the protocol {row.config.recognition.protocol}, {first.name} "

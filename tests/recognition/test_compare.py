@@ -247,6 +247,9 @@ def test_what_cannot_be_compared(runs, tmp_path, capsys):
     assert "did you mean 'recognition" in refused(
         capsys, *data, "--networks", "ridge", "--config.recognition.epoch=3"
     )
+    assert "config.recognition.target of ridge is action_units" in refused(
+        capsys, *data, "--networks", "ridge", "--config.recognition.target=action_units"
+    )
     other = tiny_config(recognition__protocol="5-fold", recognition__network="ridge")
     write_config_file(tmp_path / "mine.py", other)
     assert "mine has the protocol 5-fold, ridge loso" in refused(
@@ -315,6 +318,14 @@ def test_ctrl_c_stops_it_without_a_page(by_data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("mubert_jax.recognition.comparison_runs.finetune", stop)
     assert by_data() == 75 and "mubert compare: stopped; " in capsys.readouterr().out
     assert not (tmp_path / "out" / "compare.html").exists()
+
+
+def test_optimism_is_asked_of_networks_that_have_epochs():
+    from mubert_jax.recognition.comparison_runs import of_network, with_optimism
+
+    asked = {name: with_optimism(of_network(name, [])) for name in ("ridge", "ststnet")}
+    found = {name: row.config.recognition.optimism for name, row in asked.items()}
+    assert found == {"ridge": False, "ststnet": True}
 
 
 def test_every_network_has_a_recipe_that_names_it():
