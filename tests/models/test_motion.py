@@ -1,6 +1,7 @@
 """Motion tokens: empty for equal frames, taught by known movements alone, and read by V."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 from conftest import tiny_config, views_of
+from lowered import lowered_for
 from scipy.ndimage import gaussian_filter
 
 from mubert_jax.bench.timed import noise_pairs
@@ -237,3 +239,12 @@ def test_patches_are_powers_of_two(patch):
 def test_what_motion_cannot_do_is_refused(overrides, named):
     with pytest.raises(UserError, match=named):
         tiny_config(model__dma__reads="motion", **overrides)
+
+
+def test_on_a_tpu_channels_are_chosen_one_by_one():
+    parts = np.random.default_rng(0).normal(size=(5, 2, 3, 4)).astype(np.float32)
+    np.testing.assert_array_equal(motion._channels(*parts), np.stack(parts, axis=-1))
+    frames = np.zeros((2, 1, 32, 32), np.float32)
+    texts = [lowered_for(kind, products, *frames) for kind in ("tpu", "cpu")]
+    put_together = [re.search(r"concatenate.*x16xf32>", text) for text in texts]
+    assert put_together[0] is None and put_together[1] is not None
