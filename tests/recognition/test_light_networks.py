@@ -104,9 +104,9 @@ def fitted(name):
     tiny = network_of(name, **TINY[name])
     decay, whole = np.full(PEOPLE, tiny.config.recognition.weight_decay[0]), clips()
 
-    def learn(given, *folds):
+    def learn(given, *folds, watched=None):
         return tiny.learner(Inputs(given, None, tiny.config.recognition), 0)(
-            np.array(folds), TRAIN[[*folds]], decay[[*folds]]
+            np.array(folds), TRAIN[[*folds]], decay[[*folds]], watched
         )
 
     other = clips()
@@ -114,7 +114,10 @@ def fitted(name):
     other.flow[tested[1:]] = 255 - other.flow[tested[1:], ::-1]
     other.label[tested] = 0
     # Always two at a time, so that all is compiled once.
-    halves = learn(whole, 0, 1), learn(whole, 2, 3)
+    halves = [
+        learn(whole, *folds, watched=np.stack([np.flatnonzero(~TRAIN[fold]) for fold in folds]))
+        for folds in ((0, 1), (2, 3))
+    ]
     every = jax.tree.map(lambda *parts: np.concatenate(parts), *halves)
     return whole.label, every, learn(whole, 1, 3), learn(other, 1, 3), tested
 
@@ -128,7 +131,20 @@ def test_people_that_a_fold_left_out_are_recognized(name):
 
 
 @networks
+def test_test_clips_that_are_watched_are_named_as_in_the_end(name):
+    _, learned, *_ = fitted(name)
+    if name == "ridge":
+        assert learned.named is None
+        return
+    own = [learned.logits[fold, ~marks].argmax(-1) for fold, marks in enumerate(TRAIN)]
+    np.testing.assert_array_equal(learned.named[:, -1], own)
+    assert learned.named.shape == (PEOPLE, learned.losses.shape[1], PER_PERSON)
+    assert (learned.named != learned.named[:, -1:]).any(), "else nothing was learnt meanwhile"
+
+
+@networks
 def test_a_fold_learns_the_same_in_whatever_company(name):
+    """And watched as unwatched."""
     _, (logits, _, trained, _), (again, _, trained_again, _), *_ = fitted(name)
     np.testing.assert_allclose(logits[[1, 3]], again, atol=1e-3)
     jax.tree.map(

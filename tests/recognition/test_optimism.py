@@ -30,6 +30,7 @@ def last_named(learned):
     return np.take_along_axis(learned.logits.argmax(-1), WATCHED, axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["small", "ststnet"])
 def test_what_is_watched_changes_nothing_and_is_what_each_epoch_says(name):
     plain, watched = learnt(name, None), learnt(name, WATCHED)
