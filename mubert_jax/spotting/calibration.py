@@ -4,7 +4,8 @@ Measured on four minutes of people of seed 1, who are never tested on: `LongVide
 without an expression, with 12 blinks, one under each of the nuisances of "all" and of "drift" and
 two under worse ones (a drift of 10 pixels, 3 degrees, light that changes by 10 % with a flicker of
 2 %, noise of 4 grey levels, JPEG of quality 50). A threshold is the score of the last false alarm
-that is let through. The steps are those of `mubert spot --threshold`, whose scores were counted.
+that is let through. `mubert bench calibration` counts the same on any people of that seed; other
+people give other scores, up to twice as high or half as high.
 """
 
 from collections.abc import Mapping
