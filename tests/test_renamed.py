@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import TINY, tiny_config, write_config_file
 
-from mubert_jax import renamed
-from mubert_jax.cli import VERBS, main
-from mubert_jax.cli.bench import BENCHES
+from mubert_jax import discovery, renamed
+from mubert_jax.cli import VERBS, benches, main
 from mubert_jax.config import Config, build, default_config, flatten, to_dict
 from mubert_jax.config_files import key_of, load_config
 from mubert_jax.data.sets import available_sets
@@ -58,7 +57,7 @@ def known_keys():
 
 
 def test_the_tables_lead_from_what_is_gone_to_what_is_there():
-    commands = {*VERBS, *(f"bench {name}" for name in BENCHES)}
+    commands = {*VERBS, *(f"bench {name}" for name in discovery.names(benches))}
     commands |= {f"prepare {name}" for name in available_sets()}
     assert not renamed.COMMANDS.keys() & commands
     assert commands.issuperset(renamed.COMMANDS.values())

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mubert_jax import cli
-from mubert_jax.cli import VERBS, _parser, bench, main
+from mubert_jax import cli, discovery
+from mubert_jax.cli import VERBS, _parser, benches, main
 
 
 def test_a_new_verb_is_a_file_and_a_word(monkeypatch, capsys):
@@ -33,7 +33,7 @@ def test_every_verb_has_a_file_and_every_file_of_one_is_listed():
     assert files == set(VERBS)
 
 
-@pytest.mark.parametrize("name", bench.BENCHES)
+@pytest.mark.parametrize("name", discovery.names(benches))
 def test_a_bench_has_a_short_help_and_an_example_that_parses(name, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["bench", name, "--help"])

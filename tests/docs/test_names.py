@@ -7,7 +7,7 @@ from typing import get_type_hints
 
 import pytest
 
-from mubert_jax.cli import _parser, bench
+from mubert_jax.cli import _parser
 from mubert_jax.config import Config, flatten
 from mubert_jax.config_parts import OPEN
 from mubert_jax.data.sets import available_sets
@@ -114,7 +114,7 @@ def test_every_bench_and_verb_has_a_line():
     table = (ROOT / "docs" / "commands.md").read_text()
     for verb in VERBS:
         assert f"`mubert {verb}" in table, verb
-    for name in bench.BENCHES:
+    for name in BENCHES:
         assert f"`mubert bench {name}" in table, name
 
 
