@@ -12,7 +12,7 @@ from mubert_jax.config import Config, build, default_config, flatten, to_dict
 from mubert_jax.config_files import key_of, load_config
 from mubert_jax.data.sets import available_sets
 from mubert_jax.errors import UserError
-from mubert_jax.recognition import cross_validation
+from mubert_jax.recognition import kept_folds
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 SAID = "; the old name is accepted in this release only\n"
@@ -210,9 +210,9 @@ def test_a_run_goes_on_from_a_plan_of_old_names(tables, capsys, tmp_path):
     path = tmp_path / "finetune.json"
     path.write_text(json.dumps({"pace": "0.1", "model.dma.kind": "'diag'", "pairs": "ab"}))
     now = {"optimizer.learning_rate": "0.1", "model.dma.kind": "'diagonal'", "pairs": "ab"}
-    cross_validation._compare(now, path, {})
+    kept_folds._compare(now, path, {})
     with pytest.raises(UserError, match="another optimizer.learning_rate"):
-        cross_validation._compare(now | {"optimizer.learning_rate": "0.2"}, path, {})
+        kept_folds._compare(now | {"optimizer.learning_rate": "0.2"}, path, {})
     assert capsys.readouterr().err == ""
 
 
