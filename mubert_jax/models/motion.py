@@ -201,8 +201,8 @@ def _stacked(*channels: jax.Array):
 def _channels(*channels: jax.Array):
     """A stack whose numbers are chosen one by one.
 
-    A TPU pads a last axis of 1 to 128, so that parts put side by side would take 3.3 GB for 8 pairs
-    of 224 pixels.
+    A TPU pads a last axis of 1 to 128: parts put side by side would take 3.3 GB for 8 pairs of 224
+    pixels.
     """
     number = jax.lax.broadcasted_iota(jnp.int32, (1, 1, 1, len(channels)), 3)
     stacked = jnp.zeros((*channels[0].shape, len(channels)), channels[0].dtype)
