@@ -82,6 +82,7 @@ def test_a_restart_may_be_watched_by_something_else(weight_size, pretrain, tmp_p
     assert pretrain({"weight_size": {"every": 1}}) == 0
 
 
+@pytest.mark.slow
 def test_how_often_is_overridden_from_the_command_line(weight_size, pretrain, tmp_path):
     assert pretrain({"weight_size": {"every": 2}}, "--config.evaluation.weight_size.every=4") == 0
     rows = read_metrics(tmp_path / "run")

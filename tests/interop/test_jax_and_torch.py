@@ -108,7 +108,13 @@ def compare(config, weights, module, side, batch=2):
 
 
 # PyTorch's fused attention is a matter of the encoder alone, which all have.
-WAYS = [(name, False) for name in CONFIGS] + [("dma and poi", True), ("motion", True)]
+# Recognizers on motion tokens read what others read, of tokens that "motion" has.
+SLOW = ("motion, recognizer of what P_dma tells", "motion, recognizer of the displacement")
+WAYS = [
+    pytest.param(name, False, marks=pytest.mark.slow) if name in SLOW else (name, False)
+    for name in CONFIGS
+]
+WAYS += [("dma and poi", True), ("motion", True)]
 
 
 @pytest.mark.parametrize("name, fused", WAYS)

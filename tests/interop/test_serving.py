@@ -85,6 +85,7 @@ def test_onnx_agrees_with_torch(tmp_path, name, capsys):
             assert_close(found[output], value, 1e-4)
 
 
+@pytest.mark.slow
 def test_an_onnx_file_that_computes_otherwise_is_not_kept(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(onnx_file, "_difference", lambda *_: 0.5)
     config = tiny_config()

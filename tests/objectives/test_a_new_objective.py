@@ -142,6 +142,7 @@ def test_an_objective_that_is_not_there(objective, said, tmp_path, frames_set, c
     assert said in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_term_without_weight_costs_nothing(noise_batch):
     """The decoder is in no gradient and in no product of the program."""
 

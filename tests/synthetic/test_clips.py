@@ -39,6 +39,7 @@ def test_subjects_look_different_and_keep_their_looks():
     assert clip(index=0).identity == clip(index=5).identity
 
 
+@pytest.mark.slow
 def test_haar_finds_most_of_the_faces():
     detector = HaarDetector()
     frames = [clip(subject=s, size=224).frame(0) for s in range(12)]

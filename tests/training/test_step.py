@@ -237,7 +237,8 @@ def test_replaced_patch_detection_enters_the_loss_and_teaches_the_diagonal(noise
 PIXELS = {"model__dma__reads": "pixels", "model__dma__projection": "shared"}
 
 
-@pytest.mark.parametrize("reads", ["pixels", pytest.param("tokens", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("reads", ["pixels", "tokens"])
 def test_warps_teach_dma_where_frames_have_texture(reads, noise_batch):
     _, state, step = parts(
         loss__agreement="none",
