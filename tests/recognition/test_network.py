@@ -110,6 +110,7 @@ def test_a_backbone_that_learns_can_be_watched():
     np.testing.assert_array_equal(looked.named[:, -1], last)
 
 
+@pytest.mark.slow
 def test_full_fine_tuning_starts_from_heads_that_fit():
     """With next to no learning rate it ends where it started."""
     shared = {"epochs": 1, "batch_size": 4, "learning_rate": 1e-9, "head_epochs": 40}

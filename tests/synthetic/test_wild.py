@@ -71,6 +71,7 @@ def test_a_turned_face_keeps_its_outline_and_turns_to_its_right():
     assert 0.2 < x[32, middle] < 0.35
 
 
+@pytest.mark.slow
 def test_faces_are_of_many_sizes_and_found_by_haar():
     poses = [clip(index=index).pose for index in range(60)]
     widths = [pose.half_width for pose in poses]

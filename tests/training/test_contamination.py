@@ -114,6 +114,7 @@ def test_the_shipped_weights_are_known_wherever_they_lie(tmp_path):
         assert all(seen.may_be(person) is None for person in (SMIC, SAMM, CASME2, OWN))
 
 
+@pytest.mark.slow
 def test_a_run_that_started_from_another_adds_to_it_and_does_not_need_it_to_go_on(
     trained_run, frames_set, everyone, tmp_path
 ):

@@ -285,6 +285,7 @@ def test_light_and_noise_are_as_strong_as_asked():
     assert np.std(sensor_noise(keys()[0], middle, 3.0)) == pytest.approx(3.0, rel=0.02)
 
 
+@pytest.mark.slow
 def test_surroundings_that_move_by_themselves_are_neither_moved_nor_still(monkeypatch, faces):
     move(monkeypatch)
     alone, together = (
