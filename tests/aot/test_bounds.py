@@ -39,6 +39,7 @@ def test_on_a_tpu_the_papers_step_bounds_itself_by_its_products():
 def test_on_a_tpu_warps_do_not_bound_the_default_step(reads):
     row = row_of("beyond", "v5e:2x4", 8, f"--config.model.dma.reads={reads}")
     assert row["MFU allowed"] == 1.0 and row["GB moved per pair"] < 1
+    assert row["temporaries, GB per pair"] < {"pixels": 0.2, "motion": 0.3}[reads]
     assert "loop" not in row["collectives"]
 
 
