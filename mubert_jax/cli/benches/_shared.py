@@ -1,4 +1,4 @@
-"""Flags that several benches have, and the config that some of them read."""
+"""Flags that several benches have, and the config or the model that some of them read."""
 
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ from mubert_jax.cli.parser import Parser
 
 if TYPE_CHECKING:  # ml_collections, which the help does without
     from mubert_jax.config import Config
+    from mubert_jax.perception.trained import Trained
 
 # At the paper's size that takes seconds and 4 GB on two CPU cores (docs/performance.md).
 BATCH_SIZE = 4
@@ -25,6 +26,14 @@ def config_is_not_read(args: Namespace) -> None:
     from mubert_jax.config_parts import NoPart, refuse_unread
 
     refuse_unread(NoPart, map(key_of, args.overrides), [], args.parser.flags().values())
+
+
+def trained_to_spot(args: Namespace) -> "Trained | None":
+    """The weights that `--method` spots by; None for methods that learn nothing."""
+    from mubert_jax.interop.opening import SHIPPED, open_trained
+    from mubert_jax.spotting.comparing import DMA
+
+    return open_trained(args.checkpoint or SHIPPED) if args.method == DMA else None
 
 
 def config(parser: Parser) -> None:

@@ -40,12 +40,10 @@ def add_flags(parser: Parser) -> None:
 
 def run(args: Namespace, console: Console) -> list[dict[str, Any]]:
     from mubert_jax.bench.calibration import bench_calibration
-    from mubert_jax.interop.opening import SHIPPED, open_trained
-    from mubert_jax.spotting.comparing import DMA
     from mubert_jax.spotting.spotter import SpotOptions
 
     shared.config_is_not_read(args)
     options = SpotOptions(method=args.method, crop="none", threshold=args.threshold)
-    trained = open_trained(args.checkpoint or SHIPPED) if args.method == DMA else None
+    trained = shared.trained_to_spot(args)
     people = args.people, args.first_subject, args.seconds
     return bench_calibration(trained, options, *people, console)

@@ -38,12 +38,10 @@ def add_flags(parser: Parser) -> None:
 
 def run(args: Namespace, console: Console) -> list[dict[str, Any]]:
     from mubert_jax.bench.spot import bench_spot
-    from mubert_jax.interop.opening import SHIPPED, open_trained
-    from mubert_jax.spotting.comparing import DMA
     from mubert_jax.spotting.spotter import SpotOptions
 
     shared.config_is_not_read(args)
     crop = args.crop or ("face" if args.video else "none")
     options = SpotOptions(method=args.method, crop=crop)
-    trained = open_trained(args.checkpoint or SHIPPED) if args.method == DMA else None
+    trained = shared.trained_to_spot(args)
     return bench_spot(trained, options, args.video, args.seconds, args.steps, console)
