@@ -154,6 +154,13 @@ class StepPart:
 
 
 @dataclasses.dataclass(frozen=True)
+class PodPart(StepPart):
+    """`mubert bench pod`: a step, and how a pod splits it."""
+
+    runtime: Annotated[RuntimeConfig, some("mesh", "sharding")]
+
+
+@dataclasses.dataclass(frozen=True)
 class CheckpointPart(StepPart):
     """`mubert bench checkpoint`: a step, and where its state lies."""
 

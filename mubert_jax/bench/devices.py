@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import numpy as np
 from rich.console import Console
 
-from mubert_jax.bench.programs import count_collectives
+from mubert_jax.bench.collectives import collectives_of, listed
 from mubert_jax.bench.timed import TimedStep, resized
 from mubert_jax.config import SHARDED, Config
 from mubert_jax.config_parts import StepPart
@@ -40,7 +40,7 @@ def bench_devices(
         for count in counts:
             mesh, rules = split(count)
             step = TimedStep(resized(config, batch_size, mesh=mesh, sharding=rules))
-            numbers, sizes = count_collectives(step.program())
+            found = collectives_of(step.program())
             rows.append(
                 {
                     "plan": plan,
@@ -48,8 +48,8 @@ def bench_devices(
                     "batch": batch_size,
                     "pairs/s": batch_size / float(np.median(step.seconds(steps))),
                     "planned GB per device": step.planned_bytes() / 1e9,
-                    "collectives": ", ".join(f"{n} {kind}" for kind, n in numbers.items()) or "-",
-                    "MB moved": sum(sizes.values()) / 1e6,
+                    "collectives": listed(found),
+                    "MB moved": sum(one.bytes for one in found) / 1e6,
                 }
             )
             console.print(f"{plan}, {count} devices: measured", highlight=False)

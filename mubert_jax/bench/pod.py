@@ -15,30 +15,21 @@ import numpy as np
 from rich.console import Console
 
 from mubert_jax.bench.chips import Chip, chip_of, devices_of
-from mubert_jax.bench.programs import IN_A_LOOP, count_collectives, memory_traffic
+from mubert_jax.bench.collectives import collectives_of, listed
+from mubert_jax.bench.programs import count_fusions, memory_traffic
 from mubert_jax.bench.timed import TOTAL_STEPS, resized
 from mubert_jax.config import Config
-from mubert_jax.config_parts import StepPart
+from mubert_jax.config_parts import PodPart
 from mubert_jax.errors import UserError
 from mubert_jax.objectives import make_objective
 from mubert_jax.training import sharding
 from mubert_jax.training.compiled import CompiledRun
 
-# Bytes sent per byte of result, by each of n chips in a ring.
-SENT = {
-    "all-reduce": lambda n: 2 * (n - 1) / n,
-    "all-gather": lambda n: (n - 1) / n,
-    "reduce-scatter": lambda n: n - 1,
-    "all-to-all": lambda n: (n - 1) / n,
-    "ragged-all-to-all": lambda n: (n - 1) / n,
-    "collective-permute": lambda n: 1,
-    "collective-broadcast": lambda n: 1,
-}
 _CALLED = re.compile(r'custom_call_target="([^"]+)"')
 
 
 def bench_pod(
-    config: Annotated[Config, StepPart],
+    config: Annotated[Config, PodPart],
     topologies: Sequence[str],
     pairs: int,
     console: Console,
@@ -98,12 +89,11 @@ def bounds(config: Config, chip: Chip, chips: int, program: jax.stages.Compiled)
         raise UserError("XLA gives no plan of the memory for this topology")
     held = plan.argument_size_in_bytes + plan.temp_size_in_bytes
     moved = memory_traffic(text)
-    numbers, sizes = count_collectives(text)
-    sent = sum(SENT[kind.removesuffix(IN_A_LOOP)](chips) * size for kind, size in sizes.items())
+    found = collectives_of(text)
     times = {
         "products": counted / chip.flops,
         "memory": moved / chip.bandwidth,
-        "links": sent / chip.links,
+        "links": sum(one.sent(chips) for one in found) / chip.links,
     }
     return {
         "TFLOP, counted": counted / 1e12,
@@ -113,8 +103,11 @@ def bounds(config: Config, chip: Chip, chips: int, program: jax.stages.Compiled)
         "temporaries, GB per pair": plan.temp_size_in_bytes / pairs / 1e9,
         "planned GB": held / 1e9,
         "share of the memory": held / chip.memory,
-        "collectives": ", ".join(f"{n} {kind}" for kind, n in numbers.items()) or "-",
-        "MB of collectives": sum(sizes.values()) / 1e6,
+        "collectives": listed(found),
+        "of them asynchronous": sum(one.asynchronous for one in found),
+        "MB of collectives": sum(one.bytes for one in found) / 1e6,
+        "MB sent": sum(one.sent(chips) for one in found) / 1e6,
+        "fusions": count_fusions(text),
         "kernels": _kernels(text),
         **{f"bound by {name}, ms": 1e3 * bound for name, bound in times.items()},
         "MFU allowed": times["products"] / max(times.values()),

@@ -1,9 +1,10 @@
-"""What the text of a compiled program says: its collectives, and its traffic with the memory."""
+"""What the text of a compiled program says: its computations, and its traffic with the memory."""
 
 import collections
 import dataclasses
 import math
 import re
+from collections.abc import Iterator
 
 KINDS = (
     "all-reduce",
@@ -14,38 +15,25 @@ KINDS = (
     "collective-permute",
     "collective-broadcast",
 )
-IN_A_LOOP = " in a loop"
-
 # Parts of the text of a compiled program.
-_COLLECTIVE = re.compile(rf" = (.*?) ({'|'.join(KINDS)})(-start)?\(")
 _COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.-]+) \(.*\{$")
 _CALLED = re.compile(
     r"\b(?:calls|to_apply|body|condition|\w+_computations?)=(?:\{([^}]*)\}|(%?[\w.-]+))"
 )
+_FUSION = re.compile(r" = \S.*? fusion\(")
 _ENTRY = re.compile(r"^ENTRY %?([\w.-]+)", re.MULTILINE)
 _IN_LOOP = re.compile(r"condition=%?([\w.-]+), body=%?([\w.-]+)")
-_ARRAY = r"\w+\[[\d,]*\]"
-_UNDER_WAY = re.compile(rf"\((?:\([^()]*\)|{_ARRAY}), (\([^()]*\)|{_ARRAY})")
 
 
-def count_collectives(program: str) -> tuple[collections.Counter[str], collections.Counter[str]]:
-    """Counts the collectives in the text of a compiled program, and their bytes, by kind.
+def count_fusions(program: str) -> int:
+    """Counts the fused operations in the text of a compiled program: kernels, on a GPU.
 
-    The bytes are those of the results on one device. Collectives in a loop are a kind of their own,
-    such as "all-reduce in a loop": each is one in the text, and its bytes are those of all turns of
-    its loops, where their conditions compare with a constant, else of one turn.
+    One in a loop counts once.
     """
-    numbers, sizes = collections.Counter(), collections.Counter()
-    computations = _computations(program)
-    for name, runs in _runs(program, computations).items():
-        for result, kind, start in _COLLECTIVE.findall("\n".join(computations[name])):
-            where = kind + IN_A_LOOP * runs.in_a_loop
-            numbers[where] += 1
-            sizes[where] += runs.times * _bytes(result, kind, start)
-    return numbers, sizes
+    return len(_FUSION.findall(program))
 
 
-def _computations(program: str) -> dict[str, list[str]]:
+def computations_of(program: str) -> dict[str, list[str]]:
     """The lines of each computation by its name, "" for those before the first."""
     found, name = collections.defaultdict(list), ""
     for line in program.splitlines():
@@ -56,16 +44,16 @@ def _computations(program: str) -> dict[str, list[str]]:
 
 
 @dataclasses.dataclass
-class _Runs:
+class Runs:
     """How often a program runs one of its computations, and whether any loop does."""
 
     times: int = 0
     in_a_loop: bool = False
 
 
-def _runs(program: str, computations: dict[str, list[str]]) -> dict[str, _Runs]:
+def runs_of(program: str, computations: dict[str, list[str]]) -> dict[str, Runs]:
     """By the name of a computation; a text without an entry starts with its first line."""
-    found = collections.defaultdict(_Runs)
+    found = collections.defaultdict(Runs)
 
     def run(name: str, times: int, in_a_loop: bool) -> None:
         found[name].times += times
@@ -83,21 +71,6 @@ def _runs(program: str, computations: dict[str, list[str]]) -> dict[str, _Runs]:
 
 def _called(line: str) -> list[str]:
     return [name for several, one in _CALLED.findall(line) for name in (several or one).split(", ")]
-
-
-def _bytes(result: str, kind: str, start: str) -> int:
-    """Size of a collective's results.
-
-    The type of an asynchronous start is (operands, results, contexts); only that of an all-reduce
-    may be the results alone.
-    """
-    result = re.sub(r"\{.*?\}|/\*.*?\*/", "", result)
-    if start and (kind != "all-reduce" or result.startswith("((")):
-        under_way = _UNDER_WAY.match(result)
-        if under_way is None:
-            raise ValueError(f"XLA starts {kind} with an unknown type: {result}")
-        result = under_way[1]
-    return sum(size for size, _ in _arrays(result))
 
 
 def _bits(dtype: str) -> int:
@@ -136,7 +109,7 @@ def memory_traffic(program: str) -> float:
     each turn where its condition compares with a constant, else once; XLA's own estimate counts it
     once and has the chip's own memory in it.
     """
-    computations = _computations(program)
+    computations = computations_of(program)
     entry = _ENTRY.search(program)
     return _traffic(entry[1], computations) if entry else 0.0
 
@@ -156,10 +129,10 @@ def _traffic(name: str, computations: dict[str, list[str]]) -> float:
         read = [types.get(operand, "") for operand in re.findall(r"%([\w.-]+)", operands)]
         if kind in ("copy-start", "slice-start"):
             # (source, destination, context) or the other way round: as much as the smaller one.
-            ends = list(_arrays(result))[:2]
+            ends = list(arrays_of(result))[:2]
             moved += min(size for size, _ in ends) * sum(not own for _, own in ends)
             continue
-        moved += sum(size for part in (result, *read) for size, own in _arrays(part) if not own)
+        moved += sum(size for part in (result, *read) for size, own in arrays_of(part) if not own)
     return moved
 
 
@@ -169,7 +142,7 @@ def _turns(condition: str) -> int:
     return int(limits[0]) if len(limits) == 1 and "direction=LT" in condition else 1
 
 
-def _arrays(result: str):
+def arrays_of(result: str) -> Iterator[tuple[int, bool]]:
     """(bytes, whether it is in the chip's own memory) of each array of a type."""
     for dtype, shape, layout in _SHAPE.findall(re.sub(r"/\*.*?\*/", "", result)):
         size = math.prod(map(int, filter(None, shape.split(",")))) * _bits(dtype) // 8

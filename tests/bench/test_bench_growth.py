@@ -11,8 +11,8 @@ from rich.console import Console
 
 from mubert_jax.bench import folds, sizes
 from mubert_jax.bench.checkpoint import bench_checkpoint
+from mubert_jax.bench.collectives import collectives_of, count_collectives
 from mubert_jax.bench.devices import bench_devices
-from mubert_jax.bench.programs import count_collectives
 from mubert_jax.bench.sizes import bench_sizes
 from mubert_jax.objectives import make_objective
 
@@ -87,7 +87,7 @@ def devices():
 
 def test_data_parallel_sums_the_gradients_once_and_the_metrics_once(devices):
     row = devices["data", 4]
-    assert row["collectives"] == "2 all-reduce"
+    assert re.fullmatch(r"2 all-reduce \(.* MB\)", row["collectives"])
     gradients = 4 * sum(x.size for x in jax.tree.leaves(abstract_state(SPLIT).params))
     assert gradients < 1e6 * row["MB moved"] < 1.01 * gradients
     assert row["pairs/s"] > 0 and row["planned GB per device"] > 1e-9 * gradients
@@ -106,7 +106,7 @@ def test_collectives_are_counted_in_bytes_flags_too():
       %c = f32[2,2]{1,0:T(8,128)S(1)} all-gather(%w)
       %d = f8e4m3fn[6]{0} ragged-all-to-all(%w)
     """
-    numbers, sizes = count_collectives(program)
+    numbers, sizes = count_collectives(collectives_of(program))
     assert numbers == {"all-reduce": 2, "all-gather": 1, "ragged-all-to-all": 1}
     assert sizes == {
         "all-reduce": 4 * 32 + 2 * 10 + 1,
@@ -127,7 +127,7 @@ def test_of_a_collective_under_way_the_result_counts():
       %g = ((f32[3]{0}), f32[3]{0}, s32[]) all-reduce-start(%x), calls=%sum
       %h = pred[] all-reduce-start(%x)
     """  # noqa: E501
-    numbers, sizes = count_collectives(program)
+    numbers, sizes = count_collectives(collectives_of(program))
     assert numbers == {
         "all-reduce": 3,
         "all-gather": 2,
@@ -167,7 +167,7 @@ ENTRY %main (x: f32[4]) -> f32[4] {
   ROOT %w = f32[4]{0} while(%r), condition=%region_3.4, body=%region_1.2_spmd.clone, metadata={}
 }
     """
-    numbers, sizes = count_collectives(program)
+    numbers, sizes = count_collectives(collectives_of(program))
     assert numbers == {"all-reduce in a loop": 2, "all-gather in a loop": 1, "all-reduce": 1}
     assert sizes == {"all-reduce in a loop": 17, "all-gather in a loop": 32, "all-reduce": 16}
 
@@ -197,9 +197,48 @@ ENTRY %main (x: f32[4]) -> f32[4] {
   ROOT %w = f32[4]{0} while(%x), condition=%five, body=%outer_body
 }
 """
-    numbers, sizes = count_collectives(program)
+    numbers, sizes = count_collectives(collectives_of(program))
     assert numbers == {"all-gather in a loop": 1, "all-reduce in a loop": 1}
     assert sizes == {"all-gather in a loop": 5 * 32, "all-reduce in a loop": 5 * 3 * 16}
+
+
+def test_a_collective_beside_other_operations_counts_once_and_a_scatter_by_its_part():
+    """As XLA writes both for TPUs: repeated in each fused operation beside it; summed, then cut."""
+    group = "replica_groups=mesh['axis_0'=4,'axis_1'=2], device_ids=([2,4]T(1,0)) {'axis_0'}"
+    program = """
+%start (x: bf16[2,8]) -> (bf16[2,8], bf16[8,8]) {
+  %a.1 = bf16[8,8]{1,0} all-gather(%x), channel_id=7, GROUP, dimensions={0}
+  ROOT %b = (bf16[2,8], bf16[8,8]) custom-call(%a.1), custom_call_target="AsyncCollectiveStart"
+}
+
+%beside (x: bf16[2,8]) -> bf16[8,8] {
+  %a.2 = bf16[8,8]{1,0} all-gather(%x), channel_id=7, GROUP, dimensions={0}
+}
+
+%done (x: bf16[2,8]) -> bf16[8,8] {
+  %a.3 = bf16[8,8]{1,0} all-gather(%x), channel_id=7, GROUP, dimensions={0}
+}
+
+%all-reduce-scatter.1 (x: bf16[8,8]) -> bf16[2,8] {
+  %r = bf16[8,8]{1,0} all-reduce(%x), channel_id=9, replica_groups={{0,1,2,3},{4,5,6,7}}
+  ROOT %s = bf16[2,8]{1,0} dynamic-slice(%r, %i)
+}
+
+ENTRY %main (x: bf16[2,8]) -> bf16[2,8] {
+  %s = (bf16[2,8], bf16[8,8]) fusion(%x), kind=kCustom, calls=%start
+  %f = (bf16[2,8], bf16[8,8]) fusion(%s), kind=kCustom, calls=%beside
+  %d = bf16[8,8] fusion(%f), kind=kCustom, calls=%done
+  %all = f32[4] all-reduce(%y), channel_id=11, replica_groups=[1,8]<=[8], to_apply=%sum
+  %one = f32[4] all-reduce(%y), to_apply=%sum
+  ROOT %r = bf16[2,8] fusion(%d), kind=kCustom, calls=%all-reduce-scatter.1
+}
+""".replace("GROUP", group)
+    found = {(one.kind, one.devices): one for one in collectives_of(program)}
+    gather, scatter = found["all-gather", 4], found["reduce-scatter", 4]
+    assert len(found) == len(collectives_of(program)) == 4
+    assert gather.asynchronous and gather.bytes == 128 and gather.sent(8) == 128 * 3 / 4
+    assert not scatter.asynchronous and scatter.bytes == 32 and scatter.sent(8) == 3 * 32
+    assert found["all-reduce", 8].sent(8) == found["all-reduce", None].sent(8) == 16 * 2 * 7 / 8
 
 
 @pytest.mark.slow

@@ -11,13 +11,15 @@ from rich.console import Console
 
 from mubert_jax.bench import chips, pod
 from mubert_jax.bench.chips import CHIPS, Chip, chip_of, devices_of
-from mubert_jax.bench.programs import memory_traffic
+from mubert_jax.bench.programs import count_fusions, memory_traffic
 from mubert_jax.cli import main
+from mubert_jax.config_files import load_config
 from mubert_jax.errors import UserError
 from mubert_jax.objectives import make_objective
 
 CONFIG = tiny_config(loss__agreement="none", runtime__mesh=(-1, 1, 1))
-TINY = str(Path(__file__).parents[2] / "configs" / "demo.py")
+CONFIGS = Path(__file__).parents[2] / "configs"
+TINY, LARGE = str(CONFIGS / "demo.py"), str(CONFIGS / "large.py")
 SLOW_CHIP = Chip(flops=1e9, bandwidth=1e9, memory=1e9, links=1e6, source="a tpu of a test")
 
 
@@ -78,6 +80,20 @@ ENTRY %main (a: f32[8]) -> f32[8] {
     assert memory_traffic(program) == 7 * 64 + 64
 
 
+def test_fusions_are_counted_and_not_what_is_in_them():
+    program = """
+%fused (x: f32[4]) -> f32[4] {
+  ROOT %fusion = f32[4]{0} add(%x, %x)
+}
+
+ENTRY %main (a: f32[4]) -> f32[4] {
+  %one = f32[4]{0} fusion(%a), kind=kLoop, calls=%fused
+  ROOT %fusion.2 = (f32[4]{0}, f32[4]{0}) fusion(%one, %a), kind=kInput, calls=%fused
+}
+"""
+    assert count_fusions(program) == 2
+
+
 @pytest.fixture
 def two_slow_chips(monkeypatch):
     monkeypatch.setattr(pod, "chip_of", lambda _: SLOW_CHIP)
@@ -92,7 +108,8 @@ def test_the_largest_bound_is_what_the_utilisation_may_be(two_slow_chips):
     assert row["bound by products, ms"] == pytest.approx(counted / 1e6)
     assert row["GB moved per pair"] == pytest.approx(row["bound by memory, ms"] / 1e3 / 3)
     # The gradients are summed: each of two chips sends as many bytes as there are.
-    assert re.search(r"\d all-reduce", row["collectives"])
+    megabytes = re.fullmatch(r"\d all-reduce \((.*) MB\)", row["collectives"])[1]
+    assert float(megabytes) == pytest.approx(row["MB of collectives"], rel=0.01)
     assert row["bound by links, ms"] == pytest.approx(row["MB of collectives"] * 1e3)
     bounds = [row[f"bound by {name}, ms"] for name in ("products", "memory", "links")]
     assert max(bounds) == bounds[2]
@@ -126,6 +143,21 @@ def test_a_program_that_xla_refuses_is_a_row_and_not_the_end(
     assert second["MFU allowed"] == 0.5
     shown = " ".join(capsys.readouterr().out.split())
     assert "MFU allowed - 0.5" in shown and "kernels - -" in shown
+
+
+def test_a_step_is_compiled_for_the_mesh_of_its_config(two_slow_chips, monkeypatch):
+    """A config that splits its parameters was once compiled as if every chip held them all."""
+    seen = []
+
+    class Refused:
+        def compile(self, **_):
+            raise jax.errors.JaxRuntimeError("not compiled")
+
+    monkeypatch.setattr(pod, "lowered_step", lambda config, _: seen.append(config) or Refused())
+    large = load_config(LARGE, [])
+    assert main(["bench", "pod", "--config=" + LARGE, "--topology", "a:2"]) == 0
+    assert seen[0].runtime.mesh == large.runtime.mesh == (-1, 8, 1)
+    assert seen[0].runtime.sharding == large.runtime.sharding
 
 
 @pytest.mark.parametrize("topology", ["v9:2x4", "v5e", "v5e:", "v5e:2xmany", "h100:-1"])

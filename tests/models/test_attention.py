@@ -12,7 +12,7 @@ from conftest import tiny_config, write_config_file
 from jax._src.cudnn import fused_attention_stablehlo as cudnn
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from mubert_jax.bench.programs import count_collectives
+from mubert_jax.bench.collectives import collectives_of
 from mubert_jax.cli import main
 from mubert_jax.config import DecoderConfig, ModelConfig
 from mubert_jax.config_files import load_config
@@ -130,7 +130,7 @@ def test_on_a_mesh_each_device_attends_to_its_own_images_and_heads():
         return jax.grad(lambda *qkv: jnp.sum(jnp.sin(3 * on_lanes(*qkv))), argnums=(0, 1, 2))(*qkv)
 
     program = jax.jit(on_mesh(gradients, mesh), in_shardings=(place,) * 3).lower(*qkv).compile()
-    assert not count_collectives(program.as_text())[0]
+    assert not collectives_of(program.as_text())
     wanted = value_and_gradients(explicit, qkv)[1:]
     for a, b in zip(program(*jax.device_put(list(qkv), place)), wanted, strict=True):
         assert a.sharding.is_equivalent_to(place, 4)

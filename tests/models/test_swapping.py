@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from mubert_jax.bench.programs import count_collectives
+from mubert_jax.bench.collectives import collectives_of, count_collectives
 from mubert_jax.config import SwappingConfig
 from mubert_jax.models.swapping import blockwise_mask, draw_block, swap
 from mubert_jax.models.vit import patchify
@@ -85,7 +85,7 @@ def compiled(draw, sharding):
     seeds = jax.device_put(np.arange(16, dtype=np.uint32), sharding)
     program = jax.jit(lambda seeds: draw(jax.vmap(jax.random.key)(seeds)))
     program = program.lower(seeds).compile()
-    return np.asarray(program(seeds)), count_collectives(program.as_text())[0]
+    return np.asarray(program(seeds)), count_collectives(collectives_of(program.as_text()))[0]
 
 
 @pytest.fixture(scope="module")
