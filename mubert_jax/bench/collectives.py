@@ -61,8 +61,8 @@ class Collective:
 def collectives_of(program: str) -> list[Collective]:
     """The collectives in the text of a compiled program, each once.
 
-    A TPU's program repeats an asynchronous one in every fused operation that runs beside it, and has
-    a reduce-scatter as a fused operation that sums and then slices.
+    A TPU's program repeats an asynchronous one in every fused operation that runs beside it, and
+    has a reduce-scatter as a fused operation that sums and then slices.
     """
     found, computations = [], computations_of(program)
     starting = {name for name, lines in computations.items() if _STARTS in "\n".join(lines)}
