@@ -366,6 +366,10 @@ class RecognitionConfig:
     # How many times as far MagNet moves the apex from the onset before anything reads them, by the
     # weights that MUBERT_MAGNET names; 0 leaves the frames as they are.
     magnification: float = 0.0
+    # Inputs that are computed once are made of the onset and the apex (none), or of the onset and
+    # each frame that `mubert prepare --clip-frames` stored, whichever the apex is, and of those
+    # their mean, or each number where it is furthest from 0 (largest).
+    clip_pooling: str = choice("none", "mean", "largest")
     # Paired augmentation: the same for onset and apex. Copies of each clip for a linear probe.
     copies: int = 4
     flip: bool = True

@@ -189,6 +189,7 @@ class FoldsPart:
             "optimism",
             "learning_rate_factors",
             "epochs_factors",
+            "clip_pooling",
         ),
     ]
 

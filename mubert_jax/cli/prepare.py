@@ -17,7 +17,7 @@ from mubert_jax.errors import UserError
 SUMMARY = "videos, images or a labelled data set -> records"
 EXAMPLE = "mubert prepare video --input=videos/ --output=data/mine"
 # Flags of labelled sets alone.
-LABELLED = ("annotation", "classes", "apex", "damaged", "lenient")
+LABELLED = ("annotation", "classes", "apex", "damaged", "lenient", "clip_frames")
 # Flags of `synthetic` alone: fields of `Cast`, whose defaults the help repeats.
 CAST = {
     "subjects": "people (60)",
@@ -90,6 +90,13 @@ def add_flags(parser: Parser) -> None:
         help="casme3: frames not to use",
     )
     add("--lenient", action="store_true", help="labelled: leave out doubtful clips")
+    add(
+        "--clip-frames",
+        metavar="N",
+        type=types.count,
+        default=0,
+        help="labelled: frames between, for recognition.clip_pooling",
+    )
     for name, text in CAST.items():
         several = name == "conditions"
         add(
@@ -214,7 +221,7 @@ def _prepare_pairs(args: Namespace, shaping: dict[str, Any], console: Console):
     input, annotation = paths(args, "input"), paths(args, "annotation")
     if input is None and args.source != "pairs":
         raise UserError(f"{args.source} needs --input=DIR, the folder with its frames")
-    labels = {name: getattr(args, name) for name in ("classes", "apex", "lenient")}
+    labels = {name: getattr(args, name) for name in ("classes", "apex", "lenient", "clip_frames")}
     options = PairOptions(
         **shaping,
         **labels,
@@ -238,7 +245,8 @@ def _prepare_synthetic(
     ]:
         raise UserError(f"--{others[0]} does not go with synthetic --classes: people are drawn")
     cast = EmotionalCast(size=args.size, **given)
-    console.print(prepare_synthetic(cast, args.output, PairOptions(**shaping), console))
+    options = PairOptions(**shaping, clip_frames=args.clip_frames)
+    console.print(prepare_synthetic(cast, args.output, options, console))
     _say_finetune(args, console)
 
 
@@ -254,7 +262,7 @@ def _prepare_recorded(
     if "backgrounds" in given:
         raise UserError("--backgrounds does not go with --motions")
     decided = [name for name in ("subjects", "first_subject", "clips") if name in given]
-    decided += [x for x in ("annotation", "apex", "damaged", "lenient") if getattr(args, x)]
+    decided += [x for x in LABELLED if x != "classes" and getattr(args, x)]
     if decided:
         raise UserError(
             f"--{decided[0].replace('_', '-')} does not go with --motions: its folders say it"

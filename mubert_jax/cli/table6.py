@@ -69,7 +69,13 @@ def add_flags(parser: Parser) -> None:
 
 def run(args: Namespace, console: Console) -> int:
     from mubert_jax.bench.table6 import table6
-    from mubert_jax.bench.table6_rows import ROWS, TOKENIZER, overrides_at_small_size
+    from mubert_jax.bench.table6_rows import (
+        ROWS,
+        SMALL_RECOGNITION,
+        TOKENIZER,
+        as_overrides,
+        overrides_at_small_size,
+    )
     from mubert_jax.config_files import key_of, load_config
     from mubert_jax.config_parts import only, read_by, refuse_unread
     from mubert_jax.recognition.kept_folds import RESUME
@@ -110,6 +116,8 @@ def run(args: Namespace, console: Console) -> int:
     refuse_unread(part, map(key_of, args.overrides), list(configs.values()), known)
     configs = {name: only(config, part) for name, config in configs.items()}
     of_recognition = [x for x in args.overrides if key_of(x).startswith("recognition.")]
+    if args.size == "small":
+        of_recognition = as_overrides(SMALL_RECOGNITION) + of_recognition
     recognition = load_config("configs/finetune_encoder.py", of_recognition).recognition
     try:
         with sigterm_as_interrupt():

@@ -250,6 +250,8 @@ class Interval:
       candidates: the numbers of the frames after the onset, up to the offset.
       apex_source: as in `PairRecord`.
       offset: frame number; -1 where unknown.
+      spread: the numbers of frames that are stored beside onset and apex, ascending; some occur
+        twice where the movement is shorter.
       repairs: what was mended; notes: what is odd but was left as it is.
     """
 
@@ -262,6 +264,7 @@ class Interval:
     candidates: tuple[int, ...] = ()
     apex_source: str = "annotated"
     offset: int = -1
+    spread: tuple[int, ...] = ()
     repairs: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -271,7 +274,7 @@ class Interval:
         a = self.annotation
         return (
             f"{a.name} {self.label} {self.onset} {self.apex} {self.offset} {self.apex_source} "
-            f"{a.emotion} {a.action_units}"
+            f"{a.emotion} {a.action_units}" + (f" {self.spread}" if self.spread else "")
         )
 
 

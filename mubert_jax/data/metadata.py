@@ -21,7 +21,9 @@ def shard_name(kind: str, shard: int, shards: int) -> str:
     return f"{kind}-train.tfrecord-{shard:05d}-of-{shards:05d}"
 
 
-def _features(kind: str, size: int, encoding: str, emotions: Sequence[str]) -> dict[str, Any]:
+def _features(
+    kind: str, size: int, encoding: str, emotions: Sequence[str], clip_frames: int
+) -> dict[str, Any]:
     import tensorflow_datasets as tfds
 
     image = tfds.features.Image(shape=(size, size, 3), dtype=np.uint8, encoding_format=encoding)
@@ -32,9 +34,12 @@ def _features(kind: str, size: int, encoding: str, emotions: Sequence[str]) -> d
         float: tfds.features.Scalar(np.float32),
         tuple[int, int, int, int]: tfds.features.Tensor(shape=(4,), dtype=np.int64),
         Ellipse: tfds.features.Tensor(shape=(4,), dtype=np.float32),
+        tuple[bytes, ...]: tfds.features.Sequence(image, length=clip_frames),
     }
     annotations = _KINDS[kind].__annotations__
     features = {name: by_type[type_] for name, type_ in annotations.items()}
+    if not clip_frames:
+        features.pop("clip_frames", None)
     if kind == "pairs":
         features["label"] = tfds.features.ClassLabel(names=list(emotions))
     return features
@@ -50,6 +55,7 @@ def write_metadata(
     encoding: str,
     description: str,
     emotions: Sequence[str] = (),
+    clip_frames: int = 0,
 ) -> None:
     """Writes features.json and, last of all, dataset_info.json into `directory`.
 
@@ -62,6 +68,7 @@ def write_metadata(
       encoding: "png" or "jpeg".
       description: one sentence for readers of the data set.
       emotions: class names in label order; pairs only.
+      clip_frames: how many images each pair has beside onset and apex.
     """
     import tensorflow_datasets as tfds
 
@@ -75,7 +82,7 @@ def write_metadata(
     )
     tfds.folder_dataset.write_metadata(
         data_dir=staging,
-        features=_features(kind, size, encoding, emotions),
+        features=_features(kind, size, encoding, emotions, clip_frames),
         split_infos=[
             tfds.core.SplitInfo(
                 name="train",

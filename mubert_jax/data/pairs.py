@@ -60,6 +60,11 @@ class LabelledPairs(LabelledClips):
         super().__init__(self.directory, stored, *columns, space=synthetic_space(self.directory))
         self.notes += self._still()
 
+    @property
+    def clip_frames(self) -> list[tuple[bytes, ...]]:
+        """Encoded images of each clip, from behind its onset to its offset; () where none are."""
+        return [record.clip_frames for record in self.records]
+
     def relabelled(
         self, rows: np.ndarray, label: np.ndarray, classes: Sequence[str]
     ) -> "LabelledPairs":

@@ -57,11 +57,13 @@ class SetKind(ABC, Generic[Report]):
     Attributes:
       kind: "frames" or "pairs".
       emotions: class names in label order; pairs only.
+      clip_frames: images in each record beside onset and apex; pairs only.
       writer: the class that writes the shards.
     """
 
     kind: str
     emotions: tuple[str, ...] = ()
+    clip_frames: int = 0
     writer: type[ShardWriter]
 
     @abstractmethod
@@ -308,6 +310,7 @@ def _finish(
         encoding=options.encoding,
         description=recipe.describe(report, plan.source),
         emotions=recipe.emotions,
+        clip_frames=recipe.clip_frames,
     )
     shutil.rmtree(folder)
     return report

@@ -44,7 +44,8 @@ class PairRecord:
     "4+7"; `face_box` is (x, y, width, height) in pixels of the source frame. `subject` begins with
     the data set, such as "casme2/sub01"; `clip` is unique with it. `apex_source` says where the
     apex comes from: "annotated", "nearest" (the stored frame nearest to the annotated one),
-    "midpoint" of onset and offset, or "auto" (the largest change of the face).
+    "midpoint" of onset and offset, or "auto" (the largest change of the face). `clip_frames` are
+    images from behind the onset to the offset, evenly spread; none where none were asked for.
     """
 
     onset: bytes
@@ -61,6 +62,7 @@ class PairRecord:
     action_units: str
     face_box: tuple[int, int, int, int]
     apex_source: str = "annotated"
+    clip_frames: tuple[bytes, ...] = ()
 
 
 Record = TypeVar("Record", FrameRecord, PairRecord)
@@ -71,6 +73,8 @@ _READERS: dict[Any, Callable[[Any], Any]] = {
     str: lambda feature: feature.bytes_list.value[0].decode(),
     int: lambda feature: feature.int64_list.value[0],
     float: lambda feature: feature.float_list.value[0],
+    # Records of before have none.
+    tuple[bytes, ...]: lambda feature: tuple(feature.bytes_list.value),
     tuple[int, int, int, int]: lambda feature: tuple(feature.int64_list.value),
     # Records of before say nothing of faces.
     Ellipse: lambda feature: tuple(feature.float_list.value) or UNKNOWN,
@@ -89,13 +93,18 @@ def _encode(record: FrameRecord | PairRecord) -> bytes:
     examples, features = load_protos()
     example = examples.Example()
     for field in fields(record):
-        value, feature = getattr(record, field.name), example.features.feature[field.name]
+        value = getattr(record, field.name)
+        if field.type == tuple[bytes, ...] and not value:
+            continue
+        feature = example.features.feature[field.name]
         if field.type is bytes:
             feature.bytes_list.value.append(value)
         elif field.type is str:
             feature.bytes_list.value.append(value.encode())
         elif field.type is float:
             feature.float_list.value.append(value)
+        elif field.type == tuple[bytes, ...]:
+            feature.bytes_list.value.extend(value)
         elif field.type == Ellipse:
             feature.float_list.value.extend(value)
         else:

@@ -41,9 +41,11 @@ from mubert_jax.recognition.cross_validation import (
     fit_all,
 )
 from mubert_jax.recognition.inputs import (
+    APEX_ALONE,
     Backbone,
     Encoder,
     Inputs,
+    digest_of_clips,
     version_of,
 )
 from mubert_jax.recognition.kept_folds import RESUME, KeptFolds
@@ -161,6 +163,8 @@ def finetune(
     of_frames = isinstance(pairs, LabelledPairs) and unit is None
     if trained and "dma" in trained.params and of_frames:
         _draw_hardest(crossed.predictions, pairs, trained, workdir / MAPS_FOLDER)
+    # A recognizer that is kept is asked about pairs.
+    keep = keep and recognition.clip_pooling == APEX_ALONE
     if keep and network.predicts and not (workdir / "checkpoints").exists():
         console.print("The recognizer to keep: all subjects", highlight=False)
         decays = recognition.weight_decay
@@ -190,11 +194,22 @@ def _opened(
     There is no backbone where flow is stored.
     """
     magnification = config.recognition.magnification
+    pooling = config.recognition.clip_pooling
+    if pooling != APEX_ALONE and magnification:
+        raise UserError(
+            "config.recognition.magnification is of the apex alone; it does not go with "
+            f"config.recognition.clip_pooling={pooling}"
+        )
     if is_flow_set(Path(config.data.path)):
         if magnification:
             raise UserError(
                 f"{config.data.path} holds flow, which is not magnified; give the pairs it was "
                 "made of, or config.recognition.magnification=0"
+            )
+        if pooling != APEX_ALONE:
+            raise UserError(
+                f"{config.data.path} holds flow from onset to apex, which cannot be pooled over a "
+                "clip; give the pairs it was made of, or config.recognition.clip_pooling=none"
             )
         if unit:
             raise UserError(
@@ -216,6 +231,11 @@ def _opened(
             "config.training.init_from"
         )
     pairs = LabelledPairs(config.data.path, size)
+    if pooling != APEX_ALONE and not all(pairs.clip_frames):
+        raise UserError(
+            f"{config.data.path} holds onset and apex alone; run mubert prepare with "
+            "--clip-frames=8 into a new folder, or set config.recognition.clip_pooling=none"
+        )
     pairs.onset, pairs.apex = magnified(pairs.onset, pairs.apex, magnification)
     pairs = unit.of(pairs) if unit else pairs
     config = _with_backbone(config, trained, len(pairs.classes), stored.get("align"))
@@ -247,6 +267,8 @@ def _plan(
         digest.update(np.ascontiguousarray(array).tobytes())
     for name in reads:
         digest.update(version_of(name).encode())
+    if config.recognition.clip_pooling != APEX_ALONE and isinstance(pairs, LabelledPairs):
+        digest.update(digest_of_clips(pairs.clip_frames).encode())
     return _texts(config) | {"pairs and pretrained weights": digest.hexdigest()[:16]}
 
 

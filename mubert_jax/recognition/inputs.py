@@ -4,9 +4,10 @@ All but the frames are computed once per data set, for all folds, and stored on 
 """
 
 import hashlib
+import itertools
 import math
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from mubert_jax import motion_maps
 from mubert_jax.config import RecognitionConfig
 from mubert_jax.config_values import unknown
 from mubert_jax.data.files import replacing, writing_errors
+from mubert_jax.data.records import decode_image
 from mubert_jax.errors import readable
 from mubert_jax.flow_maps import strain
 from mubert_jax.models.device import settled
@@ -39,6 +41,8 @@ BATCH = 16
 # Side of the grid to which a map is resized for a linear probe: the input size of OFF-ApexNet and
 # STSTNet, and the patch grid of the paper (224 / 8).
 CELLS = 28
+# The value of `recognition.clip_pooling` that reads no frame but onset and apex.
+APEX_ALONE = "none"
 FRAMES, FEATURES, TOKENS = "frames", "features", "tokens"
 # Cells along a side over which the change of tokens is averaged: more tell places apart better, and
 # leave a linear layer more to learn from the same few clips.
@@ -142,7 +146,8 @@ def check_input(name: str) -> None:
 class Labelled(Protocol):
     """P labelled clips that have `onset` and `apex`, (P, H, W, 3) uint8, as `LabelledPairs` has.
 
-    One with `flow`, (P, 28, 28, 3), has stored flow maps (u, v, strain) in their place.
+    One with `clip_frames`, encoded images of each clip, can be read whole. One with `flow`,
+    (P, 28, 28, 3), has stored flow maps (u, v, strain) in place of all of them.
     """
 
     label: np.ndarray
@@ -172,6 +177,7 @@ class Inputs:
         self._stored: np.ndarray | None = getattr(pairs, "flow", None)
         self._onset: Any = getattr(pairs, "onset", None)
         self._apex: Any = getattr(pairs, "apex", None)
+        self._clip_frames: Any = getattr(pairs, "clip_frames", None)
         self._backbone: Any = backbone
         self._config, self._folder = config, folder
         self._known: dict[tuple, np.ndarray] = {}
@@ -226,11 +232,18 @@ class Inputs:
         keys = jax.random.split(jax.random.key(seed), len(self.label))
 
         def of_copy(copy: int) -> np.ndarray:
-            def see_rows(rows: np.ndarray) -> _Array:
-                frames = self._onset[rows], self._apex[rows]
+            def see_against(rows: np.ndarray, later: np.ndarray) -> _Array:
+                frames = self._onset[rows], later
                 if copies:
                     return see(*_copies(keys[rows], copy, *frames, config))
                 return see(*(x.astype(np.float32) for x in frames))
+
+            def see_rows(rows: np.ndarray) -> _Array:
+                if name == FRAMES or config.clip_pooling == APEX_ALONE:
+                    return see_against(rows, self._apex[rows])
+                clips = [list(map(decode_image, self._clip_frames[row])) for row in rows]
+                seen = [see_against(rows, np.stack(frames)) for frames in zip(*clips, strict=True)]
+                return pooled(np.stack(seen), config.clip_pooling)
 
             return in_batches(see_rows, len(self.label))
 
@@ -277,6 +290,8 @@ class Inputs:
             said.append(self._backbone.model.config.grid)
         if version := version_of(name):
             said.append(version)
+        if (pooling := self._config.clip_pooling) != APEX_ALONE and name != FRAMES:
+            said += [pooling, self._of_clips]
         if copies:
             said += [copies, seed, self._config.flip, self._config.shift, self._config.gain]
         return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
@@ -284,6 +299,10 @@ class Inputs:
     @cached_property
     def _of_pairs(self) -> str:
         return digest(self._onset, self._apex)
+
+    @cached_property
+    def _of_clips(self) -> str:
+        return digest_of_clips(self._clip_frames)
 
     @cached_property
     def _of_backbone(self) -> str:
@@ -304,6 +323,26 @@ def digest(*arrays: ArrayLike) -> str:
         found.update(f"{array.shape}{array.dtype}".encode())
         found.update(np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
+
+
+def digest_of_clips(clip_frames: Iterable[tuple[bytes, ...]]) -> str:
+    """A digest of the encoded images of clips."""
+    found = hashlib.sha256()
+    for image in itertools.chain.from_iterable(clip_frames):
+        found.update(image)
+    return found.hexdigest()
+
+
+def pooled(inputs_TxBx: np.ndarray, how: str) -> np.ndarray:
+    """Inputs (T, B, ...) of T frames of a clip as those of the clip, (B, ...).
+
+    Args:
+      how: "mean", or "largest": each number as it is in the frame where it is furthest from 0.
+    """
+    if how == "mean":
+        return inputs_TxBx.mean(0)
+    furthest_Bx = np.abs(inputs_TxBx).argmax(0)
+    return np.take_along_axis(inputs_TxBx, furthest_Bx[None], 0)[0]
 
 
 def _load(path: Path) -> np.ndarray | None:

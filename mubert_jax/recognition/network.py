@@ -14,7 +14,14 @@ from mubert_jax.config import Config, RecognitionConfig
 from mubert_jax.config_values import from_values
 from mubert_jax.errors import UserError
 from mubert_jax.recognition.cross_validation import Learned, Learner
-from mubert_jax.recognition.inputs import Backbone, Inputs, check_input, in_batches
+from mubert_jax.recognition.inputs import (
+    APEX_ALONE,
+    FRAMES,
+    Backbone,
+    Inputs,
+    check_input,
+    in_batches,
+)
 from mubert_jax.recognition.linear_probe import clip_weights
 from mubert_jax.training.objective import Metrics, NoOptions, Objective, Params
 from mubert_jax.training.state import TrainState
@@ -79,6 +86,12 @@ class Network(abc.ABC):
             check_input(name)
         if not self.by_epochs:
             self._refuse_epochs()
+        if FRAMES in self.reads and config.recognition.clip_pooling != APEX_ALONE:
+            raise UserError(
+                f"config.recognition.clip_pooling: {config.recognition.network} learns from onset "
+                "and apex themselves; only what is computed once can be pooled over a clip, such "
+                "as config.recognition.network=linear_probe or ridge reads"
+            )
 
     def _refuse_epochs(self) -> None:
         asked = self.config.recognition

@@ -11,12 +11,13 @@ from conftest import tiny_config
 
 from mubert_jax import motion_maps
 from mubert_jax.config import RecognitionConfig
+from mubert_jax.data.records import encode_image
 from mubert_jax.errors import UserError
 from mubert_jax.flow_maps import stacked
 from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition import inputs
-from mubert_jax.recognition.inputs import CELLS, Backbone, Inputs, augmented
+from mubert_jax.recognition.inputs import CELLS, Backbone, Inputs, augmented, pooled
 
 SIZE = 64
 
@@ -101,6 +102,37 @@ def test_maps_at_places_of_the_face(model, monkeypatch):
     in_face = read("difference/face", model, onset, apex)[0].reshape(CELLS, CELLS)
     assert in_face[8:20, 8:20].min() > 25
     assert read("flow/face", model, onset, apex).shape == (1, 1, 2 * 8 * 8)
+
+
+@pytest.mark.parametrize("how", ["mean", "largest"])
+def test_a_clip_is_pooled_over_its_frames_whatever_its_apex(model, tmp_path, how):
+    onset = np.full((2, SIZE, SIZE, 3), 100, np.uint8)
+    levels = np.array([[104, 90, 106], [100, 103, 101]], np.uint8)
+    clips = [
+        tuple(encode_image(np.full((SIZE, SIZE, 3), level, np.uint8), "png") for level in row)
+        for row in levels
+    ]
+
+    def seen(apex, clips=clips, clip_pooling=how):
+        pairs = SimpleNamespace(
+            onset=onset, apex=np.full_like(onset, apex), label=np.zeros(2, int), clip_frames=clips
+        )
+        config = RecognitionConfig(clip_pooling=clip_pooling)
+        read = Inputs(pairs, Backbone(model, {}), config, tmp_path).read("difference/cells")
+        return read[0].mean(1)
+
+    expected = levels.astype(float).mean(1) - 100 if how == "mean" else np.array([-10, 3])
+    for apex in (100, 120):
+        np.testing.assert_allclose(seen(apex), expected, atol=1e-4)
+    np.testing.assert_allclose(seen(120, clip_pooling="none"), 20, atol=1e-4)
+    # Of other clips nothing that is stored is read.
+    np.testing.assert_allclose(seen(100, clips[::-1]), expected[::-1], atol=1e-4)
+
+
+def test_the_largest_number_keeps_its_sign():
+    numbers = np.array([[[1.0, -2.0]], [[-3.0, 1.0]], [[2.0, 0.0]]])
+    np.testing.assert_array_equal(pooled(numbers, "largest"), [[-3, -2]])
+    np.testing.assert_allclose(pooled(numbers, "mean"), [[0, -1 / 3]])
 
 
 def test_copies_are_augmented_and_the_first_is_not(model):

@@ -54,15 +54,19 @@ class PairOptions(PrepareOptions):
         midpoint in a set that has no apexes at all, and leaves such clips out of other sets.
       damaged: files that list frames not to be used.
       lenient: leave out clips that may be wrong, and list them, instead of stopping.
+      clip_frames: how many frames of the movement are stored beside onset and apex.
     """
 
     classes: int | None = None
     apex: str | None = None
     damaged: tuple[str, ...] = ()
     lenient: bool = False
+    clip_frames: int = 0
 
     def __post_init__(self):
         super().__post_init__()
+        if self.clip_frames < 0:
+            raise UserError(f"--clip-frames {self.clip_frames}: choose 0 or more")
         if self.apex not in (None, *APEX_CHOICES):
             raise UserError(f"--apex {self.apex!r}: choose {', '.join(APEX_CHOICES)}")
 
@@ -282,7 +286,18 @@ class LabelledSet:
                     annotation = replace(annotation, onset=numbers[0], offset=numbers[-1])
                 annotation = _with_damage(annotation, damaged)
                 name = scheme.classes[label]
-                clips.append(match(annotation, frames, self.fps, label, name, apex, damaged))
+                clips.append(
+                    match(
+                        annotation,
+                        frames,
+                        self.fps,
+                        label,
+                        name,
+                        apex,
+                        damaged,
+                        options.clip_frames,
+                    )
+                )
             except (Refused, LeftOut) as error:
                 dropped.append(
                     Dropped(
@@ -480,7 +495,8 @@ class PairTable:
                 raise UserError("--apex is not for pairs of images: the table says it")
         named, notes = _one_spelling([_annotation(row, annotation.stem) for row in rows])
         labelled = (one.emotion for row, one in zip(rows, named, strict=True) if _labelled(row))
-        reader = _RowReader(files, tuple(sorted(set(labelled))), options.apex)
+        classes = tuple(sorted(set(labelled)))
+        reader = _RowReader(files, classes, options.apex, options.clip_frames)
         taken = Counter(one.name for one in named)
         clips, dropped = [], []
         for row, one in zip(rows, named, strict=True):
@@ -563,16 +579,19 @@ class _RowReader:
       files: finds the files that a row names.
       classes: class names in label order.
       apex: how to find an apex that a row with a video does not give, or None.
+      clip_frames: how many frames of a movement are stored beside onset and apex.
 
     Attributes:
       passed: what else the folders hold that are named in the place of videos.
     """
 
-    def __init__(self, files: NamedFiles, classes: tuple[str, ...], apex: str | None):
+    def __init__(
+        self, files: NamedFiles, classes: tuple[str, ...], apex: str | None, clip_frames: int
+    ):
         self.classes = classes
         self.passed = PassedOver()
         self._files = files
-        self._apex = apex
+        self._apex, self._clip_frames = apex, clip_frames
         self._frames_at = cache(partial(frames_at, passed=self.passed))
 
     def clip(self, row: Row, one: Annotation) -> Clip:
@@ -603,12 +622,17 @@ class _RowReader:
         )
         frames = self._frames_at(path, first)
         label = self.classes.index(one.emotion)
-        clip = match(one, frames, fps, label, one.emotion, self._apex)
+        clip = match(one, frames, fps, label, one.emotion, self._apex, (), self._clip_frames)
         (interval,) = clip.intervals
         repairs = tuple(filter(None, (respelt, *interval.repairs)))
         return replace(clip, intervals=(replace(interval, repairs=repairs),))
 
     def _of_images(self, row: Row, one: Annotation, fps: float) -> Clip:
+        if self._clip_frames:
+            raise Refused(
+                "two images hold no frames between them, which --clip-frames asks for; name a "
+                "video or a folder of images in a column video"
+            )
         found = [self._find(row, column) for column in ("onset", "apex")]
         paths = [path for path, _ in found]
         numbers = [number_in_name(path) for path in paths]

@@ -9,6 +9,8 @@ from functools import cache, cached_property, partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import NamedTuple
 
+import numpy as np
+
 from mubert_jax.data.clips import Clip, ImageFrames, Interval, NumberedFrames, VideoFrames
 from mubert_jax.data.labelled.annotation import NO_MOVEMENT, Annotation, LeftOut, Refused
 from mubert_jax.data.labelled.sheets import OLD, SHEET_SUFFIXES, ZIP, read_workbook, readings
@@ -356,6 +358,7 @@ def match(
     class_name: str,
     apex: str | None,
     damaged: Collection[int] = (),
+    clip_frames: int = 0,
 ) -> Clip:
     """The clip with its onset and apex among the frames, and what had to be mended for that.
 
@@ -372,6 +375,7 @@ def match(
       label, class_name: the number and the name of its class.
       apex: how to find an apex that is not annotated: "midpoint", "auto" or None.
       damaged: numbers of frames that are not to be used.
+      clip_frames: how many frames of the movement are stored beside onset and apex.
 
     Raises:
       LeftOut: there is no apex and `apex` is None, or a video cannot be decoded.
@@ -417,6 +421,7 @@ def match(
     if offset is not None and offset - onset > (_UNUSUAL_SECONDS * fps or math.inf):
         notes.append(f"{offset - onset + 1} frames are long for a micro-expression")
     candidates = later if peak is None else ()
+    spread = _spread(later or (onset,), clip_frames)
     interval = Interval(
         annotation,
         label,
@@ -427,11 +432,18 @@ def match(
         candidates=candidates,
         apex_source=source,
         offset=-1 if offset is None else offset,
+        spread=spread,
         repairs=tuple(repairs),
         notes=tuple(notes),
     )
-    needed = {onset, *(candidates if peak is None else (peak,))}
+    needed = {onset, *(candidates if peak is None else (peak,)), *spread}
     return Clip(annotation.name, annotation.person, frames.part(needed), (interval,))
+
+
+def _spread(numbers: Sequence[int], count: int) -> tuple[int, ...]:
+    """So many of the numbers, evenly spread, the first and the last among them."""
+    places = np.linspace(0, len(numbers) - 1, count).round().astype(int)
+    return tuple(numbers[place] for place in places)
 
 
 def _check_ends(

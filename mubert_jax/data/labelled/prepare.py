@@ -37,27 +37,33 @@ class PairWriter(ShardWriter):
         if self.stop.is_set():
             raise StoppedError
         (interval,) = clip.intervals
-        number = interval.apex
+        number, spread = interval.apex, interval.spread
         if number is None:
             frames = clip.frames.read((interval.onset, *interval.candidates))
             _, first = next(frames)
             box = self._onset_box(first)
             number = _find_apex(first, frames, box)
-            ((_, peak),) = clip.frames.read((number,))
+            images = dict(clip.frames.read({number, *spread}))
         else:
-            images = dict(clip.frames.read((interval.onset, number)))
-            first, peak = images[interval.onset], images[number]
+            images = dict(clip.frames.read({interval.onset, number, *spread}))
+            first = images[interval.onset]
             box = self._onset_box(first)
-        shape = first.shape[:2]
         onset = crop_and_resize(first, box, self.options.size)
-        apex = crop_frame(peak, shape, box, self.options.size)
-        still = NO_MOVEMENT if np.array_equal(onset, apex) else ""
-        apex = aligned(self.options.align, apex, onset)
+
+        def as_onset(image: np.ndarray) -> np.ndarray:
+            return crop_frame(image, first.shape[:2], box, self.options.size)
+
+        def stored(image: np.ndarray) -> bytes:
+            registered = aligned(self.options.align, as_onset(image), onset)
+            return encode_image(registered, self.options.encoding)
+
+        still = NO_MOVEMENT if np.array_equal(onset, as_onset(images[number])) else ""
+        encoded = {number: stored(images[number]) for number in {number, *spread}}
         annotation = interval.annotation
         data = encode_pair(
             PairRecord(
                 onset=encode_image(onset, self.options.encoding),
-                apex=encode_image(apex, self.options.encoding),
+                apex=encoded[number],
                 label=interval.label,
                 emotion=annotation.emotion,
                 subject=clip.subject,
@@ -68,8 +74,9 @@ class PairWriter(ShardWriter):
                 offset_frame=interval.offset,
                 fps=interval.fps,
                 action_units=annotation.action_units,
-                face_box=(box.x, box.y, box.side, box.side) if box else (0, 0, *shape[::-1]),
+                face_box=(box.x, box.y, box.side, box.side) if box else (0, 0, *first.shape[1::-1]),
                 apex_source=interval.apex_source,
+                clip_frames=tuple(encoded[number] for number in spread),
             )
         )
         writer.write(data)
@@ -116,6 +123,7 @@ class PairSet(SetKind[PairsReport]):
 
     def __init__(self, source: str, collected: Collected):
         self.emotions = collected.classes
+        self.clip_frames = len(collected.clips[0].intervals[0].spread)
         self._source = source
         self._collected = collected
 

@@ -64,17 +64,24 @@ def prepare_synthetic(
 ) -> PairsReport:
     """Draws the onset and the apex of every clip of `cast`, and makes a `pairs` set of them.
 
+    With `options.clip_frames`, all frames from the onset to the offset are drawn.
+
     Raises:
       UserError: as for `prepare`.
     """
     with TemporaryDirectory() as folder:
-        record(cast, Path(folder))
+        record(cast, Path(folder), whole=options.clip_frames > 0)
         collected = PairTable().collect(Path(folder), Path(folder) / TABLE, options)
         return store("synthetic", cast, collected, output, options, console)
 
 
-def record(cast: EmotionalCast, folder: Path) -> None:
-    """Writes the frames as PNG and `TABLE`: onset, apex, label, subject, clip, action units."""
+def record(cast: EmotionalCast, folder: Path, whole: bool = False) -> None:
+    """Writes frames as PNG and `TABLE`: onset, apex, label, subject, clip, action units.
+
+    Args:
+      whole: whether all frames from the onset to the offset are written, into a folder per clip
+        that the table names; else onset and apex alone.
+    """
     nuisances = cast.recorded_under(PassedOver(cast.backgrounds))
 
     def draw(number: int, index: int) -> tuple[str, ...]:
@@ -90,13 +97,20 @@ def record(cast: EmotionalCast, folder: Path) -> None:
             individual=cast.individual,
         )
         subject, name = f"s{number:06d}", f"{index:02d}-{condition}"
-        paths = [f"{subject}-{index:02d}-{moment}.png" for moment in ("onset", "apex")]
-        for path, frame in zip(paths, cast.key_frames(clip), strict=True):
-            picture = cv2.cvtColor(clip.frame(frame), cv2.COLOR_RGB2BGR)
-            if not cv2.imwrite(str(folder / path), picture):
-                raise UserError(f"{folder}: a frame cannot be written; free some space there")
+        onset, apex = cast.key_frames(clip)
         units = "+".join(map(str, clip.movement.action_units))
-        return (*paths, clip.movement.emotion, subject, name, units)
+        said = (clip.movement.emotion, subject, name, units)
+        video = f"{subject}-{index:02d}"
+        if whole:
+            (folder / video).mkdir()
+            offset = max(apex, clip.course.offset)
+            for frame in range(onset, offset + 1):
+                _write(clip, frame, folder / video / f"{frame:03d}.png")
+            return (str(onset), str(apex), *said, video, str(offset))
+        paths = [f"{video}-{moment}.png" for moment in ("onset", "apex")]
+        for path, frame in zip(paths, (onset, apex), strict=True):
+            _write(clip, frame, folder / path)
+        return (*paths, *said)
 
     numbers = range(cast.first_subject, cast.first_subject + cast.subjects)
     asked = [(number, index) for number in numbers for index in range(cast.clips)]
@@ -104,5 +118,11 @@ def record(cast: EmotionalCast, folder: Path) -> None:
         rows = list(pool.map(lambda clip: draw(*clip), asked))
     with open(folder / TABLE, "w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("onset", "apex", "label", "subject", "clip", "AU"))
+        columns = ("onset", "apex", "label", "subject", "clip", "AU")
+        writer.writerow((*columns, "video", "offset") if whole else columns)
         writer.writerows(rows)
+
+
+def _write(clip: SyntheticClip, frame: int, path: Path) -> None:
+    if not cv2.imwrite(str(path), cv2.cvtColor(clip.frame(frame), cv2.COLOR_RGB2BGR)):
+        raise UserError(f"{path}: a frame cannot be written; free some space there")

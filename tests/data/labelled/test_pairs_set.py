@@ -12,7 +12,7 @@ from mubert_jax.data.labelled.labelled_set import PairOptions
 from mubert_jax.data.labelled.prepare import PairWriter, prepare_pairs
 from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.data.prepare import prepare
-from mubert_jax.data.records import encode_image
+from mubert_jax.data.records import decode_image, encode_image
 from mubert_jax.errors import UserError
 
 from . import trees
@@ -202,6 +202,31 @@ def test_a_table_of_pairs(tmp_path, quiet):
     assert pairs.subject == ["mine/p1", "mine/p1"] and pairs.clip == ["p1/f1", "p1/f5"]
     assert [(r.onset_frame, r.apex_frame) for r in pairs.records] == [(1, 3), (5, 6)]
     assert [trees.shown(image) for image in pairs.apex] == [3, 6]
+
+
+def test_frames_of_the_whole_movement(casme2, tmp_path, quiet):
+    """From behind the onset to the offset, whatever the apex; cut and encoded as the apex is."""
+    options = PairOptions(**vars(OPTIONS) | {"clip_frames": 4})
+    prepare_pairs("casme2", casme2, tmp_path / "out", options, console=quiet)
+    pairs = LabelledPairs(tmp_path / "out", 32)
+    for record, clip, apex in zip(pairs.records, pairs.clip_frames, pairs.apex, strict=True):
+        numbers = [trees.shown(decode_image(image)) for image in clip]
+        onset, offset = record.onset_frame % 80, record.offset_frame % 80
+        assert len(numbers) == 4 and numbers == sorted(numbers)
+        assert numbers[0] == onset + 1 and numbers[-1] <= offset
+        if record.apex_frame in (record.onset_frame + 1, record.offset_frame):
+            assert encode_image(apex, "png") in clip
+    stated = json.loads((tmp_path / "out" / "features.json").read_text())
+    assert "clip_frames" in json.dumps(stated)
+    with pytest.raises(UserError, match="--clip-frames is 4 there and 0 now"):
+        prepare_pairs("casme2", casme2, tmp_path / "out", OPTIONS, console=quiet)
+
+
+def test_two_images_hold_no_frames_between(tmp_path, quiet):
+    table = write_table(tmp_path, [("joy", "a", 5)])
+    options = PairOptions(**vars(OPTIONS) | {"clip_frames": 4})
+    with pytest.raises(UserError, match="two images hold no frames between them, which --clip-fr"):
+        prepare_pairs("pairs", None, tmp_path / "out", options, table, quiet)
 
 
 def write_table(folder, rows):
