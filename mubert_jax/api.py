@@ -14,7 +14,7 @@ from mubert_jax.models.recognizer import STILL
 from mubert_jax.perception.maps import Maps
 from mubert_jax.perception.perceive import PerceiveOptions, Session
 from mubert_jax.perception.trained import Trained
-from mubert_jax.recognition.inputs import features as forward_features
+from mubert_jax.recognition.backbone import features as forward_features
 from mubert_jax.recognition.predict import Prediction, Recognizer
 from mubert_jax.spotting.footage import footage
 from mubert_jax.spotting.found import Found

@@ -15,7 +15,8 @@ from mubert_jax.config import Config
 from mubert_jax.config_parts import FoldsPart
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition import linear_probe
-from mubert_jax.recognition.inputs import FRAMES, Backbone, Inputs
+from mubert_jax.recognition.backbone import Backbone
+from mubert_jax.recognition.inputs import FRAMES, Inputs
 from mubert_jax.recognition.network import train
 from mubert_jax.recognition.networks import make_network
 

@@ -33,6 +33,7 @@ from mubert_jax.perception import render
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.perception.trained import Trained
 from mubert_jax.recognition import contamination
+from mubert_jax.recognition.backbone import Backbone, Encoder
 from mubert_jax.recognition.cost import metered
 from mubert_jax.recognition.cross_validation import (
     CrossValidated,
@@ -40,14 +41,7 @@ from mubert_jax.recognition.cross_validation import (
     cross_validate,
     fit_all,
 )
-from mubert_jax.recognition.inputs import (
-    APEX_ALONE,
-    Backbone,
-    Encoder,
-    Inputs,
-    digest_of_clips,
-    version_of,
-)
+from mubert_jax.recognition.inputs import APEX_ALONE, Inputs, digest_of_clips, version_of
 from mubert_jax.recognition.kept_folds import RESUME, KeptFolds
 from mubert_jax.recognition.magnified import magnified
 from mubert_jax.recognition.metrics import hardest

@@ -5,10 +5,8 @@ All but the frames are computed once per data set, for all folds, and stored on 
 
 import hashlib
 import itertools
-import math
 import zipfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,11 +28,11 @@ from mubert_jax.models.face_grid import face_grid
 from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import MicronBert
 from mubert_jax.motion_maps import MotionMap
-from mubert_jax.perception.emotions import cell_means
 from mubert_jax.recognition import flow_inputs
+from mubert_jax.recognition.backbone import Backbone, Encoder, features
 from mubert_jax.recognition.flow_inputs import FLOW, FLOW_MAPS
+from mubert_jax.recognition.paired_augmentation import copies_of
 from mubert_jax.training.objective import Params
-from mubert_jax.training.sampling import sample
 
 # Pairs that are computed at a time: a trade of memory against overhead, without effect on results.
 BATCH = 16
@@ -44,63 +42,11 @@ CELLS = 28
 # The value of `recognition.clip_pooling` that reads no frame but onset and apex.
 APEX_ALONE = "none"
 FRAMES, FEATURES, TOKENS = "frames", "features", "tokens"
-# Cells along a side over which the change of tokens is averaged: more tell places apart better, and
-# leave a linear layer more to learn from the same few clips.
-TOKEN_CELLS = 4
 # The suffixes for a motion map that is resized to cells, as in "difference/cells": those of the
 # frame, or those of a grid over the face that POI sees.
 IN_CELLS, IN_FACE = "/cells", "/face"
 
 _Array = np.ndarray | jax.Array
-
-
-@dataclass(frozen=True, eq=False)
-class Encoder:
-    """The encoder that an objective pretrained: its `encode`, and what this reads."""
-
-    encode: Callable[[Params, dict, jax.Array], jax.Array]
-    params: Params
-    extra: dict
-    # What tells it from another with the same weights: the objective and its options.
-    said: str = ""
-
-    def token_change(
-        self, params: Params, extra: dict, onset: jax.Array, apex: jax.Array
-    ) -> jax.Array:
-        """The apex's tokens less the onset's, averaged over cells: (B, `TOKEN_CELLS`² · D).
-
-        Args:
-          params, extra: The encoder's weights and statistics, its own or others of their shapes.
-          onset, apex: normalised images (B, H, W, 3).
-        """
-        both = jnp.concatenate([apex, onset])
-        tokens_2BxNxD = self.encode({"encoder": params}, extra, both).astype(jnp.float32)
-        change_BxNxD = jnp.subtract(*jnp.split(tokens_2BxNxD, 2))
-        batch, number, dim = change_BxNxD.shape
-        grid = math.isqrt(number)
-        return cell_means(change_BxNxD.reshape(batch, grid, grid, dim), TOKEN_CELLS)
-
-
-@dataclass(frozen=True, eq=False)
-class Backbone:
-    """A pretrained Micron-BERT whose recognizer is fresh.
-
-    `other` is the encoder of another objective in its place; model and parameters then serve for
-    sizes alone.
-    """
-
-    model: MicronBert
-    params: Params
-    other: Encoder | None = None
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        """That of the other objective, or Micron-BERT's own."""
-
-        def encode(params: Params, extra: dict, images: jax.Array) -> jax.Array:
-            return self.model.bind({"params": params}).encode(images).tokens
-
-        return self.other or Encoder(encode, self.params["encoder"], {})
 
 
 def _strain(onset: np.ndarray, apex: np.ndarray) -> np.ndarray:
@@ -235,7 +181,7 @@ class Inputs:
             def see_against(rows: np.ndarray, later: np.ndarray) -> _Array:
                 frames = self._onset[rows], later
                 if copies:
-                    return see(*_copies(keys[rows], copy, *frames, config))
+                    return see(*copies_of(keys[rows], copy, *frames, config))
                 return see(*(x.astype(np.float32) for x in frames))
 
             def see_rows(rows: np.ndarray) -> _Array:
@@ -370,16 +316,6 @@ def in_batches(see: Callable[[np.ndarray], _Array], count: int, axis: int = 0) -
     return np.concatenate(parts, axis)
 
 
-@partial(jax.jit, static_argnames="model")
-def features(
-    model: MicronBert, params: Params, onset_BxHxWxC: jax.Array, apex_BxHxWxC: jax.Array
-) -> jax.Array:
-    """The input (B, F) of the recognizer's linear layer, for frames in levels of 255."""
-    frames = normalise(onset_BxHxWxC), normalise(apex_BxHxWxC)
-    found: Any = model.apply({"params": params}, *frames, method="forward_features")
-    return found
-
-
 def version_of(name: str) -> str:
     """What an input depends on beside clips and backbone: its motion map's version, or ""."""
     method = _method(name)
@@ -431,45 +367,3 @@ def _token_change(encoder: Encoder) -> Callable[[_Array, _Array], _Array]:
 def _resized(maps_BxHxW: jax.Array):
     shape = (len(maps_BxHxW), CELLS, CELLS)
     return jax.image.resize(maps_BxHxW.astype(jnp.float32), shape, "linear")
-
-
-@partial(jax.jit, static_argnames="config")
-def _copies(
-    keys_B: jax.Array,
-    copy: int,
-    onset_BxHxWxC: jax.Array,
-    apex_BxHxWxC: jax.Array,
-    config: RecognitionConfig,
-):
-    """A copy of each pair, float32; copy 0 is the pair itself."""
-
-    def of_pair(key: jax.Array, onset: jax.Array, apex: jax.Array) -> tuple[jax.Array, ...]:
-        changed = augmented(jax.random.fold_in(key, copy), onset, apex, config)
-        frames = (onset.astype(jnp.float32), apex.astype(jnp.float32))
-        return tuple(jnp.where(copy > 0, a, b) for a, b in zip(changed, frames, strict=True))
-
-    return jax.vmap(of_pair)(keys_B, onset_BxHxWxC, apex_BxHxWxC)
-
-
-def augmented(
-    key: jax.Array, onset_HxWxC: jax.Array, apex_HxWxC: jax.Array, config: RecognitionConfig
-) -> tuple[jax.Array, jax.Array]:
-    """Both frames under one random flip, shift and gain of light; float32, levels of 255.
-
-    They are changed alike, so that they still differ by movement alone.
-    """
-    of_flip, of_shift, of_gain = jax.random.split(key, 3)
-    side = onset_HxWxC.shape[0]
-    flip = config.flip & jax.random.bernoulli(of_flip)
-    shift = jax.random.uniform(of_shift, (2,), minval=-1) * config.shift * side
-    gain = 1 + jax.random.uniform(of_gain, minval=-1) * config.gain
-    rows, columns = jnp.mgrid[:side, :side].astype(jnp.float32)
-    down, right = shift[0], jnp.where(flip, -shift[1], shift[1])
-    reach = math.ceil(config.shift * side)
-
-    def change(image_HxWxC: jax.Array) -> jax.Array:
-        image = jnp.where(flip, image_HxWxC[:, ::-1], image_HxWxC).astype(jnp.float32)
-        moved = sample(image, rows + down, columns + right, reach)
-        return jnp.clip(moved * gain, 0, 255)
-
-    return change(onset_HxWxC), change(apex_HxWxC)

@@ -13,15 +13,9 @@ import optax
 from mubert_jax.config import Config, RecognitionConfig
 from mubert_jax.config_values import from_values
 from mubert_jax.errors import UserError
+from mubert_jax.recognition.backbone import Backbone
 from mubert_jax.recognition.cross_validation import Learned, Learner
-from mubert_jax.recognition.inputs import (
-    APEX_ALONE,
-    FRAMES,
-    Backbone,
-    Inputs,
-    check_input,
-    in_batches,
-)
+from mubert_jax.recognition.inputs import APEX_ALONE, FRAMES, Inputs, check_input, in_batches
 from mubert_jax.recognition.linear_probe import clip_weights
 from mubert_jax.training.objective import Metrics, NoOptions, Objective, Params
 from mubert_jax.training.state import TrainState

@@ -27,7 +27,8 @@ from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.perception.maps import Perceiver
 from mubert_jax.recognition import finetune, inputs, linear_probe, network
-from mubert_jax.recognition.inputs import FRAMES, Backbone
+from mubert_jax.recognition.backbone import Backbone, features
+from mubert_jax.recognition.inputs import FRAMES
 from mubert_jax.recognition.networks import make_network
 from mubert_jax.training.checkpoints import Weights
 
@@ -176,7 +177,7 @@ def test_a_recognizer_looks(target, text_of, name, backbone):
     side = config.model.image_size
     frames = jax.ShapeDtypeStruct((inputs.BATCH, side, side, 3), np.float32)
     traced = on(device, (params, frames, frames))
-    text_of(f"{name}, {backbone}: features", inputs.features.lower(model, *traced))
+    text_of(f"{name}, {backbone}: features", features.lower(model, *traced))
 
     def recognize(params, onset, apex):
         frames = normalise(onset), normalise(apex)

@@ -16,7 +16,8 @@ from mubert_jax.data.alignment import align_robust
 from mubert_jax.errors import UserError
 from mubert_jax.models.micron_bert import build_model
 from mubert_jax.perception.benchmark import benchmark_pairs
-from mubert_jax.recognition.inputs import CELLS, Backbone, Inputs
+from mubert_jax.recognition.backbone import Backbone
+from mubert_jax.recognition.inputs import CELLS, Inputs
 from mubert_jax.synthetic.clip import SyntheticClip
 
 FILES = {

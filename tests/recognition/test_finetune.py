@@ -20,13 +20,14 @@ from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition import contamination, finetune
 from mubert_jax.recognition import inputs as recognition_inputs
+from mubert_jax.recognition.backbone import Backbone
 from mubert_jax.recognition.cross_validation import (
     Learned,
     check_folds,
     cross_validate,
     fit_all,
 )
-from mubert_jax.recognition.inputs import Backbone, Inputs
+from mubert_jax.recognition.inputs import Inputs
 from mubert_jax.recognition.kept_folds import KeptFolds
 from mubert_jax.recognition.metrics import score
 from mubert_jax.recognition.networks import make_network

@@ -17,7 +17,9 @@ from mubert_jax.flow_maps import stacked
 from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model, init_params
 from mubert_jax.recognition import inputs
-from mubert_jax.recognition.inputs import CELLS, Backbone, Inputs, augmented, pooled
+from mubert_jax.recognition.backbone import Backbone
+from mubert_jax.recognition.inputs import CELLS, Inputs, pooled
+from mubert_jax.recognition.paired_augmentation import augmented
 
 SIZE = 64
 

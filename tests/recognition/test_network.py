@@ -11,7 +11,8 @@ from conftest import tiny_config
 
 from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model, init_params
-from mubert_jax.recognition.inputs import Backbone, Inputs
+from mubert_jax.recognition.backbone import Backbone
+from mubert_jax.recognition.inputs import Inputs
 from mubert_jax.recognition.network import FineTuning, train
 from mubert_jax.recognition.networks import make_network
 from mubert_jax.recognition.networks._fine_tuned import HEADS

@@ -7,7 +7,7 @@ import sys
 
 from mubert_jax import discovery
 from mubert_jax.config import Config
-from mubert_jax.recognition.inputs import Backbone
+from mubert_jax.recognition.backbone import Backbone
 from mubert_jax.recognition.network import Network
 
 

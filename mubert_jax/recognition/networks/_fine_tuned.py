@@ -10,8 +10,9 @@ import numpy as np
 
 from mubert_jax.config import RecognitionConfig
 from mubert_jax.recognition import linear_probe
-from mubert_jax.recognition.inputs import FRAMES, Inputs, augmented
+from mubert_jax.recognition.inputs import FRAMES, Inputs
 from mubert_jax.recognition.network import Network
+from mubert_jax.recognition.paired_augmentation import augmented
 from mubert_jax.training.objective import Params
 
 # How the first heads are fitted, except for epochs and augmentation: by the defaults of the linear

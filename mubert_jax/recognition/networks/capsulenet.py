@@ -17,7 +17,8 @@ from mubert_jax.errors import UserError
 from mubert_jax.models import torchvision
 from mubert_jax.models.images import normalise
 from mubert_jax.motion_maps._weights import WeightsFile
-from mubert_jax.recognition.inputs import FRAMES, Backbone
+from mubert_jax.recognition.backbone import Backbone
+from mubert_jax.recognition.inputs import FRAMES
 from mubert_jax.recognition.network import STATISTICS
 from mubert_jax.recognition.networks._light import FlaxNetwork, descent
 from mubert_jax.training.objective import Params

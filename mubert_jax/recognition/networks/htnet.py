@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from mubert_jax.config import Config
 from mubert_jax.errors import UserError
-from mubert_jax.recognition.inputs import Backbone
+from mubert_jax.recognition.backbone import Backbone
 from mubert_jax.recognition.networks._light import AdamNetwork, FlowOptions
 from mubert_jax.recognition.networks._windows import Conv, max_pool
 

@@ -7,13 +7,13 @@ import numpy as np
 from mubert_jax.config import Config
 from mubert_jax.config_values import unknown
 from mubert_jax.recognition import linear_probe
+from mubert_jax.recognition.backbone import Backbone
 from mubert_jax.recognition.cross_validation import Learned, Learner, named_rows
 from mubert_jax.recognition.inputs import (
     FEATURES,
     IN_CELLS,
     IN_FACE,
     TOKENS,
-    Backbone,
     Inputs,
     available_maps,
 )

@@ -9,7 +9,8 @@ import numpy as np
 from mubert_jax.config import Config
 from mubert_jax.models.images import normalise
 from mubert_jax.models.micron_bert import build_model
-from mubert_jax.recognition.inputs import FEATURES, FRAMES, Backbone, Inputs
+from mubert_jax.recognition.backbone import Backbone
+from mubert_jax.recognition.inputs import FEATURES, FRAMES, Inputs
 from mubert_jax.recognition.networks._fine_tuned import FineTuned, depths, first_heads
 from mubert_jax.recognition.networks._paper import REFERENCE
 from mubert_jax.recognition.published import PAPER

@@ -16,7 +16,7 @@ import optax
 from mubert_jax.config import Config
 from mubert_jax.errors import UserError
 from mubert_jax.flow_maps import LEVELS
-from mubert_jax.recognition.inputs import Backbone
+from mubert_jax.recognition.backbone import Backbone
 from mubert_jax.recognition.networks._light import FlaxNetwork, FlowOptions, descent
 from mubert_jax.recognition.networks._windows import Conv, max_pool
 

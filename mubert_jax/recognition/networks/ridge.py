@@ -13,8 +13,9 @@ import numpy as np
 from mubert_jax.config import Config
 from mubert_jax.errors import UserError
 from mubert_jax.flow_maps import SIDE
+from mubert_jax.recognition.backbone import Backbone
 from mubert_jax.recognition.cross_validation import Learned, Learner
-from mubert_jax.recognition.inputs import Backbone, Inputs
+from mubert_jax.recognition.inputs import Inputs
 from mubert_jax.recognition.linear_probe import clip_weights
 from mubert_jax.recognition.networks._light import FlowNetwork, FlowOptions
 from mubert_jax.training.objective import Params
