@@ -26,6 +26,8 @@ from mubert_jax.training import sharding
 from mubert_jax.training.compiled import CompiledRun
 
 _CALLED = re.compile(r'custom_call_target="([^"]+)"')
+# Calls that compute nothing: they name memory, and begin or end what runs beside other operations.
+_NO_KERNELS = {"ConcatBitcast", "AllocateBuffer", "AsyncCollectiveStart", "AsyncCollectiveDone"}
 
 
 def bench_pod(
@@ -119,7 +121,7 @@ def _estimate(costs: dict[str, float], name: str, unit: float) -> float | None:
 
 
 def _kernels(text: str) -> str:
-    called = collections.Counter(_CALLED.findall(text))
+    called = collections.Counter(x for x in _CALLED.findall(text) if x not in _NO_KERNELS)
     return ", ".join(f"{n} {name}" for name, n in called.most_common(6)) or "-"
 
 
