@@ -28,7 +28,7 @@ from mubert_jax.data.layouts import with_subjects
 from mubert_jax.data.mended import changed_since
 from mubert_jax.data.metadata import INFO_FILE, shard_name, write_metadata
 from mubert_jax.data.plan import PLAN_FILE, PROGRESS_FOLDER, Plan, PrepareOptions
-from mubert_jax.data.progress import PrepareProgress
+from mubert_jax.data.progress import ClipProgress
 from mubert_jax.data.records import load_protos
 from mubert_jax.data.report import (
     ClipReport,
@@ -222,7 +222,7 @@ def _write_shards(
     todo = [shard for shard in range(len(shards)) if shard not in reports]
     stop = threading.Event()
     with (
-        PrepareProgress(
+        ClipProgress(
             console, {clip.name: clip.num_frames for clips in shards for clip in clips}
         ) as progress,
         single_threaded_opencv(),

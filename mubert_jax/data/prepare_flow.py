@@ -31,7 +31,7 @@ from mubert_jax.data.labelled.annotation import Dropped
 from mubert_jax.data.labelled_clips import LabelledClips
 from mubert_jax.data.plan import PROGRESS_FOLDER, Plan, PrepareOptions
 from mubert_jax.data.prepare import discard, single_threaded_opencv
-from mubert_jax.data.progress import PrepareProgress
+from mubert_jax.data.progress import ClipProgress
 from mubert_jax.data.published_export import export_published
 from mubert_jax.data.published_flow import FOLDER
 from mubert_jax.data.report import ClipReport
@@ -196,7 +196,7 @@ def _computed(
     reasons: list[str] = []
     notes: list[str] = []
     with (
-        PrepareProgress(console, dict.fromkeys(plan.clips, 1), "maps") as progress,
+        ClipProgress(console, dict.fromkeys(plan.clips, 1), "maps") as progress,
         single_threaded_opencv(),
         ThreadPoolExecutor(PrepareOptions(workers=options.workers).threads) as pool,
     ):

@@ -1,4 +1,4 @@
-"""Progress of `mubert prepare`: a bar on a terminal, a line now and then in a log."""
+"""Progress over clips and their frames: a bar on a terminal, a line now and then in a log."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRe
 _SECONDS_BETWEEN_LINES = 10.0  # often enough to see it live, rare enough for a log
 
 
-class PrepareProgress:
+class ClipProgress:
     """Counts clips and frames from many threads; a context manager.
 
     Args:
@@ -36,7 +36,7 @@ class PrepareProgress:
         )
         self._task = self._bar.add_task("", total=self._total, text="")
 
-    def __enter__(self) -> "PrepareProgress":
+    def __enter__(self) -> "ClipProgress":
         self._show()
         self._bar.start()
         return self

@@ -26,7 +26,7 @@ from mubert_jax.data.files import replacing, write_text
 from mubert_jax.data.names import printable
 from mubert_jax.data.oddities import DARK, DARKEST, FramesSeen
 from mubert_jax.data.plan import PrepareOptions
-from mubert_jax.data.progress import PrepareProgress
+from mubert_jax.data.progress import ClipProgress
 from mubert_jax.data.records import FrameRecord, encode_frame, encode_image
 from mubert_jax.data.report import ClipReport
 from mubert_jax.data.tfrecord import TFRecordWriter
@@ -55,7 +55,7 @@ class ShardWriter:
     options: PrepareOptions
     detector: Detector | None
     encoders: Executor
-    progress: PrepareProgress
+    progress: ClipProgress
     stop: threading.Event
 
     def write(self, path: Path, clips: Sequence[Clip]) -> list[ClipReport]:

@@ -1,16 +1,15 @@
 """`mubert magnify`: images and videos whose movement MagNet magnifies."""
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
 
 from mubert_jax.data.files import replacing, write_text, writing_errors
+from mubert_jax.data.progress import ClipProgress
 from mubert_jax.data.video import (
     announced_frames,
     frame_rate,
@@ -30,7 +29,6 @@ VIDEOS = (".mp4",)
 REMEDY = "choose another --output"
 # Which frame of a video each one is compared with.
 FIRST, PREVIOUS = "first", "previous"
-_SECONDS_BETWEEN_LINES = 10.0
 
 
 def open_magnifier(weights: Path | None) -> Magnifier:
@@ -88,8 +86,7 @@ def magnify_video(
     Raises:
       UserError: the video cannot be read, its frames are too small, or `output` cannot be written.
     """
-    counted = _Counted(console, announced_frames(video))
-    fps = frame_rate(video)
+    fps, numbers = frame_rate(video), []
 
     def magnified() -> Iterator[np.ndarray]:
         before = None
@@ -97,15 +94,20 @@ def magnify_video(
             before = frame if before is None else before
             yield _levels(magnify(before, frame, factor))
             before = frame if reference == PREVIOUS else before
-            counted.advance(number)
+            numbers.append(number)
+            progress.frame()
 
-    with writing_errors(output, REMEDY), counted:
+    with (
+        writing_errors(output, REMEDY),
+        ClipProgress(console, {video.name: announced_frames(video)}) as progress,
+    ):
         output.parent.mkdir(parents=True, exist_ok=True)
         with replacing(output) as temporary:
             write_video(magnified(), fps, temporary, "magnify pairs of images instead")
-    if counted.missing:
+    missing = numbers[-1] + 1 - len(numbers)
+    if missing:
         console.print(
-            f"{video}: {counted.missing} frame(s) could not be decoded and are left out",
+            f"{video}: {missing} frame(s) could not be decoded and are left out",
             highlight=False,
             markup=False,
             soft_wrap=True,
@@ -114,40 +116,12 @@ def magnify_video(
         output,
         console,
         video=str(video),
-        frames=counted.frames,
-        missing=counted.missing,
+        frames=len(numbers),
+        missing=missing,
         fps=fps,
         factor=factor,
         reference=reference,
     )
-
-
-class _Counted:
-    """Counts frames and shows it: a bar on a terminal, a line now and then in a log."""
-
-    def __init__(self, console: Console, announced: int):
-        self.frames = self.missing = 0
-        self._console = console
-        self._announced = f"/{announced}" if announced else ""
-        self._bar = Progress(console=console, disable=not console.is_terminal, transient=True)
-        self._task = self._bar.add_task("frames", total=announced or None)
-        self._said = time.monotonic()
-
-    def __enter__(self):
-        self._bar.start()
-
-    def __exit__(self, *_: object):
-        self._bar.stop()
-
-    def advance(self, number: int) -> None:
-        """The frame of this number is written."""
-        self.frames += 1
-        self.missing = number + 1 - self.frames
-        self._bar.advance(self._task)
-        now = time.monotonic()
-        if not self._console.is_terminal and now - self._said > _SECONDS_BETWEEN_LINES:
-            self._said = now
-            self._console.print(f"frame {self.frames}{self._announced}", highlight=False)
 
 
 def _levels(frame: np.ndarray) -> np.ndarray:

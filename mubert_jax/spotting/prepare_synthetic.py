@@ -24,7 +24,7 @@ from mubert_jax.data.lossless import (
 )
 from mubert_jax.data.plan import PROGRESS_FOLDER, Plan, PrepareOptions
 from mubert_jax.data.prepare import single_threaded_opencv
-from mubert_jax.data.progress import PrepareProgress
+from mubert_jax.data.progress import ClipProgress
 from mubert_jax.errors import UserError
 from mubert_jax.spotting.intervals import Interval, write_intervals
 from mubert_jax.spotting.long_report import LongReport
@@ -161,7 +161,7 @@ def _draw(
     done = {path.stem: path for path in folder.glob("*/*")}
     stop = threading.Event()
     with (
-        PrepareProgress(console, {n: made.frames for n, (_, made) in videos.items()}) as progress,
+        ClipProgress(console, {n: made.frames for n, (_, made) in videos.items()}) as progress,
         single_threaded_opencv(),
         ThreadPoolExecutor(threads, "mubert-draw") as pool,
     ):

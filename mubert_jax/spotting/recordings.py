@@ -13,7 +13,7 @@ import pandas as pd
 from rich.console import Console
 
 from mubert_jax.data.files import replacing, write_text, writing_errors
-from mubert_jax.data.progress import PrepareProgress
+from mubert_jax.data.progress import ClipProgress
 from mubert_jax.errors import UserError
 from mubert_jax.spotting.calibration import KEPT
 from mubert_jax.spotting.footage import Footage, file_name
@@ -59,7 +59,7 @@ def spot_recordings(
     failures: list[UserError] = []
     expected = {file_name(one): one.expected for one in recordings}
     stop = threading.Event()
-    with PrepareProgress(console, expected) as progress, ThreadPoolExecutor(jobs) as pool:
+    with ClipProgress(console, expected) as progress, ThreadPoolExecutor(jobs) as pool:
 
         def spot(one: Footage) -> dict[str, Any]:
             frames = 0

@@ -9,7 +9,7 @@ from rich.console import Console
 from mubert_jax.data.frames import FramePairs
 from mubert_jax.data.plan import PrepareOptions
 from mubert_jax.data.prepare import prepare
-from mubert_jax.data.progress import PrepareProgress
+from mubert_jax.data.progress import ClipProgress
 from mubert_jax.data.rates import decode_rate, pipeline_rate
 from mubert_jax.data.report import ClipReport, PrepareReport, write_report
 
@@ -18,7 +18,7 @@ def test_a_log_gets_a_line_now_and_then(monkeypatch):
     out = io.StringIO()
     now = [0.0]
     monkeypatch.setattr("mubert_jax.data.progress.time.monotonic", lambda: now[0])
-    with PrepareProgress(Console(file=out, width=80), {"a": 3, "b": 3}) as progress:
+    with ClipProgress(Console(file=out, width=80), {"a": 3, "b": 3}) as progress:
         for frame in range(6):
             now[0] += 4.0
             progress.frame()
@@ -48,11 +48,11 @@ from rich.console import Console
 from mubert_jax.data import prepare
 from mubert_jax.data.plan import PrepareOptions
 
-start = prepare.PrepareProgress.__enter__
+start = prepare.ClipProgress.__enter__
 def check_then_start(self):
     assert "tensorflow_datasets" in sys.modules
     return start(self)
-prepare.PrepareProgress.__enter__ = check_then_start
+prepare.ClipProgress.__enter__ = check_then_start
 console = Console(force_terminal=True)
 options = PrepareOptions(size=32, crop="none")
 prepare.prepare("frames", sys.argv[1], sys.argv[2], options, console)
