@@ -231,10 +231,11 @@ def test_run_folder_holds_what_was_promised(trained_run):
 
 
 def test_bench_step_and_input(tmp_path, frames_set, capsys):
-    config = write_config_file(tmp_path / "config.py", tiny_config(loss__agreement="none"))
+    small = {"loss__agreement": "none", "model__depth": 1}
+    config = write_config_file(tmp_path / "config.py", tiny_config(**small))
     output = tmp_path / "bench.json"
     common = [f"--config={config}", f"--output={output}"]
-    mae = tiny_config(objective__name="mae", loss__agreement="none")
+    mae = tiny_config(objective__name="mae", **small)
     write_config_file(tmp_path / "of_mae.py", mae)
     others = ["--peer", "torch-sdpa", f"--beside={tmp_path / 'of_mae.py'}"]
     assert main(["bench", "step", *common, "--batch-size=2", "--steps=1", *others]) == 0

@@ -19,6 +19,7 @@ from mubert_jax.training.checkpoints import save_imported
 CONFIGS = {
     "dma and poi": {"model__recognizer__classes": 3},
     "motion": {
+        "model__depth": 1,
         "model__dma__reads": "motion",
         "model__recognizer__classes": 3,
         "model__recognizer__pool": "displacement",
