@@ -213,7 +213,7 @@ def run(args: Namespace, console: Console) -> None:
 
 
 def _prepare_pairs(args: Namespace, shaping: dict[str, Any], console: Console):
-    from mubert_jax.data.labelled.labelled_set import PairOptions
+    from mubert_jax.data.labelled.collected import PairOptions
     from mubert_jax.data.labelled.prepare import prepare_pairs
     from mubert_jax.data.sets import load_set
 
@@ -234,7 +234,7 @@ def _prepare_pairs(args: Namespace, shaping: dict[str, Any], console: Console):
 def _prepare_synthetic(
     args: Namespace, shaping: dict[str, Any], given: dict[str, Any], console: Console
 ):
-    from mubert_jax.data.labelled.labelled_set import PairOptions
+    from mubert_jax.data.labelled.collected import PairOptions
     from mubert_jax.data.labelled.synthetic import EmotionalCast, prepare_synthetic
     from mubert_jax.synthetic.expressions import EMOTIONS
 
@@ -253,7 +253,7 @@ def _prepare_synthetic(
 def _prepare_recorded(
     args: Namespace, shaping: dict[str, Any], given: dict[str, Any], console: Console
 ):
-    from mubert_jax.data.labelled.labelled_set import PairOptions
+    from mubert_jax.data.labelled.collected import PairOptions
     from mubert_jax.data.labelled.recorded import RecordedCast, prepare_recorded
     from mubert_jax.data.published_flow import CLASSES
 

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from mubert_jax.data.flow_set import FLOW_FILE, FlowSet, write_flow_set
 from mubert_jax.data.flow_sources import FlowMethod
-from mubert_jax.data.labelled.labelled_set import PairOptions
+from mubert_jax.data.labelled.collected import PairOptions
 from mubert_jax.data.labelled.prepare import prepare_pairs
 from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.data.people import Person

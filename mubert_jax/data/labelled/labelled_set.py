@@ -1,19 +1,17 @@
 """Labelled data sets, which are all read in one way: `collect` gives their clips.
 
 `LabelledSet` is a set of the field as a file of `mubert_jax.data.sets` describes it, `Composite` is
-several of them as one, and `PairTable` is anyone's own table.
+several of them as one; `pair_table.PairTable` is anyone's own table.
 """
 
-import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mubert_jax.data.clips import Clip, ImageFrames, Interval, VideoFrames
+from mubert_jax.data.clips import Clip
 from mubert_jax.data.labelled.annotation import (
     Annotation,
     ClassScheme,
@@ -21,116 +19,18 @@ from mubert_jax.data.labelled.annotation import (
     LeftOut,
     Refused,
     frame_number,
-    is_missing,
-    measure,
 )
+from mubert_jax.data.labelled.collected import Collected, PairOptions, counting
 from mubert_jax.data.labelled.matching import (
-    APEX_CHOICES,
     ClipFolders,
     FrameOf,
-    NamedFiles,
-    clip_name,
-    frames_at,
     match,
     read_damaged,
     usable_numbers,
 )
 from mubert_jax.data.labelled.sheets import SHEET_SUFFIXES, Row, read_rows
-from mubert_jax.data.people import merged_classes, merged_people, plain
-from mubert_jax.data.plan import PrepareOptions
-from mubert_jax.data.report import count
 from mubert_jax.data.searching import PassedOver
-from mubert_jax.data.video import frame_number as number_in_name
 from mubert_jax.errors import UserError
-
-
-@dataclass(frozen=True)
-class PairOptions(PrepareOptions):
-    """`PrepareOptions`, and what labels need.
-
-    Attributes:
-      classes: which of the set's class mappings; None takes its first.
-      apex: "midpoint" or "auto", the apex of a clip without an annotated one; None takes the
-        midpoint in a set that has no apexes at all, and leaves such clips out of other sets.
-      damaged: files that list frames not to be used.
-      lenient: leave out clips that may be wrong, and list them, instead of stopping.
-      clip_frames: how many frames of the movement are stored beside onset and apex.
-    """
-
-    classes: int | None = None
-    apex: str | None = None
-    damaged: tuple[str, ...] = ()
-    lenient: bool = False
-    clip_frames: int = 0
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.clip_frames < 0:
-            raise UserError(f"--clip-frames {self.clip_frames}: choose 0 or more")
-        if self.apex not in (None, *APEX_CHOICES):
-            raise UserError(f"--apex {self.apex!r}: choose {', '.join(APEX_CHOICES)}")
-
-
-@dataclass(frozen=True)
-class Collected:
-    """What was found, before any image is read.
-
-    Attributes:
-      clips: the clips to be stored, in any order.
-      dropped: the clips not to be stored.
-      classes: names in label order.
-      published: class -> clips by the owners' count, empty if there is no such count.
-      published_subjects: people by the owners' count, or None.
-      annotation: the files with the annotations, or the folder that stands for them.
-      notes: lines on people and classes (which spellings were taken for one), and on how frames are
-        counted.
-      passed: what else the folder with the frames holds.
-    """
-
-    clips: Sequence[Clip]
-    dropped: Sequence[Dropped]
-    classes: tuple[str, ...]
-    published: Mapping[str, int]
-    published_subjects: int | None
-    annotation: str
-    notes: Sequence[str] = ()
-    passed: PassedOver = field(default_factory=PassedOver)
-
-    @property
-    def fingerprint(self) -> str:
-        """8 hex digits over everything but the pixels that shapes the records."""
-        text = "\n".join(sorted(clip.intervals[0].key for clip in self.clips))
-        return hashlib.sha256(text.encode()).hexdigest()[:8]
-
-    def check(self, lenient: bool) -> "Collected":
-        """Gives itself; UserError if a strict run refuses clips, or if none is left."""
-        refused = [clip for clip in self.dropped if clip.refused]
-        if refused and not lenient:
-            raise UserError(
-                f"{self.annotation}: {_where(refused[0])}: {refused[0].reason}; correct it, or "
-                f"add --lenient to leave such clips out{_more(refused[1:])}"
-            )
-        if not self.clips and not self.dropped:
-            raise UserError(f"{self.annotation}: no clip below its header; is it the right file?")
-        if not self.clips:
-            first = self.dropped[0]
-            raise UserError(
-                f"{self.annotation}: none of {len(self.dropped)} clips could be used; the first: "
-                f"{_where(first)}: {first.reason}"
-            )
-        return self
-
-
-def _where(clip: Dropped) -> str:
-    return f"row {clip.row} ({clip.name})" if clip.row else clip.name
-
-
-def _more(others: Sequence[Dropped], count: int = 5) -> str:
-    if not others:
-        return ""
-    names = ", ".join(f"row {clip.row}" if clip.row else clip.name for clip in others[:count])
-    return f" ({len(others)} more: {names}{', ...' if len(others) > count else ''})"
-
 
 COLUMNS = {
     "subject": ("Subject", "Sub", "Subject No"),
@@ -230,7 +130,7 @@ class LabelledSet:
             scheme.published,
             scheme.subjects,
             str(input if whole else annotation),
-            notes=_counting(clips),
+            notes=counting(clips),
             passed=folders.passed,
         ).check(options.lenient)
 
@@ -425,246 +325,3 @@ class Composite:
             notes=[note for part in parts for note in part.notes],
             passed=passed,
         )
-
-
-PAIR_COLUMNS = {
-    "onset": ("onset", "onset path", "onset file", "onset frame"),
-    "apex": ("apex", "apex path", "apex file", "apex frame"),
-    "label": ("label", "class", "emotion"),
-    "subject": ("subject",),
-    "video": ("video", "video path", "video file"),
-    "offset": ("offset", "offset frame"),
-    "first_frame": ("first frame",),
-    "clip": ("clip", "filename"),
-    "dataset": ("dataset",),
-    "action_units": ("action units", "AU"),
-    "fps": ("fps",),
-}
-"""Names of columns in people's own tables."""
-
-_NEEDED = ("onset", "label", "subject")
-_TRUSTED = tuple(f"{name} is " for name in ("apex", "video", "offset", "first_frame"))
-
-
-@dataclass(frozen=True)
-class PairTable:
-    """Anyone's own clips; the classes are the labels of the table, sorted.
-
-    A row names two image files as onset and apex; or a video, or a folder of numbered images, in
-    its column `video`, and onset, apex and offset are then frame numbers. The first frame of a
-    video is 0, as in everything that `mubert` prints, or what the column `first frame` says.
-
-    Without a column `clip`, a clip is named by the path of its onset, or by that of the video and
-    the number of the onset; without `dataset`, the data set is named by the table's file.
-    """
-
-    name: str = "pairs"
-
-    def collect(
-        self, input: Path | None, annotation: Path | None, options: PairOptions
-    ) -> Collected:
-        """The clips of the table `annotation`, whose paths are below `input`, or beside the table.
-
-        Raises UserError if the table or a column is missing; in a strict run also for a missing
-        image or video, an impossible frame number, a row without label or subject, and two rows of
-        one clip.
-        """
-        if annotation is None:
-            raise UserError("pairs needs --annotation TABLE, with onset, apex, label and subject")
-        if options.classes is not None:
-            raise UserError("--classes is not for pairs: the table says it")
-        folder = annotation.parent if input is None else input
-        if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder; check --input")
-        files = NamedFiles(folder)
-        optional = tuple(name for name in PAIR_COLUMNS if name not in _NEEDED)
-        rows = read_rows(
-            annotation,
-            PAIR_COLUMNS,
-            optional,
-            fits=partial(_fits, files),
-            with_problems=True,
-        )
-        if not any(row.text("video") for row in rows):
-            if rows and not any(row.text("apex") for row in rows):
-                raise UserError(
-                    f"{annotation}: no column apex ('apex' or 'apex path'), nor a column video for "
-                    "onsets that are frame numbers; is it the right file and sheet?"
-                )
-            if options.apex is not None:
-                raise UserError("--apex is not for pairs of images: the table says it")
-        named, notes = _one_spelling([_annotation(row, annotation.stem) for row in rows])
-        labelled = (one.emotion for row, one in zip(rows, named, strict=True) if _labelled(row))
-        classes = tuple(sorted(set(labelled)))
-        reader = _RowReader(files, classes, options.apex, options.clip_frames)
-        taken = Counter(one.name for one in named)
-        clips, dropped = [], []
-        for row, one in zip(rows, named, strict=True):
-            try:
-                if taken[one.name] > 1:
-                    same = [str(other.row) for other in named if other.name == one.name]
-                    raise Refused(f"two rows of one clip (rows {' and '.join(same)})")
-                clips.append(reader.clip(row, one))
-            except (Refused, LeftOut) as error:
-                dropped.append(
-                    Dropped(
-                        one.name,
-                        one.person,
-                        one.row,
-                        one.emotion,
-                        str(error),
-                        isinstance(error, Refused),
-                    )
-                )
-        return Collected(
-            clips,
-            dropped,
-            reader.classes,
-            {},
-            None,
-            str(annotation),
-            (*notes, *_counting(clips)),
-            reader.passed,
-        ).check(options.lenient)
-
-
-def _fits(files: NamedFiles, row: Row) -> bool:
-    if row.text("video"):
-        return files.exists(row.text("video"), folders=True)
-    return all(files.exists(row.text(name)) for name in ("onset", "apex"))
-
-
-def _annotation(row: Row, stem: str) -> Annotation:
-    place = clip_name(row.text("video"))
-    named = f"{place}/{row.text('onset')}" if place else clip_name(row.text("onset"))
-    return Annotation(
-        dataset=row.text("dataset") or stem,
-        subject=row.text("subject"),
-        clip=row.text("clip") or named,
-        places=(place,) if place else (),
-        onset=None,
-        apex=None,
-        offset=None,
-        emotion=row.text("label"),
-        action_units=row.text("action_units"),
-        row=row.number,
-    )
-
-
-def _one_spelling(annotations: list[Annotation]) -> tuple[list[Annotation], tuple[str, ...]]:
-    """The annotations with one spelling per person and class, and lines on what was merged."""
-    rows = [one.row for one in annotations]
-    people = merged_people(
-        [one.dataset for one in annotations], [one.subject for one in annotations], rows
-    )
-    labels, of_labels = merged_classes([one.emotion for one in annotations], rows)
-    found = [
-        replace(one, dataset=dataset, subject=subject.removeprefix(f"{dataset}/"), emotion=label)
-        for one, dataset, subject, label in zip(
-            annotations, people.datasets, people.subjects, labels, strict=True
-        )
-    ]
-    warnings = [f"warning: {warning}" for warning in people.warnings]
-    return found, (*(f"note: {note}" for note in (*people.notes, *of_labels)), *warnings)
-
-
-def _labelled(row: Row) -> bool:
-    return not row.problem and not is_missing(row.text("label"))
-
-
-class _RowReader:
-    """Makes clips from the rows of a table.
-
-    Args:
-      files: finds the files that a row names.
-      classes: class names in label order.
-      apex: how to find an apex that a row with a video does not give, or None.
-      clip_frames: how many frames of a movement are stored beside onset and apex.
-
-    Attributes:
-      passed: what else the folders hold that are named in the place of videos.
-    """
-
-    def __init__(
-        self, files: NamedFiles, classes: tuple[str, ...], apex: str | None, clip_frames: int
-    ):
-        self.classes = classes
-        self.passed = PassedOver()
-        self._files = files
-        self._apex, self._clip_frames = apex, clip_frames
-        self._frames_at = cache(partial(frames_at, passed=self.passed))
-
-    def clip(self, row: Row, one: Annotation) -> Clip:
-        """The clip of a row; raises Refused or LeftOut."""
-        if row.problem:
-            raise Refused(row.problem)
-        of_video = bool(row.text("video"))
-        for note in row.notes:
-            if note.startswith(_TRUSTED):
-                raise Refused(note.removesuffix(": not used"))
-        for column in ("onset", "apex", "label", "subject"):
-            blank = is_missing(row.text(column)) or not plain(row.text(column))
-            if blank and not (of_video and column == "apex"):
-                said = f" ({row.text(column)})" if row.text(column) else ""
-                raise Refused(f"no {column}{said}")
-        fps = measure(row.text("fps"), "fps") or 0.0
-        return self._of_video(row, one, fps) if of_video else self._of_images(row, one, fps)
-
-    def _of_video(self, row: Row, one: Annotation, fps: float) -> Clip:
-        path, respelt = self._find(row, "video", folders=True)
-        first = frame_number(row.text("first_frame"), "first frame") or 0
-        one = replace(
-            one,
-            onset=frame_number(row.text("onset"), "onset"),
-            apex=frame_number(row.text("apex"), "apex"),
-            offset=frame_number(row.text("offset"), "offset"),
-            notes=row.notes,
-        )
-        frames = self._frames_at(path, first)
-        label = self.classes.index(one.emotion)
-        clip = match(one, frames, fps, label, one.emotion, self._apex, (), self._clip_frames)
-        (interval,) = clip.intervals
-        repairs = tuple(filter(None, (respelt, *interval.repairs)))
-        return replace(clip, intervals=(replace(interval, repairs=repairs),))
-
-    def _of_images(self, row: Row, one: Annotation, fps: float) -> Clip:
-        if self._clip_frames:
-            raise Refused(
-                "two images hold no frames between them, which --clip-frames asks for; name a "
-                "video or a folder of images in a column video"
-            )
-        found = [self._find(row, column) for column in ("onset", "apex")]
-        paths = [path for path, _ in found]
-        numbers = [number_in_name(path) for path in paths]
-        onset, apex = (at if n is None else n for at, n in enumerate(numbers))
-        if onset == apex and paths[0] != paths[1]:
-            onset, apex = 0, 1
-        interval = Interval(
-            one,
-            self.classes.index(one.emotion),
-            one.emotion,
-            fps,
-            onset,
-            apex,
-            repairs=tuple({respelt for _, respelt in found} - {""}),
-            notes=row.notes,
-        )
-        frames = ImageFrames([(onset, paths[0]), (apex, paths[1])])
-        return Clip(one.name, one.person, frames, (interval,))
-
-    def _find(self, row: Row, column: str, folders: bool = False) -> tuple[Path, str]:
-        try:
-            return self._files.find(row.text(column), folders)
-        except Refused as error:
-            raise Refused(f"{column} {error}") from error
-
-
-def _counting(clips: Sequence[Clip]) -> tuple[str, ...]:
-    """A line on how the frames of videos are counted, as nothing in a video tells."""
-    videos = [clip.frames for clip in clips if isinstance(clip.frames, VideoFrames)]
-    if not videos:
-        return ()
-    first = " or ".join(str(number) for number in sorted({video.first for video in videos}))
-    return (
-        f"note: {count(len(videos), 'clip')} read from video, where the first frame is {first}",
-    )

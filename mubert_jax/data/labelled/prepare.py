@@ -13,7 +13,7 @@ from mubert_jax.data.clips import Clip
 from mubert_jax.data.faces import Box, center_box, clip_box, crop_and_resize
 from mubert_jax.data.labelled.annotation import NO_MOVEMENT
 from mubert_jax.data.labelled.apex import SIDE, automatic_apex
-from mubert_jax.data.labelled.labelled_set import Collected, PairOptions
+from mubert_jax.data.labelled.collected import Collected, PairOptions
 from mubert_jax.data.labelled.report import PairsReport, save_report
 from mubert_jax.data.plan import Plan
 from mubert_jax.data.prepare import SetKind, make_set

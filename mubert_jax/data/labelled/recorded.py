@@ -11,7 +11,7 @@ from rich.console import Console
 
 from mubert_jax.data.clips import Clip, Interval
 from mubert_jax.data.labelled.annotation import Annotation
-from mubert_jax.data.labelled.labelled_set import Collected, PairOptions
+from mubert_jax.data.labelled.collected import Collected, PairOptions
 from mubert_jax.data.labelled.prepare import store
 from mubert_jax.data.labelled.report import PairsReport
 from mubert_jax.data.people import Person

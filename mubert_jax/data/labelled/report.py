@@ -9,7 +9,7 @@ from pathlib import Path
 from mubert_jax.data.clips import Clip
 from mubert_jax.data.files import replacing, write_text
 from mubert_jax.data.labelled.annotation import NO_MOVEMENT
-from mubert_jax.data.labelled.labelled_set import Collected
+from mubert_jax.data.labelled.collected import Collected
 from mubert_jax.data.report import (
     REPORT_FILE,
     ClipReport,

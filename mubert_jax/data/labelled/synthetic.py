@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from rich.console import Console
 
-from mubert_jax.data.labelled.labelled_set import PairOptions, PairTable
+from mubert_jax.data.labelled.collected import PairOptions
+from mubert_jax.data.labelled.pair_table import PairTable
 from mubert_jax.data.labelled.prepare import store
 from mubert_jax.data.labelled.report import PairsReport
 from mubert_jax.data.searching import PassedOver

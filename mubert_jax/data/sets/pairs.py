@@ -1,5 +1,5 @@
 """Any table of clips (.csv, .xlsx): onset, apex (paths or frame numbers), label, subject."""
 
-from mubert_jax.data.labelled.labelled_set import PairTable
+from mubert_jax.data.labelled.pair_table import PairTable
 
 SET = PairTable()

@@ -6,8 +6,9 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from mubert_jax.data.labelled.labelled_set import PairOptions, PairTable
+from mubert_jax.data.labelled.collected import PairOptions
 from mubert_jax.data.labelled.matching import RESPELT
+from mubert_jax.data.labelled.pair_table import PairTable
 from mubert_jax.errors import UserError
 
 from . import trees

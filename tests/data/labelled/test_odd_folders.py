@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mubert_jax.data.labelled.labelled_set import PairOptions
+from mubert_jax.data.labelled.collected import PairOptions
 from mubert_jax.data.labelled.prepare import prepare_pairs
 from mubert_jax.data.pairs import LabelledPairs
 

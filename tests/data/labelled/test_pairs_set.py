@@ -8,7 +8,7 @@ import pytest
 from mubert_jax.data.folder import subjects_of
 from mubert_jax.data.frames import FramePairs
 from mubert_jax.data.index import Index
-from mubert_jax.data.labelled.labelled_set import PairOptions
+from mubert_jax.data.labelled.collected import PairOptions
 from mubert_jax.data.labelled.prepare import PairWriter, prepare_pairs
 from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.data.prepare import prepare
@@ -272,7 +272,7 @@ def test_two_spellings_in_a_set_of_an_older_version_are_one(tmp_path, quiet, mon
     rows = [("joy", "01", 5), ("Joy", "1", 5), ("fear", "2", 5), ("fear", "S2", 5)]
     table = write_table(tmp_path, rows)
     with monkeypatch.context() as patch:
-        module = "mubert_jax.data.labelled.labelled_set"
+        module = "mubert_jax.data.labelled.pair_table"
         patch.setattr(f"{module}._one_spelling", lambda annotations: (annotations, ()))
         prepare_pairs("pairs", None, tmp_path / "out", OPTIONS, table, quiet)
     assert subjects_of(tmp_path / "out") == ("t/01", "t/1", "t/2", "t/S2")

@@ -7,7 +7,7 @@ import pytest
 from flow_tree import DOWN, RIGHT, write_flow
 
 from mubert_jax.cli import main
-from mubert_jax.data.labelled.labelled_set import PairOptions
+from mubert_jax.data.labelled.collected import PairOptions
 from mubert_jax.data.labelled.recorded import RecordedCast, prepare_recorded
 from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.data.people import Person

@@ -6,7 +6,7 @@ import datetime
 import openpyxl
 import pytest
 
-from mubert_jax.data.labelled.labelled_set import PairOptions
+from mubert_jax.data.labelled.collected import PairOptions
 from mubert_jax.data.labelled.prepare import prepare_pairs
 from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.errors import UserError

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from mubert_jax.data.clips import VideoFrames, sequences
-from mubert_jax.data.labelled.labelled_set import PairOptions, PairTable
+from mubert_jax.data.labelled.collected import PairOptions
+from mubert_jax.data.labelled.pair_table import PairTable
 from mubert_jax.data.labelled.prepare import prepare_pairs
 from mubert_jax.data.pairs import LabelledPairs
 from mubert_jax.data.sets import load_set
