@@ -54,7 +54,8 @@ def add_flags(parser: Parser) -> None:
         metavar="DIR",
         type=types.path,
         nargs="+",
-        help="instead, runs on the same clips: their UF1 side by side, and less that of the first",
+        help="instead, runs on the same clips: their UF1 side by side, and less that of the first; "
+        "with --spotting: tables of what other methods spotted, FILE",
     )
     add(
         "--spotting",
@@ -180,11 +181,13 @@ def _spotting(args: Namespace, console: Console) -> None:
 
     if not args.predictions or not args.output:
         raise UserError("--spotting needs --predictions=FILE, what was spotted, and --output=DIR")
-    for name in ("workdir", "megc_log", "compare", "classes", "published"):
+    for name in ("workdir", "megc_log", "classes", "published"):
         if getattr(args, name):
             raise UserError(f"--{name.replace('_', '-')} does not go with --spotting")
     check_output("--output", args.output, folder=True)
-    report = evaluate_spotting(args.spotting, args.predictions, args.videos, args.loso)
+    report = evaluate_spotting(
+        args.spotting, args.predictions, args.videos, args.loso, args.compare or ()
+    )
     save(report, args.output)
     say(console, "\n".join(report.lines()))
     curve = ", spotting_curve.png" if len(report.curve) > 1 else ""

@@ -13,12 +13,14 @@ from matplotlib.figure import Figure
 
 from mubert_jax.data.files import replacing, write_text, writing_errors
 from mubert_jax.errors import UserError
+from mubert_jax.perception.scores import Estimate
 from mubert_jax.spotting.intervals import Interval, Recording, read_intervals, read_recordings
 from mubert_jax.spotting.loso import leave_one_subject_out
 from mubert_jax.spotting.scores import (
     STRS,
     Counts,
     Spotted,
+    f1_differences,
     official_strs,
     over_thresholds,
     spotting_scores,
@@ -39,6 +41,7 @@ class SpottingReport:
       notes: what a reader has to know about the two tables.
       recordings: how long every video is, where that is known.
       thresholds: subject -> the score from which its intervals count, where others chose it.
+      less: other method -> kind -> the F1 less that of the other, paired by subject.
     """
 
     scores: Sequence[Spotted]
@@ -47,6 +50,7 @@ class SpottingReport:
     notes: Sequence[str]
     recordings: Mapping[tuple[str, str], Recording]
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    less: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """The report as plain lines."""
@@ -65,6 +69,9 @@ class SpottingReport:
                 f"STRS, {name}: {one.strs:.4f} (spotting {one.spotting:.4f} × analysis "
                 f"{one.analysis:.4f}; UF1 {one.uf1:.4f}, UAR {one.uar:.4f})"
             )
+        for other, by_kind in self.less.items():
+            told = (f"{kind} {_signed(one)}" for kind, one in by_kind.items())
+            lines.append(f"F1 less that of {other}: {', '.join(told) or 'one subject alone'}")
         return [*lines, *self.notes]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -91,7 +98,11 @@ class SpottingReport:
 
 
 def evaluate_spotting(
-    truth: Path, spotted: Path, videos: Path | None = None, loso: bool = False
+    truth: Path,
+    spotted: Path,
+    videos: Path | None = None,
+    loso: bool = False,
+    others: Sequence[Path] = (),
 ) -> SpottingReport:
     """Compares a table of spotted intervals with one of annotated ones.
 
@@ -100,6 +111,7 @@ def evaluate_spotting(
         and errors in milliseconds.
       loso: whether only those intervals of a subject count whose score reaches the threshold that
         is best for all other subjects.
+      others: tables of what other methods spotted in the same videos, to compare with.
 
     Raises:
       UserError: as `read_intervals` and `read_recordings`, and with `loso` as
@@ -108,26 +120,29 @@ def evaluate_spotting(
     """
     truths, told = read_intervals(truth), read_intervals(spotted, spotted=True)
     recordings = read_recordings(videos) if videos else {}
-    known = {one.recording for one in truths}
-    here = {one.recording for one in told}
-    if not known & here:
-        example = "/".join(sorted(here)[0]).lstrip("/")
-        raise UserError(
-            f"{spotted}: none of its videos, such as {example}, is in {truth}; subjects and videos "
-            "must have the same names in both"
-        )
-    for path, intervals in ((truth, truths), (spotted, told)):
+    theirs = {str(path): read_intervals(path, spotted=True) for path in others}
+    for path, intervals in ((str(spotted), told), *theirs.items()):
+        _check_videos(path, intervals, truth, truths)
+    for path, intervals in ((str(truth), truths), (str(spotted), told), *theirs.items()):
         _check_lengths(path, intervals, recordings)
     curve, thresholds, notes = over_thresholds(truths, told), {}, list[str]()
     if loso:
         left = leave_one_subject_out(truths, told)
         told, thresholds, notes = left.kept, left.thresholds, [left.line()]
+        theirs = {
+            path: leave_one_subject_out(truths, intervals).kept
+            for path, intervals in theirs.items()
+        }
     strs = {}
     if all(one.emotion for one in (*truths, *told)):
         strs = {"strict": strict_strs(truths, told), "official": official_strs(truths, told)}
     scores = spotting_scores(truths, told, recordings)
+    less = {
+        path: f1_differences(scores, spotting_scores(truths, intervals))
+        for path, intervals in theirs.items()
+    }
     notes += _notes(truths, told)
-    return SpottingReport(scores, strs, curve, notes, recordings, thresholds)
+    return SpottingReport(scores, strs, curve, notes, recordings, thresholds, less)
 
 
 def save(report: SpottingReport, folder: Path) -> None:
@@ -145,6 +160,10 @@ def save(report: SpottingReport, folder: Path) -> None:
                 {"threshold": at} | vars(counts) | {"f1": counts.f1} for at, counts in report.curve
             ],
             "threshold by subject": dict(report.thresholds),
+            "F1 less that of": {
+                other: {kind: [one.value, *one.interval] for kind, one in by_kind.items()}
+                for other, by_kind in report.less.items()
+            },
             "notes": list(report.notes),
         }
         write_text(folder / "spotting.json", json.dumps(facts, indent=1) + "\n")
@@ -175,8 +194,20 @@ def _draw(report: SpottingReport, path: Path):
         figure.savefig(temporary, dpi=150, format="png")
 
 
+def _check_videos(
+    path: str, intervals: Sequence[Interval], truth: Path, truths: Sequence[Interval]
+):
+    here = {one.recording for one in intervals}
+    if not here & {one.recording for one in truths}:
+        example = "/".join(sorted(here)[0]).lstrip("/")
+        raise UserError(
+            f"{path}: none of its videos, such as {example}, is in {truth}; subjects and videos "
+            "must have the same names in both"
+        )
+
+
 def _check_lengths(
-    path: Path, intervals: Sequence[Interval], recordings: Mapping[tuple[str, str], Recording]
+    path: str, intervals: Sequence[Interval], recordings: Mapping[tuple[str, str], Recording]
 ):
     for one in intervals if recordings else ():
         name = "/".join(one.recording).lstrip("/")
@@ -221,3 +252,7 @@ def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
 def _interval(interval: tuple[float, float]) -> str:
     low, high = interval
     return "" if math.isnan(low) else f" [{low:.4f}, {high:.4f}]"
+
+
+def _signed(one: Estimate) -> str:
+    return f"{one.value:+.4f} [{one.low:+.4f}, {one.high:+.4f}]"

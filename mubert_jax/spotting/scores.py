@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from mubert_jax.perception.scores import resampled
+from mubert_jax.perception.scores import Estimate, paired_difference, resampled
 from mubert_jax.spotting.intervals import MACRO, MICRO, Interval, Recording, iou
 
 THRESHOLD = 0.5
@@ -81,17 +81,27 @@ class Spotted:
 
     Attributes:
       kind: "micro", "macro" or "all".
-      counts: over the whole set.
-      interval: 95 % of F1 over subjects; NaN where there is one.
+      by_subject: subject -> counts.
       found: what was found, and by what.
       false_alarms_per_minute: NaN where the lengths of the videos are not known.
     """
 
     kind: str
-    counts: Counts
-    interval: tuple[float, float]
+    by_subject: Mapping[str, Counts]
     found: Found
     false_alarms_per_minute: float
+
+    @property
+    def counts(self) -> Counts:
+        """Over the whole set."""
+        return sum(self.by_subject.values(), Counts(0, 0, 0))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % of F1 over resampled subjects; NaN where there is one."""
+        if len(self.by_subject) < 2:
+            return float("nan"), float("nan")
+        return _f1(self.by_subject, list(self.by_subject)).interval
 
 
 def spotting_scores(
@@ -143,9 +153,8 @@ def _scored(
     minutes: float,
 ) -> Spotted:
     of_subject = _by_subject(truths, spotted, found)
-    counts = sum(of_subject.values(), Counts(0, 0, 0))
-    false_alarms = counts.fp / minutes if minutes else float("nan")
-    return Spotted(kind, counts, _interval(of_subject), found, false_alarms)
+    false = sum(one.fp for one in of_subject.values())
+    return Spotted(kind, of_subject, found, false / minutes if minutes else float("nan"))
 
 
 def _by_subject(
@@ -163,16 +172,32 @@ def _by_subject(
     }
 
 
-def _interval(of_subject: Mapping[str, Counts]) -> tuple[float, float]:
-    """95 % of F1 over resampled subjects."""
-    if len(of_subject) < 2:
-        return float("nan"), float("nan")
-    counts = np.array([(one.tp, one.fp, one.fn) for one in of_subject.values()])
+def _f1(by_subject: Mapping[str, Counts], subjects: Sequence[str]) -> Estimate:
+    """F1 over all subjects, and over each resampling of them."""
+    nothing = Counts(0, 0, 0)
+    found = [by_subject.get(subject, nothing) for subject in subjects]
+    counts = np.array([(one.tp, one.fp, one.fn) for one in found])
 
     def f1(rows: np.ndarray) -> float:
         return Counts(*map(int, counts[rows].sum(axis=0))).f1
 
-    return resampled(f1, np.arange(len(counts))).interval
+    return resampled(f1, np.arange(len(counts)))
+
+
+def f1_differences(ours: Sequence[Spotted], theirs: Sequence[Spotted]) -> dict[str, Estimate]:
+    """Kind -> the F1 of one method less that of another on the same videos, paired by subject.
+
+    Both count the same subjects in every resampling. Kinds that one of them does not tell are left
+    out; so is everything where there is one subject.
+    """
+    of_kind, found = {one.kind: one.by_subject for one in theirs}, {}
+    for one in ours:
+        other = of_kind.get(one.kind)
+        subjects = sorted({*one.by_subject, *(other or ())})
+        if other is not None and len(subjects) > 1:
+            estimates = (_f1(counts, subjects) for counts in (one.by_subject, other))
+            found[one.kind] = paired_difference(*estimates)
+    return found
 
 
 def over_thresholds(

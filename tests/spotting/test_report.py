@@ -45,6 +45,27 @@ def test_the_report_holds_kinds_errors_and_thresholds(tables, capsys):
     assert (tables / "report" / "spotting_curve.png").stat().st_size > 5000
 
 
+def test_two_methods_are_compared_on_the_same_people(tables, capsys):
+    """The other finds all of one person and nothing of the other; itself is no better than it."""
+    (tables / "other.csv").write_text(SPOTTED + "b,v1,10,29,ME,joy,1\nb,v2,100,200,macro,joy,1\n")
+    (tables / "same.csv").write_text(SPOTTED + FOUND)
+    others = [str(tables / name) for name in ("other.csv", "same.csv")]
+    assert evaluate(tables, "--compare", *others) == 0
+    facts = json.loads((tables / "report" / "spotting.json").read_text())["F1 less that of"]
+    value, low, high = facts[others[0]]["all"]
+    assert value == pytest.approx(2 / 3 - 4 / 5)
+    # Of a alone 1 and 0, of b alone 1/2 and 1: nobody else can be drawn.
+    assert (low, high) == pytest.approx((-0.5, 1))
+    assert facts[others[0]]["micro"][0] == 0
+    assert all(number == 0 for kind in facts[others[1]].values() for number in kind)
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"F1 less that of {others[0]}: micro +0.0000 [-1.0000, +1.0000]" in said
+    (tables / "other.csv").write_text(SPOTTED + "z,v9,10,29,ME,joy,1\n")
+    assert evaluate(tables, "--compare", others[0]) == 2
+    said = capsys.readouterr().err
+    assert "other.csv: none of its videos, such as z/v9, is in" in said and said.count("\n") == 1
+
+
 def test_what_is_written_is_read_again(tmp_path):
     intervals = [
         Interval("a", "v", 3, 9, 5, "micro", "joy", 0.5),
