@@ -72,7 +72,7 @@ ROWS = (
     ),
     Row("mb3-tokens", "the same, read like the others", "configs/ablations/mb3.py"),
 )
-# Sizes for two CPU cores, on which all rows take under 40 minutes.
+# Sizes for two CPU cores, on which all rows take about 40 minutes.
 SMALL: Mapping[str, object] = {
     "model.image_size": 64,
     "model.dim": 128,
