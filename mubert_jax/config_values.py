@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mubert_jax.errors import UserError
@@ -115,7 +115,7 @@ def _convert(kind: Any, field: dataclasses.Field, value: Any, path: str) -> Any:
     if kind is tuple:
         if not isinstance(value, (list, tuple)):
             raise UserError(f"{path} is {value!r}; it takes a tuple")
-        return _as_tuple(value)
+        return _with_tuples(value)
     if typing.get_origin(kind) is tuple:
         kinds = typing.get_args(kind)
         if not isinstance(value, (list, tuple)) or not value:
@@ -125,7 +125,15 @@ def _convert(kind: Any, field: dataclasses.Field, value: Any, path: str) -> Any:
         if len(value) != len(kinds):
             raise UserError(f"{path} is {value!r}; it takes {len(kinds)} values")
         return tuple(_scalar(k, v, path) for k, v in zip(kinds, value, strict=True))
-    return _scalar(kind, value, path)
+    found = _scalar(kind, value, path)
+    return _with_tuples(found) if kind is dict else found
+
+
+def _with_tuples(value: Any) -> Any:
+    """A value with tuples in the place of lists: JSON has no tuples, and config files have both."""
+    if isinstance(value, dict):
+        return {key: _with_tuples(inner) for key, inner in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _path(value: Any, words: tuple[str, ...], path: str) -> str:
@@ -136,10 +144,6 @@ def _path(value: Any, words: tuple[str, ...], path: str) -> str:
         return str(path_argument(text))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-
-
-def _as_tuple(value: Sequence) -> tuple:
-    return tuple(_as_tuple(v) if isinstance(v, (list, tuple)) else v for v in value)
 
 
 def _scalar(kind: type, value: Any, path: str) -> Any:

@@ -31,6 +31,14 @@ def test_round_trip():
     assert build(default_config()) == Config()
 
 
+def test_options_are_the_same_after_json():
+    """A config file may have tuples in a dict; a run that was saved has lists in their place."""
+    values = {"objective": {"name": "moco_v3", "options": {"crop_scale": (0.2, 1.0)}}}
+    config = build(values)
+    assert build(json.loads(json.dumps(to_dict(config)))) == config
+    assert flatten(config)["objective.options.crop_scale"] == (0.2, 1.0)
+
+
 @pytest.mark.parametrize(
     "values, words",
     [

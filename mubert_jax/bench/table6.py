@@ -83,7 +83,7 @@ def table6(
             scored.append(Scored(row, {}, str(error)))
     if all(found.failed for found in scored):
         raise UserError(f"no row could be measured; the first: {scored[0].failed}")
-    notes.insert(0, _conditions(config, recognition, pairs, seeds))
+    notes.insert(0, _conditions(list(configs.values()), recognition, pairs, seeds))
     write_table(scored, list(dict.fromkeys(notes)), workdir)
     return scored
 
@@ -210,9 +210,16 @@ def _score(of_seeds: Sequence[Predictions]) -> Score:
     return Score(uf1, uar, interval("uf1"), interval("uar"))
 
 
-def _conditions(config: Config, recognition: RecognitionConfig, pairs: Path, seeds: int) -> str:
+def _length(training: TrainingConfig) -> str:
+    return f"{training.steps} steps" if training.steps else f"{training.epochs:g} epochs"
+
+
+def _conditions(
+    configs: Sequence[Config], recognition: RecognitionConfig, pairs: Path, seeds: int
+) -> str:
+    config = configs[0]
     training = config.training
-    length = f"{training.steps} steps" if training.steps else f"{training.epochs:g} epochs"
+    length = " or ".join(dict.fromkeys(_length(one.training) for one in configs))
     on = config.data.path or "nothing"
     return (
         f"Pretrained on {on} ({length}, batches of {training.batch_size}, images of "
