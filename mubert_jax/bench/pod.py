@@ -92,10 +92,11 @@ def bounds(config: Config, chip: Chip, chips: int, program: jax.stages.Compiled)
     held = plan.argument_size_in_bytes + plan.temp_size_in_bytes
     moved = memory_traffic(text)
     found = collectives_of(text)
+    sent = sum(one.sent(chips) for one in found)
     times = {
         "products": counted / chip.flops,
         "memory": moved / chip.bandwidth,
-        "links": sum(one.sent(chips) for one in found) / chip.links,
+        "links": sent / chip.links,
     }
     return {
         "TFLOP, counted": counted / 1e12,
@@ -108,7 +109,7 @@ def bounds(config: Config, chip: Chip, chips: int, program: jax.stages.Compiled)
         "collectives": listed(found),
         "of them asynchronous": sum(one.asynchronous for one in found),
         "MB of collectives": sum(one.bytes for one in found) / 1e6,
-        "MB sent": sum(one.sent(chips) for one in found) / 1e6,
+        "MB sent": sent / 1e6,
         "fusions": count_fusions(text),
         "kernels": _kernels(text),
         **{f"bound by {name}, ms": 1e3 * bound for name, bound in times.items()},

@@ -167,7 +167,7 @@ def _submission(args: Namespace, console: Console) -> None:
         "loso",
         "output",
     )
-    for name in (*others, "loso", "output"):
+    for name in others:
         if getattr(args, name):
             raise UserError(f"--{name.replace('_', '-')} does not go with --megc-submission")
     read = [args.predictions, args.videos]

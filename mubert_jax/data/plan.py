@@ -151,7 +151,10 @@ class Plan:
         write_text(output / PLAN_FILE, json.dumps(content, indent=1))
 
     def differences(self, saved: "Plan") -> list[str]:
-        """The differences of `saved`, in words; how clips are grouped into shards is ignored."""
+        """The differences of `saved`, in words; how clips are grouped into shards is ignored.
+
+        A plan that was saved before there was an option was made without it.
+        """
         found = [
             f"{name} is {getattr(saved, name)} there and {getattr(self, name)} now"
             for name in ("source", "input")
@@ -161,7 +164,7 @@ class Plan:
             f"--{name.replace('_', '-')} is {_words(saved.options.get(name))} there "
             f"and {_words(value)} now"
             for name, value in self.options.items()
-            if saved.options.get(name) != value
+            if saved.options.get(name) != value and (value or name in saved.options)
         ]
         if found:
             return found

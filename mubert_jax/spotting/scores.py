@@ -9,6 +9,7 @@ et al., MEGC 2020). STRS multiplies it by the F1 of the emotions of what was fou
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -91,12 +92,12 @@ class Spotted:
     found: Found
     false_alarms_per_minute: float
 
-    @property
+    @cached_property
     def counts(self) -> Counts:
         """Over the whole set."""
         return sum(self.by_subject.values(), Counts(0, 0, 0))
 
-    @property
+    @cached_property
     def interval(self) -> tuple[float, float]:
         """95 % of F1 over resampled subjects; NaN where there is one."""
         if len(self.by_subject) < 2:

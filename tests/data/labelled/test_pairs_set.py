@@ -108,6 +108,17 @@ def test_a_finished_set_is_left_alone_and_another_plan_refused(casme2, prepared,
     assert contents(prepared) == before
 
 
+def test_a_set_from_before_an_option_is_one_without_it(casme2, prepared, quiet):
+    path = prepared / "prepare.json"
+    plan = json.loads(path.read_text())
+    del plan["options"]["clip_frames"]
+    path.write_text(json.dumps(plan))
+    assert prepare_pairs("casme2", casme2, prepared, OPTIONS, console=quiet).already_complete
+    options = PairOptions(**vars(OPTIONS) | {"clip_frames": 4})
+    with pytest.raises(UserError, match="--clip-frames is None there and 4 now"):
+        prepare_pairs("casme2", casme2, prepared, options, console=quiet)
+
+
 def test_subjects_are_left_out_and_told(casme2, tmp_path, quiet, prepared):
     assert subjects_of(prepared) == ("casme2/sub01", "casme2/sub05", "casme2/sub06")
     (prepared / "index.npz").unlink()
