@@ -1,6 +1,7 @@
 """Table 6: every row is pretrained once, read alike, and fails alone."""
 
 import dataclasses
+import json
 import re
 
 import numpy as np
@@ -228,3 +229,6 @@ def test_a_tiny_row_from_frames_and_pairs_to_the_page(tmp_path, frames_set):
     folds = [path.relative_to(out).parts[:2] for path in out.rglob("*.npz")]
     assert sorted(folds) == [("mae-seed0", way) for way in ("fine-tuned", "frozen") for _ in "01"]
     assert list(pd.read_csv(out / "table6.csv")["way"]) == ["frozen", "fine-tuned"]
+    # The size has a learning rate of its own, and what is asked for goes before what it has.
+    asked = json.loads((out / "mae-seed0" / "fine-tuned" / "finetune.json").read_text())
+    assert asked["recognition.learning_rate"] == "0.0003" and asked["recognition.epochs"] == "1"
