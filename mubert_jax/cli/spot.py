@@ -137,7 +137,7 @@ def run(args: Namespace, console: Console) -> None:
 
 
 def _recognizer(run: str, size: int) -> "Recognise":
-    """Onset and apex -> emotion, by the recognizer of a run."""
+    """Onset and apex -> the probability of each emotion, by the recognizer of a run."""
     from mubert_jax.interop.opening import open_trained
     from mubert_jax.perception.perceive import PerceiveOptions, Session
     from mubert_jax.recognition.predict import Recognizer
@@ -150,8 +150,7 @@ def _recognizer(run: str, size: int) -> "Recognise":
             f"at {size}; give --checkpoint and --recognizer of one size"
         )
 
-    def recognise(onset: "np.ndarray", apex: "np.ndarray") -> str:
-        prediction = recognizer.of_maps(session.compare(onset[None], apex[None]))
-        return next(iter(prediction.probabilities))
+    def recognise(onset: "np.ndarray", apex: "np.ndarray") -> dict[str, float]:
+        return recognizer.of_maps(session.compare(onset[None], apex[None])).probabilities
 
     return recognise

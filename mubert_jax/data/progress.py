@@ -16,11 +16,14 @@ class ClipProgress:
       console: where to draw.
       expected: clip name -> number of frames that it announces.
       noun: what is counted, if not frames.
+      work: how long all that is done with a frame takes, in multiples of what `frame` stands for.
     """
 
-    def __init__(self, console: Console, expected: dict[str, int], noun: str = "frames"):
+    def __init__(
+        self, console: Console, expected: dict[str, int], noun: str = "frames", work: float = 1.0
+    ):
         self._console, self._noun = console, noun
-        self._expected = {name: max(1, count) for name, count in expected.items()}
+        self._expected = {name: max(1, count) * work for name, count in expected.items()}
         self._lock = threading.Lock()
         self._frames = self._clips = 0
         self._total = sum(self._expected.values())
@@ -51,8 +54,13 @@ class ClipProgress:
         self._bar.advance(self._task)
         self._show()
 
-    def clip(self, name: str, frames: int) -> None:
-        """A clip is finished, after `frame` was called for it `frames` times."""
+    def further(self, frames: float) -> None:
+        """More is done with frames that were counted, which takes as long as so many `frame`s."""
+        self._bar.advance(self._task, frames)
+        self._show()
+
+    def clip(self, name: str, frames: float) -> None:
+        """A clip is finished, after `frame` and `further` have counted so many for it."""
         with self._lock:
             self._clips += 1
         self._bar.advance(self._task, self._expected[name] - frames)

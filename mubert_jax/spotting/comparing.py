@@ -5,6 +5,7 @@ Both register the later frame to the earlier one in the same way, and give one m
 
 import functools
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -57,6 +58,15 @@ class Comparison(ABC):
         self, before_PxSxSx3: np.ndarray, after_PxSxSx3: np.ndarray, interest_PxN: np.ndarray
     ) -> np.ndarray:
         """The movement from each frame to its later one; `interest` is that of the former."""
+
+    def batch(self, pairs: Sequence[tuple[np.ndarray, ...]], size: int) -> np.ndarray:
+        """The movement of up to `size` pairs (frame, later frame, interest).
+
+        As many as `size` are compared whatever there are: another number would be compiled anew.
+        """
+        padded = [*pairs, *[pairs[-1]] * (size - len(pairs))]
+        moved_PxN = self(*map(np.stack, zip(*padded, strict=True)))
+        return moved_PxN[: len(pairs)]
 
 
 class ByModel(Comparison):

@@ -1,14 +1,14 @@
 """Videos and folders of frames, read once, with the time of every frame."""
 
+import dataclasses
 import os
 import statistics
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from mubert_jax.data.clips import ImageFrames, VideoFrames
+from mubert_jax.data.clips import ImageFrames
 from mubert_jax.data.names import printable
 from mubert_jax.data.numbering import numbered_images
 from mubert_jax.data.searching import PassedOver
@@ -27,7 +27,7 @@ from mubert_jax.spotting.videos import VIDEOS_FILE, read_files
 SLOWEST = 12.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Frame:
     """A frame of a recording: its number from 0, its time in seconds, (H, W, 3) uint8 RGB."""
 
@@ -36,7 +36,7 @@ class Frame:
     image: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Footage:
     """A recording.
 
@@ -95,22 +95,22 @@ class Footage:
             last = seconds
             yield Frame(number, seconds, image)
 
-    def read(self, numbers: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
-        """These frames as (number, image), in one pass; those that cannot be read are left out."""
+    def read(self, numbers: Collection[int]) -> Iterator[Frame]:
+        """These frames in one pass, as `__iter__` has them, without those that cannot be read."""
         wanted = set(numbers)
-        if self.images:
-            yield from ((one.number, one.image) for one in self._part(wanted))
-            return
-        for number, image in VideoFrames(self.path):
-            if number in wanted:
-                wanted.remove(number)
-                yield number, image
+        for frame in self._part(wanted) if wanted else ():
+            if frame.number in wanted:
+                wanted.remove(frame.number)
+                yield frame
             if not wanted:
                 return
 
     def _part(self, wanted: set[int]) -> "Footage":
+        """Only these of a folder's images; a video is decoded from its beginning."""
+        if not self.images:
+            return self
         kept = tuple(item for item in self.images if item[0] in wanted)
-        return Footage(self.subject, self.video, self.path, self.fps, self.stamped, kept)
+        return dataclasses.replace(self, images=kept)
 
 
 def footage(

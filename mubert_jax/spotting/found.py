@@ -1,7 +1,7 @@
 """What a bump is: a micro- or a macro-expression, a blink, or a part of speech."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -30,7 +30,8 @@ class Found:
       start, peak, end: the same in seconds.
       score: its height over the noise.
       lag: seconds between the frames in which it was seen.
-      emotion: of a recognizer; "" without one.
+      emotion: the most probable one, of a recognizer; "" without one.
+      probabilities: emotion -> probability, of the same; {} without one.
     """
 
     what: str
@@ -43,6 +44,7 @@ class Found:
     score: float
     lag: float
     emotion: str = ""
+    probabilities: Mapping[str, float] = dataclasses.field(default_factory=dict, compare=False)
 
     @property
     def is_expression(self) -> bool:

@@ -1,6 +1,6 @@
 """The overlay of a spotted recording: its frames, what moved since each onset, and a time bar."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from mubert_jax.spotting.comparing import Comparison
 from mubert_jax.spotting.following import LONGEST_GAP
 from mubert_jax.spotting.footage import Footage, Frame, thinned
 from mubert_jax.spotting.found import Found
-from mubert_jax.spotting.pictures import heated
+from mubert_jax.spotting.heat import heated
+from mubert_jax.spotting.pictures import stretch_of
 from mubert_jax.spotting.spotter import Stretch
 
 # The rows of a picture at most, and those of the bar below it. Smaller frames are enlarged, so that
@@ -29,14 +30,18 @@ _SPEECH, _INK, _PAPER = (142, 68, 173), (27, 34, 48), (246, 247, 249)
 
 @dataclass(frozen=True, eq=False)
 class _Waiting:
-    """A frame before it is drawn; `onset` and `interest` are those of what happens at it."""
+    """A frame before it is drawn.
+
+    Attributes:
+      box: where its face is.
+      happens: what is found at it.
+      pair: the face at the onset of that, the face now, and the interest of the former.
+    """
 
     frame: Frame
     box: Box | None
     happens: Found | None
-    face: np.ndarray | None = None
-    onset: np.ndarray | None = None
-    interest: np.ndarray | None = None
+    pair: tuple[np.ndarray, ...] = ()
 
 
 def write_overlay(
@@ -47,6 +52,7 @@ def write_overlay(
     found: Sequence[Found],
     comparison: Comparison,
     peaks: Mapping[Found, float],
+    seen: Callable[[], None] = lambda: None,
 ) -> None:
     """Writes an MP4 of `rate` frames per second; a few frames are held, whatever the length.
 
@@ -57,13 +63,20 @@ def write_overlay(
       found: what is shown.
       peaks: the largest movement of a patch from onset to apex, for the colours; of what is not
         there, the largest so far.
+      seen: called for every frame.
 
     Raises:
       UserError: the recording cannot be read any more, or OpenCV has no encoder.
     """
     drawn = _drawn(footage, rate, stretches, found, comparison, dict(peaks))
     with replacing(path) as temporary:
-        write_video(drawn, rate, temporary, "leave --overlay out")
+        write_video(_told(drawn, seen), rate, temporary, "leave --overlay out")
+
+
+def _told(frames: Iterator[np.ndarray], seen: Callable[[], None]) -> Iterator[np.ndarray]:
+    for frame in frames:
+        seen()
+        yield frame
 
 
 def _drawn(
@@ -97,9 +110,9 @@ def _waiting(
     comparison: Comparison,
 ) -> Iterator[_Waiting]:
     """Every frame, with the highest of what happens at it."""
-    happens, onset, interest = None, None, None
+    happens, onset = None, (np.zeros(0), np.zeros(0))
     for frame in thinned(iter(footage), rate, LONGEST_GAP):
-        stretch = next((s for s in stretches if s.first <= frame.number <= s.last), None)
+        stretch = stretch_of(frame.number, stretches)
         here = [one for one in found if one.onset <= frame.number <= one.offset]
         if stretch is None or not here:
             happens = None
@@ -107,9 +120,8 @@ def _waiting(
             continue
         face = crop_and_resize(frame.image, stretch.box, comparison.size)
         if (highest := max(here, key=lambda one: one.score)) is not happens:
-            happens, onset = highest, face
-            interest = comparison.interest(face[None])[0]
-        yield _Waiting(frame, stretch.box, happens, face, onset, interest)
+            happens, onset = highest, (face, comparison.interest(face[None])[0])
+        yield _Waiting(frame, stretch.box, happens, (onset[0], face, onset[1]))
 
 
 def _batches(waiting: Iterator[_Waiting]) -> Iterator[list[_Waiting]]:
@@ -124,14 +136,11 @@ def _batches(waiting: Iterator[_Waiting]) -> Iterator[list[_Waiting]]:
 
 
 def _moved(waiting: Sequence[_Waiting], comparison: Comparison) -> Iterator[np.ndarray]:
-    """(g, g) for each; always a whole batch, which is compiled once."""
+    """(g, g) for each."""
     if not waiting:
         return
-    padded = [*waiting, *[waiting[-1]] * (BATCH - len(waiting))]
-    columns = ([getattr(one, name) for one in padded] for name in ("onset", "face", "interest"))
-    moved_PxN = comparison(*map(np.stack, columns))
-    grid = comparison.grid
-    yield from moved_PxN[: len(waiting)].reshape(-1, grid, grid)
+    moved_PxN = comparison.batch([one.pair for one in waiting], BATCH)
+    yield from moved_PxN.reshape(-1, comparison.grid, comparison.grid)
 
 
 def _scaled(image: np.ndarray) -> np.ndarray:

@@ -1,9 +1,10 @@
 """`mubert spot`: recordings one after the other, the files of each, and one table of all."""
 
 import dataclasses
+import functools
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,21 @@ from rich.console import Console
 from mubert_jax.data.files import replacing, write_text, writing_errors
 from mubert_jax.data.progress import ClipProgress
 from mubert_jax.errors import UserError
+from mubert_jax.recognition.predictions import PROBABILITY
 from mubert_jax.spotting.calibration import KEPT
 from mubert_jax.spotting.footage import Footage, file_name
 from mubert_jax.spotting.found import BLINK, SPEECH, Found
-from mubert_jax.spotting.intervals import MACRO, MICRO, Interval, write_intervals
+from mubert_jax.spotting.intervals import MACRO, MICRO, write_intervals
 from mubert_jax.spotting.overlay import write_overlay
 from mubert_jax.spotting.page import page
-from mubert_jax.spotting.pictures import MOST, Pair, Recognise, pairs
+from mubert_jax.spotting.pictures import Recognise, second_look, strongest
 from mubert_jax.spotting.spotter import Spotter, Spotting
 from mubert_jax.spotting.videos import INTERVALS_FILE, VIDEOS_FILE
 
 REMEDY = "give another --output"
+# How long it takes to look at a frame for the second time, and to draw it, in multiples of the
+# first time; they move the progress bar.
+AGAIN, OVERLAY = 0.15, 1.5
 
 
 def spot_recordings(
@@ -59,22 +64,26 @@ def spot_recordings(
     failures: list[UserError] = []
     expected = {file_name(one): one.expected for one in recordings}
     stop = threading.Event()
-    with ClipProgress(console, expected) as progress, ThreadPoolExecutor(jobs) as pool:
+    work_of_one = 1 + AGAIN + (OVERLAY if overlay else 0)
+    with (
+        ClipProgress(console, expected, work=work_of_one) as progress,
+        ThreadPoolExecutor(jobs) as pool,
+    ):
 
         def spot(one: Footage) -> dict[str, Any]:
-            frames = 0
+            done = 0.0
 
-            def seen() -> None:
-                nonlocal frames
-                frames += 1
-                progress.frame()
+            def seen(frames: float | None = None) -> None:
+                nonlocal done
+                done += 1 if frames is None else frames
+                progress.frame() if frames is None else progress.further(frames)
                 if stop.is_set():
                     raise _StoppedError
 
             try:
-                return _spot(one, spotter(one, seen), spotter, output, settings, recognise, overlay)
+                return _spot(one, spotter, seen, output, settings, recognise, overlay)
             finally:
-                progress.clip(file_name(one), frames)
+                progress.clip(file_name(one), done)
 
         def finished(one: Footage, facts: dict[str, Any]) -> None:
             done[one] = facts
@@ -111,41 +120,46 @@ class _StoppedError(Exception):
 
 def _spot(
     one: Footage,
-    spotting: Spotting,
     spotter: Spotter,
+    seen: Callable[..., None],
     output: Path,
     settings: dict[str, Any],
     recognise: Recognise | None,
     overlay: bool,
 ) -> dict[str, Any]:
     """Writes the files of a recording, the .json last, and returns what that holds."""
+    spotting = spotter(one, seen)
     found, least = list(spotting), spotter.options.least
-    highest = sorted(found, key=lambda f: -f.score)[:MOST]
-    seen = pairs(one, spotting.stretches, highest, spotter.comparison)
-    if recognise is not None:
-        # Above MOST there are no faces at hand, and no emotion.
-        named = {f: dataclasses.replace(f, emotion=recognise(p.onset, p.apex))
-                 for f, p in seen.items() if f.is_expression}  # fmt: skip
-        found = [named.get(f, f) for f in found]
-        seen = {named.get(f, f): pair for f, pair in seen.items()}
+    stretches, comparison = spotting.stretches, spotter.comparison
+    reached = 0
+
+    def again(number: int) -> None:
+        nonlocal reached
+        seen(AGAIN * (number - reached))
+        reached = number
+
+    pictures, emotions = second_look(one, stretches, found, comparison, recognise, again)
+    found = [_named(f, emotions.get(place, {})) for place, f in enumerate(found)]
     facts = _facts(one, spotting, found, least, settings)
     name = file_name(one)
     with writing_errors(output, REMEDY):
         spotted = [f for f in found if f.is_expression and f.score >= least]
-        _write_intervals(output / f"{name}.csv", one, spotted)
-        write_text(output / f"{name}.html", page(facts, spotting.curves, _ordered(found, seen)))
+        _write_intervals(output / f"{name}.csv", [(one, f) for f in spotted])
+        write_text(output / f"{name}.html", page(facts, found, spotting.curves, pictures))
         if overlay:
             shown = [f for f in found if f.score >= least]
-            peaks = {f: float(pair.movement.max()) for f, pair in seen.items()}
-            stretches, rate = spotting.stretches, spotting.lags.rate
-            path = output / f"{name}.mp4"
-            write_overlay(path, one, rate, stretches, shown, spotter.comparison, peaks)
+            peaks = {found[place]: peak for place, peak in strongest(pictures).items()}
+            path, rate = output / f"{name}.mp4", spotting.lags.rate
+            drawn = functools.partial(seen, OVERLAY * one.fps / rate)
+            write_overlay(path, one, rate, stretches, shown, comparison, peaks, drawn)
         write_text(output / f"{name}.json", json.dumps(facts, indent=1) + "\n")
     return facts
 
 
-def _ordered(found: Sequence[Found], seen: dict[Found, Pair]) -> list[list[str] | None]:
-    return [seen[one].jpegs() if one in seen else None for one in found]
+def _named(found: Found, emotions: dict[str, float]) -> Found:
+    """With what a recognizer says, the most probable emotion first."""
+    emotion = next(iter(emotions), "")
+    return dataclasses.replace(found, emotion=emotion, probabilities=emotions)
 
 
 def _facts(
@@ -196,27 +210,26 @@ def _kept(
     return facts if same and there else None
 
 
-def _write_intervals(path: Path, one: Footage, spotted: Sequence[Found]) -> None:
-    """The table of `write_intervals`, and the seconds of every interval."""
-    write_intervals(path, [f.interval(one.subject, one.video) for f in spotted])
+def _write_intervals(path: Path, spotted: Sequence[tuple[Footage, Found]]) -> None:
+    """The table of `write_intervals`, the seconds, and the probability of every emotion."""
+    write_intervals(path, [f.interval(one.subject, one.video) for one, f in spotted])
     table = pd.read_csv(path)
     for name, key in (("onset s", "start"), ("apex s", "peak"), ("offset s", "end")):
-        table[name] = np.array([getattr(f, key) for f in spotted], float)
+        table[name] = np.array([getattr(f, key) for _, f in spotted], float)
+    for emotion in sorted({emotion for _, f in spotted for emotion in f.probabilities}):
+        chances = [f.probabilities.get(emotion, np.nan) for _, f in spotted]
+        table[PROBABILITY + emotion] = np.array(chances, float)
     with replacing(path) as temporary:
         table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def _write_tables(done: Sequence[tuple[Footage, dict[str, Any]]], output: Path) -> None:
-    intervals: list[Interval] = [
-        Found(**row).interval(one.subject, one.video)
-        for one, facts in done
-        for row in facts["intervals"]
-    ]
+    intervals = [(one, Found(**row)) for one, facts in done for row in facts["intervals"]]
     lengths = [
         {key: facts[key] for key in ("subject", "video", "frames", "fps")} for _, facts in done
     ]
     with writing_errors(output, REMEDY):
-        write_intervals(output / INTERVALS_FILE, intervals)
+        _write_intervals(output / INTERVALS_FILE, intervals)
         with replacing(output / VIDEOS_FILE) as temporary:
             pd.DataFrame(lengths).to_csv(temporary, index=False, lineterminator="\n")
 

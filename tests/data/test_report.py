@@ -30,6 +30,20 @@ def test_a_log_gets_a_line_now_and_then(monkeypatch):
     ]
 
 
+def test_the_bar_is_full_when_all_work_is_done_and_not_before():
+    """However few of the expected frames there were."""
+    with ClipProgress(Console(file=io.StringIO()), {"a": 3, "b": 4}, work=1.5) as progress:
+        (bar,) = progress._bar.tasks
+        for _ in range(3):
+            progress.frame()
+        progress.further(1.5)
+        progress.clip("a", 4.5)
+        assert bar.completed == 4.5 and not bar.finished
+        progress.frame()
+        progress.clip("b", 1)
+        assert bar.completed == bar.total == 10.5
+
+
 def test_a_terminal_gets_a_bar_that_goes_when_done(make_video, tmp_path):
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=80)

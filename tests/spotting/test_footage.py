@@ -53,7 +53,7 @@ def test_a_video_has_the_times_of_its_stream(tmp_path):
     frames = list(one)
     assert [frame.number for frame in frames] == list(range(20)) and one.fps == 25.0
     np.testing.assert_allclose([frame.seconds for frame in frames], np.arange(20) / 25, atol=1e-3)
-    assert {number: image.shape for number, image in one.read([3, 5])} == {
+    assert {frame.number: frame.image.shape for frame in one.read([3, 5])} == {
         3: (32, 32, 3),
         5: (32, 32, 3),
     }
@@ -93,7 +93,7 @@ def test_a_folder_of_images_is_a_video_and_a_damaged_one_is_passed_over(tmp_path
     (one,) = footage([], tmp_path, fps=20.0)
     assert [frame.number for frame in one] == [0, 1, 2, 3, 5, 6, 7, 8, 9, 10]
     assert [frame.image[0, 0, 0] for frame in one][:5] == [1, 2, 3, 4, 6]
-    assert one.expected == 11 and dict(one.read([4, 6])).keys() == {6}
+    assert one.expected == 11 and [frame.number for frame in one.read([4, 6])] == [6]
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,6 @@ class Repeated(Footage):
                 yield Frame(number + last.number, start + last.seconds, last.image)
             number, start = number + last.number + 1, start + last.seconds + 1 / self.fps
 
-    def read(self, numbers):
-        wanted = set(numbers)
-        yield from ((one.number, one.image) for one in self if one.number in wanted)
-
 
 def spot(video, minutes, method, output):
     """Spots `minutes` of it, and says what that took."""

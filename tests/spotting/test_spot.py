@@ -5,11 +5,12 @@ import re
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 import mubert_jax as mb
 from mubert_jax.cli import flags, main, spot
-from mubert_jax.spotting import recordings, spotter
+from mubert_jax.spotting import pictures, recordings, spotter
 from mubert_jax.spotting.calibration import CALIBRATIONS
 from mubert_jax.spotting.comparing import METHODS, Comparison
 from mubert_jax.spotting.intervals import read_intervals, read_recordings
@@ -107,7 +108,12 @@ def test_a_page_needs_nothing_else_and_escapes_names(spotted):
     assert len(data["found"]) == sum(
         len(facts[key]) for key in ("intervals", "blinks", "speech", "below the threshold")
     )
-    assert all(len(one["pictures"]) == 4 for one in data["found"])
+    for place, one in enumerate(data["found"]):
+        numbers = {x["number"] for x in data["pictures"] if x["of"] == place}
+        assert {one["onset"], one["apex"], one["offset"]} <= numbers
+    between = [x for x in data["pictures"] if x["of"] is None]
+    assert between and all(x["face"].startswith("data:image/jpeg") for x in data["pictures"])
+    assert any(x["heat"] for x in data["pictures"]) and not between[0]["heat"]
     (curve,) = data["curves"]
     peak = curve["seconds"][int(np.argmax(curve["score"]))]
     assert 29 / RATE <= peak <= 34 / RATE
@@ -164,7 +170,7 @@ def test_a_recognizer_names_every_interval(spotted, tmp_path, monkeypatch):
 
     def recognise(onset, apex):
         seen.append((onset.shape, apex.shape))
-        return "surprise"
+        return {"surprise": 0.75, "others": 0.25}
 
     monkeypatch.setattr(spot, "_recognizer", lambda run, size: recognise)
     video = spotted[0].parent / "videos/s1/a.avi"
@@ -172,7 +178,22 @@ def test_a_recognizer_names_every_interval(spotted, tmp_path, monkeypatch):
     assert main([*words, "--recognizer=run"]) == 0
     found = read_intervals(tmp_path / "intervals.csv", spotted=True)
     assert {one.emotion for one in found} == {"surprise"}
-    assert set(seen) == {((32, 32, 3), (32, 32, 3))} and len(seen) == len(found)
+    assert set(seen) == {((32, 32, 3), (32, 32, 3))}
+    for name in ("intervals.csv", "a.csv"):
+        table = pd.read_csv(tmp_path / name)
+        assert set(table["probability_surprise"]) == {0.75} and len(table) == len(found)
+    facts = json.loads((tmp_path / "a.json").read_text())
+    assert facts["intervals"][0]["probabilities"] == {"surprise": 0.75, "others": 0.25}
+
+
+def test_a_recognizer_names_those_without_pictures_too(spotted, tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "MOST", 0)
+    monkeypatch.setattr(spot, "_recognizer", lambda run, size: lambda *pair: {"surprise": 1.0})
+    video = spotted[0].parent / "videos/s1/a.avi"
+    words = ["spot", "--video", str(video), "--output", str(tmp_path), *spotted[1][5:]]
+    assert main([*words, "--recognizer=run"]) == 0
+    found = read_intervals(tmp_path / "intervals.csv", spotted=True)
+    assert found and {one.emotion for one in found} == {"surprise"}
 
 
 def test_every_method_is_known_to_the_command_and_calibrated():
