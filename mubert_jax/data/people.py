@@ -17,6 +17,9 @@ SYNTHETIC = "made-up "
 FRAMES = "frames "
 """The beginning of the spaces of unlabelled frames; a fingerprint follows."""
 
+PROBABILITY = "probability_"
+"""The beginning of the columns of tables that hold the probability of a class; its name follows."""
+
 KNOWN = {"casme2": "sub", "casme3": "spno", "cas(me)^2": "s", "mmew": "s", "samm": "", "smic": "s"}
 """Data sets whose subjects are numbered, and what their owners write before the number."""
 

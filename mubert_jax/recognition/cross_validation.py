@@ -16,9 +16,10 @@ from rich.console import Console
 from sklearn.utils.class_weight import compute_sample_weight
 
 from mubert_jax.data.labelled_clips import LabelledClips
+from mubert_jax.data.people import PROBABILITY
 from mubert_jax.recognition.kept_folds import Fitted, KeptFolds
 from mubert_jax.recognition.optimism import best_epoch
-from mubert_jax.recognition.predictions import COLUMNS, PROBABILITY, Predictions
+from mubert_jax.recognition.predictions import COLUMNS, Predictions
 from mubert_jax.recognition.protocols import Clips, Fold, Split, inner_split, split
 
 

@@ -23,7 +23,7 @@ import pandas as pd
 from mubert_jax.config_values import unknown
 from mubert_jax.data.files import replacing, write_text
 from mubert_jax.data.labelled.sheets import Row, read_rows
-from mubert_jax.data.people import merged_classes, merged_people, plain
+from mubert_jax.data.people import PROBABILITY, merged_classes, merged_people, plain
 from mubert_jax.errors import UserError
 from mubert_jax.recognition.protocols import subject_ids
 from mubert_jax.recognition.published import PUBLISHED
@@ -42,7 +42,6 @@ _SPELT = {
     "truth": ("truth", "true label", "ground truth", "y_true"),
     "prediction": ("prediction", "predicted", "predicted label", "y_pred"),
 }
-PROBABILITY = "probability_"
 # The data set of files that do not name one.
 UNNAMED = "unnamed"
 # How far the probabilities of a clip may be from the sum 1: a choice, with room for a few classes

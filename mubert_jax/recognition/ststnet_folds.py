@@ -15,11 +15,12 @@ from rich.console import Console
 
 from mubert_jax.data.files import writing_errors
 from mubert_jax.data.flow_set import FlowSet
+from mubert_jax.data.people import PROBABILITY
 from mubert_jax.data.published_flow import CLASSES
 from mubert_jax.errors import UserError
 from mubert_jax.interop import files
 from mubert_jax.recognition.kept_folds import RESUME
-from mubert_jax.recognition.predictions import PREDICTIONS_FILE, PROBABILITY, Facts, Predictions
+from mubert_jax.recognition.predictions import PREDICTIONS_FILE, Facts, Predictions
 from mubert_jax.recognition.report import Report, evaluate_run
 
 STREAMS = ("1", "2", "3")

@@ -14,9 +14,9 @@ import pandas as pd
 from rich.console import Console
 
 from mubert_jax.data.files import replacing, write_text, writing_errors
+from mubert_jax.data.people import PROBABILITY
 from mubert_jax.data.progress import ClipProgress
 from mubert_jax.errors import UserError
-from mubert_jax.recognition.predictions import PROBABILITY
 from mubert_jax.spotting.calibration import KEPT
 from mubert_jax.spotting.footage import Footage, file_name
 from mubert_jax.spotting.found import BLINK, SPEECH, Found
