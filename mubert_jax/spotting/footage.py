@@ -98,12 +98,18 @@ class Footage:
     def read(self, numbers: Collection[int]) -> Iterator[Frame]:
         """These frames in one pass, as `__iter__` has them, without those that cannot be read."""
         wanted = set(numbers)
-        for frame in self._part(wanted) if wanted else ():
+        frames = iter(self._part(wanted)) if wanted else iter(())
+        while wanted:
+            try:
+                frame = next(frames, None)
+            except UserError:
+                # It was read before: none of what is wanted can be read now.
+                return
+            if frame is None:
+                return
             if frame.number in wanted:
                 wanted.remove(frame.number)
                 yield frame
-            if not wanted:
-                return
 
     def _part(self, wanted: set[int]) -> "Footage":
         """Only these of a folder's images; a video is decoded from its beginning."""

@@ -124,10 +124,17 @@ def read_recordings(path: Path) -> dict[tuple[str, str], Recording]:
     return found
 
 
-def write_intervals(path: Path, intervals: Sequence[Interval]) -> None:
-    """Writes the table that `read_intervals` reads."""
+def write_intervals(
+    path: Path, intervals: Sequence[Interval], further: Mapping[str, Sequence[float]] | None = None
+) -> None:
+    """Writes the table that `read_intervals` reads.
+
+    Args:
+      further: more columns, by their names.
+    """
+    table = pd.DataFrame([vars(one) for one in intervals], columns=list(_COLUMNS))
     with replacing(path) as temporary:
-        pd.DataFrame([vars(one) for one in intervals], columns=list(_COLUMNS)).to_csv(
+        table.assign(**(further or {})).to_csv(
             temporary, index=False, float_format="%.6g", lineterminator="\n"
         )
 

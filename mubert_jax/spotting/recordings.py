@@ -3,13 +3,13 @@
 import dataclasses
 import functools
 import json
+import math
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from rich.console import Console
 
@@ -212,15 +212,14 @@ def _kept(
 
 def _write_intervals(path: Path, spotted: Sequence[tuple[Footage, Found]]) -> None:
     """The table of `write_intervals`, the seconds, and the probability of every emotion."""
-    write_intervals(path, [f.interval(one.subject, one.video) for one, f in spotted])
-    table = pd.read_csv(path)
-    for name, key in (("onset s", "start"), ("apex s", "peak"), ("offset s", "end")):
-        table[name] = np.array([getattr(f, key) for _, f in spotted], float)
+    further = {
+        f"{name} s": [getattr(f, key) for _, f in spotted]
+        for name, key in (("onset", "start"), ("apex", "peak"), ("offset", "end"))
+    }
     for emotion in sorted({emotion for _, f in spotted for emotion in f.probabilities}):
-        chances = [f.probabilities.get(emotion, np.nan) for _, f in spotted]
-        table[PROBABILITY + emotion] = np.array(chances, float)
-    with replacing(path) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+        chances = [f.probabilities.get(emotion, math.nan) for _, f in spotted]
+        further[PROBABILITY + emotion] = chances
+    write_intervals(path, [f.interval(one.subject, one.video) for one, f in spotted], further)
 
 
 def _write_tables(done: Sequence[tuple[Footage, dict[str, Any]]], output: Path) -> None:

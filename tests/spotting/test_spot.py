@@ -121,6 +121,27 @@ def test_a_page_needs_nothing_else_and_escapes_names(spotted):
         assert style in text
 
 
+def test_names_of_digits_stay_names(spotted, tmp_path):
+    write(tmp_path / "in/007/0101.avi")
+    words = ["spot", "--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    assert main([*words, *spotted[1][5:]]) == 0
+    for name in ("intervals.csv", "007_0101.csv"):
+        found = read_intervals(tmp_path / "out" / name, spotted=True)
+        assert {one.recording for one in found} == {("007", "0101")}
+
+
+def test_a_recording_that_is_gone_at_the_second_look_keeps_its_tables(
+    spotted, tmp_path, monkeypatch
+):
+    path = write(tmp_path / "a.avi")
+    really = recordings.second_look
+    monkeypatch.setattr(recordings, "second_look", lambda *x: path.unlink() or really(*x))
+    monkeypatch.setattr(recordings, "_identity", lambda one: {})
+    words = ["spot", "--video", str(path), "--output", str(tmp_path / "out"), *spotted[1][5:]]
+    assert main(words) == 0
+    assert read_intervals(tmp_path / "out/a.csv", spotted=True)
+
+
 def test_several_at_the_same_time_give_the_same(spotted, tmp_path):
     out, words = spotted
     again = [*words[:4], str(tmp_path / "out"), *words[5:], "--jobs=2"]
@@ -178,7 +199,7 @@ def test_a_recognizer_names_every_interval(spotted, tmp_path, monkeypatch):
     assert main([*words, "--recognizer=run"]) == 0
     found = read_intervals(tmp_path / "intervals.csv", spotted=True)
     assert {one.emotion for one in found} == {"surprise"}
-    assert set(seen) == {((32, 32, 3), (32, 32, 3))}
+    assert set(seen) == {((32, 32, 3), (32, 32, 3))} and len(seen) == len(found)
     for name in ("intervals.csv", "a.csv"):
         table = pd.read_csv(tmp_path / name)
         assert set(table["probability_surprise"]) == {0.75} and len(table) == len(found)
