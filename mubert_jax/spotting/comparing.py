@@ -64,9 +64,13 @@ class Comparison(ABC):
 
         As many as `size` are compared whatever there are: another number would be compiled anew.
         """
-        padded = [*pairs, *[pairs[-1]] * (size - len(pairs))]
-        moved_PxN = self(*map(np.stack, zip(*padded, strict=True)))
-        return moved_PxN[: len(pairs)]
+        return self(*padded(pairs, size))[: len(pairs)]
+
+
+def padded(pairs: Sequence[tuple[np.ndarray, ...]], size: int) -> list[np.ndarray]:
+    """Pairs of arrays, as batches of `size`: the last pair fills what is missing."""
+    whole = [*pairs, *[pairs[-1]] * (size - len(pairs))]
+    return [np.stack(part) for part in zip(*whole, strict=True)]
 
 
 class ByModel(Comparison):

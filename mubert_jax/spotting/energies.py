@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mubert_jax.spotting.comparing import PARTS, Comparison, shares
+from mubert_jax.spotting.comparing import PARTS, Comparison, padded, shares
 
 # Milliseconds of the shortest lag; each further one is twice as long. Micro-expressions are seen by
 # the first ones, macro-expressions of some seconds by the last.
@@ -157,17 +157,17 @@ class Meter:
 
     def _compare(self) -> None:
         """Has a batch compared, and waits for an older one where many are under way."""
-        lags, *parts = zip(*self._waiting, strict=True)
+        lags = tuple(lag for lag, *_ in self._waiting)
+        pairs = [tuple(pair) for _, *pair in self._waiting]
         self._waiting.clear()
-        self._running.append((lags, self._pool.submit(self._compared, parts)))
+        self._running.append((lags, self._pool.submit(self._compared, pairs)))
         # One more than there are workers, so that none waits for frames to be read.
         while len(self._running) > self._workers + 1:
             self._take()
 
-    def _compared(self, parts: list[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.ndarray]:
+    def _compared(self, pairs: list[tuple[np.ndarray, ...]]) -> tuple[np.ndarray, np.ndarray]:
         """The mean movement of each pair (P,), and its shares (P, parts)."""
-        missing = self.batch - len(parts[0])
-        before, after, interest = (np.stack([*x, *[x[-1]] * missing]) for x in parts)
+        before, after, interest = padded(pairs, self.batch)
         moved_PxN = self.comparison(before, after, interest)
         return moved_PxN.mean(axis=1), np.asarray(shares(moved_PxN, interest))
 

@@ -15,8 +15,7 @@ from mubert_jax.spotting.following import LONGEST_GAP
 from mubert_jax.spotting.footage import Footage, Frame, thinned
 from mubert_jax.spotting.found import Found
 from mubert_jax.spotting.heat import heated
-from mubert_jax.spotting.pictures import stretch_of
-from mubert_jax.spotting.spotter import Stretch
+from mubert_jax.spotting.spotter import Stretch, stretch_of
 
 # The rows of a picture at most, and those of the bar below it. Smaller frames are enlarged, so that
 # a face can be seen.

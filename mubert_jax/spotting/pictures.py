@@ -1,6 +1,7 @@
 """A second look at a recording: the pictures of its page, and the emotions of its expressions."""
 
 import dataclasses
+import functools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -12,7 +13,7 @@ from mubert_jax.data.faces import Box, crop_and_resize
 from mubert_jax.spotting.comparing import Comparison
 from mubert_jax.spotting.footage import Footage, Frame
 from mubert_jax.spotting.found import Found
-from mubert_jax.spotting.spotter import Stretch
+from mubert_jax.spotting.spotter import Stretch, stretch_of
 
 # How many of the highest scores get pictures: a page of more is slow to open.
 MOST = 80
@@ -25,7 +26,6 @@ BEFORE = 0.5
 SIDE, QUALITY = 144, 80
 # Pairs that are compared at a time.
 BATCH = 16
-_UNKNOWN = np.zeros((0, 0), np.float32)
 
 Recognise = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 """Onset and apex, (S, S, 3) uint8 RGB each -> emotion -> probability, the most probable first."""
@@ -99,11 +99,6 @@ def pairs_again(
         held = {since: one for since, one in held.items() if until[since] > frame.number}
 
 
-def stretch_of(number: int, stretches: Sequence[Stretch]) -> Stretch | None:
-    """The stretch that a frame lies in."""
-    return next((one for one in stretches if one.first <= number <= one.last), None)
-
-
 def second_look(
     footage: Footage,
     stretches: Sequence[Stretch],
@@ -130,7 +125,7 @@ def second_look(
         if recognise is not None and one.is_expression
     }
     pictures, emotions = list[Picture](), dict[int, dict[str, float]]()
-    waiting = list[tuple[Picture, np.ndarray, np.ndarray]]()
+    waiting = list[tuple[Callable[[np.ndarray], Picture], np.ndarray, np.ndarray]]()
     for pair in pairs_again(footage, stretches, {*views, *apexes}, comparison.size):
         seen(pair.frame.number)
         if recognise is not None and pair.numbers in apexes:
@@ -165,20 +160,21 @@ def _views(
     return views
 
 
-def _still(pair: Pair, of: int | None) -> Picture:
-    """A picture whose movement is not known yet."""
-    face = crop_and_resize(pair.frame.image, pair.box, SIDE)
-    return Picture(pair.frame.number, pair.frame.seconds, pair.since, of, _jpeg(face), _UNKNOWN)
+def _still(pair: Pair, of: int | None) -> Callable[[np.ndarray], Picture]:
+    """The picture, once its movement is known; a face takes less memory than a frame."""
+    jpeg = _jpeg(crop_and_resize(pair.frame.image, pair.box, SIDE))
+    return functools.partial(Picture, pair.frame.number, pair.frame.seconds, pair.since, of, jpeg)
 
 
 def _compared(
-    waiting: Sequence[tuple[Picture, np.ndarray, np.ndarray]], comparison: Comparison
+    waiting: Sequence[tuple[Callable[[np.ndarray], Picture], np.ndarray, np.ndarray]],
+    comparison: Comparison,
 ) -> Iterator[Picture]:
     pairs = [(before, after, comparison.interest(before[None])[0]) for _, before, after in waiting]
     moved_PxN = comparison.batch(pairs, BATCH)
     moved_Pxgxg = moved_PxN.reshape(-1, comparison.grid, comparison.grid)
-    for (picture, *_), movement in zip(waiting, moved_Pxgxg, strict=True):
-        yield dataclasses.replace(picture, movement=movement)
+    for (still, *_), movement in zip(waiting, moved_Pxgxg, strict=True):
+        yield still(movement)
 
 
 def _jpeg(image: np.ndarray) -> bytes:

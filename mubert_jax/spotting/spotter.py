@@ -1,7 +1,7 @@
 """Spotting: a recording -> what comes and goes in it, stretch by stretch."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from mubert_jax.data.faces import Box, make_detector
@@ -60,6 +60,11 @@ class Stretch:
     first: int
     last: int
     box: Box | None
+
+
+def stretch_of(number: int, stretches: Sequence[Stretch]) -> Stretch | None:
+    """The stretch that a frame lies in."""
+    return next((one for one in stretches if one.first <= number <= one.last), None)
 
 
 class Spotter:
