@@ -1,11 +1,13 @@
 """The second look at a recording: which pairs come again, what is held, and what pictures show."""
 
+import base64
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 
-from mubert_jax.spotting import pictures
+from mubert_jax.spotting import page, pictures
 from mubert_jax.spotting.comparing import Comparison
 from mubert_jax.spotting.footage import Frame
 from mubert_jax.spotting.found import Found
@@ -96,6 +98,23 @@ def test_pictures_show_what_was_found_and_the_time_between():
         assert one.since == max(0, one.number - 10)
         np.testing.assert_allclose(one.movement, one.number - one.since)
     assert strongest(made) == {0: 10.0, 1: 20.0}
+
+
+def test_the_heat_of_each_finding_has_its_own_scale_and_that_between_the_weakest():
+    ones = [found(40, 44, 50), found(100, 110, 120, 5.0)]
+    made, _ = second_look(Reel(200), [Stretch(0, 199, None)], ones, Brighter())
+    shown = list(page._pictures(made, ones, 1.0))
+
+    def opacity(of, number):
+        (heat,) = [x["heat"] for x in shown if x["of"] == of and x["number"] == number]
+        data = np.frombuffer(base64.b64decode(heat.split(",")[1]), np.uint8)
+        return cv2.imdecode(data, cv2.IMREAD_UNCHANGED)[..., 3].max() / 255
+
+    assert opacity(0, 50) == opacity(1, 120) == opacity(None, 60) == 1
+    assert opacity(1, 110) == pytest.approx(0.5**0.5, abs=0.01)
+    # Only the second reaches this threshold, and it moved twice as far.
+    shown = list(page._pictures(made, ones[:1] + [found(100, 110, 120, 99.0)], 50.0))
+    assert opacity(None, 60) == pytest.approx(0.5**0.5, abs=0.01)
 
 
 def test_low_scores_get_no_pictures_and_every_expression_an_emotion(monkeypatch):
